@@ -1,0 +1,78 @@
+"""Rendering a system and a user text as the model expects them, and finding character spans in its tokens."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from mechdyn.errors import InputError, UnsupportedModelError
+from mechdyn.tasks.sample import Span
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A rendered prompt: its text, its ids and, for each token, the characters it covers."""
+
+    text: str
+    tokens: Int[Tensor, " pos"]
+    offsets: tuple[Span, ...]
+
+
+def render(tokenizer: Any, system: str, user: str) -> Prompt:
+    """System and user text through the tokenizer's chat template, tokenised once, without a second BOS.
+
+    A tokenizer without a template (base models) gets plain text, `system`, `user` and `Answer:` apart by blank lines, with the special
+    tokens it adds by itself. A template that refuses the system role gets both texts as the user's. Thinking is switched off where
+    the template knows the switch (Qwen3).
+    """
+    require_offsets(tokenizer)
+    if getattr(tokenizer, "chat_template", None) is None:
+        return encode(tokenizer, f"{system}\n\n{user}\n\nAnswer:", add_special_tokens=True)
+    return encode(tokenizer, _through_template(tokenizer, system, user), add_special_tokens=False)
+
+
+def encode(tokenizer: Any, text: str, add_special_tokens: bool) -> Prompt:
+    """Tokenise `text` with character offsets."""
+    encoding = tokenizer(text, add_special_tokens=add_special_tokens, return_offsets_mapping=True)
+    offsets = tuple((int(start), int(end)) for start, end in encoding["offset_mapping"])
+    return Prompt(text, torch.tensor(encoding["input_ids"], dtype=torch.long), offsets)
+
+
+def positions_of(prompt: Prompt, spans: tuple[Span, ...]) -> Int[Tensor, " pos"]:
+    """Input positions of every token that overlaps one of the character spans, ascending."""
+    return torch.tensor(
+        [
+            position
+            for position, (start, end) in enumerate(prompt.offsets)
+            if any(start < span_end and span_start < end for span_start, span_end in spans)
+        ],
+        dtype=torch.long,
+    )
+
+
+def locate(prompt: Prompt, text: str, what: str) -> int:
+    """Where `text` begins in the prompt; an error where the chat template altered it."""
+    start = prompt.text.find(text)
+    if start < 0:
+        raise InputError(f"the chat template changed the {what}: its text no longer stands in the prompt; use a template that keeps it as it is")
+    return start
+
+
+def require_offsets(tokenizer: Any) -> None:
+    """Refuse a tokenizer that cannot say which characters a token covers."""
+    if not getattr(tokenizer, "is_fast", False):
+        raise UnsupportedModelError(
+            f"a fast tokenizer with character offsets is needed, got {type(tokenizer).__name__}; load it with AutoTokenizer and use_fast=True"
+        )
+
+
+def _through_template(tokenizer: Any, system: str, user: str) -> str:
+    from jinja2.exceptions import TemplateError
+
+    options: dict[str, Any] = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
+    try:
+        return tokenizer.apply_chat_template([{"role": "system", "content": system}, {"role": "user", "content": user}], **options)
+    except TemplateError:
+        return tokenizer.apply_chat_template([{"role": "user", "content": f"{system}\n\n{user}"}], **options)

@@ -1,0 +1,189 @@
+"""Needle in a haystack (paper, A.1): a random UUID in a long text, asked back."""
+
+import random
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mechdyn.errors import InputError
+from mechdyn.tasks.chat import Prompt, locate, positions_of, render
+from mechdyn.tasks.prose import procedural_prose
+from mechdyn.tasks.sample import Sample
+from mechdyn.tasks.sentences import sentence_ends
+
+SYSTEM = "You are a helpful AI bot that answers questions for a user. Keep your response short and direct."
+QUESTION = "What is the magic word?"
+INSTRUCTION = "Don't give information outside the document or repeat your findings."
+_FIT_ATTEMPTS = 24
+
+
+def needle_sentence(value: str) -> str:
+    """The needle of A.1."""
+    return f"The magic word is {value}."
+
+
+def user_text(context: str, question: str, instruction: str) -> str:
+    """The user's part of the prompt of A.1."""
+    return f"Context:\n{context}\n\nQuestion:\n{question}\n\nInstruction:\n{instruction}"
+
+
+def random_uuid(rng: random.Random) -> str:
+    """A UUID4 from the generator, so that a seed fixes it."""
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
+
+
+def niah(
+    model_or_tokenizer: Any,
+    *,
+    length: int,
+    depth: float,
+    seed: int = 0,
+    haystack: str | Path | None = None,
+    needle_seed: int | None = None,
+) -> Sample:
+    """One needle-in-a-haystack sample of `length` prompt tokens.
+
+    Args:
+        model_or_tokenizer: what `load_model` returned, or a fast tokenizer.
+        length: tokens of the whole rendered prompt, special tokens included. It is met exactly where the tokenizer allows and never
+            exceeded.
+        depth: where in the haystack the needle goes, 0 (start) to 1 (end); moved back to the nearest earlier sentence end (0 is the start).
+        seed: draws the haystack's starting point and the UUID.
+        haystack: a text file or a folder of `.txt` files; the procedural prose when left out. Repeated when it is too short.
+        needle_seed: draws the UUID instead of `seed`: the same needle in another haystack is the retest of DEFINITIONS.
+
+    Raises:
+        InputError: depth outside [0, 1], a length that cannot hold the needle, a length beyond the model's context, or a haystack
+            that is empty, binary or not there.
+    """
+    tokenizer = getattr(model_or_tokenizer, "tokenizer", model_or_tokenizer)
+    check_request(length, depth, getattr(model_or_tokenizer, "n_ctx", None))
+    value = random_uuid(random.Random(f"needle-{seed if needle_seed is None else needle_seed}"))
+    text = _haystack_text(haystack, seed, length)
+    fitted = _fit(tokenizer, text, needle_sentence(value), length, depth)
+    spans = (fitted.needle_span,)
+    return Sample(
+        task="niah",
+        prompt=fitted.prompt.text,
+        tokens=fitted.prompt.tokens,
+        needle_spans=spans,
+        needle_positions=positions_of(fitted.prompt, spans),
+        context_span=fitted.context_span,
+        question=QUESTION,
+        answer=value,
+        meta={
+            "length": length,
+            "depth": depth,
+            "seed": seed,
+            "needle_seed": seed if needle_seed is None else needle_seed,
+            "haystack": "procedural" if haystack is None else Path(haystack).name,
+        },
+    )
+
+
+def check_request(length: int, depth: float, n_ctx: int | None) -> None:
+    """Refuse what no haystack could satisfy."""
+    if not 0.0 <= depth <= 1.0:
+        raise InputError(f"depth must lie in [0, 1], got {depth}; 0 puts the needle at the start of the haystack, 1 at its end")
+    if length < 1:
+        raise InputError(f"length must be a positive number of tokens, got {length}")
+    if n_ctx is not None and length > n_ctx:
+        raise InputError(f"length {length} is beyond the model's context of {n_ctx} tokens; ask for at most {n_ctx} less the tokens to generate")
+
+
+def read_haystack(path: str | Path) -> str:
+    """The text of a UTF-8 file, or of all `.txt` files of a folder in name order, white space squeezed within paragraphs."""
+    path = Path(path)
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    if not files:
+        raise InputError(f"haystack folder {path} holds no .txt file; give a text file or a folder of .txt files")
+    texts = [_read_text(file) for file in files]
+    text = "\n\n".join(texts).strip()
+    if not text:
+        raise InputError(f"haystack {path} is empty; give a file with some sentences of text")
+    if not sentence_ends(text):
+        raise InputError(f"haystack {path} has no sentence end (. ! ? …) behind which a needle could go; give prose")
+    return text
+
+
+def _read_text(file: Path) -> str:
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"haystack {file} cannot be read ({error.strerror}); give a text file or a folder of .txt files") from error
+    if b"\0" in raw:
+        raise InputError(f"haystack {file} is binary (it holds NUL bytes); give UTF-8 text")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"haystack {file} is not UTF-8 (byte {error.start}); convert it to UTF-8 text") from error
+
+
+def _haystack_text(haystack: str | Path | None, seed: int, length: int) -> str:
+    """Text to cut from: it begins at a seeded sentence and is repeated until it surely covers `length` tokens."""
+    if haystack is None:
+        return procedural_prose(seed, n_sentences=max(8, length // 6))
+    text = read_haystack(haystack)
+    starts = [0, *(end for end in sentence_ends(text)[:-1])]
+    start = random.Random(f"haystack-{seed}").choice(starts)
+    return f"{text[start:].strip()} {text[:start].strip()}".strip()
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    prompt: Prompt
+    needle_span: tuple[int, int]
+    context_span: tuple[int, int]
+
+
+def _fit(tokenizer: Any, text: str, needle: str, length: int, depth: float) -> _Fitted:
+    """Cut `text` so that the rendered prompt has `length` tokens, or as many fewer as the tokenizer forces.
+
+    One character more never makes a prompt much longer, so the cut is searched by secant steps between a cut known to be short enough and
+    one known to be too long; the best that fits is kept.
+    """
+    low, best = 0, _assemble(tokenizer, "", needle, depth)
+    if len(best.prompt.tokens) > length:
+        raise InputError(
+            f"length {length} cannot hold the needle: the prompt without any haystack has {len(best.prompt.tokens)} tokens; "
+            "ask for a greater length"
+        )
+    high, high_tokens = None, 0
+    guess = max(1, int(3.5 * (length - len(best.prompt.tokens))))
+    for _ in range(_FIT_ATTEMPTS):
+        while len(text) < guess:
+            text = f"{text} {text}"
+        candidate = _assemble(tokenizer, text[:guess], needle, depth)
+        n_tokens = len(candidate.prompt.tokens)
+        if n_tokens <= length:
+            low, best = max(low, guess), max(best, candidate, key=lambda fitted: len(fitted.prompt.tokens))
+        else:
+            high, high_tokens = guess, n_tokens
+        if n_tokens == length:
+            return best
+        guess = _next_cut(low, len(best.prompt.tokens), high, high_tokens, length)
+        if guess <= low or (high is not None and guess >= high):
+            break
+    return best
+
+
+def _next_cut(low: int, low_tokens: int, high: int | None, high_tokens: int, length: int) -> int:
+    if high is None:
+        return low + max(4, int(4.5 * (length - low_tokens)))
+    if high - low < 16 or high_tokens == low_tokens:
+        return (low + high) // 2
+    share = (length - low_tokens) / (high_tokens - low_tokens)
+    return min(max(low + 1, low + round(share * (high - low))), high - 1)
+
+
+def _assemble(tokenizer: Any, haystack: str, needle: str, depth: float) -> _Fitted:
+    """Insert the needle at the sentence end at or before `depth`, render, and find it again in the rendered text."""
+    target = round(depth * len(haystack))
+    at = max((end for end in sentence_ends(haystack) if end <= target), default=0)
+    before, after = haystack[:at], haystack[at:].lstrip()
+    context = " ".join(part for part in (before, needle, after) if part)
+    prompt = render(tokenizer, SYSTEM, user_text(context, QUESTION, INSTRUCTION))
+    start = locate(prompt, context, "haystack")
+    needle_start = start + (len(before) + 1 if before else 0)
+    return _Fitted(prompt, (needle_start, needle_start + len(needle)), (start, start + len(context)))

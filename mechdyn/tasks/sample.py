@@ -1,0 +1,61 @@
+"""What every task produces: one prompt with the positions of its evidence."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One prompt, tokenised, and where its needles are.
+
+    `needle_spans` are character spans [start, end) of `prompt`; `needle_positions` the input positions of every token that overlaps one
+    of them, ascending; `context_span` the characters of the haystack or of the context paragraphs, needles included. `meta` holds
+    what made the sample (length, depth, seed ...), JSON values only.
+    """
+
+    task: str
+    prompt: str
+    tokens: Int[Tensor, " pos"]
+    needle_spans: tuple[Span, ...]
+    needle_positions: Int[Tensor, " needle"]
+    context_span: Span
+    question: str
+    answer: str
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def needle_mask(self) -> Bool[Tensor, " pos"]:
+        """True at the input positions of needle tokens."""
+        mask = torch.zeros(len(self.tokens), dtype=torch.bool)
+        mask[self.needle_positions] = True
+        return mask
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of the content: the same prompt, tokens and evidence have the same key on every machine."""
+        content = {
+            "task": self.task,
+            "prompt": self.prompt,
+            "tokens": self.tokens.tolist(),
+            "needle_spans": [list(span) for span in self.needle_spans],
+            "answer": self.answer,
+        }
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name}={value}" for name, value in self.meta.items())
+        return f"Sample({self.task}, {len(self)} tokens, {len(self.needle_positions)} of them needle; {facts})"
