@@ -1,7 +1,5 @@
 """What every task produces: one prompt with the positions of its evidence."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +8,8 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
+
+from mechdyn.hashing import content_hash
 
 Span = tuple[int, int]
 
@@ -53,8 +53,7 @@ class Sample:
             "needle_spans": [list(span) for span in self.needle_spans],
             "answer": self.answer,
         }
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return content_hash(content)
 
     def __repr__(self) -> str:
         facts = ", ".join(f"{name}={value}" for name, value in self.meta.items())

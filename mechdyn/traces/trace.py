@@ -1,0 +1,74 @@
+"""What one generation leaves behind: tokens, scores of every head at every step, hidden states."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mechdyn.errors import InputError
+from mechdyn.heads import HeadSet
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One sample's generation under one ablation (or none), step by step.
+
+    Step t generates `tokens[t]`; its attention rows are those of the last input token. Everything is on the CPU. On an ablated run
+    `retrieval_scores` and `hidden` are those of the *observing* forward of each step; `ablated_scores` those of the forward that gave the
+    token, and `ablated` the heads it ran without.
+    """
+
+    unit: str
+    """Hash of the unit (sample, model, decoding, ablation) that this trace is the result of."""
+    sample: str
+    """The sample's key."""
+    task: str
+    question: str
+    answer: str
+    prompt_tokens: Int[Tensor, " pos"]
+    needle_positions: Int[Tensor, " needle"]
+    tokens: Int[Tensor, " step"]
+    token_texts: tuple[str, ...]
+    text: str
+    retrieval_scores: Float[Tensor, "step layer head"]
+    hidden: Float[Tensor, "step d_model"]
+    threshold: float = 0.0
+    """A head retrieves at a step where its score is above this: 0 for copy-paste, 0.5 for reasoning."""
+    stopped: str = "eos"
+    """Why generation ended: `eos`, `length` or `error`."""
+    ablated: Bool[Tensor, "step layer head"] | None = None
+    ablated_scores: Float[Tensor, "step layer head"] | None = None
+    patterns: Float[Tensor, "step layer head key"] | None = None
+    """Attention rows, zero behind each step's last key; kept only when asked for, never stored."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """JSON values: the sample's meta and what decided the run."""
+
+    @property
+    def n_steps(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def active(self) -> Bool[Tensor, "step layer head"]:
+        """Where a head retrieves."""
+        return self.retrieval_scores > self.threshold
+
+    @property
+    def retrieving_steps(self) -> Bool[Tensor, " step"]:
+        """Steps at which at least one head retrieves."""
+        return self.active.flatten(1).any(dim=1) if self.n_steps else torch.zeros(0, dtype=torch.bool)
+
+    def heads(self, step: int) -> HeadSet:
+        """The dynamic retrieval heads of a step."""
+        if not -self.n_steps <= step < self.n_steps:
+            raise InputError(f"step must lie in [0, {self.n_steps - 1}] (the trace has {self.n_steps} steps), got {step}")
+        return HeadSet.from_mask(self.active[step])
+
+    def __repr__(self) -> str:
+        _, n_layers, n_heads = self.retrieval_scores.shape
+        return (
+            f"Trace({self.task}, {self.n_steps} steps x {n_layers} layers x {n_heads} heads, "
+            f"{int(self.retrieving_steps.sum())} retrieving, {self.text!r})"
+        )

@@ -1,0 +1,28 @@
+"""What is to be run, as content: one unit makes one trace, and its hash is the trace's key in every store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mechdyn.hashing import content_hash
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One sample to trace with one model, one way of decoding and one ablation; JSON values only.
+
+    `model` names the model and its revision; `sample` is a task's name and arguments (`{"task": "niah", "length": 512, ...}`); `decoding`
+    holds score, token limit and the like; `ablation` the schedule (empty: none).
+    """
+
+    model: Mapping[str, Any]
+    sample: Mapping[str, Any]
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+    ablation: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return content_hash(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: dict(getattr(self, name)) for name in ("model", "sample", "decoding", "ablation")}
