@@ -1,0 +1,55 @@
+"""TransformerLens hooks that read attention rows and the final hidden state, and that overwrite heads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from mechdyn.decoding.engine import HeadEdit
+
+Hook = tuple[str, Callable[[Tensor, Any], Tensor | None]]
+
+
+@dataclass
+class Capture:
+    """What the hooks of one forward read at the last position."""
+
+    patterns: dict[int, Tensor] = field(default_factory=dict)
+    hidden: Tensor | None = None
+
+    def hooks(self, n_layers: int, hidden_hook: str) -> list[Hook]:
+        """Hooks that fill this capture."""
+        return [*(_pattern_hook(self, layer) for layer in range(n_layers)), (hidden_hook, self._read_hidden)]
+
+    def _read_hidden(self, activation: Tensor, hook: Any) -> None:
+        self.hidden = activation[:, -1]
+
+
+def edit_hooks(edit: HeadEdit, last_only: bool = True) -> list[Hook]:
+    """Hooks that overwrite z of the heads in the edit, layers without any left alone; at the last position or at all of them."""
+    layers = edit.mask.any(dim=2).any(dim=0).nonzero().flatten().tolist()
+    return [(f"blocks.{layer}.attn.hook_z", _overwrite_z(edit, layer, last_only)) for layer in layers]
+
+
+def _pattern_hook(capture: Capture, layer: int) -> Hook:
+    def read(pattern: Tensor, hook: Any) -> None:
+        capture.patterns[layer] = pattern[:, :, -1]
+
+    return f"blocks.{layer}.attn.hook_pattern", read
+
+
+def _overwrite_z(edit: HeadEdit, layer: int, last_only: bool) -> Callable[[Tensor, Any], Tensor]:
+    def overwrite(z: Tensor, hook: Any) -> Tensor:
+        mask = rearrange(edit.mask[:, layer], "row head -> row 1 head 1").to(z.device)
+        values = torch.zeros((), dtype=z.dtype, device=z.device)
+        if edit.values is not None:
+            values = rearrange(edit.values[:, layer], "row head d_head -> row 1 head d_head").to(z)
+        if not last_only:
+            return torch.where(mask, values, z)
+        last = torch.where(mask, values, z[:, -1:])
+        return torch.cat([z[:, :-1], last], dim=1)
+
+    return overwrite

@@ -1,0 +1,57 @@
+"""The one interface behind every trace: prefill a prompt, fork its state, feed one token to every row.
+
+States are values: `step` returns the state after the token and leaves the one it was given as it was, so an observing and an ablated forward of
+the same input are two steps from one state, and keeping either one's keys and values is keeping its state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class HeadEdit:
+    """What to overwrite at `hook_z` of the current position: the heads in `mask`, with zero or with `values`."""
+
+    mask: Bool[Tensor, "row layer head"]
+    values: Float[Tensor, "row layer head d_head"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DecodeState:
+    """Rows of equal width, left padded. `visible` is 1 at real positions; `next_position` is each row's next position id.
+
+    `memory` is the engine's own: keys and values, or for an engine without a cache the tokens so far.
+    """
+
+    memory: Any
+    visible: Int[Tensor, "row key"]
+    next_position: Int[Tensor, " row"]
+
+
+@dataclass(frozen=True, eq=False)
+class StepOutput:
+    """One step of every row: next-token logits, the attention row of each layer, the final hidden state (all at the last position)."""
+
+    logits: Float[Tensor, "row vocab"]
+    patterns: tuple[Float[Tensor, "row head key"], ...]
+    hidden: Float[Tensor, "row d_model"]
+
+
+class Engine(Protocol):
+    """Runs a model token by token."""
+
+    def prefill(self, prompts: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+        """The state after these tokens, one row a prompt. An empty prompt is allowed."""
+        ...
+
+    def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
+        """A state of the named rows, in that order; a row may be named several times."""
+        ...
+
+    def step(self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
+        """Feed one token to each row: what it gives, and the state behind it."""
+        ...

@@ -1,0 +1,181 @@
+"""Loading a model under TransformerLens hooks, with a weight-sharing sdpa twin for prefill."""
+
+import copy
+import hashlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from mechdyn.errors import InputError, UnsupportedModelError
+from mechdyn.models.model import Model
+from mechdyn.models.registry import CONTROLS, MINI_FOLDER, PAPER_MODELS, list_models
+from mechdyn.tasks.chat import require_offsets
+
+_NEEDED_HOOKS = ("blocks.{layer}.attn.hook_pattern", "blocks.{layer}.attn.hook_z")
+_HASHED_BYTES = 1 << 20
+
+
+def load_model(name_or_path: str | Path, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Model:
+    """Load a model by name, local folder or hub id.
+
+    Args:
+        name_or_path: `mini`, `planted-static`, `planted-dynamic`, one of the paper's models (`mechdyn models` lists them), a local Hugging
+            Face directory, or a hub id `owner/name`. Only the last two kinds of name ever touch the network, and code from
+            the hub is never run.
+        device: where to run; a CUDA device if there is one, else the CPU.
+        dtype: the checkpoint's own on CUDA, float32 on the CPU, where left out.
+
+    Raises:
+        InputError: nothing of that name, or a folder or hub repository that cannot be read.
+        UnsupportedModelError: no causal language model, no fast tokenizer, or no attention pattern to hook.
+    """
+    name = str(name_or_path)
+    device = torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
+    with _quiet():
+        if name in CONTROLS:
+            hf, tokenizer, revision = _load_control(name, dtype or torch.float32)
+        else:
+            hf, tokenizer, revision = _load_pretrained(name, dtype or (torch.float32 if device.type == "cpu" else "auto"))
+        return wrap_model(hf, tokenizer, name=name, revision=revision, device=device)
+
+
+def wrap_model(hf: Any, tokenizer: Any, *, name: str, revision: str = "", device: str | torch.device = "cpu") -> Model:
+    """Put a Hugging Face causal model under TransformerLens hooks; it is switched to eager attention in place."""
+    require_offsets(tokenizer)
+    device = torch.device(device)
+    hf = hf.to(device).eval()
+    twin = _sdpa_twin(hf)
+    try:
+        bridge = TransformerBridge.boot_transformers(name, hf_model=hf, tokenizer=tokenizer, device=device, dtype=hf.dtype)
+    except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
+        raise UnsupportedModelError(f"{name}: TransformerLens has no bridge for {type(hf).__name__} ({error}); mechdyn models lists what is known") from error
+    _require_hooks(name, bridge)
+    config = hf.config.get_text_config()
+    return Model(
+        name=name,
+        revision=revision,
+        bridge=bridge,
+        twin=twin,
+        tokenizer=tokenizer,
+        n_layers=bridge.cfg.n_layers,
+        n_heads=bridge.cfg.n_heads,
+        d_model=bridge.cfg.d_model,
+        d_head=bridge.cfg.d_head,
+        n_ctx=int(config.max_position_embeddings),
+        eos_ids=_eos_ids(hf, tokenizer),
+        dtype=hf.dtype,
+        device=device,
+    )
+
+
+def _load_control(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
+    from mechdyn.models.planted import build_planted, planted_tokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(MINI_FOLDER)
+    kind = "static" if name == "planted-static" else "dynamic"
+    hf = build_planted(kind, tokenizer).to(dtype)
+    digest = hashlib.sha256(b"".join(parameter.detach().float().numpy().tobytes() for parameter in hf.parameters()))
+    return hf, planted_tokenizer(tokenizer), digest.hexdigest()[:16]
+
+
+def _load_pretrained(name: str, dtype: torch.dtype | str) -> tuple[Any, Any, str]:
+    source = _source(name)
+    try:
+        config = AutoConfig.from_pretrained(source)
+        if type(config) not in AutoModelForCausalLM._model_mapping:
+            raise UnsupportedModelError(
+                f"{name} is a {config.model_type} model; a decoder that generates text is needed (a causal language model of transformers)"
+            )
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        require_offsets(tokenizer)
+        hf = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+    except (OSError, ValueError, ImportError) as error:
+        if isinstance(error, UnsupportedModelError | InputError):
+            raise
+        raise InputError(f"model {name} cannot be loaded: {_first_line(error)}") from error
+    folder = Path(source)
+    revision = _folder_revision(folder) if folder.is_dir() else str(getattr(config, "_commit_hash", None) or "")
+    return hf, tokenizer, revision
+
+
+def _source(name: str) -> str:
+    """The folder or hub id behind a name."""
+    if name == "mini":
+        return str(MINI_FOLDER)
+    if name in PAPER_MODELS:
+        return PAPER_MODELS[name]
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"folder {name} holds no config.json; give a Hugging Face model directory (save_pretrained writes one)")
+        return str(path)
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return name
+    known = ", ".join(listing.name for listing in list_models())
+    raise InputError(f"unknown model {name!r}: give one of {known}, a local Hugging Face directory, or a hub id owner/name")
+
+
+def _sdpa_twin(hf: Any) -> Any:
+    """A second model over the very same tensors whose attention never materialises a pattern."""
+    shared = {id(tensor): tensor for tensor in chain(hf.parameters(), hf.buffers())}
+    twin = copy.deepcopy(hf, shared)
+    twin.set_attn_implementation("sdpa")
+    return twin
+
+
+def _require_hooks(name: str, bridge: TransformerBridge) -> None:
+    for layer in range(bridge.cfg.n_layers):
+        for hook in _NEEDED_HOOKS:
+            if hook.format(layer=layer) not in bridge.hook_dict:
+                raise UnsupportedModelError(f"{name}: layer {layer} has no {hook.format(layer=layer)}; attention must be of the softmax kind in every layer")
+
+
+def _eos_ids(hf: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Every id that ends generation, from the generation config, the model config and the tokenizer."""
+    found: set[int] = set()
+    for source in (hf.generation_config, hf.config.get_text_config(), tokenizer):
+        ids = getattr(source, "eos_token_id", None)
+        found.update([ids] if isinstance(ids, int) else ids or [])
+    return tuple(sorted(found))
+
+
+def _folder_revision(folder: Path) -> str:
+    """A hash over config and weights: of each weight file its name, size, first and last MiB (whole files would take minutes)."""
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for file in sorted(folder.glob("*.safetensors")):
+        size = file.stat().st_size
+        digest.update(f"{file.name}:{size}".encode())
+        with file.open("rb") as stream:
+            digest.update(stream.read(_HASHED_BYTES))
+            stream.seek(max(0, size - _HASHED_BYTES))
+            digest.update(stream.read())
+    return digest.hexdigest()[:16]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Loading shows no bars and no advice; both come back afterwards."""
+    verbosity = transformers.logging.get_verbosity()
+    bars = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        if bars:
+            transformers.utils.logging.enable_progress_bar()

@@ -1,0 +1,50 @@
+"""A loaded model: everything the engines need to run it, and its identity for stores."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mechdyn.heads import Head, HeadSet
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A causal language model under TransformerLens hooks.
+
+    `bridge` runs decode steps and exposes every hook; `twin` shares its weights and runs prefill through sdpa in O(N) memory; `tokenizer` is
+    the raw Hugging Face one (the bridge's own adds a BOS). `n_ctx` is the number of positions that the model can hold, prompt and generated
+    tokens together; generation ends at any of `eos_ids`.
+    """
+
+    name: str
+    revision: str
+    bridge: Any
+    twin: Any
+    tokenizer: Any
+    n_layers: int
+    n_heads: int
+    d_model: int
+    d_head: int
+    n_ctx: int
+    eos_ids: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+    def identity(self) -> dict[str, Any]:
+        """What distinguishes this model's traces from another's: JSON values."""
+        return {
+            "name": self.name,
+            "revision": self.revision,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "n_layers": self.n_layers,
+            "n_heads": self.n_heads,
+            "d_model": self.d_model,
+        }
+
+    def head_set(self, heads: list[Head | tuple[int, int]]) -> HeadSet:
+        """A set of this model's heads; a head outside the model is an error."""
+        return HeadSet.of(heads, self.n_layers, self.n_heads)
+
+    def __repr__(self) -> str:
+        return f"Model({self.name}, {self.n_layers} layers x {self.n_heads} heads, d_model {self.d_model}, context {self.n_ctx})"

@@ -1,0 +1,133 @@
+"""Bridge engine, reference engine and plain Hugging Face agree on all five architecture styles."""
+
+import copy
+
+import pytest
+import torch
+
+from mechdyn.decoding.bridge_engine import BridgeEngine
+from mechdyn.decoding.engine import HeadEdit
+from mechdyn.decoding.prefill import prefill
+from mechdyn.decoding.reference import ReferenceEngine
+from mechdyn.models.load import wrap_model
+from tests.architectures import STYLES, tiny_model
+from tests.bundled import mini_tokenizer
+
+LENGTHS = {"solo": (23,), "padded": (23, 9, 31)}
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module", params=STYLES)
+def pair(request):
+    """The same weights twice: plain Hugging Face with eager attention, and under hooks."""
+    plain = tiny_model(request.param)
+    wrapped = wrap_model(copy.deepcopy(plain), mini_tokenizer(), name=request.param)
+    plain.set_attn_implementation("eager")
+    return plain, wrapped
+
+
+def random_prompts(lengths, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(6, 2000, (length,), generator=generator) for length in lengths]
+
+
+def plain_rows(plain, tokens, edit=None):
+    """Logits, last attention rows and final hidden state of one unpadded sequence, heads zeroed in the input of o_proj."""
+    handles = []
+    if edit is not None:
+        d_head = plain.model.layers[0].self_attn.head_dim
+        for layer, heads in enumerate(edit):
+            mask = heads.repeat_interleave(d_head)
+
+            def zero(module, args, mask=mask):
+                z = args[0].clone()
+                z[:, -1, mask] = 0.0
+                return (z,)
+
+            handles.append(plain.model.layers[layer].self_attn.o_proj.register_forward_pre_hook(zero))
+    with torch.no_grad():
+        output = plain(tokens[None], output_attentions=True, output_hidden_states=True, use_cache=True)
+    for handle in handles:
+        handle.remove()
+    return output.logits[0, -1], [a[0, :, -1] for a in output.attentions], output.hidden_states[-1][0, -1]
+
+
+@pytest.mark.parametrize("batch", LENGTHS)
+@pytest.mark.parametrize("kind", [BridgeEngine, ReferenceEngine])
+def test_steps_equal_plain_hugging_face(pair, kind, batch):
+    plain, wrapped = pair
+    prompts = random_prompts(LENGTHS[batch], seed=1)
+    fed = torch.stack(random_prompts([4] * len(prompts), seed=2))
+    engine = kind(wrapped)
+    state = engine.prefill(prompts)
+    for step in range(fed.shape[1]):
+        output, state = engine.step(state, fed[:, step])
+        for row, prompt in enumerate(prompts):
+            logits, patterns, hidden = plain_rows(plain, torch.cat([prompt, fed[row, : step + 1]]))
+            torch.testing.assert_close(output.logits[row], logits, atol=TOLERANCE, rtol=0)
+            torch.testing.assert_close(output.hidden[row], hidden, atol=TOLERANCE, rtol=0)
+            visible = state.visible[row].bool()
+            for layer, pattern in enumerate(patterns):
+                ours = output.patterns[layer][row]
+                torch.testing.assert_close(ours[:, visible], pattern, atol=TOLERANCE, rtol=0)
+                assert not ours[:, ~visible].any(), "padding must get no attention"
+
+
+@pytest.mark.parametrize("kind", [BridgeEngine, ReferenceEngine])
+def test_edit_equals_zeroing_the_input_of_o_proj(pair, kind):
+    plain, wrapped = pair
+    prompts = random_prompts((17, 26), seed=3)
+    fed = torch.stack([prompt[:1] for prompt in random_prompts((5, 5), seed=4)])
+    mask = torch.rand(2, wrapped.n_layers, wrapped.n_heads, generator=torch.Generator().manual_seed(5)) < 0.4
+    engine = kind(wrapped)
+    output, _ = engine.step(engine.prefill(prompts), fed[:, 0], HeadEdit(mask))
+    for row, prompt in enumerate(prompts):
+        logits, _, _ = plain_rows(plain, torch.cat([prompt, fed[row]]), mask[row])
+        torch.testing.assert_close(output.logits[row], logits, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", [BridgeEngine, ReferenceEngine])
+def test_an_empty_edit_changes_no_bit(pair, kind):
+    _, wrapped = pair
+    engine = kind(wrapped)
+    state = engine.prefill(random_prompts((12, 20), seed=6))
+    token = torch.tensor([7, 8])
+    without, _ = engine.step(state, token)
+    empty, _ = engine.step(state, token, HeadEdit(torch.zeros(2, wrapped.n_layers, wrapped.n_heads, dtype=torch.bool)))
+    assert torch.equal(without.logits, empty.logits)
+
+
+def test_stepping_leaves_the_state_as_it_was(pair):
+    _, wrapped = pair
+    engine = BridgeEngine(wrapped)
+    state = engine.prefill(random_prompts((12,), seed=7))
+    first, _ = engine.step(state, torch.tensor([9]))
+    engine.step(state, torch.tensor([10]), HeadEdit(torch.ones(1, wrapped.n_layers, wrapped.n_heads, dtype=torch.bool)))
+    again, _ = engine.step(state, torch.tensor([9]))
+    assert torch.equal(first.logits, again.logits)
+
+
+@pytest.mark.parametrize("kind", [BridgeEngine, ReferenceEngine])
+def test_fork_repeats_and_drops_rows(pair, kind):
+    _, wrapped = pair
+    engine = kind(wrapped)
+    state = engine.prefill(random_prompts((12, 20, 7), seed=8))
+    whole, _ = engine.step(state, torch.tensor([9, 10, 11]))
+    forked, _ = engine.step(engine.fork(state, [2, 0, 2]), torch.tensor([11, 9, 11]))
+    torch.testing.assert_close(forked.logits, whole.logits[[2, 0, 2]], atol=TOLERANCE, rtol=0)
+
+
+def test_chunked_prefill_equals_one_go(pair):
+    _, wrapped = pair
+    prompts = random_prompts((37, 21), seed=9)
+    engine = BridgeEngine(wrapped)
+    whole, _ = engine.step(prefill(wrapped, prompts, chunk=64), torch.tensor([5, 6]))
+    chunked, _ = engine.step(prefill(wrapped, prompts, chunk=8), torch.tensor([5, 6]))
+    torch.testing.assert_close(chunked.logits, whole.logits, atol=TOLERANCE, rtol=0)
+
+
+def test_a_one_token_prompt_needs_no_prefill(pair):
+    plain, wrapped = pair
+    engine = BridgeEngine(wrapped)
+    output, _ = engine.step(engine.prefill([torch.zeros(0, dtype=torch.long)]), torch.tensor([42]))
+    torch.testing.assert_close(output.logits[0], plain_rows(plain, torch.tensor([42]))[0], atol=TOLERANCE, rtol=0)
