@@ -1,0 +1,148 @@
+"""How good an answer is: accuracy and ROUGE-L for needles, the official HotpotQA exact match and F1 for questions.
+
+Every metric of one answer is a float in [0, 1], 1 the best.
+"""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from mechdyn.errors import InputError
+
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLE = re.compile(r"\b(?:a|an|the)\b")
+_CLOSED_ANSWERS = frozenset({"yes", "no", "noanswer"})
+_ANSWER_MARK = re.compile(r"\bthe answer is\b\s*:?", re.IGNORECASE)
+_NEEDLE_TASKS = ("niah",)
+_QUESTION_TASKS = ("hotpotqa", "world")
+
+
+def normalize_answer(text: str) -> str:
+    """Lower-case, without ASCII punctuation, the words a, an and the made spaces, white space squeezed; in this order.
+
+    Source: `hotpot_evaluate_v1.py` of Yang et al. 2018. Punctuation goes before the articles: "a.b" is the word "ab".
+    """
+    return " ".join(_ARTICLE.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
+
+
+def exact_match(prediction: str, answer: str) -> float:
+    """1 where both texts are the same after `normalize_answer`, else 0 (official HotpotQA EM)."""
+    return float(normalize_answer(prediction) == normalize_answer(answer))
+
+
+def f1(prediction: str, answer: str) -> float:
+    """Harmonic mean of precision and recall on the multisets of normalised words (official HotpotQA F1).
+
+    0 where either side is "yes", "no" or "noanswer" and they differ, and where no word is shared; so two empty texts have F1 0 although
+    their EM is 1, as in the official script.
+    """
+    predicted, gold = normalize_answer(prediction), normalize_answer(answer)
+    if predicted != gold and _CLOSED_ANSWERS & {predicted, gold}:
+        return 0.0
+    predicted_words, gold_words = predicted.split(), gold.split()
+    shared = (Counter(predicted_words) & Counter(gold_words)).total()
+    if not shared:
+        return 0.0
+    precision, recall = shared / len(predicted_words), shared / len(gold_words)
+    return 2 * precision * recall / (precision + recall)
+
+
+def contains_answer(text: str, answer: str) -> float:
+    """1 where `text` holds `answer` character by character, else 0: the accuracy of the needle task (paper, A.1)."""
+    if not answer:
+        raise InputError("accuracy needs an answer to look for, got an empty one; every text contains it")
+    return float(answer in text)
+
+
+def rouge_l(text: str, answer: str) -> float:
+    """ROUGE-L F-measure of `text` against `answer`: longest common subsequence of lower-cased alphanumeric words, no stemming.
+
+    Computed by the rouge-score package. A UUID counts as five words there, since its hyphens part words.
+    """
+    return float(_rouge_scorer().score(answer, text)["rougeL"].fmeasure)
+
+
+def extract_answer(text: str) -> str:
+    """The answer that ends a short rationale: what stands behind the last "the answer is", to the end of its line, without the full stop.
+
+    A mark with nothing behind it (generation cut off) is passed over for the one before it. A text without the mark is taken whole: a
+    direct answer, or a rationale that never came to its answer.
+    """
+    for piece in reversed(_ANSWER_MARK.split(text)[1:]):
+        answer = piece.strip().partition("\n")[0].strip().removesuffix(".").strip()
+        if answer:
+            return answer
+    return text.strip()
+
+
+def answer_quality(task: str, text: str, answer: str) -> dict[str, float]:
+    """All metrics of a generated text: accuracy and rouge_l for niah; em and f1 of the extracted answer for hotpotqa and world."""
+    if _asks_for_needle(task):
+        return {"accuracy": contains_answer(text, answer), "rouge_l": rouge_l(text, answer)}
+    extracted = extract_answer(text)
+    return {"em": exact_match(extracted, answer), "f1": f1(extracted, answer)}
+
+
+def metric_names(task: str) -> tuple[str, ...]:
+    """The keys of `answer_quality` for a task."""
+    return ("accuracy", "rouge_l") if _asks_for_needle(task) else ("em", "f1")
+
+
+def primary_metric(task: str) -> str:
+    """The metric that verdicts are taken on (DEFINITIONS, "Verdicts"): accuracy for niah, f1 for questions."""
+    return "accuracy" if _asks_for_needle(task) else "f1"
+
+
+def is_correct(task: str, text: str, answer: str) -> bool:
+    """Whether the answer counts as right: accuracy 1 for niah, EM 1 for questions. Static heads are ranked on right samples only."""
+    if _asks_for_needle(task):
+        return contains_answer(text, answer) == 1.0
+    return exact_match(extract_answer(text), answer) == 1.0
+
+
+def evaluate_predictions(predictions: Mapping[str, str], gold: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
+    """The official evaluation of a whole prediction file: mean EM and F1 over *all* gold questions.
+
+    Args:
+        predictions: question id to answer, the `"answer"` part of an official prediction file. Ids that gold lacks are ignored.
+        gold: items with `_id` and `answer`.
+
+    Returns:
+        `em`, `f1` in [0, 1]; `n`, the gold questions; `missing`, those of them without a prediction, which count 0 in both means.
+
+    Raises:
+        InputError: no gold questions, or a prediction that is not text.
+    """
+    if not gold:
+        raise InputError("evaluation needs gold questions, got none; a mean over nothing is undefined")
+    total_em = total_f1 = 0.0
+    missing = 0
+    for item in gold:
+        name = item["_id"]
+        if name not in predictions:
+            missing += 1
+            continue
+        prediction = predictions[name]
+        if not isinstance(prediction, str):
+            raise InputError(
+                f"the prediction of question {name} must be text, got {type(prediction).__name__}; leave unanswered questions out"
+            )
+        total_em += exact_match(prediction, item["answer"])
+        total_f1 += f1(prediction, item["answer"])
+    return {"em": total_em / len(gold), "f1": total_f1 / len(gold), "n": len(gold), "missing": missing}
+
+
+@cache
+def _rouge_scorer() -> Any:
+    from rouge_score.rouge_scorer import RougeScorer  # pulls in nltk: a second, paid only where ROUGE is asked for
+
+    return RougeScorer(["rougeL"], use_stemmer=False)
+
+
+def _asks_for_needle(task: str) -> bool:
+    if task not in _NEEDLE_TASKS + _QUESTION_TASKS:
+        raise InputError(f"no metrics are known for task {task!r}; tasks: {', '.join(_NEEDLE_TASKS + _QUESTION_TASKS)}")
+    return task in _NEEDLE_TASKS
