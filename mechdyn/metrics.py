@@ -15,7 +15,7 @@ from mechdyn.errors import InputError
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 _CLOSED_ANSWERS = frozenset({"yes", "no", "noanswer"})
-_ANSWER_MARK = re.compile(r"\bthe answer is\b\s*:?", re.IGNORECASE)
+_ANSWER_MARK = re.compile(r"(?:\b(?:so|thus|hence|therefore),?\s+)?\bthe answer is\b\s*:?", re.IGNORECASE)
 _NEEDLE_TASKS = ("niah",)
 _QUESTION_TASKS = ("hotpotqa", "world")
 
@@ -103,7 +103,7 @@ def is_correct(task: str, text: str, answer: str) -> bool:
     return exact_match(extract_answer(text), answer) == 1.0
 
 
-def evaluate_predictions(predictions: Mapping[str, str], gold: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
+def evaluate_predictions(predictions: Mapping[str, Any], gold: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
     """The official evaluation of a whole prediction file: mean EM and F1 over *all* gold questions.
 
     Args:
