@@ -68,14 +68,14 @@ def rouge_l(text: str, answer: str) -> float:
 def extract_answer(text: str) -> str:
     """The answer that ends a short rationale: what stands behind the last "the answer is", to the end of its line, without the full stop.
 
-    A mark with nothing behind it (generation cut off) is passed over for the one before it. A text without the mark is taken whole: a
-    direct answer, or a rationale that never came to its answer.
+    A mark with nothing behind it (generation cut off) is passed over for the one before it; where none has anything, the answer is
+    empty. A text without the mark is taken whole: a direct answer, or a rationale that never came to its answer.
     """
-    for piece in reversed(_ANSWER_MARK.split(text)[1:]):
-        answer = piece.strip().partition("\n")[0].strip().removesuffix(".").strip()
-        if answer:
-            return answer
-    return text.strip()
+    reasoning, *pieces = _ANSWER_MARK.split(text)
+    if not pieces:
+        return reasoning.strip()
+    answers = (piece.strip().partition("\n")[0].strip().removesuffix(".").strip() for piece in reversed(pieces))
+    return next((answer for answer in answers if answer), "")
 
 
 def answer_quality(task: str, text: str, answer: str) -> dict[str, float]:

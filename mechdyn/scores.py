@@ -1,14 +1,18 @@
 """Retrieval scores: pure functions of one attention row per head, the tokens it runs over and the needle.
 
-A score is any function of the same form as `copy_paste`; adding one is writing one.
+A score is any function of the same form as `copy_paste`; adding one is writing one, and `register_score` gives it a name that a unit can
+hold.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from mechdyn.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class StepContext:
     predicted: Int[Tensor, " row"]
 
 
+@runtime_checkable
 class Score(Protocol):
     """Scores of every head of one layer at one step, from the attention pattern of the step's query position."""
 
@@ -36,14 +41,96 @@ def copy_paste(pattern: Float[Tensor, "row head key"], context: StepContext) -> 
 
     The strongest key is taken over all positions of the row, ties to the lowest index.
     """
-    strongest = _first_argmax(pattern)
+    strongest = pattern.argmax(dim=-1)  # documented to return the first of several maxima
     hit = context.needle.gather(1, strongest)
     same = context.tokens.gather(1, strongest) == context.predicted[:, None]
     return (hit & same).to(torch.float32)
 
 
-def _first_argmax(pattern: Float[Tensor, "row head key"]) -> Int[Tensor, "row head"]:
-    """The lowest index of the maximum: torch.argmax does not promise which of several it returns."""
-    n_keys = pattern.shape[-1]
-    positions = torch.arange(n_keys, device=pattern.device)
-    return torch.where(pattern == pattern.amax(dim=-1, keepdim=True), positions, n_keys).amin(dim=-1)
+@dataclass(frozen=True)
+class Reasoning:
+    """Share of a head's attention that goes to the supporting facts, sink and local window left out (Eq. 2); in [0, 1].
+
+        score = sum of a_i over the needle's positions in R  /  sum of a_i over R,    R = I without I_sink and I_local
+
+    I_sink is the first `sink` visible positions of the row (padding is not visible), I_local the last `local` ones, the query's own
+    among them. 0/0 is 0: a head that looks nowhere else does not retrieve. The paper does not take the exclusions off the needle as well;
+    without that a fact inside the local window would push the score above 1. It states neither number: 4 is from Xiao et al. 2023, 32
+    is ours (DEFINITIONS, "Scores").
+    """
+
+    sink: int = 4
+    local: int = 32
+
+    def __post_init__(self) -> None:
+        for name, size in (("sink", self.sink), ("local", self.local)):
+            if size < 0:
+                raise InputError(f"{name} is a number of positions to leave out, 0 or more, got {size}; 0 leaves none out")
+
+    def __call__(self, pattern: Float[Tensor, "row head key"], context: StepContext) -> Float[Tensor, "row head"]:
+        """Scores of every head."""
+        remote = self.remote(context.visible)
+        mass = torch.where(remote[:, None], pattern.to(torch.float32), 0.0)
+        total = mass.sum(dim=-1)
+        needle = torch.where(context.needle[:, None], mass, 0.0).sum(dim=-1)
+        # Rounding can carry a quotient of sums past 1; a NaN stays one.
+        return torch.where(total == 0, 0.0, needle / total).clamp(max=1.0)
+
+    def remote(self, visible: Bool[Tensor, "row key"]) -> Bool[Tensor, "row key"]:
+        """R of Eq. 2: the visible positions behind the sink and before the local window."""
+        rank = visible.cumsum(dim=1)
+        return visible & (rank > self.sink) & (rank <= rank[:, -1:] - self.local)
+
+
+@dataclass(frozen=True)
+class NamedScore:
+    """A score as a unit names it.
+
+    `spec` is JSON and complete (`{"name": "reasoning", "sink": 4, "local": 32}`), so that two ways to ask for the same score hash alike;
+    `threshold` is what a head's score must be above for the head to count as retrieving, unless the caller chooses another.
+    """
+
+    spec: Mapping[str, Any]
+    score: Score
+    threshold: float
+
+
+_REGISTRY: dict[str, tuple[Callable[..., Score], float]] = {}
+
+
+def register_score(name: str, score: Score | type[Score], threshold: float = 0.0) -> None:
+    """Give a score a name.
+
+    Args:
+        name: what `named_score` and units call it.
+        score: a function of the form of `copy_paste`, or a frozen dataclass of options whose instances are such functions.
+        threshold: the default above which a head retrieves.
+    """
+    if name in _REGISTRY:
+        raise InputError(f"a score named {name!r} exists; choose another name")
+    if isinstance(score, type) and not is_dataclass(score):
+        raise InputError(f"a score with options is a frozen dataclass, got the class {score.__name__}; its fields are what a unit records")
+    _REGISTRY[name] = (score if isinstance(score, type) else lambda: score, threshold)
+
+
+def named_score(spec: str | Mapping[str, Any]) -> NamedScore:
+    """The score that `spec` names: `"copy_paste"`, or `{"name": "reasoning", "sink": 4, "local": 32}` with options left out at will.
+
+    Raises:
+        InputError: a name that is not registered, or options that the score does not have.
+    """
+    options = {"name": spec} if isinstance(spec, str) else dict(spec)
+    name = options.pop("name", None)
+    if name not in _REGISTRY:
+        raise InputError(f"no score is named {name!r}; scores: {', '.join(_REGISTRY)}")
+    make, threshold = _REGISTRY[name]
+    try:
+        score: Any = make(**options)
+    except TypeError as error:
+        raise InputError(f"score {name!r} does not take the options {options}: {error}") from error
+    complete = asdict(score) if isinstance(make, type) else {}
+    return NamedScore({"name": name, **complete}, score, threshold)
+
+
+register_score("copy_paste", copy_paste, threshold=0.0)
+register_score("reasoning", Reasoning, threshold=0.5)
