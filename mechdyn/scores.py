@@ -4,7 +4,7 @@ A score is any function of the same form as `copy_paste`; adding one is writing 
 hold.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -95,7 +95,7 @@ class NamedScore:
     threshold: float
 
 
-_REGISTRY: dict[str, tuple[Callable[..., Score], float]] = {}
+_REGISTRY: dict[str, tuple[Any, float]] = {}
 
 
 def register_score(name: str, score: Score | type[Score], threshold: float = 0.0) -> None:
@@ -110,7 +110,7 @@ def register_score(name: str, score: Score | type[Score], threshold: float = 0.0
         raise InputError(f"a score named {name!r} exists; choose another name")
     if isinstance(score, type) and not is_dataclass(score):
         raise InputError(f"a score with options is a frozen dataclass, got the class {score.__name__}; its fields are what a unit records")
-    _REGISTRY[name] = (score if isinstance(score, type) else lambda: score, threshold)
+    _REGISTRY[name] = (score, threshold)
 
 
 def named_score(spec: str | Mapping[str, Any]) -> NamedScore:
@@ -123,13 +123,16 @@ def named_score(spec: str | Mapping[str, Any]) -> NamedScore:
     name = options.pop("name", None)
     if name not in _REGISTRY:
         raise InputError(f"no score is named {name!r}; scores: {', '.join(_REGISTRY)}")
-    make, threshold = _REGISTRY[name]
+    registered, threshold = _REGISTRY[name]
+    if not isinstance(registered, type):
+        if options:
+            raise InputError(f"score {name!r} does not take the options {options}: it has none")
+        return NamedScore({"name": name}, registered, threshold)
     try:
-        score: Any = make(**options)
+        score = registered(**options)
     except TypeError as error:
         raise InputError(f"score {name!r} does not take the options {options}: {error}") from error
-    complete = asdict(score) if isinstance(make, type) else {}
-    return NamedScore({"name": name, **complete}, score, threshold)
+    return NamedScore({"name": name, **asdict(score)}, score, threshold)
 
 
 register_score("copy_paste", copy_paste, threshold=0.0)

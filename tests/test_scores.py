@@ -170,7 +170,7 @@ def test_unknown_names_and_options_are_refused() -> None:
 
 
 def test_a_users_score_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mechdyn.scores._REGISTRY", {"copy_paste": (lambda: copy_paste, 0.0)})
+    monkeypatch.setattr("mechdyn.scores._REGISTRY", {"copy_paste": (copy_paste, 0.0)})
 
     def needle_mass(pattern: torch.Tensor, context: StepContext) -> torch.Tensor:
         return (pattern * context.needle[:, None]).sum(dim=-1)
