@@ -6,7 +6,7 @@ the same input are two steps from one state, and keeping either one's keys and v
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -41,6 +41,7 @@ class StepOutput:
     hidden: Float[Tensor, "row d_model"]
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Runs a model token by token."""
 

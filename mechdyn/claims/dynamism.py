@@ -1,0 +1,166 @@
+"""Claim 1, dynamism: retrieval heads vary from step to step (paper, 3.2; Table 1).
+
+Supported if adjacent Jaccard and Jaccard with the best of the static lists (top 20, and top k with k the mean set size) both have their upper end
+below 0.6, and adjacent lies wholly below retest (its upper end below retest's lower end). Refuted if adjacent or the best static Jaccard has its
+lower end above 0.8, or adjacent is not below retest. Anything between is inconclusive, and so are fewer than 20 samples with a retrieving step.
+Retest, which the paper lacks, is the Jaccard of the same step's sets for the same needle in another haystack at another depth: were heads noisy
+rather than dynamic, it would equal the adjacent one. The criteria were fixed before any result was seen (DEFINITIONS, last section).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mechdyn.claims.claim import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Plan, Request, Verdict
+from mechdyn.errors import InputError
+from mechdyn.heads import HeadSet, RankedHeads
+from mechdyn.metrics import contains_answer
+from mechdyn.stats.overlap import DynamismTable, dynamism_table, heads_per_step, static_ranking
+from mechdyn.stats.resampling import Interval
+from mechdyn.traces.trace import Trace
+from mechdyn.traces.unit import Unit
+
+LOW, HIGH = 0.6, 0.8
+CRITERION_LIST, MATCHED = "top 20", "top k = mean set size"
+STATIC_SIZES = (20, 50, 100)
+STATIC_SHARES = (5, 10, 20)
+_DETECTION_SEED, _RETEST_SEED = 1_000_000, 2_000_000
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Prompt lengths, and seeds a length and depth."""
+
+    lengths: tuple[int, ...]
+    n_seeds: int
+    depths: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+PRESETS = {
+    "quick": Preset((256, 512), n_seeds=4),
+    "standard": Preset((256, 512, 1024), n_seeds=8),
+    "paper": Preset((5000,), n_seeds=20),
+}
+
+
+@dataclass(frozen=True)
+class Dynamism:
+    """The claim, its plan and its judge."""
+
+    name: str = "dynamism"
+
+    def plan(self, request: Request) -> Plan:
+        """Roles: `detection` ranks the static heads, `evaluation` is measured, `retest` repeats each evaluation needle elsewhere."""
+        preset = chosen_preset(request)
+        cells = [(length, depth, run) for length in preset.lengths for depth in preset.depths for run in range(preset.n_seeds)]
+        detection, evaluation, retest = [], [], []
+        for index, (length, depth, _) in enumerate(cells):
+            seed = request.seed + index
+            detection.append(_unit(request, length, depth, _DETECTION_SEED + seed))
+            evaluation.append(_unit(request, length, depth, seed))
+            other = preset.depths[(preset.depths.index(depth) + 2) % len(preset.depths)]
+            retest.append(_unit(request, length, other, _RETEST_SEED + seed, needle_seed=seed))
+        return Plan({"detection": tuple(detection), "evaluation": tuple(evaluation), "retest": tuple(retest)})
+
+    def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
+        """Evidence is the whole of Table 1 with its second rows, the static lists, and retest."""
+        correct = [trace for trace in traces["detection"] if contains_answer(trace.text, trace.answer)]
+        evaluation = traces["evaluation"]
+        pairs = [
+            (first, second)
+            for first, second in zip(evaluation, traces["retest"], strict=True)
+            if contains_answer(first.text, first.answer) and contains_answer(second.text, second.answer)
+        ]
+        ranking = static_ranking(correct) if correct else None
+        statics = static_lists(ranking, evaluation) if ranking else {}
+        return decide(request, dynamism_table(evaluation, statics, pairs), n_detection=len(correct), n_pairs=len(pairs))
+
+
+def chosen_preset(request: Request) -> Preset:
+    """The preset by name, with the user's lengths in place of its own where given."""
+    if request.preset not in PRESETS:
+        raise InputError(f"unknown preset {request.preset!r}; give one of {', '.join(PRESETS)}")
+    preset = PRESETS[request.preset]
+    return replace(preset, lengths=request.lengths) if request.lengths else preset
+
+
+def static_lists(ranking: RankedHeads, evaluation: Sequence[Trace]) -> dict[str, HeadSet]:
+    """Top 20, 50 and 100 as in the paper, 5, 10 and 20 % of the heads, and as many as retrieve at a mean step (`matched`)."""
+    total = len(ranking.heads)
+    sizes = {f"top {k}": k for k in STATIC_SIZES if k <= total}
+    sizes |= {f"top {share} %": max(1, round(total * share / 100)) for share in STATIC_SHARES}
+    mean = heads_per_step(evaluation).mean.estimate
+    if not math.isnan(mean):
+        sizes[MATCHED] = min(total, max(1, round(mean)))
+    return {name: ranking.top(k) for name, k in sizes.items()}
+
+
+def decide(request: Request, table: DynamismTable, *, n_detection: int, n_pairs: int) -> Verdict:
+    """Apply the criteria of the module's docstring to the measured table."""
+    adjacent = table.adjacent.retrieving
+    candidates = {name: table.static[name].retrieving for name in (CRITERION_LIST, MATCHED) if name in table.static}
+    best_name = max(candidates, key=lambda name: candidates[name].estimate, default=None)
+    static = candidates[best_name] if best_name else None
+    retest = table.retest.retrieving if table.retest else None
+    outcome, reasons = _apply(adjacent, static, retest, table.n_retrieving_samples)
+    facts = {
+        "samples": table.n_samples,
+        "retrieving_samples": table.n_retrieving_samples,
+        "steps": table.n_steps,
+        "retrieving_steps": table.n_retrieving_steps,
+        "detection_samples_correct": n_detection,
+        "retest_pairs": n_pairs,
+        "activated_heads": table.activated.activated,
+        "total_heads": table.activated.total,
+        "heads_per_step_sd": table.per_step.sd,
+        "best_static_list": best_name,
+    }
+    return Verdict(str(request.model["name"]), "dynamism", outcome, _evidence(table), reasons, facts)
+
+
+def _apply(adjacent: Interval, static: Interval | None, retest: Interval | None, n_retrieving: int) -> tuple[Outcome, tuple[str, ...]]:
+    """The outcome and, in words, every criterion with the numbers it was put to."""
+    if n_retrieving < MIN_RETRIEVING_SAMPLES:
+        return Outcome.INCONCLUSIVE, (f"{n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed",)
+    if static is None or retest is None:
+        missing = "no correct detection sample to rank static heads on" if static is None else "no retest pair with both answers correct"
+        return Outcome.INCONCLUSIVE, (missing,)
+    criteria = {
+        f"adjacent Jaccard {adjacent} has its upper end below {LOW}": adjacent.high < LOW,
+        f"Jaccard with the best static list {static} has its upper end below {LOW}": static.high < LOW,
+        f"adjacent lies wholly below retest {retest}": adjacent.high < retest.low,
+    }
+    against = {
+        f"adjacent Jaccard {adjacent} has its lower end above {HIGH}": adjacent.low > HIGH,
+        f"Jaccard with the best static list {static} has its lower end above {HIGH}": static.low > HIGH,
+        f"adjacent {adjacent} is not below retest {retest}": adjacent.estimate >= retest.estimate,
+    }
+    reasons = tuple(f"{'yes' if met else 'no'}: {text}" for text, met in (criteria | against).items())
+    if any(against.values()):
+        return Outcome.REFUTED, reasons
+    return (Outcome.SUPPORTED if all(criteria.values()) else Outcome.INCONCLUSIVE), reasons
+
+
+def _evidence(table: DynamismTable) -> tuple[Evidence, ...]:
+    """Table 1 with its second rows (over all steps), lists in the order they were made."""
+    rows = [Evidence("adjacent Jaccard", table.adjacent.retrieving), Evidence("adjacent Jaccard, all steps", table.adjacent.all_steps)]
+    for name, jaccard in table.static.items():
+        rows.append(Evidence(f"Jaccard with static {name}", jaccard.retrieving))
+        rows.append(Evidence(f"Jaccard with static {name}, all steps", jaccard.all_steps))
+    if table.retest:
+        rows.append(Evidence("retest Jaccard", table.retest.retrieving))
+    rows.append(Evidence("entropy (nats)", table.entropy.entropy))
+    rows.append(Evidence("effective heads", table.entropy.effective_heads))
+    rows.append(Evidence("entropy, Eq. 3 as printed", table.entropy.raw))
+    rows.append(Evidence("heads per retrieving step", table.per_step.mean, note=f"sd {table.per_step.sd:.2f}"))
+    return tuple(rows)
+
+
+def _unit(request: Request, length: int, depth: float, seed: int, needle_seed: int | None = None) -> Unit:
+    sample: dict[str, Any] = {"task": "niah", "length": length, "depth": depth, "seed": seed}
+    if needle_seed is not None:
+        sample["needle_seed"] = needle_seed
+    if request.haystack is not None:
+        sample |= {"haystack": request.haystack, "haystack_digest": request.haystack_digest}
+    return Unit(model=request.model, sample=sample, decoding={"score": "copy_paste", "max_new_tokens": 64})

@@ -1,0 +1,87 @@
+"""The command line. Heavy imports wait until a command needs them, so that help comes at once."""
+
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mechdyn.errors import MechdynError
+
+app = typer.Typer(
+    help="Which attention heads retrieve what, at which step of generation, and does it matter?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ModelOption = Annotated[str, typer.Option("--model", help="mini, a control, a local Hugging Face directory or a hub id.")]
+HaystackOption = Annotated[Path | None, typer.Option(help="Text file or folder of .txt files; procedural prose when left out.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run; the same run in the same folder goes on where it stopped.")]
+
+
+def main() -> None:
+    """Entry point: an error that mechdyn raises on purpose is one line and exit code 2."""
+    try:
+        app()
+    except MechdynError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def verify(
+    claim: Annotated[str, typer.Argument(help="dynamism")],
+    model: ModelOption = "mini",
+    preset: Annotated[str, typer.Option(help="quick, standard or paper: prompt lengths and samples.")] = "quick",
+    length: Annotated[list[int] | None, typer.Option(help="Prompt length in tokens instead of the preset's; may be repeated.")] = None,
+    seed: Annotated[int, typer.Option(help="Draws every sample.")] = 0,
+    haystack: HaystackOption = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples generated together.")] = 8,
+    out: OutOption = None,
+) -> None:
+    """Run what a claim needs and judge it: a table, verdicts.json, the figure and the traces."""
+    from mechdyn.sweep.verify import VerifyConfig
+    from mechdyn.sweep.verify import verify as run_verify
+    from mechdyn.views.verdict import print_verdict, save_verdict_figure
+
+    config = VerifyConfig(claim, model, preset, tuple(length or ()), seed, str(haystack) if haystack else None, batch_size)
+    verified = run_verify(config, out or Path("runs") / f"{claim}-{Path(model).name}-{preset}")
+    print_verdict(verified.verdict)
+    figure = save_verdict_figure(verified.verdict, verified.traces, verified.folder)
+    print(f"figure   {figure}\nverdict  {verified.folder / 'verdicts.json'}\ntraces   {verified.folder / 'traces'}")
+
+
+@app.command()
+def trace(
+    model: ModelOption = "mini",
+    length: Annotated[int, typer.Option(help="Prompt length in tokens.")] = 512,
+    depth: Annotated[float, typer.Option(help="Where in the haystack the needle goes, 0 to 1.")] = 0.5,
+    seed: Annotated[int, typer.Option(help="Draws haystack and needle.")] = 0,
+    haystack: HaystackOption = None,
+    out: OutOption = None,
+    show: Annotated[bool, typer.Option("--show/--no-show", help="Open the timeline in a browser (in a terminal only).")] = True,
+) -> None:
+    """Trace one needle-in-a-haystack sample, store it and open its timeline."""
+    from mechdyn.sweep.single import TraceConfig, trace_one
+    from mechdyn.views.page import save_page
+    from mechdyn.views.timeline import timeline
+
+    config = TraceConfig(model, length, depth, seed, str(haystack) if haystack else None)
+    result, folder = trace_one(config, out or Path("runs") / f"trace-{Path(model).name}-{length}-{depth:g}-{seed}")
+    page = folder / "timeline.html"
+    save_page([timeline(result)], page, title=f"{result.task} on {model}")
+    print(f"answer   {result.text}\nexpected {result.answer}\ntimeline {page}")
+    if show and sys.stdout.isatty():
+        webbrowser.open(page.resolve().as_uri())
+
+
+@app.command()
+def models() -> None:
+    """List the models that have a short name."""
+    from mechdyn.models.registry import list_models
+
+    for listing in list_models():
+        print(f"{listing.name:16} {listing.source:38} {listing.about}")
+    print("Any local Hugging Face directory and any hub id (owner/name) of a decoder-only model can be given as well.")

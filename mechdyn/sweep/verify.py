@@ -1,0 +1,87 @@
+"""Verify a claim: plan, run what the store lacks, judge from the store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mechdyn.claims.claim import Claim, Plan, Request, Verdict
+from mechdyn.claims.dynamism import Dynamism
+from mechdyn.errors import InputError
+from mechdyn.models.load import load_model
+from mechdyn.models.model import Model
+from mechdyn.sweep.local import run_units
+from mechdyn.sweep.run_folder import open_run, write_json
+from mechdyn.tasks.build import build_sample
+from mechdyn.tasks.niah import read_haystack
+from mechdyn.hashing import content_hash
+from mechdyn.traces.manifest import Manifest
+from mechdyn.traces.store import TraceStore
+from mechdyn.traces.trace import Trace
+
+CLAIMS: Mapping[str, Claim] = {claim.name: claim for claim in (Dynamism(),)}
+
+
+@dataclass(frozen=True)
+class VerifyConfig:
+    """What `mechdyn verify` was asked; the resolved copy is saved with the results."""
+
+    claim: str
+    model: str = "mini"
+    preset: str = "quick"
+    lengths: tuple[int, ...] = ()
+    seed: int = 0
+    haystack: str | None = None
+    batch_size: int = 8
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A verdict with what it was judged on."""
+
+    verdict: Verdict
+    traces: Mapping[str, Sequence[Trace]]
+    folder: Path
+
+
+def verify(config: VerifyConfig, out: str | Path) -> Verified:
+    """Run and judge one claim; the folder holds `run.json`, `traces/` and `verdicts.json`. Run again, it goes on where it stopped."""
+    claim = get_claim(config.claim)
+    model = load_model(config.model)
+    request = _request(config, model)
+    plan = claim.plan(request)
+    _check_longest(model, plan)
+    folder = open_run(out, {**asdict(config), "model": model.identity()})
+    store = open_store(folder / "traces", model)
+    for role, units in plan.roles.items():
+        run_units(model, units, store, batch_size=config.batch_size, describe=f"{config.model} {role}")
+    traces = {role: store.load([unit.key for unit in units]) for role, units in plan.roles.items()}
+    verdict = claim.judge(request, traces)
+    write_json(folder / "verdicts.json", [verdict.as_json()])
+    return Verified(verdict, traces, folder)
+
+
+def get_claim(name: str) -> Claim:
+    """A claim by name."""
+    if name not in CLAIMS:
+        raise InputError(f"unknown claim {name!r}; give one of {', '.join(CLAIMS)}")
+    return CLAIMS[name]
+
+
+def open_store(path: Path, model: Model) -> TraceStore:
+    """The store at `path`, which must be this model's, or a new one."""
+    manifest = Manifest.of(model.identity())
+    if not path.exists():
+        return TraceStore.create(path, manifest)
+    store = TraceStore.open(path)
+    store.require(manifest)
+    return store
+
+
+def _request(config: VerifyConfig, model: Model) -> Request:
+    digest = content_hash(read_haystack(config.haystack)) if config.haystack is not None else None
+    return Request(model.identity(), config.preset, config.lengths, config.seed, config.haystack, digest)
+
+
+def _check_longest(model: Model, plan: Plan) -> None:
+    """Meet bad lengths and haystacks before anything is written."""
+    build_sample(model, max(plan.units, key=lambda unit: unit.sample.get("length", 0)).sample)
