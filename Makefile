@@ -1,0 +1,94 @@
+# Everything runs in .venv, made from constraints.txt on first use; afterwards no target but `install-all` needs the network.
+# On the machine: Python 3.11 or later and make.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+VENV ?= .venv
+MODELS ?= mini planted-static planted-dynamic
+PRESET ?= quick
+WORKERS ?= 2
+DOCS_OUT ?= docs/_build/html
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed-dev
+INSTALLED_ALL := $(VENV)/.installed-all
+OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1
+PIP_INSTALL := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip -qq --disable-pip-version-check install --constraint constraints.txt
+# Another preset is another run, so it gets another folder.
+RUN_SUFFIX := $(if $(filter-out quick,$(PRESET)),-$(PRESET))
+NOTEBOOKS := $(sort $(wildcard tutorials/*.ipynb))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install install-all verify test lint test-slow docs tutorials clean
+
+help:
+	@echo "make verify      check the paper's first claim on the bundled model and both controls (offline, resumes)"
+	@echo "make test        linters, types, layers, tests, README snippets"
+	@echo "make test-slow   the tests that take longer"
+	@echo "make docs        the documentation, warnings being errors, into $(DOCS_OUT)"
+	@echo "make tutorials   run every tutorial on the bundled model"
+	@echo "make clean       remove caches and built files (keeps $(VENV) and runs)"
+
+install: $(INSTALLED)
+
+install-all: $(INSTALLED_ALL)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "mechdyn needs Python 3.11 or later, $(PYTHON) is $$($(PYTHON) --version 2>&1); install it, or name one: make PYTHON=/path/to/python3.11" >&2; \
+	  exit 1; }
+	@test -x $(BIN)/pip || { echo "== install: creating $(VENV)"; $(PYTHON) -m venv $(VENV); } || { \
+	  echo "$(PYTHON) cannot create a virtual environment (see above); on Debian and Ubuntu install python3-venv" >&2; exit 1; }
+	@echo "== install: mechdyn with its development tools, as pinned in constraints.txt (some minutes the first time)"
+	@$(PIP_INSTALL) --editable ".[dev]"
+	@touch $@
+
+$(INSTALLED_ALL): $(INSTALLED)
+	@echo "== install: what docs and notebooks need"
+	@$(PIP_INSTALL) --editable ".[dev,docs,notebooks]"
+	@touch $@
+
+verify: $(INSTALLED)
+	@for model in $(MODELS); do \
+	  out=runs/verify-$$model$(RUN_SUFFIX); \
+	  echo "== verify: dynamism on $$model, preset $(PRESET), into $$out"; \
+	  $(OFFLINE) $(BIN)/mechdyn verify dynamism --model $$model --preset $(PRESET) --out $$out || exit 1; \
+	done
+	@echo "== verify: the controls must have their known verdicts"
+	@$(BIN)/python .ci/expect_verdict.py $(foreach model,$(filter planted-%,$(MODELS)),runs/verify-$(model)$(RUN_SUFFIX))
+
+lint: $(INSTALLED)
+	@echo "== test: ruff check"
+	@$(BIN)/ruff check --quiet .
+	@echo "== test: ruff format --check"
+	@$(BIN)/ruff format --check --quiet . || { echo "some files are not formatted; run $(BIN)/ruff format" >&2; exit 1; }
+	@echo "== test: mypy"
+	@$(BIN)/mypy
+	@echo "== test: import-linter"
+	@$(BIN)/lint-imports --no-logo
+
+# One thread a worker: the tests are small, and two workers with all threads each only get in each other's way.
+test: lint
+	@echo "== test: pytest with jaxtyping and beartype, README snippets included"
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+
+test-slow: $(INSTALLED)
+	@echo "== test-slow: pytest -m slow"
+	@$(BIN)/pytest -q -m slow
+
+docs: $(INSTALLED_ALL)
+	@echo "== docs: sphinx, warnings being errors, into $(DOCS_OUT)"
+	@rm -rf docs/_api
+	@$(OFFLINE) $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs $(DOCS_OUT)
+
+tutorials: $(INSTALLED_ALL)
+	@echo "== tutorials: $(words $(NOTEBOOKS)) to run, into build/tutorials"
+	@for notebook in $(NOTEBOOKS); do \
+	  echo "== tutorials: $$notebook"; \
+	  $(OFFLINE) $(BIN)/jupyter-nbconvert --log-level WARN --to notebook --execute --output-dir build/tutorials $$notebook || exit 1; \
+	done
+
+clean:
+	@echo "== clean: caches and built files"
+	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache docs/_build docs/_api
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,13 @@
+"""What holds for all tests: no network, no browser, one thread a process.
+
+Nothing here imports mechdyn: the jaxtyping hook must be in place first.
+"""
+
+import os
+
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "WANDB_MODE": "disabled"}
+# Set before torch is imported. The tests are small: more threads only cost, the more so with several pytest workers.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Should a figure be shown by mistake, it goes nowhere.
+os.environ["PLOTLY_RENDERER"] = "json"
