@@ -36,6 +36,8 @@ class BridgeEngine:
 
     @torch.inference_mode()
     def step(self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
+        if edit is not None and edit.whole:
+            raise ValueError("an engine with a cache cannot edit past positions; use ReferenceEngine")
         model, capture = self.model, Capture()
         visible = torch.cat([state.visible, torch.ones_like(state.visible[:, :1])], dim=1)
         hooks = capture.hooks(model.n_layers, self._hidden_hook) + (edit_hooks(edit) if edit is not None else [])

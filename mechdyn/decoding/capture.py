@@ -28,10 +28,10 @@ class Capture:
         self.hidden = activation[:, -1]
 
 
-def edit_hooks(edit: HeadEdit, last_only: bool = True) -> list[Hook]:
-    """Hooks that overwrite z of the heads in the edit, layers without any left alone; at the last position or at all of them."""
+def edit_hooks(edit: HeadEdit) -> list[Hook]:
+    """Hooks that overwrite z of the heads in the edit; layers without any are left alone."""
     layers = edit.mask.any(dim=2).any(dim=0).nonzero().flatten().tolist()
-    return [(f"blocks.{layer}.attn.hook_z", _overwrite_z(edit, layer, last_only)) for layer in layers]
+    return [(f"blocks.{layer}.attn.hook_z", _overwrite_z(edit, layer)) for layer in layers]
 
 
 def _pattern_hook(capture: Capture, layer: int) -> Hook:
@@ -41,13 +41,13 @@ def _pattern_hook(capture: Capture, layer: int) -> Hook:
     return f"blocks.{layer}.attn.hook_pattern", read
 
 
-def _overwrite_z(edit: HeadEdit, layer: int, last_only: bool) -> Callable[[Tensor, Any], Tensor]:
+def _overwrite_z(edit: HeadEdit, layer: int) -> Callable[[Tensor, Any], Tensor]:
     def overwrite(z: Tensor, hook: Any) -> Tensor:
         mask = rearrange(edit.mask[:, layer], "row head -> row 1 head 1").to(z.device)
         values = torch.zeros((), dtype=z.dtype, device=z.device)
         if edit.values is not None:
             values = rearrange(edit.values[:, layer], "row head d_head -> row 1 head d_head").to(z)
-        if not last_only:
+        if edit.whole:
             return torch.where(mask, values, z)
         last = torch.where(mask, values, z[:, -1:])
         return torch.cat([z[:, :-1], last], dim=1)

@@ -14,10 +14,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class HeadEdit:
-    """What to overwrite at `hook_z` of the current position: the heads in `mask`, with zero or with `values`."""
+    """What to overwrite at `hook_z`: the heads in `mask`, with zero or with `values`, at the current position or, if `whole`, at all of them.
+
+    Only an engine without a cache can edit all positions.
+    """
 
     mask: Bool[Tensor, "row layer head"]
     values: Float[Tensor, "row layer head d_head"] | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)

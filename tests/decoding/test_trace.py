@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mechdyn.decoding.reference import ReferenceEngine
-from mechdyn.decoding.trace import TraceOptions, trace, trace_batch, trace_many
+from mechdyn.decoding.trace import trace, trace_many
 from mechdyn.errors import InputError
 from mechdyn.models.load import wrap_model
 from mechdyn.tasks.sample import Sample
@@ -71,7 +71,7 @@ def test_batches_and_both_engines_agree_with_solo_runs(pair):
     samples = [random_sample(length, seed=10 + length) for length in (18, 40, 25)]
     solo = [trace(wrapped, sample, max_new_tokens=N_NEW) for sample in samples]
     batched = list(trace_many(wrapped, samples, batch_size=3, max_new_tokens=N_NEW))
-    reference = list(trace_batch(ReferenceEngine(wrapped), wrapped, samples, TraceOptions(max_new_tokens=N_NEW)))
+    reference = list(trace_many(wrapped, samples, batch_size=3, max_new_tokens=N_NEW, engine=ReferenceEngine(wrapped)))
     for one, many, plain in zip(solo, batched, reference, strict=True):
         for other in (many, plain):
             assert torch.equal(one.tokens, other.tokens)

@@ -1,0 +1,203 @@
+"""The generation loop: observe, choose heads, ablate, keep one token and one state, until every row has ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mechdyn.decoding.ablation import Ablation
+from mechdyn.decoding.context import KeyContext, score_step
+from mechdyn.decoding.engine import DecodeState, Engine, HeadEdit, StepOutput
+from mechdyn.decoding.reference import ReferenceEngine
+from mechdyn.decoding.schedules import Observation
+from mechdyn.models.model import Model
+from mechdyn.scores import Score, copy_paste
+from mechdyn.tasks.sample import Sample
+
+MAX_NEW_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class TraceOptions:
+    """How a batch is generated and scored."""
+
+    score: Score = copy_paste
+    threshold: float = 0.0
+    max_new_tokens: int = MAX_NEW_TOKENS
+    keep_patterns: bool = False
+
+
+@dataclass(eq=False)
+class Row:
+    """One sample under one ablation while it is being generated; lists have one entry a step."""
+
+    sample: Sample
+    ablation: Ablation | None = None
+    tokens: list[int] = field(default_factory=list)
+    scores: list[Float[Tensor, "layer head"]] = field(default_factory=list)
+    hidden: list[Float[Tensor, " d_model"]] = field(default_factory=list)
+    ablated: list[Bool[Tensor, "layer head"]] = field(default_factory=list)
+    ablated_scores: list[Float[Tensor, "layer head"]] = field(default_factory=list)
+    patterns: list[Float[Tensor, "layer head key"]] = field(default_factory=list)
+    stopped: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What one step decided for every live row; the edited part is absent where no row ablated anything."""
+
+    observed: StepOutput
+    scores: Float[Tensor, "row layer head"]
+    masks: Bool[Tensor, "row layer head"]
+    tokens: Int[Tensor, " row"]
+    finite: Bool[Tensor, " row"]
+    edited_scores: Float[Tensor, "row layer head"] | None
+
+
+def generate(engine: Engine, model: Model, rows: Sequence[Row], options: TraceOptions) -> None:
+    """Fill the rows, all of them in one batch; their ablations must agree in scope and commit.
+
+    Each distinct sample is prefilled once. Step 0 feeds the last prompt token, so that its attention row is observed like every other
+    (DEFINITIONS, Steps).
+    """
+    live = list(rows)
+    state = _prefill(engine, rows)
+    context = KeyContext.of([row.sample for row in rows], state)
+    inputs = torch.stack([row.sample.tokens[-1] for row in rows])
+    in_needle = torch.stack([row.sample.needle_mask[-1] for row in rows])
+    while True:
+        context = context.append(inputs, in_needle)
+        step, state = _step(engine, model, live, state, context, inputs, options)
+        for index, row in enumerate(live):
+            _record(row, index, step, context, model, options)
+        keep = [index for index, row in enumerate(live) if not row.stopped]
+        if not keep:
+            return
+        inputs, in_needle = step.tokens[keep], torch.zeros(len(keep), dtype=torch.bool)
+        if len(keep) < len(live):
+            live = [live[index] for index in keep]
+            state, context = engine.fork(state, keep), context.select(keep)
+
+
+def _prefill(engine: Engine, rows: Sequence[Row]) -> DecodeState:
+    """One prefill a distinct sample, forked to its rows."""
+    first: dict[int, int] = {}
+    distinct = []
+    for row in rows:
+        if id(row.sample) not in first:
+            first[id(row.sample)] = len(distinct)
+            distinct.append(row.sample)
+    state = engine.prefill([sample.tokens[:-1] for sample in distinct])
+    order = [first[id(row.sample)] for row in rows]
+    return state if order == list(range(len(distinct))) else engine.fork(state, order)
+
+
+def _step(
+    engine: Engine,
+    model: Model,
+    live: list[Row],
+    state: DecodeState,
+    context: KeyContext,
+    inputs: Int[Tensor, " row"],
+    options: TraceOptions,
+) -> tuple[Step, DecodeState]:
+    """An observing forward, and, where any row ablates, an edited forward of the same input."""
+    observed, clean = engine.step(state, inputs)
+    tokens = observed.logits.argmax(dim=-1).cpu()
+    finite = observed.logits.isfinite().all(dim=-1).cpu()
+    scores = score_step(observed, tokens, context, options.score)
+    masks, values = _choose_heads(live, observed, scores, options.threshold)
+    if not masks.any():
+        return Step(observed, scores, masks, tokens, finite, None), clean
+    ablation = _shared_ablation(live)
+    edit = HeadEdit(masks, values, whole=ablation.scope == "all")
+    if edit.whole:
+        edited, dirty = _whole_step(model, context, edit), clean
+    else:
+        edited, dirty = engine.step(state, inputs, edit)
+    edits = masks.flatten(1).any(dim=1)
+    edited_tokens = edited.logits.argmax(dim=-1).cpu()
+    edited_scores = score_step(edited, edited_tokens, context, options.score)
+    finite &= edited.logits.isfinite().all(dim=-1).cpu()
+    kept = dirty if ablation.commit == "ablated" else clean
+    return Step(observed, scores, masks, torch.where(edits, edited_tokens, tokens), finite, edited_scores), kept
+
+
+def _choose_heads(
+    live: list[Row], observed: StepOutput, scores: Float[Tensor, "row layer head"], threshold: float
+) -> tuple[Bool[Tensor, "row layer head"], Float[Tensor, "row layer head d_head"] | None]:
+    """Each row's heads to ablate and what takes their place (None: zero)."""
+    masks = torch.zeros_like(scores, dtype=torch.bool)
+    if all(row.ablation is None for row in live):
+        return masks, None
+    weights = torch.stack([pattern.amax(dim=-1).float().cpu() for pattern in observed.patterns], dim=1)
+    values = []
+    for index, row in enumerate(live):
+        if row.ablation is None:
+            continue
+        step = len(row.tokens)
+        active = scores[index] > threshold
+        masks[index] = row.ablation.schedule.heads(Observation(row.sample.key, step, scores[index], active, weights[index]))
+        values.append((index, row.ablation.values(row.sample.key, step)))
+    return masks, _stack_values(values, len(live))
+
+
+def _stack_values(
+    values: list[tuple[int, Float[Tensor, "layer head d_head"] | None]], n_rows: int
+) -> Float[Tensor, "row layer head d_head"] | None:
+    given = [(index, value) for index, value in values if value is not None]
+    if not given:
+        return None
+    stacked = torch.zeros(n_rows, *given[0][1].shape)
+    for index, value in given:
+        stacked[index] = value
+    return stacked
+
+
+def _shared_ablation(live: list[Row]) -> Ablation:
+    return next(row.ablation for row in live if row.ablation is not None)
+
+
+def _whole_step(model: Model, context: KeyContext, edit: HeadEdit) -> StepOutput:
+    """Scope `all`: the whole sequence afresh, heads edited at every position."""
+    reference = ReferenceEngine(model)
+    prompts = [tokens[visible] for tokens, visible in zip(context.tokens, context.visible, strict=True)]
+    state = reference.prefill([prompt[:-1] for prompt in prompts])
+    output, _ = reference.step(state, torch.stack([prompt[-1] for prompt in prompts]), edit)
+    return _spread(output, context)
+
+
+def _spread(output: StepOutput, context: KeyContext) -> StepOutput:
+    """Lay left-padded attention rows where the batch has its keys."""
+    patterns = []
+    for pattern in output.patterns:
+        laid = pattern.new_zeros(*pattern.shape[:2], context.visible.shape[1])
+        for row, visible in enumerate(context.visible):
+            laid[row][:, visible.to(pattern.device)] = pattern[row][:, pattern.shape[-1] - int(visible.sum()) :]
+        patterns.append(laid)
+    return StepOutput(output.logits, tuple(patterns), output.hidden)
+
+
+def _record(row: Row, index: int, step: Step, context: KeyContext, model: Model, options: TraceOptions) -> None:
+    """Append one step to a row, or mark the row as ended. The step that gives an EOS id is not recorded."""
+    token = int(step.tokens[index])
+    if not step.finite[index]:
+        row.stopped = "error"
+        return
+    if token in model.eos_ids:
+        row.stopped = "eos"
+        return
+    row.tokens.append(token)
+    row.scores.append(step.scores[index])
+    row.hidden.append(step.observed.hidden[index].float().cpu())
+    if row.ablation is not None:
+        edited = step.edited_scores is not None and bool(step.masks[index].any())
+        row.ablated.append(step.masks[index])
+        row.ablated_scores.append(step.edited_scores[index] if edited and step.edited_scores is not None else step.scores[index])
+    if options.keep_patterns:
+        visible = context.visible[index]
+        row.patterns.append(torch.stack([pattern[index].float().cpu()[:, visible] for pattern in step.observed.patterns]))
+    if len(row.tokens) >= options.max_new_tokens or len(row.sample) + len(row.tokens) >= model.n_ctx:
+        row.stopped = "length"
