@@ -12,7 +12,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-dev
 INSTALLED_ALL := $(VENV)/.installed-all
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1
-PIP_INSTALL := PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip -qq --disable-pip-version-check install --constraint constraints.txt
+# Twice, for older and newer pip: the second holds for what builds the package.
+PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip -qq --disable-pip-version-check install
 # Another preset is another run, so it gets another folder.
 RUN_SUFFIX := $(if $(filter-out quick,$(PRESET)),-$(PRESET))
 NOTEBOOKS := $(sort $(wildcard tutorials/*.ipynb))
