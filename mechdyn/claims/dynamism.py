@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from mechdyn.claims.claim import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Plan, Request, Verdict
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.metrics import contains_answer
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, heads_per_step, static_ranking
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.resampling import Interval, bootstrap_mean
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 
@@ -74,7 +76,7 @@ class Dynamism:
         ]
         ranking = static_ranking(correct) if correct else None
         statics = static_lists(ranking, evaluation) if ranking else {}
-        return decide(request, dynamism_table(evaluation, statics, pairs), n_detection=len(correct), n_pairs=len(pairs))
+        return decide(request, dynamism_table(evaluation, statics, pairs), _accuracy(evaluation), n_detection=len(correct), n_pairs=len(pairs))
 
 
 def chosen_preset(request: Request) -> Preset:
@@ -96,7 +98,7 @@ def static_lists(ranking: RankedHeads, evaluation: Sequence[Trace]) -> dict[str,
     return {name: ranking.top(k) for name, k in sizes.items()}
 
 
-def decide(request: Request, table: DynamismTable, *, n_detection: int, n_pairs: int) -> Verdict:
+def decide(request: Request, table: DynamismTable, accuracy: Interval, *, n_detection: int, n_pairs: int) -> Verdict:
     """Apply the criteria of the module's docstring to the measured table."""
     adjacent = table.adjacent.retrieving
     candidates = {name: table.static[name].retrieving for name in (CRITERION_LIST, MATCHED) if name in table.static}
@@ -116,7 +118,7 @@ def decide(request: Request, table: DynamismTable, *, n_detection: int, n_pairs:
         "heads_per_step_sd": table.per_step.sd,
         "best_static_list": best_name,
     }
-    return Verdict(str(request.model["name"]), "dynamism", outcome, _evidence(table), reasons, facts)
+    return Verdict(str(request.model["name"]), "dynamism", outcome, _evidence(table, accuracy), reasons, facts)
 
 
 def _apply(adjacent: Interval, static: Interval | None, retest: Interval | None, n_retrieving: int) -> tuple[Outcome, tuple[str, ...]]:
@@ -142,9 +144,9 @@ def _apply(adjacent: Interval, static: Interval | None, retest: Interval | None,
     return (Outcome.SUPPORTED if all(criteria.values()) else Outcome.INCONCLUSIVE), reasons
 
 
-def _evidence(table: DynamismTable) -> tuple[Evidence, ...]:
+def _evidence(table: DynamismTable, accuracy: Interval) -> tuple[Evidence, ...]:
     """Table 1 with its second rows (over all steps), lists in the order they were made."""
-    rows = [Evidence("adjacent Jaccard", table.adjacent.retrieving), Evidence("adjacent Jaccard, all steps", table.adjacent.all_steps)]
+    rows = [Evidence("accuracy", accuracy), Evidence("adjacent Jaccard", table.adjacent.retrieving), Evidence("adjacent Jaccard, all steps", table.adjacent.all_steps)]
     for name, jaccard in table.static.items():
         rows.append(Evidence(f"Jaccard with static {name}", jaccard.retrieving))
         rows.append(Evidence(f"Jaccard with static {name}, all steps", jaccard.all_steps))
@@ -155,6 +157,12 @@ def _evidence(table: DynamismTable) -> tuple[Evidence, ...]:
     rows.append(Evidence("entropy, Eq. 3 as printed", table.entropy.raw))
     rows.append(Evidence("heads per retrieving step", table.per_step.mean, note=f"sd {table.per_step.sd:.2f}"))
     return tuple(rows)
+
+
+def _accuracy(traces: Sequence[Trace]) -> Interval:
+    """Share of samples whose answer holds the needle's value."""
+    hits = np.array([contains_answer(trace.text, trace.answer) for trace in traces], dtype=np.float64)
+    return bootstrap_mean(hits, np.ones(len(hits)))
 
 
 def _unit(request: Request, length: int, depth: float, seed: int, needle_seed: int | None = None) -> Unit:

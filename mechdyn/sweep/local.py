@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from mechdyn.decoding.trace import trace_many
 from mechdyn.models.model import Model
-from mechdyn.scores import score_from_json
+from mechdyn.scores import named_score
 from mechdyn.tasks.build import build_sample
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
@@ -37,8 +37,8 @@ def _trace_units(model: Model, units: Sequence[Unit], batch_size: int) -> Iterat
     for group in groups.values():
         ordered = sorted(group, key=lambda unit: (unit.sample.get("length", 0), unit.key))
         options = dict(ordered[0].decoding)
-        score, threshold = score_from_json(options.pop("score"))
+        score = named_score(options.pop("score"))
         samples = (build_sample(model, unit.sample) for unit in ordered)
-        traces = trace_many(model, samples, batch_size=batch_size, score=score, threshold=threshold, **options)
+        traces = trace_many(model, samples, batch_size=batch_size, score=score.score, threshold=score.threshold, **options)
         for unit, trace in zip(ordered, traces, strict=True):
             yield replace(trace, unit=unit.key)

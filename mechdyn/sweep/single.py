@@ -7,7 +7,7 @@ from typing import Any
 from mechdyn.models.load import load_model
 from mechdyn.sweep.local import run_units
 from mechdyn.sweep.run_folder import open_run
-from mechdyn.sweep.verify import open_store
+from mechdyn.sweep.stores import open_store
 from mechdyn.tasks.build import build_sample
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit

@@ -7,15 +7,14 @@ from pathlib import Path
 from mechdyn.claims.claim import Claim, Plan, Request, Verdict
 from mechdyn.claims.dynamism import Dynamism
 from mechdyn.errors import InputError
+from mechdyn.hashing import content_hash
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.sweep.local import run_units
 from mechdyn.sweep.run_folder import open_run, write_json
+from mechdyn.sweep.stores import open_store
 from mechdyn.tasks.build import build_sample
 from mechdyn.tasks.niah import read_haystack
-from mechdyn.hashing import content_hash
-from mechdyn.traces.manifest import Manifest
-from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
 
 CLAIMS: Mapping[str, Claim] = {claim.name: claim for claim in (Dynamism(),)}
@@ -51,9 +50,9 @@ def verify(config: VerifyConfig, out: str | Path) -> Verified:
     plan = claim.plan(request)
     _check_longest(model, plan)
     folder = open_run(out, {**asdict(config), "model": model.identity()})
-    store = open_store(folder / "traces", model)
+    store = open_store(folder / "traces", model, seed=config.seed)
     for role, units in plan.roles.items():
-        run_units(model, units, store, batch_size=config.batch_size, describe=f"{config.model} {role}")
+        run_units(model, units, store, batch_size=config.batch_size, describe=f"{Path(config.model).name}: {role}")
     traces = {role: store.load([unit.key for unit in units]) for role, units in plan.roles.items()}
     verdict = claim.judge(request, traces)
     write_json(folder / "verdicts.json", [verdict.as_json()])
@@ -65,16 +64,6 @@ def get_claim(name: str) -> Claim:
     if name not in CLAIMS:
         raise InputError(f"unknown claim {name!r}; give one of {', '.join(CLAIMS)}")
     return CLAIMS[name]
-
-
-def open_store(path: Path, model: Model) -> TraceStore:
-    """The store at `path`, which must be this model's, or a new one."""
-    manifest = Manifest.of(model.identity())
-    if not path.exists():
-        return TraceStore.create(path, manifest)
-    store = TraceStore.open(path)
-    store.require(manifest)
-    return store
 
 
 def _request(config: VerifyConfig, model: Model) -> Request:
