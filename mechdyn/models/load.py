@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from mechdyn.errors import InputError, UnsupportedModelError
+from mechdyn.errors import InputError, MechdynError, UnsupportedModelError
 from mechdyn.models.model import Model
 from mechdyn.models.registry import CONTROLS, MINI_FOLDER, PAPER_MODELS, list_models
 from mechdyn.tasks.chat import require_offsets
@@ -96,11 +97,14 @@ def _load_pretrained(name: str, dtype: torch.dtype | str) -> tuple[Any, Any, str
             )
         tokenizer = AutoTokenizer.from_pretrained(source)
         require_offsets(tokenizer)
-        hf = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
-    except (OSError, ValueError, ImportError) as error:
-        if isinstance(error, UnsupportedModelError | InputError):
+        hf, loading = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, output_loading_info=True)
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, MechdynError):
             raise
         raise InputError(f"model {name} cannot be loaded: {_first_line(error)}") from error
+    if loading["missing_keys"]:
+        missing = sorted(loading["missing_keys"])
+        raise InputError(f"model {name} lacks {len(missing)} of its weights ({missing[0]} ...); get the missing safetensors files")
     folder = Path(source)
     revision = _folder_revision(folder) if folder.is_dir() else str(getattr(config, "_commit_hash", None) or "")
     return hf, tokenizer, revision
@@ -132,10 +136,28 @@ def _sdpa_twin(hf: Any) -> Any:
 
 
 def _require_hooks(name: str, bridge: TransformerBridge) -> None:
+    """Every layer must have the hooks, and its pattern must be that of causal softmax attention: seen on a three-token probe."""
+    patterns: dict[int, torch.Tensor] = {}
+
+    def read(pattern: torch.Tensor, hook: Any) -> None:
+        patterns[hook.layer()] = pattern
+
     for layer in range(bridge.cfg.n_layers):
         for hook in _NEEDED_HOOKS:
             if hook.format(layer=layer) not in bridge.hook_dict:
-                raise UnsupportedModelError(f"{name}: layer {layer} has no {hook.format(layer=layer)}; attention must be of the softmax kind in every layer")
+                raise UnsupportedModelError(
+                    f"{name}: layer {layer} has no {hook.format(layer=layer)}; every layer needs softmax attention that TransformerLens can hook"
+                )
+    probe = torch.arange(3, device=bridge.cfg.device)[None]
+    hooks = [(_NEEDED_HOOKS[0].format(layer=layer), read) for layer in range(bridge.cfg.n_layers)]
+    with torch.inference_mode(), bridge.hooks(fwd_hooks=hooks):
+        bridge(probe, attention_mask=torch.ones_like(probe), position_ids=probe, return_type="logits")
+    for layer in range(bridge.cfg.n_layers):
+        pattern = patterns.get(layer)
+        if pattern is None or pattern.shape != (1, bridge.cfg.n_heads, 3, 3):
+            raise UnsupportedModelError(f"{name}: layer {layer} gives no attention pattern per head; softmax attention in every layer is needed")
+        if bool(pattern.triu(diagonal=1).any()):
+            raise UnsupportedModelError(f"{name}: layer {layer} attends to later tokens (an encoder); a decoder that generates text is needed")
 
 
 def _eos_ids(hf: Any, tokenizer: Any) -> tuple[int, ...]:

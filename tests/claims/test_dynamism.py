@@ -1,0 +1,108 @@
+"""The verdict follows the criteria of DEFINITIONS on traces with a known answer."""
+
+import pytest
+import torch
+
+from mechdyn.claims.claim import Outcome, Request
+from mechdyn.claims.dynamism import PRESETS, Dynamism
+from mechdyn.errors import InputError
+from mechdyn.traces.trace import Trace
+
+N_LAYERS, N_HEADS, N_STEPS = 4, 10, 12
+REQUEST = Request({"name": "made up", "n_layers": N_LAYERS, "n_heads": N_HEADS})
+
+
+def made_up(active, seed, text="the value"):
+    """A trace with the given head sets; traces of one seed have the same tokens."""
+    tokens = torch.randint(0, 50, (len(active),), generator=torch.Generator().manual_seed(seed))
+    return Trace(
+        unit=str(seed),
+        sample=str(seed),
+        task="niah",
+        question="?",
+        answer="the value",
+        prompt_tokens=torch.arange(3),
+        needle_positions=torch.arange(1),
+        tokens=tokens,
+        token_texts=tuple(map(str, tokens.tolist())),
+        text=text,
+        retrieval_scores=active.float(),
+        hidden=torch.zeros(len(active), 2),
+    )
+
+
+def roles(sets_of, n=30, text="the value"):
+    """Detection, evaluation and retest; `sets_of(seed, haystack)` gives a sample's head sets."""
+    return {
+        "detection": [made_up(sets_of(1000 + seed, 0), 1000 + seed, text) for seed in range(n)],
+        "evaluation": [made_up(sets_of(seed, 1), seed, text) for seed in range(n)],
+        "retest": [made_up(sets_of(seed, 2), seed, text) for seed in range(n)],
+    }
+
+
+def fixed_sets(seed, haystack):
+    active = torch.zeros(N_STEPS, N_LAYERS, N_HEADS, dtype=torch.bool)
+    active[:, 2, :4] = True
+    return active
+
+
+def sets_by_token(seed, haystack):
+    """Each step draws its own four heads, the same in every haystack."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(N_STEPS, N_LAYERS * N_HEADS, generator=generator).argsort(dim=1).argsort(dim=1).lt(4).view(N_STEPS, N_LAYERS, N_HEADS)
+
+
+def noisy_sets(seed, haystack):
+    """Each step draws heads at random, whatever the needle: change without meaning."""
+    return sets_by_token(100_000 * haystack + seed, 0)
+
+
+def no_sets(seed, haystack):
+    return torch.zeros(N_STEPS, N_LAYERS, N_HEADS, dtype=torch.bool)
+
+
+def test_sets_that_follow_the_token_support_dynamism():
+    verdict = Dynamism().judge(REQUEST, roles(sets_by_token))
+    assert verdict.outcome is Outcome.SUPPORTED
+    assert verdict.facts["activated_heads"] == N_LAYERS * N_HEADS
+
+
+def test_the_same_set_at_every_step_refutes_it():
+    verdict = Dynamism().judge(REQUEST, roles(fixed_sets))
+    assert verdict.outcome is Outcome.REFUTED
+    assert any(reason.startswith("yes: adjacent Jaccard 1.000") for reason in verdict.reasons)
+
+
+def test_noise_is_not_dynamism():
+    """Low adjacent and static overlap alone are not enough: retest is as low, so the change is noise."""
+    verdict = Dynamism().judge(REQUEST, roles(noisy_sets))
+    assert verdict.outcome is not Outcome.SUPPORTED
+
+
+def test_too_few_retrieving_samples_are_inconclusive():
+    assert Dynamism().judge(REQUEST, roles(sets_by_token, n=19)).outcome is Outcome.INCONCLUSIVE
+    verdict = Dynamism().judge(REQUEST, roles(no_sets))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "0 samples retrieve at any step; 20 are needed" in verdict.reasons[0]
+
+
+def test_a_model_that_never_answers_is_inconclusive():
+    verdict = Dynamism().judge(REQUEST, roles(sets_by_token, text="something else"))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "no correct detection sample" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_roles_share_no_sample_and_retest_repeats_the_needle(preset):
+    plan = Dynamism().plan(Request({"name": "m"}, preset))
+    keys = {role: {unit.key for unit in units} for role, units in plan.roles.items()}
+    assert not keys["detection"] & (keys["evaluation"] | keys["retest"])
+    for first, second in zip(plan.roles["evaluation"], plan.roles["retest"], strict=True):
+        assert second.sample["needle_seed"] == first.sample["seed"]
+        assert second.sample["seed"] != first.sample["seed"]
+        assert second.sample["depth"] != first.sample["depth"]
+
+
+def test_an_unknown_preset_is_named():
+    with pytest.raises(InputError, match="unknown preset 'huge'; give one of quick, standard, paper"):
+        Dynamism().plan(Request({"name": "m"}, "huge"))

@@ -1,0 +1,95 @@
+"""What loads, what is refused, and in which words."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertLMHeadModel, T5Config
+
+from mechdyn.errors import InputError, UnsupportedModelError
+from mechdyn.models.load import load_model, wrap_model
+from mechdyn.models.registry import MINI_FOLDER, list_models
+from tests.architectures import tiny_model
+from tests.bundled import mini_tokenizer
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the bundled model's folder."""
+    return shutil.copytree(MINI_FOLDER, tmp_path / "model")
+
+
+def test_a_local_folder_is_the_bundled_model(folder):
+    bundled, local = load_model("mini"), load_model(folder)
+    tokens = torch.arange(6, 26)[None]
+    positions = torch.arange(20)[None]
+    assert torch.equal(bundled.bridge(tokens, position_ids=positions), local.bridge(tokens, position_ids=positions))
+    assert (bundled.n_layers, bundled.n_heads, bundled.revision) == (local.n_layers, local.n_heads, local.revision)
+
+
+def test_prefill_and_decode_share_their_weights():
+    model = load_model("mini")
+    bridge_tensors = {parameter.data_ptr() for parameter in model.bridge.parameters()}
+    assert {parameter.data_ptr() for parameter in model.twin.parameters()} <= bridge_tensors
+
+
+def test_several_ends_of_generation_are_collected():
+    hf = tiny_model("llama3.1")
+    hf.generation_config.eos_token_id = [5, 9]
+    assert wrap_model(hf, mini_tokenizer(), name="several").eos_ids == (2, 5, 9)
+
+
+def test_the_checkpoints_revision_follows_its_content(folder):
+    before = load_model(folder).revision
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 2e-5}))
+    assert load_model(folder).revision != before
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(InputError, match=r"unknown model 'minni': give one of mini, planted-static"):
+        load_model("minni")
+    assert "mini" in [listing.name for listing in list_models()]
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"holds no config\.json"):
+        load_model(tmp_path)
+
+
+def test_damaged_weights_are_refused_in_one_line(folder):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(InputError, match="cannot be loaded") as error:
+        load_model(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_weights_are_refused_instead_of_made_up(folder):
+    tensors = load_file(folder / "model.safetensors")
+    tensors.pop("model.layers.1.self_attn.q_proj.weight")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"lacks 1 of its weights \(model\.layers\.1\.self_attn\.q_proj\.weight"):
+        load_model(folder)
+
+
+def test_a_tokenizer_without_offsets_is_refused(folder):
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "ByT5Tokenizer"}))
+    with pytest.raises(UnsupportedModelError, match="a fast tokenizer with character offsets is needed, got ByT5Tokenizer"):
+        load_model(folder)
+
+
+def test_an_encoder_decoder_is_refused(folder):
+    T5Config(d_model=16, num_layers=1, num_heads=2, d_kv=8, d_ff=16, vocab_size=64).save_pretrained(folder)
+    with pytest.raises(UnsupportedModelError, match="is a t5 model; a decoder that generates text is needed"):
+        load_model(folder)
+
+
+def test_an_encoder_is_refused():
+    config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=64)
+    with pytest.raises(UnsupportedModelError):
+        wrap_model(BertLMHeadModel(config), mini_tokenizer(), name="bert")

@@ -1,0 +1,102 @@
+"""The command line: what it writes, and one clear line with exit code 2 for bad input, never a traceback or half a result."""
+
+import json
+import re
+
+import pytest
+
+from mechdyn import cli
+
+QUICK = ["--length", "128"]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["mechdyn", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Haystacks that no needle can go into, and a path that no folder can be made at."""
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "binary.txt").write_bytes(b"One.\x00Two.")
+    (tmp_path / "latin.txt").write_bytes("Fünf. Zwölf.".encode("latin-1"))
+    (tmp_path / "blocked").write_text("a file")
+    return tmp_path
+
+
+BAD = {
+    "unknown model": (["trace", "--model", "minni"], r"unknown model 'minni'"),
+    "unknown claim": (["verify", "dynamics"], r"unknown claim 'dynamics'.*dynamism"),
+    "unknown preset": (["verify", "dynamism", "--preset", "huge"], r"unknown preset 'huge'"),
+    "beyond the context": (["trace", "--length", "100000"], r"length 100000 is beyond the model's context of \d+"),
+    "beyond the context, verify": (["verify", "dynamism", "--length", "100000"], r"length 100000 is beyond the model's context"),
+    "needle longer than the length": (["trace", "--length", "30"], r"length 30 cannot hold the needle"),
+    "depth above 1": (["trace", "--depth", "1.5"], r"depth must lie in \[0, 1\], got 1\.5"),
+    "depth below 0": (["trace", "--depth=-0.1"], r"depth must lie in \[0, 1\], got -0\.1"),
+    "empty haystack": (["trace", "--haystack", "empty.txt"], r"haystack empty\.txt is empty"),
+    "binary haystack": (["trace", "--haystack", "binary.txt"], r"haystack binary\.txt is binary"),
+    "not UTF-8": (["trace", "--haystack", "latin.txt"], r"haystack latin\.txt is not UTF-8"),
+    "no haystack": (["verify", "dynamism", "--haystack", "nowhere.txt"], r"haystack nowhere\.txt cannot be read"),
+    "unwritable folder": (["trace", "--out", "blocked/run"], r"output folder blocked/run cannot be written"),
+    "folder of something else": (["trace", "--out", "."], r"exists and is not the folder of a run"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_leaves_nothing(run, files, case):
+    arguments, message = BAD[case]
+    before = sorted(files.iterdir())
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert re.fullmatch(rf"error: .*{message}.*\n", err), err
+    assert sorted(files.iterdir()) == before
+
+
+def test_trace_writes_a_store_and_a_page_and_goes_on(run, tmp_path):
+    code, out, _ = run("trace", *QUICK, "--out", "one")
+    assert code == 0
+    assert "answer" in out
+    page = (tmp_path / "one" / "timeline.html").read_text()
+    assert "plotly" in page and "<script src=" not in page
+    assert run("trace", *QUICK, "--out", "one")[0] == 0
+
+
+def test_the_folder_of_another_run_is_left_alone(run, tmp_path):
+    run("trace", *QUICK, "--out", "one")
+    before = {path: path.read_bytes() for path in (tmp_path / "one").rglob("*") if path.is_file()}
+    code, _, err = run("trace", *QUICK, "--seed", "5", "--out", "one")
+    assert code == 2
+    assert re.search(r"belongs to another run: its seed is 0, this run's is 5", err)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "one").rglob("*") if path.is_file()}
+
+
+def test_verify_writes_verdicts_that_hold_together(run, tmp_path):
+    code, out, _ = run("verify", "dynamism", "--model", "planted-dynamic", *QUICK, "--out", "run")
+    assert code == 0
+    (verdict,) = json.loads((tmp_path / "run" / "verdicts.json").read_text())
+    assert verdict["model"] == "planted-dynamic" and verdict["claim"] == "dynamism"
+    assert verdict["verdict"] == "supported" and "dynamism on planted-dynamic: supported" in out
+    for row in verdict["evidence"]:
+        assert row["n"] > 0 and row["low"] <= row["estimate"] <= row["high"], row
+    assert (tmp_path / "run" / "timeline.html").exists()
+
+
+def test_models_lists_what_can_be_loaded(run):
+    code, out, _ = run("models")
+    assert code == 0
+    assert all(name in out for name in ("mini", "planted-static", "planted-dynamic", "llama3.1-8b", "microsoft/Phi-4-mini-instruct"))
