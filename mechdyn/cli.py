@@ -18,7 +18,7 @@ app = typer.Typer(
 
 ModelOption = Annotated[str, typer.Option("--model", help="mini, a control, a local Hugging Face directory or a hub id.")]
 HaystackOption = Annotated[Path | None, typer.Option(help="Text file or folder of .txt files; procedural prose when left out.")]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run; the same run in the same folder goes on where it stopped.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run; run again, the same run goes on in it.")]
 
 
 def main() -> None:

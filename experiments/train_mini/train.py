@@ -1,6 +1,7 @@
 """The training loop: single-threaded workers that average gradients, Muon for matrices, AdamW for the rest.
 
-Every batch depends on (seed, step, worker) alone and checkpoints hold the optimizers, so a run that was stopped goes on as if it had not been.
+Every batch depends on (seed, step, worker) alone and checkpoints hold the optimizers, so a run that was stopped goes on as if it had not
+been.
 """
 
 import json
@@ -98,7 +99,8 @@ def _attention_with_head_dropout(
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     z = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-    z = z * head_keep[module.layer_idx][:, :, None, None]
+    layer: Any = module.layer_idx
+    z = z * head_keep[layer][:, :, None, None]
     return z.transpose(1, 2).contiguous(), None
 
 

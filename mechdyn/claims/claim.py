@@ -1,7 +1,7 @@
 """Claims: what to run, and how to judge what came out.
 
-A claim names the units it needs and judges their traces from the store. It never runs a model, so a verdict can be recomputed, or disputed, from
-the store alone.
+A claim names the units it needs and judges their traces from the store. It never runs a model, so a verdict can be recomputed, or disputed,
+from the store alone.
 """
 
 import math
@@ -19,6 +19,8 @@ MIN_RETRIEVING_SAMPLES = 20
 
 
 class Outcome(StrEnum):
+    """What a claim's criteria come to."""
+
     SUPPORTED = "supported"
     REFUTED = "refuted"
     INCONCLUSIVE = "inconclusive"
@@ -91,7 +93,10 @@ class Request:
 class Claim(Protocol):
     """One file under `claims` each."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the command line calls it."""
+        ...
 
     def plan(self, request: Request) -> Plan:
         """The units to run."""

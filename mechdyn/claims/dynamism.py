@@ -1,10 +1,11 @@
 """Claim 1, dynamism: retrieval heads vary from step to step (paper, 3.2; Table 1).
 
-Supported if adjacent Jaccard and Jaccard with the best of the static lists (top 20, and top k with k the mean set size) both have their upper end
-below 0.6, and adjacent lies wholly below retest (its upper end below retest's lower end). Refuted if adjacent or the best static Jaccard has its
-lower end above 0.8, or adjacent is not below retest. Anything between is inconclusive, and so are fewer than 20 samples with a retrieving step.
-Retest, which the paper lacks, is the Jaccard of the same step's sets for the same needle in another haystack at another depth: were heads noisy
-rather than dynamic, it would equal the adjacent one. The criteria were fixed before any result was seen (DEFINITIONS, last section).
+Supported if adjacent Jaccard and Jaccard with the best of the static lists (top 20, and top k with k the mean set size) both have their
+upper end below 0.6, and adjacent lies wholly below retest (its upper end below retest's lower end). Refuted if adjacent or the best
+static Jaccard has its lower end above 0.8, or adjacent is not below retest. Anything between is inconclusive, and so are fewer than 20
+samples with a retrieving step. Retest, which the paper lacks, is the Jaccard of the same step's sets for the same needle in another
+haystack at another depth: were heads noisy rather than dynamic, it would equal the adjacent one. The criteria were fixed before any
+result was seen.
 """
 
 import math
@@ -76,7 +77,9 @@ class Dynamism:
         ]
         ranking = static_ranking(correct) if correct else None
         statics = static_lists(ranking, evaluation) if ranking else {}
-        return decide(request, dynamism_table(evaluation, statics, pairs), _accuracy(evaluation), n_detection=len(correct), n_pairs=len(pairs))
+        return decide(
+            request, dynamism_table(evaluation, statics, pairs), _accuracy(evaluation), n_detection=len(correct), n_pairs=len(pairs)
+        )
 
 
 def chosen_preset(request: Request) -> Preset:
@@ -146,7 +149,11 @@ def _apply(adjacent: Interval, static: Interval | None, retest: Interval | None,
 
 def _evidence(table: DynamismTable, accuracy: Interval) -> tuple[Evidence, ...]:
     """Table 1 with its second rows (over all steps), lists in the order they were made."""
-    rows = [Evidence("accuracy", accuracy), Evidence("adjacent Jaccard", table.adjacent.retrieving), Evidence("adjacent Jaccard, all steps", table.adjacent.all_steps)]
+    rows = [
+        Evidence("accuracy", accuracy),
+        Evidence("adjacent Jaccard", table.adjacent.retrieving),
+        Evidence("adjacent Jaccard, all steps", table.adjacent.all_steps),
+    ]
     for name, jaccard in table.static.items():
         rows.append(Evidence(f"Jaccard with static {name}", jaccard.retrieving))
         rows.append(Evidence(f"Jaccard with static {name}, all steps", jaccard.all_steps))

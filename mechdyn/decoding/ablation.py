@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechdyn.decoding.schedules import NoAblation, Schedule
+from mechdyn.decoding.schedules import Schedule
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
 from mechdyn.models.model import Model
@@ -44,7 +44,7 @@ class Ablation:
         seed: draws for resample.
     """
 
-    schedule: Schedule = NoAblation()
+    schedule: Schedule
     method: Method = "zero"
     scope: Scope = "position"
     commit: Commit = "clean"
@@ -64,7 +64,7 @@ class Ablation:
 
     def as_json(self) -> dict[str, Any]:
         """What decides the run, for a unit's key."""
-        content = {"schedule": self.schedule.as_json(), "method": self.method, "scope": self.scope, "commit": self.commit}
+        content: dict[str, Any] = {"schedule": self.schedule.as_json(), "method": self.method, "scope": self.scope, "commit": self.commit}
         if self.reference is not None:
             content |= {"reference": content_hash(self.reference.z.double().tolist()), "seed": self.seed}
         return content
@@ -76,7 +76,10 @@ class Ablation:
             check(model.n_layers, model.n_heads)
         wanted = (model.n_layers, model.n_heads, model.d_head)
         if self.reference is not None and tuple(self.reference.z.shape[1:]) != wanted:
-            raise InputError(f"reference activations are of shape {tuple(self.reference.z.shape[1:])}, this model has {wanted}; take them from this model")
+            found = tuple(self.reference.z.shape[1:])
+            raise InputError(
+                f"reference activations are of layers x heads x d_head {found}, this model has {wanted}; take them from this model"
+            )
 
     def values(self, sample: str, step: int) -> Float[Tensor, "layer head d_head"] | None:
         """What takes the place of ablated heads; None is zero."""

@@ -18,7 +18,7 @@ class Capture:
     """What the hooks of one forward read at the last position."""
 
     patterns: dict[int, Tensor] = field(default_factory=dict)
-    hidden: Tensor | None = None
+    hidden: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def hooks(self, n_layers: int, hidden_hook: str) -> list[Hook]:
         """Hooks that fill this capture."""

@@ -41,9 +41,7 @@ class KeyContext:
         return KeyContext(self.tokens[rows], self.needle[rows], self.visible[rows])
 
 
-def score_step(
-    output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score
-) -> Float[Tensor, "row layer head"]:
+def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row layer head"]:
     """Every head's score at one step, on the CPU."""
     device = output.patterns[0].device
     step = StepContext(context.tokens.to(device), context.needle.to(device), context.visible.to(device), predicted.to(device))

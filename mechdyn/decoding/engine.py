@@ -1,7 +1,7 @@
 """The one interface behind every trace: prefill a prompt, fork its state, feed one token to every row.
 
-States are values: `step` returns the state after the token and leaves the one it was given as it was, so an observing and an ablated forward of
-the same input are two steps from one state, and keeping either one's keys and values is keeping its state.
+States are values: `step` returns the state after the token and leaves the one it was given as it was, so an observing and an ablated
+forward of the same input are two steps from one state, and keeping either one's keys and values is keeping its state.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class HeadEdit:
-    """What to overwrite at `hook_z`: the heads in `mask`, with zero or with `values`, at the current position or, if `whole`, at all of them.
+    """What to overwrite at `hook_z`: the heads in `mask`, with zero or with `values`.
 
-    Only an engine without a cache can edit all positions.
+    At the current position only or, if `whole`, at all of them, which takes an engine without a cache.
     """
 
     mask: Bool[Tensor, "row layer head"]

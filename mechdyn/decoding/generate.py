@@ -84,7 +84,7 @@ def generate(engine: Engine, model: Model, rows: Sequence[Row], options: TraceOp
 def _prefill(engine: Engine, rows: Sequence[Row]) -> DecodeState:
     """One prefill a distinct sample, forked to its rows."""
     first: dict[int, int] = {}
-    distinct = []
+    distinct: list[Sample] = []
     for row in rows:
         if id(row.sample) not in first:
             first[id(row.sample)] = len(distinct)

@@ -1,6 +1,7 @@
 """Which heads to switch off at each step: ablation schedules as values.
 
-A schedule is any frozen dataclass with `heads(observation)` and `as_json()`; `check(n_layers, n_heads)` is called before a run where it exists.
+A schedule is any frozen dataclass with `heads(observation)` and `as_json()`. Where it also has `check(n_layers, n_heads)`, that is called
+before a run.
 """
 
 import random

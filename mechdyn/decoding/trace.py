@@ -38,8 +38,8 @@ def trace(
     Args:
         model: what `load_model` returned.
         sample: one prompt with its needle positions.
-        ablate: heads to switch off at each step: a schedule (zeroed at the current position, the observing forward's keys and values kept), or
-            an `Ablation` that says otherwise.
+        ablate: heads to switch off at each step: a schedule (zeroed at the current position, the observing forward's keys and values
+            kept), or an `Ablation` that says otherwise.
         score: the retrieval score, evaluated inside each step.
         threshold: a head retrieves at a step where its score is above this.
         max_new_tokens: generation ends here, at the model's context, or at any of its EOS ids, whose own step is not recorded.

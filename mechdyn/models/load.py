@@ -57,7 +57,9 @@ def wrap_model(hf: Any, tokenizer: Any, *, name: str, revision: str = "", device
     try:
         bridge = TransformerBridge.boot_transformers(name, hf_model=hf, tokenizer=tokenizer, device=device, dtype=hf.dtype)
     except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
-        raise UnsupportedModelError(f"{name}: TransformerLens has no bridge for {type(hf).__name__} ({error}); mechdyn models lists what is known") from error
+        raise UnsupportedModelError(
+            f"{name}: TransformerLens has no bridge for {type(hf).__name__} ({error}); mechdyn models lists what is known"
+        ) from error
     _require_hooks(name, bridge)
     config = hf.config.get_text_config()
     return Model(
@@ -81,8 +83,7 @@ def _load_control(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
     from mechdyn.models.planted import build_planted, planted_tokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(MINI_FOLDER)
-    kind = "static" if name == "planted-static" else "dynamic"
-    hf = build_planted(kind, tokenizer).to(dtype)
+    hf = build_planted("static" if name == "planted-static" else "dynamic", tokenizer).to(dtype)
     digest = hashlib.sha256(b"".join(parameter.detach().float().numpy().tobytes() for parameter in hf.parameters()))
     return hf, planted_tokenizer(tokenizer), digest.hexdigest()[:16]
 
@@ -146,7 +147,7 @@ def _require_hooks(name: str, bridge: TransformerBridge) -> None:
         for hook in _NEEDED_HOOKS:
             if hook.format(layer=layer) not in bridge.hook_dict:
                 raise UnsupportedModelError(
-                    f"{name}: layer {layer} has no {hook.format(layer=layer)}; every layer needs softmax attention that TransformerLens can hook"
+                    f"{name}: layer {layer} has no {hook.format(layer=layer)}; every layer needs softmax attention under hooks"
                 )
     probe = torch.arange(3, device=bridge.cfg.device)[None]
     hooks = [(_NEEDED_HOOKS[0].format(layer=layer), read) for layer in range(bridge.cfg.n_layers)]
@@ -155,9 +156,13 @@ def _require_hooks(name: str, bridge: TransformerBridge) -> None:
     for layer in range(bridge.cfg.n_layers):
         pattern = patterns.get(layer)
         if pattern is None or pattern.shape != (1, bridge.cfg.n_heads, 3, 3):
-            raise UnsupportedModelError(f"{name}: layer {layer} gives no attention pattern per head; softmax attention in every layer is needed")
+            raise UnsupportedModelError(
+                f"{name}: layer {layer} gives no attention pattern per head; softmax attention in every layer is needed"
+            )
         if bool(pattern.triu(diagonal=1).any()):
-            raise UnsupportedModelError(f"{name}: layer {layer} attends to later tokens (an encoder); a decoder that generates text is needed")
+            raise UnsupportedModelError(
+                f"{name}: layer {layer} attends to later tokens (an encoder); a decoder that generates text is needed"
+            )
 
 
 def _eos_ids(hf: Any, tokenizer: Any) -> tuple[int, ...]:

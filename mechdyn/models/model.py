@@ -12,9 +12,9 @@ from mechdyn.heads import Head, HeadSet
 class Model:
     """A causal language model under TransformerLens hooks.
 
-    `bridge` runs decode steps and exposes every hook; `twin` shares its weights and runs prefill through sdpa in O(N) memory; `tokenizer` is
-    the raw Hugging Face one (the bridge's own adds a BOS). `n_ctx` is the number of positions that the model can hold, prompt and generated
-    tokens together; generation ends at any of `eos_ids`.
+    `bridge` runs decode steps and exposes every hook; `twin` shares its weights and runs prefill through sdpa in O(N) memory; `tokenizer`
+    is the raw Hugging Face one (the bridge's own adds a BOS). `n_ctx` is the number of positions that the model can hold, prompt and
+    generated tokens together; generation ends at any of `eos_ids`.
     """
 
     name: str

@@ -56,7 +56,9 @@ def locate(prompt: Prompt, text: str, what: str) -> int:
     """Where `text` begins in the prompt; an error where the chat template altered it."""
     start = prompt.text.find(text)
     if start < 0:
-        raise InputError(f"the chat template changed the {what}: its text no longer stands in the prompt; use a template that keeps it as it is")
+        raise InputError(
+            f"the chat template changed the {what}: its text no longer stands in the prompt; use a template that keeps it as it is"
+        )
     return start
 
 
@@ -64,7 +66,7 @@ def require_offsets(tokenizer: Any) -> None:
     """Refuse a tokenizer that cannot say which characters a token covers."""
     if not getattr(tokenizer, "is_fast", False):
         raise UnsupportedModelError(
-            f"a fast tokenizer with character offsets is needed, got {type(tokenizer).__name__}; load it with AutoTokenizer and use_fast=True"
+            f"a fast tokenizer with character offsets is needed, got {type(tokenizer).__name__}; load it with AutoTokenizer"
         )
 
 

@@ -89,7 +89,9 @@ def check_request(length: int, depth: float, n_ctx: int | None) -> None:
     if length < 1:
         raise InputError(f"length must be a positive number of tokens, got {length}")
     if n_ctx is not None and length > n_ctx:
-        raise InputError(f"length {length} is beyond the model's context of {n_ctx} tokens; ask for at most {n_ctx} less the tokens to generate")
+        raise InputError(
+            f"length {length} is beyond the model's context of {n_ctx} tokens; ask for at most {n_ctx} less the tokens to generate"
+        )
 
 
 def read_haystack(path: str | Path) -> str:

@@ -16,8 +16,7 @@ _PLACES = (
     "lighthouse square library hill road field"
 ).split()
 _THINGS = (
-    "lantern letter basket wagon boat ladder kettle blanket hammer mirror map coat barrel clock violin rope "
-    "candle chair window door"
+    "lantern letter basket wagon boat ladder kettle blanket hammer mirror map coat barrel clock violin rope candle chair window door"
 ).split()
 _PAST_VERBS = (
     "carried repaired noticed painted forgot borrowed cleaned moved found watched lifted described hid sold "

@@ -62,4 +62,3 @@ def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[Trace]],
 def _paper_cells(name: str) -> list[str]:
     read = _PAPER.get(name)
     return [read(row) if read else "" for row in TABLE_1.values()]
-

@@ -96,9 +96,7 @@ def test_rows_that_end_early_leave_the_others_alone(pair):
 def test_patterns_are_rows_over_the_visible_positions(pair):
     _, wrapped = pair
     samples = [random_sample(12, seed=50), random_sample(19, seed=51)]
-    for sample, result in zip(
-        samples, trace_many(wrapped, samples, batch_size=2, max_new_tokens=3, keep_patterns=True), strict=True
-    ):
+    for sample, result in zip(samples, trace_many(wrapped, samples, batch_size=2, max_new_tokens=3, keep_patterns=True), strict=True):
         assert result.patterns.shape[-1] == len(sample) + result.n_steps - 1
         torch.testing.assert_close(result.patterns.sum(dim=-1), torch.ones(result.patterns.shape[:-1]))
 
