@@ -126,6 +126,24 @@ def test_chunked_prefill_equals_one_go(pair):
     torch.testing.assert_close(chunked.logits, whole.logits, atol=TOLERANCE, rtol=0)
 
 
+def test_a_shared_prefix_is_read_once_and_changes_nothing(pair, monkeypatch):
+    """Prompts that part behind a common haystack, of different lengths, so that padding lies between prefix and rest."""
+    plain, wrapped = pair
+    (prefix,) = random_prompts((80,), seed=11)
+    prompts = [torch.cat([prefix, rest]) for rest in random_prompts((5, 23, 0), seed=12)]
+    fed, read = torch.tensor([5, 6, 7]), []
+    forward = type(wrapped.twin).forward
+    monkeypatch.setattr(type(wrapped.twin), "forward", lambda self, ids, **rest: read.append(ids.numel()) or forward(self, ids, **rest))
+    prefilled = prefill(wrapped, prompts)
+    assert sum(read) == 80 + 3 * 23
+    output, state = BridgeEngine(wrapped).step(prefilled, fed)
+    for row, prompt in enumerate(prompts):
+        logits, patterns, _ = plain_rows(plain, torch.cat([prompt, fed[row : row + 1]]))
+        torch.testing.assert_close(output.logits[row], logits, atol=TOLERANCE, rtol=0)
+        for layer, pattern in enumerate(patterns):
+            torch.testing.assert_close(output.patterns[layer][row][:, state.visible[row].bool()], pattern, atol=TOLERANCE, rtol=0)
+
+
 def test_a_one_token_prompt_needs_no_prefill(pair):
     plain, wrapped = pair
     engine = BridgeEngine(wrapped)
