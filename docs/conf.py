@@ -20,7 +20,7 @@ myst_heading_anchors = 3
 # A page a module, written afresh into docs/_api at each build.
 apidoc_modules = [{"path": "../mechdyn", "destination": "_api", "separate_modules": True, "module_first": True, "max_depth": 1}]
 autosummary_generate = False
-autodoc_default_options = {"members": True, "member-order": "bysource", "undoc-members": True, "show-inheritance": True, "ignore-module-all": True}
+autodoc_default_options = {"members": True, "member-order": "bysource", "undoc-members": True, "ignore-module-all": True}
 autodoc_typehints = "signature"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
