@@ -1,20 +1,200 @@
-"""Multi-hop questions in HotpotQA's JSON layout: how context and question are put to a model."""
+"""Multi-hop questions in HotpotQA's JSON layout: how context and question are put to a model, and where the supporting facts are.
 
-from collections.abc import Sequence
+Any dataset in that layout works (HotpotQA, 2WikiMultihopQA, the procedural world): a list of items with `_id`, `question`, `answer`,
+`context` as [title, [sentence, ...]] pairs and `supporting_facts` as [title, sentence index] pairs. Sentences are kept to the character,
+HTML entities, leading spaces and empty ones included, since the indices count them.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mechdyn.errors import InputError
+from mechdyn.tasks.chat import locate, positions_of, render
+from mechdyn.tasks.hotpot_items import Item, check_item
+from mechdyn.tasks.hotpot_items import from_hub as from_hub
+from mechdyn.tasks.hotpot_items import read_items as read_items
+from mechdyn.tasks.niah import SYSTEM, user_text
+from mechdyn.tasks.sample import Sample, Span
 
 RATIONALE_INSTRUCTION = 'Quote the sentences that lead to the answer, then finish with "So the answer is" and the answer.'
+DIRECT_INSTRUCTION = "Give the answer alone, in as few words as possible."
 ANSWER_MARK = "So the answer is"
+INSTRUCTIONS = {"rationale": RATIONALE_INSTRUCTION, "direct": DIRECT_INSTRUCTION}
 
 
-def context_text(context: Sequence[tuple[str, Sequence[str]]]) -> str:
-    """Paragraphs in order as `Title: sentence sentence`, a line each, every character of the sentences kept."""
-    return "\n".join(f"{title}: {join_sentences(sentences)}" for title, sentences in context)
+def context_text(context: Sequence[Sequence[Any]]) -> str:
+    """Paragraphs, (title, sentences) pairs, in order as `Title: sentence sentence`, a line each, every character of the sentences kept."""
+    return lay_out(context)[0]
 
 
 def join_sentences(sentences: Sequence[str]) -> str:
     """Join sentences, with a space only where neither side brings white space of its own."""
+    return _join(sentences)[0]
+
+
+def lay_out(context: Sequence[Sequence[Any]]) -> tuple[str, list[list[Span]]]:
+    """The text of `context_text`, and the characters of every sentence, by paragraph and index.
+
+    Spans are noted while the text is put together, so a sentence that occurs twice, is empty or begins with odd white space has its own.
+    """
     text = ""
+    spans: list[list[Span]] = []
+    for title, sentences in context:
+        text += f"\n{title}: " if spans else f"{title}: "
+        joined, within = _join(sentences)
+        spans.append([(len(text) + start, len(text) + end) for start, end in within])
+        text += joined
+    return text, spans
+
+
+def _join(sentences: Sequence[str]) -> tuple[str, list[Span]]:
+    text, spans = "", []
     for sentence in sentences:
-        apart = not text or not sentence or text[-1].isspace() or sentence[0].isspace()
-        text += sentence if apart else f" {sentence}"
-    return text
+        if text and sentence and not text[-1].isspace() and not sentence[0].isspace():
+            text += " "
+        spans.append((len(text), len(text) + len(sentence)))
+        text += sentence
+    return text, spans
+
+
+def hotpotqa(
+    model_or_tokenizer: Any,
+    item: Mapping[str, Any],
+    *,
+    style: str = "rationale",
+    room: int = 1,
+    task: str = "hotpotqa",
+) -> Sample:
+    """One question with its context, its needles the supporting facts.
+
+    `needle_spans` has one span for each fact, in the order of `supporting_facts` without repeats, the whole sentence with the white space
+    that belongs to it; facts whose sentence is empty have none. `meta` holds `id`, `type`, `level`, `style`, `facts` (one a span),
+    `length` (tokens of the prompt) and `depth` (mean place of the facts' middles in the context, 0 its start, 1 its end).
+
+    Args:
+        model_or_tokenizer: what `load_model` returned, or a fast tokenizer.
+        item: one item of the official layout (`read_items`, `from_hub`, `world_items`).
+        style: `rationale` asks for a short rationale that ends in "So the answer is", `direct` for the answer alone.
+        room: positions of the model's context to keep free for the answer.
+        task: the sample's task, which decides how its answer is judged.
+
+    Raises:
+        InputError: an item that is malformed, a style that does not exist, or a prompt longer than the model's context.
+    """
+    sample = _sample(model_or_tokenizer, item, style, task)
+    n_ctx = getattr(model_or_tokenizer, "n_ctx", None)
+    if not _fits(sample, n_ctx, room):
+        raise InputError(
+            f"question {item['_id']}: its prompt has {len(sample)} tokens and the model holds {n_ctx}, {room} of them kept for the answer; "
+            'take a shorter question, or leave such ones out with load_samples(..., too_long="skip")'
+        )
+    return sample
+
+
+@dataclass(frozen=True)
+class LoadedSamples:
+    """Samples in the order of the items, and the ids of the questions left out because their prompts were too long."""
+
+    samples: tuple[Sample, ...]
+    skipped: tuple[str, ...]
+
+
+def load_samples(
+    model_or_tokenizer: Any,
+    items: Sequence[Mapping[str, Any]],
+    *,
+    style: str = "rationale",
+    too_long: str = "error",
+    room: int = 1,
+    task: str = "hotpotqa",
+) -> LoadedSamples:
+    """A sample of every item.
+
+    `too_long` says what becomes of a prompt that the model cannot hold (with `room` positions for the answer): `error`, or `skip`, which
+    leaves it out and lists it in `skipped`. The other arguments are those of `hotpotqa`.
+    """
+    if not items:
+        raise InputError("there are no questions to load; give at least one item")
+    if too_long not in ("error", "skip"):
+        raise InputError(f'too_long must be "error" or "skip", got {too_long!r}')
+    if too_long == "error":
+        return LoadedSamples(tuple(hotpotqa(model_or_tokenizer, item, style=style, room=room, task=task) for item in items), ())
+    n_ctx = getattr(model_or_tokenizer, "n_ctx", None)
+    samples, skipped = [], []
+    for item in items:
+        sample = _sample(model_or_tokenizer, item, style, task)
+        if _fits(sample, n_ctx, room):
+            samples.append(sample)
+        else:
+            skipped.append(item["_id"])
+    return LoadedSamples(tuple(samples), tuple(skipped))
+
+
+def select(items: Sequence[Item], n: int | None = None, seed: int = 0, *, type: str | None = None, level: str | None = None) -> list[Item]:
+    """`n` items at random (all, shuffled, where left out), of one type and level if asked; the first k of n are those of `n = k`.
+
+    Raises:
+        InputError: fewer than `n` items of that type and level, or items without the field asked for.
+    """
+    wanted = {field: value for field, value in (("type", type), ("level", level)) if value is not None}
+    for field in wanted:
+        for item in items:
+            if field not in item:
+                raise InputError(f"question {item['_id']}: field {field!r} is missing, so items cannot be chosen by it; leave {field} out")
+    pool = [item for item in items if all(item[field] == value for field, value in wanted.items())]
+    n = len(pool) if n is None else n
+    if not 0 < n <= len(pool):
+        found = ", ".join(f"{field} {sorted({str(item[field]) for item in items})}" for field in wanted)
+        raise InputError(
+            f"{n} items wanted, {len(pool)} of {len(items)} match{f' {wanted}; the items have {found}' if wanted else ''}; ask for fewer"
+        )
+    random.Random(f"select-{seed}").shuffle(pool)
+    return pool[:n]
+
+
+def _sample(model_or_tokenizer: Any, item: Mapping[str, Any], style: str, task: str) -> Sample:
+    check_item(item)
+    if style not in INSTRUCTIONS:
+        raise InputError(f"style must be one of {', '.join(INSTRUCTIONS)}, got {style!r}")
+    context, sentence_spans = lay_out(item["context"])
+    user = user_text(context, item["question"], INSTRUCTIONS[style])
+    prompt = render(getattr(model_or_tokenizer, "tokenizer", model_or_tokenizer), SYSTEM, user)
+    start = locate(prompt, user, "context or the question") + user.index(context)
+    facts = _facts_with_text(item, sentence_spans)
+    spans = tuple((start + begin, start + end) for begin, end in facts.values())
+    depths = [(begin + end) / 2 / len(context) for begin, end in facts.values()]
+    return Sample(
+        task=task,
+        prompt=prompt.text,
+        tokens=prompt.tokens,
+        needle_spans=spans,
+        needle_positions=positions_of(prompt, spans),
+        context_span=(start, start + len(context)),
+        question=item["question"],
+        answer=item["answer"],
+        meta={
+            "id": item["_id"],
+            "type": item.get("type"),
+            "level": item.get("level"),
+            "style": style,
+            "facts": [list(fact) for fact in facts],
+            "length": len(prompt.tokens),
+            "depth": round(sum(depths) / len(depths), 6),
+        },
+    )
+
+
+def _facts_with_text(item: Mapping[str, Any], sentence_spans: list[list[Span]]) -> dict[tuple[str, int], Span]:
+    """Supporting facts, without repeats and without empty sentences, and the characters of each in the context."""
+    paragraph = {title: spans for (title, _), spans in zip(item["context"], sentence_spans, strict=True)}
+    facts = {(title, index): paragraph[title][index] for title, index in item["supporting_facts"]}
+    facts = {fact: (start, end) for fact, (start, end) in facts.items() if end > start}
+    if not facts:
+        raise InputError(f"question {item['_id']}: field 'supporting_facts' names empty sentences only; there is no evidence to mark")
+    return facts
+
+
+def _fits(sample: Sample, n_ctx: int | None, room: int) -> bool:
+    return n_ctx is None or len(sample) + room <= n_ctx

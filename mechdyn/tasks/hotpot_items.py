@@ -1,0 +1,156 @@
+"""Questions in HotpotQA's JSON layout: reading and checking them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mechdyn.errors import InputError
+
+Item = dict[str, Any]
+"""One question: `_id`, `question`, `answer`, `context`, `supporting_facts`, and as a rule `type` and `level`."""
+_TEXTS = ("question", "answer")
+_LISTS = ("context", "supporting_facts")
+
+
+def read_items(path: str | Path) -> list[Item]:
+    """The questions of a file in HotpotQA's official layout (2WikiMultihopQA's is the same, without `level`), each checked.
+
+    Raises:
+        InputError: a file that is not there, is no JSON or holds no question, or a malformed question; the message names the question and
+            the field.
+    """
+    path = Path(path)
+    try:
+        items = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"questions {path} cannot be read ({error.strerror}); give a JSON file in HotpotQA's layout") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"questions {path} are not JSON ({error}); give a JSON file in HotpotQA's layout") from error
+    if not isinstance(items, list) or not items:
+        found = "an empty list" if items == [] else f"a JSON {type(items).__name__}"
+        raise InputError(f"questions {path} must hold a list with at least one question, got {found}")
+    _check_all(items, f"questions {path}: ")
+    return items
+
+
+def from_hub(
+    name: str = "hotpotqa/hotpot_qa", *, config: str | None = "distractor", split: str = "validation", revision: str | None = None
+) -> list[Item]:
+    """The questions of a dataset on the Hugging Face hub, in the official layout, each checked.
+
+    Args:
+        name: a dataset with the columns of hotpotqa/hotpot_qa; its hub copies of 2WikiMultihopQA have them too.
+        config: the dataset's configuration; HotpotQA's distractor setting.
+        split: train or validation; HotpotQA's test split has no answers.
+        revision: a commit or tag of the dataset, to hold it fixed.
+    """
+    from datasets import load_dataset  # seconds to import, and needed here alone
+
+    try:
+        rows = load_dataset(name, config, split=split, revision=revision)
+    except (OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"dataset {name} ({config}, {split}) cannot be loaded: {reason}; give a local file to read_items instead"
+        ) from error
+    items = [official_layout(row) for row in rows]
+    if not items:
+        raise InputError(f"dataset {name} ({config}, {split}) holds no question; choose another split")
+    _check_all(items, f"dataset {name}: ")
+    return items
+
+
+def official_layout(row: Mapping[str, Any]) -> Item:
+    """A hub row as an official item.
+
+    Its context is a table of columns, {title: [...], sentences: [[...], ...]}, and so are its facts, {title: [...], sent_id: [...]}.
+    """
+    item = {"_id": row.get("id"), **{field: value for field, value in row.items() if field != "id"}}
+    for field, columns in (("context", ("title", "sentences")), ("supporting_facts", ("title", "sent_id"))):
+        table = row.get(field)
+        if not isinstance(table, Mapping) or not all(column in table for column in columns):
+            raise InputError(
+                f"question {item['_id']}: field {field!r} must have the columns {' and '.join(columns)}, as in hotpotqa/hotpot_qa"
+            )
+        left, right = (table[column] for column in columns)
+        if len(left) != len(right):
+            raise InputError(f"question {item['_id']}: field {field!r} has {len(left)} of {columns[0]} and {len(right)} of {columns[1]}")
+        item[field] = [list(pair) for pair in zip(left, right, strict=True)]
+    return item
+
+
+def check_item(item: Any, name: str = "the item") -> None:
+    """Refuse an item that is not of the official layout; `name` stands for a question without an id.
+
+    A title may come twice only where the paragraphs are the same and no supporting fact names it, as 2WikiMultihopQA has it.
+    """
+    if not isinstance(item, Mapping):
+        raise InputError(f"{name} must be an object with the fields of HotpotQA's layout, got {type(item).__name__}")
+    if not isinstance(item.get("_id"), str) or not item["_id"]:
+        raise InputError(f"{name}: field '_id' must be text, got {_found(item, '_id')}")
+    name = f"question {item['_id']}"
+    for field in _TEXTS:
+        if not isinstance(item.get(field), str) or not item[field].strip():
+            raise InputError(f"{name}: field {field!r} must be text, got {_found(item, field)}")
+    for field in _LISTS:
+        if not isinstance(item.get(field), list | tuple) or not item[field]:
+            raise InputError(f"{name}: field {field!r} must be a list with at least one pair, got {_found(item, field)}")
+    _check_facts(item, name, _check_context(item["context"], name))
+
+
+def _check_all(items: list[Any], where: str) -> None:
+    seen = set()
+    for number, item in enumerate(items):
+        check_item(item, f"{where}item {number}")
+        if item["_id"] in seen:
+            raise InputError(f"{where}question {item['_id']}: field '_id' comes twice; ids must differ, answers are looked up by them")
+        seen.add(item["_id"])
+
+
+def _check_context(context: Any, name: str) -> dict[str, list[list[str]]]:
+    """The paragraphs of every title."""
+    paragraphs: dict[str, list[list[str]]] = {}
+    for number, pair in enumerate(context):
+        where = f"{name}: field 'context', paragraph {number}"
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise InputError(f"{where}: a paragraph is [title, [sentence, ...]], got {_short(pair)}")
+        title, sentences = pair
+        if not isinstance(title, str):
+            raise InputError(f"{where}: a title is text, got {_short(title)}")
+        if not isinstance(sentences, list | tuple):
+            raise InputError(f"{where}: sentences are a list of texts, got {_short(sentences)}")
+        for sentence in sentences:
+            if not isinstance(sentence, str):
+                raise InputError(f"{where}: a sentence is text, got {_short(sentence)}")
+        paragraphs.setdefault(title, []).append(list(sentences))
+    for title, copies in paragraphs.items():
+        if any(copy != copies[0] for copy in copies):
+            raise InputError(f"{name}: field 'context' has {len(copies)} different paragraphs with the title {title!r}; titles must differ")
+    return paragraphs
+
+
+def _check_facts(item: Mapping[str, Any], name: str, paragraphs: dict[str, list[list[str]]]) -> None:
+    for fact in item["supporting_facts"]:
+        where = f"{name}: field 'supporting_facts'"
+        if not isinstance(fact, list | tuple) or len(fact) != 2 or type(fact[1]) is not int:
+            raise InputError(f"{where}: a fact is [title, sentence index], got {_short(fact)}")
+        title, index = fact
+        if title not in paragraphs:
+            raise InputError(f"{where} names the title {title!r}, which no paragraph of 'context' has")
+        if len(paragraphs[title]) > 1:
+            raise InputError(
+                f"{where} names the title {title!r}, which {len(paragraphs[title])} paragraphs of 'context' have; titles must differ"
+            )
+        n_sentences = len(paragraphs[title][0])
+        if not 0 <= index < n_sentences:
+            raise InputError(f"{where} names sentence {index} of {title!r}, which has {n_sentences} sentences, counted from 0")
+
+
+def _found(item: Mapping[str, Any], field: str) -> str:
+    return _short(item[field]) if field in item else "nothing (it is missing)"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
