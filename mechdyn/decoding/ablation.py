@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -14,9 +14,9 @@ from mechdyn.hashing import content_hash
 from mechdyn.models.model import Model
 from mechdyn.tasks.sample import Sample
 
-Method = Literal["zero", "mean", "resample"]
-Scope = Literal["position", "all"]
-Commit = Literal["clean", "ablated"]
+METHODS = ("zero", "mean", "resample")
+SCOPES = ("position", "all")
+COMMITS = ("clean", "ablated")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,17 +45,17 @@ class Ablation:
     """
 
     schedule: Schedule
-    method: Method = "zero"
-    scope: Scope = "position"
-    commit: Commit = "clean"
+    method: str = "zero"
+    scope: str = "position"
+    commit: str = "clean"
     reference: ReferenceActivations | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name, value, known in (
-            ("method", self.method, ("zero", "mean", "resample")),
-            ("scope", self.scope, ("position", "all")),
-            ("commit", self.commit, ("clean", "ablated")),
+            ("method", self.method, METHODS),
+            ("scope", self.scope, SCOPES),
+            ("commit", self.commit, COMMITS),
         ):
             if value not in known:
                 raise InputError(f"ablation {name} must be one of {', '.join(known)}, got {value!r}")

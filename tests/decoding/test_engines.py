@@ -12,6 +12,7 @@ from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.models.load import wrap_model
 from tests.architectures import STYLES, tiny_model
 from tests.bundled import mini_tokenizer
+from tests.plain import last_only, plain_forward
 
 LENGTHS = {"solo": (23,), "padded": (23, 9, 31)}
 TOLERANCE = 1e-4
@@ -31,27 +32,6 @@ def random_prompts(lengths, seed):
     return [torch.randint(6, 2000, (length,), generator=generator) for length in lengths]
 
 
-def plain_rows(plain, tokens, edit=None):
-    """Logits, last attention rows and final hidden state of one unpadded sequence, heads zeroed in the input of o_proj."""
-    handles = []
-    if edit is not None:
-        d_head = plain.model.layers[0].self_attn.head_dim
-        for layer, heads in enumerate(edit):
-            mask = heads.repeat_interleave(d_head)
-
-            def zero(module, args, mask=mask):
-                z = args[0].clone()
-                z[:, -1, mask] = 0.0
-                return (z,)
-
-            handles.append(plain.model.layers[layer].self_attn.o_proj.register_forward_pre_hook(zero))
-    with torch.no_grad():
-        output = plain(tokens[None], output_attentions=True, output_hidden_states=True, use_cache=True)
-    for handle in handles:
-        handle.remove()
-    return output.logits[0, -1], [a[0, :, -1] for a in output.attentions], output.hidden_states[-1][0, -1]
-
-
 @pytest.mark.parametrize("batch", LENGTHS)
 @pytest.mark.parametrize("kind", [BridgeEngine, ReferenceEngine])
 def test_steps_equal_plain_hugging_face(pair, kind, batch):
@@ -63,7 +43,7 @@ def test_steps_equal_plain_hugging_face(pair, kind, batch):
     for step in range(fed.shape[1]):
         output, state = engine.step(state, fed[:, step])
         for row, prompt in enumerate(prompts):
-            logits, patterns, hidden = plain_rows(plain, torch.cat([prompt, fed[row, : step + 1]]))
+            logits, patterns, hidden = plain_forward(plain, torch.cat([prompt, fed[row, : step + 1]]))
             torch.testing.assert_close(output.logits[row], logits, atol=TOLERANCE, rtol=0)
             torch.testing.assert_close(output.hidden[row], hidden, atol=TOLERANCE, rtol=0)
             visible = state.visible[row].bool()
@@ -82,7 +62,7 @@ def test_edit_equals_zeroing_the_input_of_o_proj(pair, kind):
     engine = kind(wrapped)
     output, _ = engine.step(engine.prefill(prompts), fed[:, 0], HeadEdit(mask))
     for row, prompt in enumerate(prompts):
-        logits, _, _ = plain_rows(plain, torch.cat([prompt, fed[row]]), mask[row])
+        logits, _, _ = plain_forward(plain, torch.cat([prompt, fed[row]]), last_only(mask[row], len(prompt) + 1))
         torch.testing.assert_close(output.logits[row], logits, atol=1e-5, rtol=0)
 
 
@@ -138,7 +118,7 @@ def test_a_shared_prefix_is_read_once_and_changes_nothing(pair, monkeypatch):
     assert sum(read) == 80 + 3 * 23
     output, state = BridgeEngine(wrapped).step(prefilled, fed)
     for row, prompt in enumerate(prompts):
-        logits, patterns, _ = plain_rows(plain, torch.cat([prompt, fed[row : row + 1]]))
+        logits, patterns, _ = plain_forward(plain, torch.cat([prompt, fed[row : row + 1]]))
         torch.testing.assert_close(output.logits[row], logits, atol=TOLERANCE, rtol=0)
         for layer, pattern in enumerate(patterns):
             torch.testing.assert_close(output.patterns[layer][row][:, state.visible[row].bool()], pattern, atol=TOLERANCE, rtol=0)
@@ -148,4 +128,4 @@ def test_a_one_token_prompt_needs_no_prefill(pair):
     plain, wrapped = pair
     engine = BridgeEngine(wrapped)
     output, _ = engine.step(engine.prefill([torch.zeros(0, dtype=torch.long)]), torch.tensor([42]))
-    torch.testing.assert_close(output.logits[0], plain_rows(plain, torch.tensor([42]))[0], atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(output.logits[0], plain_forward(plain, torch.tensor([42]))[0], atol=TOLERANCE, rtol=0)

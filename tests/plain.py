@@ -1,0 +1,43 @@
+"""Independent computations in plain Hugging Face, eager attention and no cache: what the engines are held against."""
+
+import torch
+
+
+def plain_forward(plain, tokens, masks=None, values=None):
+    """Logits, last attention rows and final hidden state of one unpadded sequence.
+
+    `masks[pos, layer, head]` are heads whose slice of the input of `o_proj` is set to `values[layer, head]` (zero without) at a position.
+    """
+    handles = []
+    if masks is not None:
+        d_head = plain.model.layers[0].self_attn.head_dim
+        for layer in range(masks.shape[1]):
+            edited = masks[:, layer].repeat_interleave(d_head, dim=1)
+            wanted = torch.zeros(edited.shape[1]) if values is None else values[layer].flatten()
+
+            def overwrite(module, args, edited=edited, wanted=wanted):
+                return (torch.where(edited, wanted, args[0]),)
+
+            handles.append(plain.model.layers[layer].self_attn.o_proj.register_forward_pre_hook(overwrite))
+    with torch.no_grad():
+        output = plain(tokens[None], output_attentions=True, output_hidden_states=True, use_cache=True)
+    for handle in handles:
+        handle.remove()
+    return output.logits[0, -1], [attention[0, :, -1] for attention in output.attentions], output.hidden_states[-1][0, -1]
+
+
+def plain_copy_paste(patterns, tokens, needle, predicted):
+    """Eq. 1 by loops: `patterns[layer][head, key]`, `needle` a set of positions."""
+    scores = torch.zeros(len(patterns), len(patterns[0]))
+    for layer, pattern in enumerate(patterns):
+        for head, row in enumerate(pattern.tolist()):
+            strongest = row.index(max(row))
+            scores[layer, head] = float(strongest in needle and int(tokens[strongest]) == predicted)
+    return scores
+
+
+def last_only(mask, n_positions):
+    """A mask of heads at the last of `n_positions` positions."""
+    masks = torch.zeros(n_positions, *mask.shape, dtype=torch.bool)
+    masks[-1] = mask
+    return masks
