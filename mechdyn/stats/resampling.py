@@ -74,30 +74,51 @@ def bootstrap(
     Raises:
         InputError: `level` outside (0, 1), or fewer than 1 resample.
     """
+    if n_samples == 0:
+        return Interval(float("nan"), float("nan"), float("nan"), 0)
+    (interval,) = bootstrap_many(lambda draws: statistic(draws)[:, None], n_samples, seed=seed, n_resamples=n_resamples, level=level)
+    return interval
+
+
+def bootstrap_many(
+    statistic: Callable[[Draws], Float[np.ndarray, "resample value"]],
+    n_samples: int,
+    *,
+    seed: int = 0,
+    n_resamples: int = 2000,
+    level: float = 0.95,
+) -> tuple[Interval, ...]:
+    """`bootstrap` of several numbers at once, from the same resamples: `statistic` gives one row of them a resample.
+
+    Raises:
+        InputError: no sample, `level` outside (0, 1), or fewer than 1 resample.
+    """
+    if n_samples < 1:
+        raise InputError(f"a bootstrap of several numbers needs at least 1 sample, got {n_samples}")
     if not 0.0 < level < 1.0:
         raise InputError(f"level must lie between 0 and 1, got {level}; 0.95 gives a 95 % interval")
     if n_resamples < 1:
         raise InputError(f"n_resamples must be at least 1, got {n_resamples}; 2000 is the default")
-    if n_samples == 0:
-        return Interval(float("nan"), float("nan"), float("nan"), 0)
     everyone = np.arange(n_samples)
-    estimate = float(statistic(everyone[None])[0])
-    if n_samples == 1 or np.isnan(estimate):
-        return Interval(estimate, float("nan"), float("nan"), n_samples)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # NaN bounds say it
-        drawn = stats.bootstrap(
-            (everyone,),
-            lambda draws, axis: statistic(draws),
-            vectorized=True,
-            method="percentile",
-            n_resamples=n_resamples,
-            confidence_level=level,
-            batch=max(1, _BATCH_NUMBERS // n_samples),
-            rng=np.random.default_rng(seed),
-        )
-    low, high = drawn.confidence_interval
-    return Interval(estimate, float(low), float(high), n_samples)
+    estimates = statistic(everyone[None])[0]
+    bounds = np.full((len(estimates), 2), np.nan)
+    if n_samples > 1:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # NaN bounds say it
+            drawn = stats.bootstrap(
+                (everyone,),
+                lambda draws, axis: statistic(draws).T,
+                vectorized=True,
+                method="percentile",
+                n_resamples=n_resamples,
+                confidence_level=level,
+                batch=max(1, _BATCH_NUMBERS // n_samples),
+                rng=np.random.default_rng(seed),
+            )
+        bounds = np.stack(drawn.confidence_interval, axis=-1)
+        bounds[np.isnan(estimates)] = np.nan
+    rows = zip(estimates.tolist(), bounds.tolist(), strict=True)
+    return tuple(Interval(estimate, low, high, n_samples) for estimate, (low, high) in rows)
 
 
 def draw_weights(draws: Draws, n_samples: int) -> Float[np.ndarray, "resample sample"]:

@@ -1,0 +1,285 @@
+"""Canonical correlations between hidden states and the retrieval scores of the same and of later steps (3.4, A.4, Figure 4).
+
+In-sample correlations rise with dimension whatever the data, so each stands beside two companions: the same directions on held-out samples,
+and a null that pairs the hidden states of one sample with the scores of another at the same step (what the step's number alone explains).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+
+from mechdyn.errors import InputError
+from mechdyn.stats.cca import Block, fit_cca, pca_whitening
+from mechdyn.stats.resampling import Draws, Interval, bootstrap_many, draw_weights
+
+TOPS = (1, 10, 50)
+"""Figure 4 shows the first correlation and the means of the first 10 and 50."""
+_RESIDUAL_FLOOR = 1e-6
+"""Standard deviation below which a residual of a whitened column is rounding."""
+_VARIANCE_FLOOR = 1e-12
+
+Reduced: TypeAlias = Sequence[Float[np.ndarray, "_step _component"]]
+Rows: TypeAlias = Float[np.ndarray, "_row _component"]
+
+
+@dataclass(frozen=True)
+class Correlations:
+    """Canonical correlations in [-1, 1] (held out they may be negative): one a component, and the mean of the first 1, 10 and 50.
+
+    Where there are fewer components than a mean asks for, it is over those there are. None at all: NaN.
+    """
+
+    components: tuple[Interval, ...]
+    means: Mapping[int, Interval]
+
+
+@dataclass(frozen=True)
+class OffsetCCA:
+    """Hidden states at step n with scores at step n + `offset`.
+
+    `in_sample` is of the training samples, `held_out` of the test samples on the same directions; intervals resample samples and leave
+    the directions as fitted. The nulls give mean and 95 % range over pairings with other samples, their `n` counts pairings.
+    `persistence` is held out too, of scores at n with scores at n + offset; `partial` of hidden states and later scores after both are
+    regressed on the scores at n: what the hidden state says beyond that scores repeat. Both are None at offset 0.
+    """
+
+    offset: int
+    in_sample: Correlations
+    held_out: Correlations
+    null_in_sample: Correlations
+    null_held_out: Correlations
+    persistence: Correlations | None
+    partial: Correlations | None
+    n_components: int
+    n_train_steps: int
+    n_test_steps: int
+
+
+@dataclass(frozen=True)
+class CCAResult:
+    """One `OffsetCCA` an offset, and what the data were reduced to. `n_constant_heads` never vary in training and were dropped."""
+
+    offsets: tuple[OffsetCCA, ...]
+    hidden_rank: int
+    scores_rank: int
+    n_constant_heads: int
+    n_train: int
+    n_test: int
+
+
+def cca_by_offset(
+    samples: Sequence[tuple[Block, Block]],
+    offsets: Sequence[int] = tuple(range(11)),
+    *,
+    hidden_variance: float = 0.95,
+    scores_variance: float = 0.99,
+    n_components: int = 50,
+    test_share: float = 0.3,
+    n_nulls: int = 20,
+    seed: int = 0,
+) -> CCAResult:
+    """Figure 4 with its companions.
+
+    Samples are split once. On the training samples hidden states are reduced by PCA, and scores scaled to [0, 1] per head (heads that
+    never vary dropped), then reduced by PCA; each offset fits its directions on that. The paper does not say whether it reduces once or
+    anew at each offset; once keeps the offsets comparable.
+
+    Args:
+        samples: hidden states (step, d_model) and retrieval scores (step, head) of each sample.
+        offsets: k of the pairs (hidden at n, scores at n + k), always within one sample.
+        hidden_variance: share of the variance that PCA keeps of the hidden states.
+        scores_variance: the same of the scores.
+        n_components: canonical components, fewer where the rank is lower (`OffsetCCA.n_components` says how many).
+        test_share: share of the samples held out.
+        n_nulls: random pairings of samples for the null.
+        seed: of split, pairings and bootstrap.
+
+    Raises:
+        InputError: fewer samples than a split needs, sides or samples that do not fit together, values that are not finite, constant
+            scores everywhere, or an offset that too few samples are long enough for.
+    """
+    _check(samples, offsets, n_components, n_nulls)
+    order = np.random.default_rng(seed).permutation([i for i, (hidden, _) in enumerate(samples) if len(hidden)])
+    n_test = round(test_share * len(order))
+    parts = order[n_test:], order[:n_test]
+    if min(map(len, parts)) < 2:
+        raise InputError(
+            f"a split by sample needs at least 2 samples with steps on either side, got {len(parts[0])} to train and {len(parts[1])} "
+            f"to test; trace more samples or change test_share ({test_share})"
+        )
+    train, test = ([samples[i] for i in part] for part in parts)
+    to_hidden = pca_whitening([hidden for hidden, _ in train], hidden_variance, "hidden states")
+    scale, n_constant = _min_max([scores for _, scores in train])
+    to_scores = pca_whitening([scale(scores) for _, scores in train], scores_variance, "retrieval scores")
+    reduced = tuple(
+        _Part([to_hidden(hidden) for hidden, _ in part], [to_scores(scale(scores)) for _, scores in part]) for part in (train, test)
+    )
+    return CCAResult(
+        offsets=tuple(_at_offset(reduced[0], reduced[1], offset, n_components, n_nulls, seed) for offset in offsets),
+        hidden_rank=to_hidden.weights.shape[1],
+        scores_rank=to_scores.weights.shape[1],
+        n_constant_heads=n_constant,
+        n_train=len(train),
+        n_test=len(test),
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Training or test samples, reduced."""
+
+    hidden: Reduced
+    scores: Reduced
+
+    def longer_than(self, offset: int) -> "_Part":
+        kept = [i for i, scores in enumerate(self.scores) if len(scores) > offset]
+        return _Part([self.hidden[i] for i in kept], [self.scores[i] for i in kept])
+
+    def at_other_samples(self, rng: np.random.Generator) -> "_Part":
+        """Every sample's hidden states beside the scores of another sample, drawn as one cycle through all."""
+        cycle = rng.permutation(len(self.scores))
+        partner = dict(zip(cycle.tolist(), np.roll(cycle, -1).tolist(), strict=True))
+        return _Part(self.hidden, [self.scores[partner[i]] for i in range(len(cycle))])
+
+
+def _at_offset(train: _Part, test: _Part, offset: int, n_components: int, n_nulls: int, seed: int) -> OffsetCCA:
+    long_train, long_test = train.longer_than(offset), test.longer_than(offset)
+    if min(len(long_train.scores), len(long_test.scores)) < 2:
+        longest = max(map(len, (*train.scores, *test.scores)))
+        raise InputError(
+            f"offset {offset} needs at least 2 training and 2 test samples of more than {offset} steps, got {len(long_train.scores)} and "
+            f"{len(long_test.scores)}; the longest sample has {longest} steps, so take smaller offsets or trace longer answers"
+        )
+    train, test = long_train, long_test
+    x, y, sizes = _pair(train.hidden, train.scores, offset)
+    x_test, y_test, test_sizes = _pair(test.hidden, test.scores, offset)
+    fit = fit_cca(x, y, n_components=n_components)
+    null_in_sample, null_held_out = _null(train, test, offset, n_components, n_nulls, seed)
+    persistence = partial = None
+    if offset > 0:
+        now, now_test = _pair(train.scores, train.scores, offset)[0], _pair(test.scores, test.scores, offset)[0]
+        repeat = fit_cca(now, y, n_components=n_components)
+        persistence = _intervals(repeat.x(now_test), repeat.y(y_test), test_sizes, seed)
+        partial = _partial((x, y, now), (x_test, y_test, now_test), test_sizes, n_components, seed)
+    return OffsetCCA(
+        offset=offset,
+        in_sample=_intervals(fit.x(x), fit.y(y), sizes, seed),
+        held_out=_intervals(fit.x(x_test), fit.y(y_test), test_sizes, seed),
+        null_in_sample=null_in_sample,
+        null_held_out=null_held_out,
+        persistence=persistence,
+        partial=partial,
+        n_components=len(fit.correlations),
+        n_train_steps=len(x),
+        n_test_steps=len(x_test),
+    )
+
+
+def _null(train: _Part, test: _Part, offset: int, n_components: int, n_nulls: int, seed: int) -> tuple[Correlations, Correlations]:
+    """In-sample and held-out correlations when both parts pair hidden states with other samples' scores."""
+    rng = np.random.default_rng([seed, offset])
+    in_sample, held_out = [], []
+    for _ in range(n_nulls):
+        strangers, test_strangers = train.at_other_samples(rng), test.at_other_samples(rng)
+        x, y, _ = _pair(strangers.hidden, strangers.scores, offset)
+        x_test, y_test, _ = _pair(test_strangers.hidden, test_strangers.scores, offset)
+        fit = fit_cca(x, y, n_components=n_components)
+        in_sample.append(_with_means(fit.correlations[None])[0])
+        held_out.append(_with_means(_pearson(_moments(fit.x(x_test), fit.y(y_test), [len(x_test)])[:, 0, None]))[0])
+    return _spread(in_sample), _spread(held_out)
+
+
+def _spread(draws: Sequence[Float[np.ndarray, " _value"]]) -> Correlations:
+    """Mean and 95 % range over pairings; components that only some pairings have are left out."""
+    n_components = min(map(len, draws)) - len(TOPS)
+    values = np.stack([np.concatenate([draw[:n_components], draw[-len(TOPS) :]]) for draw in draws])
+    low, high = np.quantile(values, [0.025, 0.975], axis=0)
+    return _named([Interval(*row, len(draws)) for row in zip(values.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True)])
+
+
+def _partial(
+    fitted: tuple[Rows, Rows, Rows], held_out: tuple[Rows, Rows, Rows], sizes: Sequence[int], n_components: int, seed: int
+) -> Correlations:
+    """Held-out correlations of hidden states and later scores after both are regressed on the scores of the hidden states' step."""
+    x, y, now = fitted
+    design, test_design = (np.column_stack([np.ones(len(rows)), rows]) for rows in (now, held_out[2]))
+    both = np.column_stack([x, y])
+    coefficients = np.linalg.lstsq(design, both, rcond=None)[0]
+    x, y = np.split(both - design @ coefficients, [x.shape[1]], axis=1)
+    x_test, y_test = np.split(np.column_stack(held_out[:2]) - test_design @ coefficients, [x.shape[1]], axis=1)
+    if min(x.std(axis=0).max(), y.std(axis=0).max()) <= _RESIDUAL_FLOOR:
+        nothing = Interval(float("nan"), float("nan"), float("nan"), len(sizes))
+        return Correlations((), dict.fromkeys(TOPS, nothing))
+    fit = fit_cca(x, y, n_components=n_components, floor=_RESIDUAL_FLOOR)
+    return _intervals(fit.x(x_test), fit.y(y_test), sizes, seed)
+
+
+def _pair(first: Reduced, later: Reduced, offset: int) -> tuple[Rows, Rows, list[int]]:
+    """Rows n of each block of `first` beside rows n + offset of the same block of `later`, and how many each gives."""
+    sizes = [min(len(one), len(other) - offset) for one, other in zip(first, later, strict=True)]
+    x = np.concatenate([block[:size] for block, size in zip(first, sizes, strict=True)])
+    y = np.concatenate([block[offset : offset + size] for block, size in zip(later, sizes, strict=True)])
+    return x, y, sizes
+
+
+def _intervals(u: Float[np.ndarray, "row c"], v: Float[np.ndarray, "row c"], sizes: Sequence[int], seed: int) -> Correlations:
+    """Pearson correlation of each pair of columns, resampled by sample."""
+    moments = _moments(u, v, sizes)
+
+    def statistic(draws: Draws) -> Float[np.ndarray, "resample value"]:
+        return _with_means(_pearson(draw_weights(draws, len(sizes)) @ moments))
+
+    return _named(bootstrap_many(statistic, len(sizes), seed=seed))
+
+
+def _moments(u: Float[np.ndarray, "row c"], v: Float[np.ndarray, "row c"], sizes: Sequence[int]) -> Float[np.ndarray, "6 sample c"]:
+    """Each sample's sums of 1, u, v, u², v² and uv: correlations of any resample follow from them."""
+    starts = np.cumsum([0, *sizes[:-1]])
+    return np.stack([np.add.reduceat(column, starts, axis=0) for column in (np.ones_like(u), u, v, u * u, v * v, u * v)])
+
+
+def _pearson(moments: Float[np.ndarray, "6 resample c"]) -> Float[np.ndarray, "resample c"]:
+    """Correlations from summed moments; NaN where a side does not vary."""
+    u, v, uu, vv, uv = moments[1:] / moments[0]
+    scale = (uu - u * u) * (vv - v * v)
+    return np.where(scale > _VARIANCE_FLOOR, (uv - u * v) / np.sqrt(np.maximum(scale, _VARIANCE_FLOOR)), np.nan)
+
+
+def _with_means(correlations: Float[np.ndarray, "row c"]) -> Float[np.ndarray, "row value"]:
+    """The components, then the mean of the first 1, 10 and 50."""
+    return np.column_stack([correlations, *(correlations[:, :top].mean(axis=1) for top in TOPS)])
+
+
+def _named(values: Sequence[Interval]) -> Correlations:
+    return Correlations(tuple(values[: -len(TOPS)]), dict(zip(TOPS, values[-len(TOPS) :], strict=True)))
+
+
+def _min_max(blocks: Sequence[Block]) -> tuple[Callable[[Block], Block], int]:
+    """Scaling of each head to [0, 1] over all blocks without the heads that never vary, and how many those are."""
+    low = np.min([block.min(axis=0) for block in blocks], axis=0).astype(np.float64)
+    span = np.max([block.max(axis=0) for block in blocks], axis=0) - low
+    varies = span > 0
+    if not varies.any():
+        raise InputError(
+            f"retrieval scores are constant over every step for all {len(span)} heads, so nothing correlates with them; "
+            "trace samples whose answers retrieve"
+        )
+    return lambda block: (block[:, varies] - low[varies]) / span[varies], int((~varies).sum())
+
+
+def _check(samples: Sequence[tuple[Block, Block]], offsets: Sequence[int], n_components: int, n_nulls: int) -> None:
+    if not offsets or min(offsets) < 0:
+        raise InputError(f"offsets must be 0 or more, at least one of them, got {list(offsets)}")
+    if n_components < 1 or n_nulls < 1:
+        raise InputError(f"n_components and n_nulls must be at least 1, got {n_components} and {n_nulls}")
+    widths = {(hidden.shape[1], scores.shape[1]) for hidden, scores in samples}
+    if len(widths) > 1:
+        raise InputError(f"samples must come from one model, got (d_model, heads) of {sorted(widths)}")
+    for index, (hidden, scores) in enumerate(samples):
+        if len(hidden) != len(scores):
+            raise InputError(f"sample {index} has {len(hidden)} hidden states but scores of {len(scores)} steps; it needs one each a step")
+        if not (np.isfinite(hidden).all() and np.isfinite(scores).all()):
+            raise InputError(f"sample {index} holds NaN or infinite values; store hidden states in fp32 if they overflow fp16")
