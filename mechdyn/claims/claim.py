@@ -8,12 +8,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from mechdyn.stats.resampling import Interval
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 
+NO_TRACES: Mapping[str, Sequence[Trace]] = MappingProxyType({})
+"""What has been run before anything was."""
 MIN_RETRIEVING_SAMPLES = 20
 """Fewer samples with a retrieving step than this are always inconclusive (DEFINITIONS, Verdicts)."""
 
@@ -98,8 +101,11 @@ class Claim(Protocol):
         """What the command line calls it."""
         ...
 
-    def plan(self, request: Request) -> Plan:
-        """The units to run."""
+    def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
+        """The units of every role that can be named now, given the traces of the roles that were run so far.
+
+        It is asked again after each run until it names no new role; the units of a role never change.
+        """
         ...
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:

@@ -10,35 +10,22 @@ result was seen.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from mechdyn.claims.claim import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Plan, Request, Verdict
-from mechdyn.errors import InputError
+from mechdyn.claims.claim import MIN_RETRIEVING_SAMPLES, NO_TRACES, Evidence, Outcome, Plan, Request, Verdict
+from mechdyn.claims.niah_units import DETECTION, EVALUATION, RETEST, Preset, chosen_preset, niah_unit, sample_seed
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.metrics import contains_answer
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, heads_per_step, static_ranking
 from mechdyn.stats.resampling import Interval, bootstrap_mean
 from mechdyn.traces.trace import Trace
-from mechdyn.traces.unit import Unit
 
 LOW, HIGH = 0.6, 0.8
 CRITERION_LIST, MATCHED = "top 20", "top k = mean set size"
 STATIC_SIZES = (20, 50, 100)
 STATIC_SHARES = (5, 10, 20)
-_DETECTION_SEED, _RETEST_SEED = 1_000_000, 2_000_000
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Prompt lengths, and seeds a length and depth."""
-
-    lengths: tuple[int, ...]
-    n_seeds: int
-    depths: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-
 
 PRESETS = {
     "quick": Preset((256, 512), n_seeds=4),
@@ -53,17 +40,16 @@ class Dynamism:
 
     name: str = "dynamism"
 
-    def plan(self, request: Request) -> Plan:
+    def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks the static heads, `evaluation` is measured, `retest` repeats each evaluation needle elsewhere."""
-        preset = chosen_preset(request)
-        cells = [(length, depth, run) for length in preset.lengths for depth in preset.depths for run in range(preset.n_seeds)]
+        preset = chosen_preset(PRESETS, request)
         detection, evaluation, retest = [], [], []
-        for index, (length, depth, _) in enumerate(cells):
-            seed = request.seed + index
-            detection.append(_unit(request, length, depth, _DETECTION_SEED + seed))
-            evaluation.append(_unit(request, length, depth, seed))
+        for index, (length, depth) in enumerate(preset.cells):
+            seed, detection_seed, retest_seed = (sample_seed(request, part, index) for part in (EVALUATION, DETECTION, RETEST))
+            detection.append(niah_unit(request, length, depth, detection_seed))
+            evaluation.append(niah_unit(request, length, depth, seed))
             other = preset.depths[(preset.depths.index(depth) + 2) % len(preset.depths)]
-            retest.append(_unit(request, length, other, _RETEST_SEED + seed, needle_seed=seed))
+            retest.append(niah_unit(request, length, other, retest_seed, needle_seed=seed))
         return Plan({"detection": tuple(detection), "evaluation": tuple(evaluation), "retest": tuple(retest)})
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
@@ -80,14 +66,6 @@ class Dynamism:
         return decide(
             request, dynamism_table(evaluation, statics, pairs), _accuracy(evaluation), n_detection=len(correct), n_pairs=len(pairs)
         )
-
-
-def chosen_preset(request: Request) -> Preset:
-    """The preset by name, with the user's lengths in place of its own where given."""
-    if request.preset not in PRESETS:
-        raise InputError(f"unknown preset {request.preset!r}; give one of {', '.join(PRESETS)}")
-    preset = PRESETS[request.preset]
-    return replace(preset, lengths=request.lengths) if request.lengths else preset
 
 
 def static_lists(ranking: RankedHeads, evaluation: Sequence[Trace]) -> dict[str, HeadSet]:
@@ -170,12 +148,3 @@ def _accuracy(traces: Sequence[Trace]) -> Interval:
     """Share of samples whose answer holds the needle's value."""
     hits = np.array([contains_answer(trace.text, trace.answer) for trace in traces], dtype=np.float64)
     return bootstrap_mean(hits, np.ones(len(hits)))
-
-
-def _unit(request: Request, length: int, depth: float, seed: int, needle_seed: int | None = None) -> Unit:
-    sample: dict[str, Any] = {"task": "niah", "length": length, "depth": depth, "seed": seed}
-    if needle_seed is not None:
-        sample["needle_seed"] = needle_seed
-    if request.haystack is not None:
-        sample |= {"haystack": request.haystack, "haystack_digest": request.haystack_digest}
-    return Unit(model=request.model, sample=sample, decoding={"score": "copy_paste", "max_new_tokens": 64})
