@@ -27,7 +27,7 @@ class TrainConfig:
     prose: Path
     held_out: str = "sherlock"  # files whose name holds this are never trained on: unseen prose for the evaluation
     seed: int = 0
-    steps: int = 5200
+    steps: int = 4600
     decay_steps: int = 1000
     warmup_steps: int = 60
     workers: int = 2
