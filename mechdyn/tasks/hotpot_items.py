@@ -133,7 +133,7 @@ def _check_context(context: Any, name: str) -> dict[str, list[list[str]]]:
 def _check_facts(item: Mapping[str, Any], name: str, paragraphs: dict[str, list[list[str]]]) -> None:
     for fact in item["supporting_facts"]:
         where = f"{name}: field 'supporting_facts'"
-        if not isinstance(fact, list | tuple) or len(fact) != 2 or type(fact[1]) is not int:
+        if not isinstance(fact, list | tuple) or len(fact) != 2 or not isinstance(fact[0], str) or type(fact[1]) is not int:
             raise InputError(f"{where}: a fact is [title, sentence index], got {_short(fact)}")
         title, index = fact
         if title not in paragraphs:
