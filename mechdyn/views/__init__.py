@@ -1,0 +1,36 @@
+"""Figures of traces and results: figure out, no files or network inside; `save_page` alone writes.
+
+The imports are eager because functions and their modules share names: whatever was imported first, `views.timeline` is the function.
+"""
+
+from mechdyn.views.attention import attention as attention
+from mechdyn.views.compare import compare as compare
+from mechdyn.views.curves import Curve as Curve
+from mechdyn.views.curves import cca as cca
+from mechdyn.views.curves import curves as curves
+from mechdyn.views.curves import progressive as progressive
+from mechdyn.views.grid import Cells as Cells
+from mechdyn.views.grid import grid as grid
+from mechdyn.views.layer_head import layer_head as layer_head
+from mechdyn.views.page import save_page as save_page
+from mechdyn.views.theme import for_paper as for_paper
+from mechdyn.views.timeline import timeline as timeline
+from mechdyn.views.tokens import Html as Html
+from mechdyn.views.tokens import tokens as tokens
+
+__all__ = [
+    "Cells",
+    "Curve",
+    "Html",
+    "attention",
+    "cca",
+    "compare",
+    "curves",
+    "for_paper",
+    "grid",
+    "layer_head",
+    "progressive",
+    "save_page",
+    "timeline",
+    "tokens",
+]

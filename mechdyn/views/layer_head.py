@@ -1,0 +1,53 @@
+"""Every head of the model at one step."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from mechdyn.traces.trace import Trace
+from mechdyn.views.text import label
+from mechdyn.views.theme import finish, heading, look, score_axis
+
+
+def layer_head(trace: Trace, step: int, *, dark: bool = False) -> go.Figure:
+    """Layers x heads, coloured by retrieval score at one generated token; heads switched off at that step carry a frame.
+
+    Negative steps count from the end.
+
+    Raises:
+        InputError: a step outside the trace.
+    """
+    retrieving = trace.heads(step)
+    step %= trace.n_steps
+    scores = trace.retrieval_scores[step].numpy()
+    n_layers, n_heads = scores.shape
+    colors = look(dark)
+    cells = go.Heatmap(
+        z=scores,
+        x=np.arange(n_heads),
+        y=np.arange(n_layers),
+        coloraxis="coloraxis",
+        text=np.where(scores > trace.threshold, "yes", "no"),
+        hovertemplate="<b>L%{y}H%{x}</b><br>score %{z:.3~f}, retrieves: %{text}<extra></extra>",
+    )
+    figure = go.Figure(cells)
+    figure.update_layout(coloraxis=score_axis(trace.retrieval_scores.numpy(), trace.threshold, colors))
+    if trace.ablated is not None:
+        figure.add_trace(_ablated(trace, step, colors.accent))
+    figure.update_xaxes(title_text="head", showgrid=False, range=[-0.5, n_heads - 0.5], tickformat="d", nticks=17)
+    figure.update_yaxes(title_text="layer", showgrid=False, range=[-0.5, n_layers - 0.5], tickformat="d", nticks=17)
+    subtitle = f"step {step}, generating {label(trace.token_texts[step], 24)}: {len(retrieving)} of {n_layers * n_heads} heads retrieve"
+    return finish(figure, heading(trace), subtitle, dark=dark, height=140 + max(120, min(640, 20 * n_layers)))
+
+
+def _ablated(trace: Trace, step: int, color: str) -> go.Scatter:
+    assert trace.ablated is not None
+    layers, heads = trace.ablated[step].numpy().nonzero()
+    return go.Scatter(
+        x=heads,
+        y=layers,
+        mode="markers",
+        name="ablated",
+        showlegend=True,
+        hoverinfo="skip",
+        marker={"symbol": "square-open", "size": 10, "line": {"width": 2}, "color": color},
+    )

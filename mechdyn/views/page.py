@@ -1,0 +1,121 @@
+"""Figures on one HTML page that needs no network."""
+
+import html
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from mechdyn.errors import InputError
+from mechdyn.views.theme import FONT, look
+from mechdyn.views.tokens import Html
+
+View: TypeAlias = go.Figure | Html
+
+_CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "toImageButtonOptions": {"format": "svg"}}
+# Nothing may be loaded from anywhere: what a page shows is inside it. Plotly compiles a piece of WebAssembly that it carries.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+)
+_STYLE = """
+:root {{ color-scheme: {scheme}; }}
+body {{ margin: 0 auto; max-width: 1200px; padding: 16px; background: {background}; color: {ink}; font: 16px/1.5 {font}; }}
+h1 {{ font-size: 22px; line-height: 1.25; margin: 0 0 16px; overflow-wrap: anywhere; }}
+h2 {{ font-size: 17px; line-height: 1.3; margin: 0 0 4px; overflow-wrap: anywhere; }}
+section {{ margin: 0 0 28px; }}
+.view {{ overflow-x: auto; }}
+"""
+
+
+def save_page(figures: Sequence[View] | Mapping[str, View], path: str | Path, title: str, *, dark: bool = False) -> Path:
+    """Write figures to one self-contained HTML page: plotly's script once, nothing loaded, figures scroll sideways on a narrow screen.
+
+    The page appears whole or not at all: it is written beside `path` and moved there. An older file at `path` is replaced, missing folders
+    are made.
+
+    Args:
+        figures: plotly figures or `Html`, in order; a mapping's keys become headings.
+        path: the file.
+        title: the page's title and first heading.
+        dark: a dark page, for figures drawn with `dark=True`.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: no figure, or a path that cannot be written.
+    """
+    if not figures:
+        raise InputError("a page needs at least one figure, got none")
+    target = Path(path)
+    text = page(figures, title, dark=dark)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.write_bytes(text.encode("utf-8", errors="replace"))
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write the page to {target}: {error.strerror or error}; choose a file in a writable folder") from error
+    return target
+
+
+def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool = False) -> str:
+    """The HTML that `save_page` writes."""
+    named = figures.items() if isinstance(figures, Mapping) else (("", figure) for figure in figures)
+    sections = "\n".join(_section(index, name, figure) for index, (name, figure) in enumerate(named))
+    colors = look(dark)
+    style = _STYLE.format(scheme="dark" if dark else "light", background=colors.background, ink=colors.ink, font=FONT)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<link rel="icon" href="data:,">
+<title>{html.escape(title)}</title>
+<style>{style}</style>
+<script>{get_plotlyjs()}</script>
+</head>
+<body>
+<h1>{html.escape(title)}</h1>
+<main>
+{sections}
+</main>
+</body>
+</html>
+"""
+
+
+def _section(index: int, name: str, figure: View) -> str:
+    heading = f"<h2>{html.escape(name)}</h2>\n" if name else ""
+    return f'<section id="view-{index}" aria-label="{html.escape(_described(name, figure))}">\n{heading}{_body(index, figure)}\n</section>'
+
+
+def _body(index: int, figure: View) -> str:
+    if isinstance(figure, Html):
+        return f'<div class="view">{figure.html}</div>'
+    drawn = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        include_mathjax=False,
+        div_id=f"figure-{index}",
+        default_height=f"{figure.layout.height or 450}px",
+        config=_CONFIG,
+    )
+    meta = figure.layout.meta
+    width = meta.get("min_width", 0) if isinstance(meta, dict) else 0
+    return f'<div class="view" tabindex="0"><div style="min-width:{int(width)}px">{drawn}</div></div>'
+
+
+def _described(name: str, figure: View) -> str:
+    """What a screen reader says: the heading, or the figure's own title."""
+    if name or isinstance(figure, Html):
+        return name or "tokens"
+    title = figure.layout.title
+    return html.unescape(" — ".join(part for part in (title.text, title.subtitle.text) if part)) or "figure"

@@ -1,0 +1,212 @@
+"""One look for every figure: colours, fonts and sizes, light and dark.
+
+The series colours were searched for the largest smallest distance between any two of them, in OKLab, under normal sight and simulated
+protanopia, deuteranopia and tritanopia (Machado et al. 2009), at a contrast of at least 3:1 with the background. Colour never stands alone:
+lines also differ by dash and marker, cells carry numbers or hovers.
+
+Importing this module registers the templates `mechdyn` and `mechdyn_dark` with plotly and leaves plotly's default as it was.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import plotly.io as pio
+from jaxtyping import Float
+
+from mechdyn.errors import InputError
+from mechdyn.traces.trace import Trace
+from mechdyn.views.text import escape
+
+FONT = "Inter, 'Noto Sans', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+MONO = "'DejaVu Sans Mono', Menlo, Consolas, 'Noto Sans Mono', monospace"
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
+_PAPER_PIXELS = {1: 315, 2: 650}
+"""Widths of one and two columns of an A4 paper: 83 and 172 mm at 96 pixels an inch."""
+
+ColorScale = list[tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class Look:
+    """The colours of one background."""
+
+    name: str
+    background: str
+    ink: str
+    muted: str
+    line: str
+    """Axes and grid."""
+    series: tuple[str, ...]
+    scale: tuple[str, ...]
+    """Lowest to highest score; lightness is monotone, so it survives greyscale printing."""
+    below: tuple[str, str]
+    """Scores that do not count as retrieving, lowest to highest, where a threshold parts them from `scale`."""
+    quality: tuple[str, ...]
+    """Worst to best of a metric."""
+    accent: str
+
+
+LIGHT = Look(
+    name="mechdyn",
+    background="#FFFFFF",
+    ink="#1B2230",
+    muted="#5A6475",
+    line="#D5DAE2",
+    series=("#2558D2", "#DD730F", "#2DA598", "#8E0C77", "#605A00", "#392522"),
+    scale=("#EDF0F5", "#A9C0EC", "#5B85DE", "#2558D2", "#102A6B"),
+    below=("#F1F2F4", "#C3C8D0"),
+    quality=("#C75A06", "#EBC9A0", "#2558D2"),
+    accent="#DD730F",
+)
+DARK = Look(
+    name="mechdyn_dark",
+    background="#14171C",
+    ink="#E8EBF0",
+    muted="#A3ACBA",
+    line="#353C48",
+    series=("#3487C8", "#C45F13", "#13C589", "#FFA7F5", "#C0E643", "#FFFFFF"),
+    scale=("#20252E", "#24466F", "#3487C8", "#83BDEB", "#E3F1FF"),
+    below=("#1E2229", "#464D59"),
+    quality=("#E0731B", "#5D5348", "#58A8EA"),
+    accent="#F08A3C",
+)
+
+
+def look(dark: bool) -> Look:
+    """The colours for a light or a dark background."""
+    return DARK if dark else LIGHT
+
+
+def evenly(colors: Sequence[str]) -> ColorScale:
+    """A plotly colour scale of evenly spaced stops."""
+    return [(index / (len(colors) - 1), color) for index, color in enumerate(colors)]
+
+
+def score_scale(chosen: Look, low: float, high: float, threshold: float) -> ColorScale:
+    """Colours of scores in [low, high]. A threshold inside shows as a jump: greys up to it, the scale's colours above."""
+    if not low < threshold < high:
+        return evenly(chosen.scale)
+    cut = (threshold - low) / (high - low)
+    above = chosen.scale[1:]
+    greys = [(0.0, chosen.below[0]), (cut, chosen.below[1])]
+    return greys + [(cut + (1 - cut) * place, color) for place, color in evenly(above)]
+
+
+def score_axis(scores: Float[np.ndarray, "..."], threshold: float, chosen: Look) -> dict[str, Any]:
+    """A colour axis over the scores and at least [0, 1], its bar ticked at the threshold; no bar where all scores are 0 or 1."""
+    low, high = min(0.0, float(np.nanmin(scores))), max(1.0, float(np.nanmax(scores)))
+    ticks = sorted({low, high, threshold}) if low < threshold < high else [low, high]
+    texts = [f"{tick:g}<br>retrieves<br>above" if low < tick < high else f"{tick:g}" for tick in ticks]
+    return {
+        "cmin": low,
+        "cmax": high,
+        "colorscale": score_scale(chosen, low, high, threshold),
+        "showscale": not bool(np.isin(scores, (0.0, 1.0)).all()),
+        "colorbar": {"title": {"text": "score"}, "tickvals": ticks, "ticktext": texts},
+    }
+
+
+def faded(color: str, opacity: float) -> str:
+    """`#RRGGBB` as plotly's rgba."""
+    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def finish(figure: go.Figure, title: str, subtitle: str, *, dark: bool, height: int, min_width: int = 360) -> go.Figure:
+    """Give a figure the look, a title of two lines and its size. Pages scroll a figure sideways below its `min_width`."""
+    figure.update_layout(
+        template=look(dark).name,
+        title={"text": title, "subtitle": {"text": subtitle}},
+        height=height,
+        meta={"min_width": min_width},
+    )
+    return figure
+
+
+def heading(trace: Trace) -> str:
+    """`model · task`, escaped; what the trace does not say is left out."""
+    model = trace.meta.get("model")
+    name = model.get("name") if isinstance(model, dict) else model
+    return " · ".join(escape(str(part)) for part in (name, trace.task) if part)
+
+
+def for_paper(figure: go.Figure, columns: int = 1) -> go.Figure:
+    """A copy sized for one or two columns of a paper, its smallest text about 6 points at that width.
+
+    Write it at its own size: `for_paper(figure).write_image("timeline.pdf")`. The title goes, since a paper's caption says it.
+    """
+    if columns not in _PAPER_PIXELS:
+        raise InputError(f"a paper's figure spans 1 or 2 columns, got {columns}")
+    copy = go.Figure(deepcopy(figure.to_dict()))
+    height = copy.layout.height or 450
+    copy.update_layout(width=_PAPER_PIXELS[columns], height=max(150, round(height * 0.62)), title=None, font_size=9)
+    copy.update_layout(margin={"l": 8, "r": 8, "t": 20, "b": 8}, legend_font_size=8)
+    copy.update_xaxes(tickfont_size=8, title_font_size=9)
+    copy.update_yaxes(tickfont_size=8, title_font_size=9)
+    copy.update_coloraxes(colorbar={"thickness": 8, "tickfont": {"size": 8}, "title": {"font": {"size": 9}}})
+    copy.update_traces(textfont_size=8, selector={"type": "scatter"})
+    copy.update_annotations(font_size=9)
+    return copy
+
+
+def _template(chosen: Look) -> go.layout.Template:
+    axis: dict[str, Any] = {
+        "automargin": True,
+        "gridcolor": chosen.line,
+        "linecolor": chosen.line,
+        "zeroline": False,
+        "ticks": "",
+        "ticklabelstandoff": 3,
+        "tickfont": {"size": 12, "color": chosen.ink},
+        "title": {"font": {"size": 13, "color": chosen.muted}, "standoff": 8},
+    }
+    bar = {"thickness": 12, "outlinewidth": 0, "tickfont": {"size": 11, "color": chosen.ink}, "title": {"font": {"size": 12}}}
+    return go.layout.Template(
+        layout={
+            "font": {"family": FONT, "size": 13, "color": chosen.ink},
+            "title": {
+                "font": {"size": 16, "color": chosen.ink},
+                "subtitle": {"font": {"size": 13, "color": chosen.muted}},
+                "x": 0,
+                "xref": "container",
+                "xanchor": "left",
+                "y": 1,
+                "yref": "container",
+                "yanchor": "top",
+                "pad": {"t": 10, "l": 12},
+            },
+            "paper_bgcolor": chosen.background,
+            "plot_bgcolor": chosen.background,
+            "colorway": list(chosen.series),
+            "coloraxis": {"colorbar": bar},
+            "hoverlabel": {
+                "font": {"family": MONO, "size": 12, "color": chosen.ink},
+                "bgcolor": chosen.background,
+                "bordercolor": chosen.muted,
+            },
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "xanchor": "left",
+                "y": 0,
+                "yref": "container",
+                "yanchor": "bottom",
+                "font": {"size": 12},
+            },
+            # The default buttons send the figure to a cloud service; what is left are an image, pan, zoom and back.
+            "modebar": {"remove": ["sendDataToCloud", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]},
+            "margin": {"l": 12, "r": 12, "t": 72, "b": 12},
+            "xaxis": axis,
+            "yaxis": axis,
+        },
+        data={"heatmap": [{"colorbar": bar, "xgap": 1, "ygap": 1}]},
+    )
+
+
+for _look in (LIGHT, DARK):
+    pio.templates[_look.name] = _template(_look)

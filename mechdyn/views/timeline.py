@@ -1,0 +1,175 @@
+"""Which heads retrieve at which generated token (paper, Figures 1 and 5)."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Bool, Float, Int
+from plotly.subplots import make_subplots
+
+from mechdyn.errors import InputError
+from mechdyn.heads import Head, HeadSet
+from mechdyn.traces.trace import Trace
+from mechdyn.views.text import full, label
+from mechdyn.views.theme import MONO, Look, finish, heading, look, score_axis
+
+MAX_TOKEN_LABELS = 80
+_ROW_PIXELS, _LABEL_PIXELS, _STRIP_PIXELS = 22, 14, 56
+_MAX_HEATMAP_PIXELS = 900
+_HOVER_CHARACTERS = 20_000_000
+"""Characters of token text that all hovers together may hold: every cell carries its token's text."""
+
+
+def timeline(trace: Trace, *, heads: str | Iterable[Head | tuple[int, int]] = "varying", n: int = 10, dark: bool = False) -> go.Figure:
+    """Heads x generated tokens, coloured by retrieval score, under a strip that counts the retrieving heads of each step.
+
+    A binary score shows dark where the head retrieves. A continuous one shows grey up to the trace's threshold and coloured above. A cross
+    in the strip marks a step at which no head of the model retrieves.
+
+    Args:
+        trace: one generation. With an ablation, scores are those of the observing forward.
+        heads: `varying`: the `n` heads whose score has the largest variance over the steps (Figure 1), ties by (layer, head); among heads
+            that never change, those that always retrieve come first. `top`: the `n` with the largest mean, ties by (layer, head). `all`. Or
+            the heads themselves, drawn in the order given.
+        n: how many heads `varying` and `top` show; a model with fewer shows all.
+        dark: for a dark background.
+
+    Raises:
+        InputError: a trace without steps, `n` below 1, an unknown word, no head, or a head outside the model.
+    """
+    if trace.n_steps == 0:
+        raise InputError(
+            f"a timeline needs at least one generated token, the trace has none (it stopped at {trace.stopped}); trace another sample"
+        )
+    chosen, how = _choose(trace, heads, n)
+    layers, columns = [head.layer for head in chosen], [head.head for head in chosen]
+    scores = trace.retrieval_scores.numpy()[:, layers, columns].T
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=_row_heights(len(chosen)))
+    colors = look(dark)
+    figure.add_trace(_strip(trace, colors), row=1, col=1)
+    figure.add_trace(_silent_steps(trace, colors), row=1, col=1)
+    figure.add_trace(_cells(trace, chosen, scores), row=2, col=1)
+    axis = score_axis(trace.retrieval_scores.numpy(), trace.threshold, colors)
+    axis["colorbar"] |= {"len": 0.75, "y": 0, "yanchor": "bottom"}
+    figure.update_layout(coloraxis=axis)
+    _axes(figure, trace)
+    activated = int(trace.active.any(dim=0).sum())
+    subtitle = f"{how}; {activated} of {trace.active[0].numel()} heads retrieve at some step"
+    if trace.ablated is not None:
+        subtitle += "; ablated run, scores as observed before the ablation"
+    return finish(figure, heading(trace), subtitle, dark=dark, height=sum(_pixels(len(chosen))) + 190, min_width=_min_width(trace.n_steps))
+
+
+def varying(scores: Float[np.ndarray, "step head"], retrieves: Bool[np.ndarray, "step head"]) -> Int[np.ndarray, " head"]:
+    """Heads by descending variance of their score over the steps, ties by index; of heads that never change, the retrieving come first.
+
+    The variance is the population's. It is rounded to 12 digits, so that p (1 − p) ties with (1 − p) p.
+    """
+    variance = np.round(scores.astype(np.float64).var(axis=0), 12)
+    constant_and_idle = (variance == 0) & ~retrieves.any(axis=0)
+    return np.lexsort((constant_and_idle, -variance))
+
+
+def _choose(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], n: int) -> tuple[list[Head], str]:
+    """The heads to draw from top to bottom, and how they were chosen in words."""
+    _, n_layers, n_heads = trace.retrieval_scores.shape
+    if not isinstance(heads, str):
+        wanted = [Head(*head) for head in heads]
+        if not wanted:
+            raise InputError("a timeline of chosen heads needs at least one head, got none; name some or use heads='varying'")
+        HeadSet.of(wanted, n_layers, n_heads)
+        return wanted, f"{len(wanted)} chosen head{'s' * (len(wanted) > 1)}"
+    if n < 1:
+        raise InputError(f"n must be at least 1, got {n}; the paper shows 10")
+    scores = trace.retrieval_scores.flatten(1).numpy()
+    shown = min(n, n_layers * n_heads)
+    if heads == "varying":
+        order, how = varying(scores, trace.active.flatten(1).numpy())[:shown], f"the {shown} most varying heads"
+    elif heads == "top":
+        means = scores.astype(np.float64).mean(axis=0)
+        order, how = np.argsort(-np.round(means, 12), kind="stable")[:shown], f"the {shown} heads with the highest mean score"
+    elif heads == "all":
+        order, how = np.arange(n_layers * n_heads), f"all {n_layers * n_heads} heads"
+    else:
+        raise InputError(f"heads must be 'varying', 'top', 'all' or a list of heads, got {heads!r}")
+    return [Head(*divmod(int(index), n_heads)) for index in order], how
+
+
+def _cells(trace: Trace, chosen: list[Head], scores: Float[np.ndarray, "row step"]) -> go.Heatmap:
+    shape = (len(chosen), trace.n_steps)
+    limit = max(40, _HOVER_CHARACTERS // (shape[0] * shape[1]))
+    steps = np.array([f"step {step} · {full(text, limit)}" for step, text in enumerate(trace.token_texts)], dtype=object)
+    states = np.where(scores > trace.threshold, "yes", "no").astype(object)
+    if trace.ablated is not None:
+        ablated = trace.ablated.numpy()[:, [head.layer for head in chosen], [head.head for head in chosen]].T
+        states = np.where(ablated, states + ", ablated", states)
+    gap = 1 if shape[0] <= 60 and shape[1] <= 120 else 0
+    return go.Heatmap(
+        z=scores,
+        x=np.arange(trace.n_steps),
+        y=[str(head) for head in chosen],
+        customdata=np.broadcast_to(steps, shape),
+        text=states,
+        coloraxis="coloraxis",
+        xgap=gap,
+        ygap=gap,
+        hovertemplate="<b>%{y}</b> · %{customdata}<br>score %{z:.3~f}, retrieves: %{text}<extra></extra>",
+    )
+
+
+def _strip(trace: Trace, colors: Look) -> go.Bar:
+    counts = trace.active.flatten(1).sum(dim=1).numpy()
+    return go.Bar(
+        x=np.arange(trace.n_steps),
+        y=counts,
+        width=0.8,
+        marker={"color": colors.muted, "line": {"width": 0}},
+        customdata=[f"step {step} · {full(text, 400)}" for step, text in enumerate(trace.token_texts)],
+        hovertemplate="%{customdata}<br>%{y} heads retrieve<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _silent_steps(trace: Trace, colors: Look) -> go.Scatter:
+    silent = np.flatnonzero(~trace.retrieving_steps.numpy())
+    return go.Scatter(
+        x=silent,
+        y=np.zeros(len(silent)),
+        mode="markers",
+        name="no head retrieves",
+        marker={"symbol": "x", "size": 6, "color": colors.accent},
+        cliponaxis=False,
+        customdata=[f"step {step} · {full(trace.token_texts[step], 400)}" for step in silent],
+        hovertemplate="%{customdata}<br>no head retrieves<extra></extra>",
+        showlegend=len(silent) > 0,
+    )
+
+
+def _axes(figure: go.Figure, trace: Trace) -> None:
+    every = -(-trace.n_steps // MAX_TOKEN_LABELS)
+    labelled = list(range(0, trace.n_steps, every))
+    figure.update_xaxes(range=[-0.5, trace.n_steps - 0.5], showgrid=False)
+    figure.update_xaxes(
+        tickvals=labelled,
+        ticktext=[label(trace.token_texts[step]) for step in labelled],
+        tickangle=-90,
+        tickfont={"family": MONO, "size": 11},
+        title_text="generated token" if every == 1 else f"generated token (every {every}th labelled)",
+        row=2,
+        col=1,
+    )
+    figure.update_yaxes(title_text="heads", rangemode="tozero", nticks=3, row=1, col=1)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, tickfont={"family": MONO, "size": 11}, row=2, col=1)
+
+
+def _pixels(n_rows: int) -> tuple[int, int]:
+    return _STRIP_PIXELS, min(_MAX_HEATMAP_PIXELS, max(3, n_rows) * _ROW_PIXELS)
+
+
+def _row_heights(n_rows: int) -> list[float]:
+    strip, cells = _pixels(n_rows)
+    return [strip / (strip + cells), cells / (strip + cells)]
+
+
+def _min_width(n_steps: int) -> int:
+    return max(360, 100 + _LABEL_PIXELS * min(n_steps, MAX_TOKEN_LABELS))

@@ -1,0 +1,25 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mechdyn.views import for_paper, timeline
+from tests.views.made_up import made_up
+
+pytest.importorskip("kaleido", reason="images need the extra [images]")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), reason="no chromium on this machine"),
+]
+
+
+@pytest.mark.parametrize(("kind", "starts"), [("svg", b"<svg"), ("pdf", b"%PDF"), ("png", b"\x89PNG")])
+def test_figures_become_images(tmp_path: Path, kind: str, starts: bytes) -> None:
+    path = tmp_path / f"timeline.{kind}"
+    figure = for_paper(timeline(made_up(np.ones((2, 1, 2)), texts=["<b>", " x"])))
+    figure.write_image(path)
+    content = path.read_bytes()
+    assert content.startswith(starts)
+    if kind == "svg":
+        assert b'width="315"' in content and "·x".encode() in content and b"&lt;b&gt;" in content

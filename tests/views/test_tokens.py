@@ -1,0 +1,51 @@
+import json
+import socket
+
+import numpy as np
+import pytest
+
+from mechdyn.errors import InputError
+from mechdyn.views import tokens
+from tests.views.made_up import made_up, random_scores
+
+
+def props(html: str) -> dict:
+    """The data that circuitsvis is called with."""
+    call = html.rsplit("CircuitsVis.render(", 1)[1].rsplit(")", 1)[0]
+    return json.loads(call[call.index("{") :])
+
+
+def test_values_are_the_numbers_of_retrieving_heads() -> None:
+    scores = random_scores(7)
+    drawn = props(tokens(made_up(scores)).html)
+    assert drawn["values"] == scores.sum(axis=(1, 2)).tolist()
+    assert (drawn["minValue"], drawn["maxValue"]) == (0, max(1, scores.sum(axis=(1, 2)).max()))
+
+
+def test_no_token_ends_the_script_or_makes_a_tag() -> None:
+    html = tokens(made_up(np.ones((3, 1, 1)), texts=["</script><script>alert(1)</script>", "&lt;", " a\n"])).html
+    assert html.count("</script>") == 1
+    shown = props(html)["tokens"]
+    assert shown == ["<\u2060/script><\u2060script>alert(1)<\u2060/script>", "&\u2060lt;", " a\n"]
+
+
+def test_every_element_is_closed() -> None:
+    html = tokens(made_up(np.ones((1, 1, 1)))).html
+    outside = html[: html.index("<script")]
+    assert outside.count("<div") == 2 and outside.count("</div>") == 1 and html.endswith("</div>")
+
+
+def test_a_notebook_shows_it_without_asking_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    view = tokens(made_up(np.ones((2, 1, 1))))
+    assert view._repr_html_() == view.html
+    assert "unpkg" not in view.html
+
+
+def test_a_trace_without_steps_is_refused() -> None:
+    with pytest.raises(InputError, match="tokens needs at least one generated token"):
+        tokens(made_up(np.zeros((0, 1, 1)), texts=()))
