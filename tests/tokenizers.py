@@ -11,6 +11,7 @@ from mechdyn.tasks.hotpotqa import RATIONALE_INSTRUCTION, context_text
 from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, random_uuid, user_text
 from mechdyn.tasks.prose import procedural_prose
 from mechdyn.tasks.world import make_world
+from tests.bundled import mini_tokenizer
 
 VOCABULARY = 700
 LLAMA_3 = (
@@ -32,8 +33,9 @@ _WORDS = Regex(r" ?\p{L}+| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 
 @cache
 def tokenizer_styles() -> dict[str, PreTrainedTokenizerFast]:
-    """One small trained tokenizer a style.
+    """One small tokenizer a style, trained here but for the bundled model's.
 
+    - `mini`: the bundled model's byte BPE, which parts a UUID from the space in front of it
     - `byte_bpe`: byte BPE that adds BOS, under a template that writes BOS too and trims (Llama 3)
     - `byte_bpe_plain`: byte BPE whose offsets leave out leading spaces, no template, no BOS (GPT-2)
     - `prefix_space`: BPE on ▁-words with a space put before the text, byte fallback and BOS, texts in one [INST] turn (Llama 2)
@@ -41,6 +43,7 @@ def tokenizer_styles() -> dict[str, PreTrainedTokenizerFast]:
     - `whole_text`: BPE with byte fallback over the whole text, no word split, a template that refuses the system role (Gemma)
     """
     return {
+        "mini": mini_tokenizer(),
         "byte_bpe": _byte_bpe(),
         "byte_bpe_plain": _byte_bpe_plain(),
         "prefix_space": _prefix_space(),

@@ -1,5 +1,6 @@
 """Supporting facts in tokens, under several styles of tokenizer, on items of our own and on real questions."""
 
+import dataclasses
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.metrics import extract_answer
@@ -98,6 +100,17 @@ def test_marked_tokens_are_the_facts(style: str, item: dict[str, Any]) -> None:
     tokenizer = tokenizer_styles()[style]
     check_question(tokenizer, item)
     check_question(tokenizer, item, "direct")
+
+
+def test_the_oracle_notices_one_token_too_many_or_too_few() -> None:
+    tokenizer, item = tokenizer_styles()["byte_bpe"], own_items()[3]
+    sample = hotpotqa(tokenizer, item)
+    positions, regions = sample.needle_positions, list(fact_regions(item, sample.prompt))
+    outside = next(position for position in range(len(sample)) if position + 1 in positions and position not in positions)
+    wrong = [positions[1:], positions[:-1], torch.cat([torch.tensor([outside]), positions])]
+    for marked in wrong:
+        with pytest.raises(AssertionError, match="marked"):
+            check_marked(tokenizer, dataclasses.replace(sample, needle_positions=marked), regions)
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -1,0 +1,27 @@
+"""Procedural prose."""
+
+import random
+from itertools import islice
+
+from mechdyn.tasks.prose import procedural_prose, procedural_sentence, procedural_sentences
+from mechdyn.tasks.sentences import split_sentences
+
+
+def test_prose_has_as_many_sentences_as_asked() -> None:
+    for n_sentences in (0, 1, 7, 200):
+        assert len(split_sentences(procedural_prose(3, n_sentences))) == n_sentences
+
+
+def test_a_seed_gives_one_text_and_another_seed_another() -> None:
+    assert procedural_prose(1, 20) == procedural_prose(1, 20)
+    assert procedural_prose(1, 20) != procedural_prose(2, 20)
+    assert procedural_prose(1, 30).startswith(procedural_prose(1, 20))
+
+
+def test_sentences_are_whole() -> None:
+    for sentence in islice(procedural_sentences(random.Random(0)), 300):
+        assert sentence[0].isupper()
+        assert sentence[-1] in ".?"
+        assert "{" not in sentence
+        assert split_sentences(sentence) == [sentence]
+    assert len({procedural_sentence(random.Random(seed)) for seed in range(200)}) > 190
