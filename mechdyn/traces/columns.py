@@ -1,0 +1,167 @@
+"""Between traces (torch) and rows (Arrow)."""
+
+import json
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mechdyn.errors import InputError
+from mechdyn.traces.manifest import Manifest, to_json
+from mechdyn.traces.schema import INDEX, steps_schema, traces_schema
+from mechdyn.traces.trace import Trace
+
+Column: TypeAlias = pa.Array | pa.ChunkedArray
+_TEXTS = ("unit", "sample", "task", "question", "answer", "text", "stopped")
+
+
+def step_rows(trace: Trace, manifest: Manifest) -> pa.RecordBatch:
+    """A row for every step of a trace.
+
+    Raises:
+        InputError: shapes that disagree with one another or with the manifest, scores that the packing cannot hold exactly, hidden states
+            beyond the range of float16.
+    """
+    _check_shapes(trace, manifest)
+    n_steps = trace.n_steps
+    active = (trace.retrieval_scores > trace.threshold).flatten(1).sum(dim=1, dtype=torch.int32).numpy()
+    columns = {
+        "unit": pa.repeat(trace.unit, n_steps),
+        "sample": pa.repeat(trace.sample, n_steps),
+        "step": pa.array(np.arange(n_steps, dtype=np.int32)),
+        "token": _int32(trace.tokens),
+        "token_text": pa.array(trace.token_texts, pa.string()),
+        "needle_hit": pa.array(active > 0),
+        "n_active": pa.array(active),
+        "scores": _packed_scores(trace.retrieval_scores, manifest, trace.unit, fixed=True),
+        "ablated_scores": _absent(n_steps, manifest)
+        if trace.ablated_scores is None
+        else _packed_scores(trace.ablated_scores, manifest, trace.unit, fixed=False),
+        "ablated_heads": pa.nulls(n_steps, pa.list_(INDEX)) if trace.ablated is None else _indices(trace.ablated),
+        "hidden": _packed_hidden(trace.hidden, manifest, trace.unit),
+    }
+    return pa.record_batch(list(columns.values()), schema=steps_schema(manifest))
+
+
+def trace_row(trace: Trace, manifest: Manifest) -> pa.RecordBatch:
+    """The one row of a trace beside its steps."""
+    columns: dict[str, Any] = {name: getattr(trace, name) for name in (*_TEXTS, "threshold", "n_steps")}
+    columns["prompt_tokens"] = _int32(trace.prompt_tokens)
+    columns["needle_positions"] = _int32(trace.needle_positions)
+    columns["meta"] = to_json(trace.meta, f"the meta of trace {trace.unit}")
+    columns["ablated"] = trace.ablated is not None
+    columns["ablated_scored"] = trace.ablated_scores is not None
+    schema = traces_schema(manifest)
+    return pa.record_batch([pa.array([columns[field.name]], field.type) for field in schema], schema=schema)
+
+
+def trace_of(row: pa.Table, steps: pa.Table, manifest: Manifest) -> Trace:
+    """The trace of one row of traces and its rows of steps."""
+    values = row.drop_columns(["prompt_tokens", "needle_positions"]).to_pylist()[0]
+    return Trace(
+        **{name: values[name] for name in (*_TEXTS, "threshold")},
+        meta=json.loads(values["meta"]),
+        prompt_tokens=_int64(_whole(row["prompt_tokens"]).flatten()),
+        needle_positions=_int64(_whole(row["needle_positions"]).flatten()),
+        tokens=_int64(_whole(steps["token"])),
+        token_texts=tuple(steps["token_text"].to_pylist()),
+        retrieval_scores=dense_scores(steps["scores"], manifest),
+        hidden=hidden_states(steps["hidden"], manifest),
+        ablated=head_masks(steps["ablated_heads"], manifest) if values["ablated"] else None,
+        ablated_scores=dense_scores(steps["ablated_scores"], manifest) if values["ablated_scored"] else None,
+    )
+
+
+def dense_scores(column: Column, manifest: Manifest) -> Float[Tensor, "step layer head"]:
+    """A score column of steps, in either packing, as one float32 a head."""
+    if manifest.scores == "sparse":
+        return head_masks(column, manifest).to(torch.float32)
+    values = _tensor(_whole(column).flatten())
+    return values.reshape(len(column), manifest.n_layers, manifest.n_heads)
+
+
+def head_masks(column: Column, manifest: Manifest) -> Bool[Tensor, "step layer head"]:
+    """True at the heads whose flat indices a step lists."""
+    lists = _whole(column)
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    masks = np.zeros((len(lists), manifest.n_flat), dtype=np.bool_)
+    masks[np.repeat(np.arange(len(lists)), counts), lists.flatten().to_numpy(zero_copy_only=False)] = True
+    return torch.from_numpy(masks).reshape(len(lists), manifest.n_layers, manifest.n_heads)
+
+
+def hidden_states(column: Column, manifest: Manifest) -> Float[Tensor, "step d_model"]:
+    """The hidden column of steps, in the dtype it is stored in."""
+    return _tensor(_whole(column).flatten()).reshape(len(column), manifest.d_model)
+
+
+def _check_shapes(trace: Trace, manifest: Manifest) -> None:
+    heads = (trace.n_steps, manifest.n_layers, manifest.n_heads)
+    wanted: tuple[tuple[str, Tensor | None, tuple[int, ...]], ...] = (
+        ("retrieval_scores", trace.retrieval_scores, heads),
+        ("ablated", trace.ablated, heads),
+        ("ablated_scores", trace.ablated_scores, heads),
+        ("hidden", trace.hidden, (trace.n_steps, manifest.d_model)),
+    )
+    for name, tensor, shape in wanted:
+        if tensor is not None and tuple(tensor.shape) != shape:
+            raise InputError(
+                f"{name} of trace {trace.unit} must have the shape {shape} (steps, then the manifest's), got {tuple(tensor.shape)}; "
+                "append it to a store of its own model"
+            )
+    if len(trace.token_texts) != trace.n_steps:
+        raise InputError(f"trace {trace.unit} has {trace.n_steps} tokens but {len(trace.token_texts)} token texts; give one a token")
+
+
+def _packed_scores(scores: Float[Tensor, "step layer head"], manifest: Manifest, unit: str, fixed: bool) -> pa.Array:
+    if manifest.scores == "sparse":
+        if not bool(((scores == 0) | (scores == 1)).all()):
+            raise InputError(
+                f"trace {unit} has scores other than 0 and 1, which sparse packing cannot hold; use scores='dense' in the manifest"
+            )
+        return _indices(scores != 0)
+    if scores.dtype == torch.float64:
+        raise InputError(f"trace {unit} has float64 scores, a store keeps float32; convert them before appending")
+    values = pa.array(scores.to(torch.float32).flatten().numpy())
+    if fixed:
+        return pa.FixedSizeListArray.from_arrays(values, manifest.n_flat)
+    offsets = np.arange(len(scores) + 1, dtype=np.int32) * manifest.n_flat
+    return pa.ListArray.from_arrays(pa.array(offsets), values)
+
+
+def _absent(n_steps: int, manifest: Manifest) -> pa.Array:
+    return pa.nulls(n_steps, pa.list_(INDEX if manifest.scores == "sparse" else pa.float32()))
+
+
+def _indices(mask: Bool[Tensor, "step layer head"]) -> pa.Array:
+    flat = mask.flatten(1).numpy()
+    offsets = np.concatenate([[0], flat.sum(axis=1).cumsum()]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat.nonzero()[1].astype(np.int32)))
+
+
+def _packed_hidden(hidden: Float[Tensor, "step d_model"], manifest: Manifest, unit: str) -> pa.Array:
+    stored = hidden.to(getattr(torch, manifest.hidden_dtype))
+    if not torch.equal(stored.isfinite(), hidden.isfinite()):
+        raise InputError(f"trace {unit} has hidden states beyond the range of float16 (65504); use hidden_dtype='float32' in the manifest")
+    return pa.FixedSizeListArray.from_arrays(pa.array(stored.flatten().numpy()), manifest.d_model)
+
+
+def _int32(values: Int[Tensor, " n"]) -> pa.Array:
+    return pa.array(values.numpy().astype(np.int32))
+
+
+def _int64(values: pa.Array) -> Int[Tensor, " n"]:
+    return torch.from_numpy(values.to_numpy(zero_copy_only=False).astype(np.int64))
+
+
+def _tensor(values: pa.Array) -> Float[Tensor, " n"]:
+    """A copy: Arrow's memory is not to be written to."""
+    return torch.tensor(values.to_numpy(zero_copy_only=False))
+
+
+def _whole(column: Column) -> pa.Array:
+    """One array of a column that may come in chunks."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -1,0 +1,243 @@
+"""Traces on disk: appended in whole parts, scanned in bounded memory, readable by any Parquet tool as they lie."""
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from mechdyn.errors import InputError, StoreError
+from mechdyn.traces.folder import MANIFEST, STAGING, STEPS, TRACES, Folder
+from mechdyn.traces.manifest import Manifest, parse_manifest
+from mechdyn.traces.parts import Part, read_part, traces_of, write_part
+from mechdyn.traces.schema import row_bytes, steps_schema
+from mechdyn.traces.trace import Trace
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_BATCH_BYTES = 4 * 2**20
+
+
+class TraceStore:
+    """A folder, or any `fsspec` URL, of traces of one model under one manifest.
+
+    `manifest.json` says what made it; `steps/*.parquet` has a row a step and `traces/*.parquet` a row a trace (columns: `schema.py`), so
+    `pandas.read_parquet(folder / "steps")`, `polars.scan_parquet("…/steps/*.parquet")` and DuckDB's `read_parquet` see all of it.
+
+    Every `append` is one part, there whole or not at all; what a killed writer leaves is never read, and swept by the next writer. Several
+    processes may append at once. Should two of them append the same unit, the part that was begun first counts. Parts are never
+    changed. Use one object a thread.
+    """
+
+    def __init__(self, folder: Folder, manifest: Manifest) -> None:
+        """Use `create`, `open` or `open_or_create`."""
+        self.manifest = manifest
+        self._folder = folder
+        self._parts: dict[str, Part] = {}
+        self._where: dict[str, tuple[str, int]] = {}
+        self._swept = False
+
+    @classmethod
+    def create(cls, url: str | os.PathLike[str], manifest: Manifest) -> "TraceStore":
+        """Make an empty store.
+
+        Raises:
+            StoreError: a store or anything else is there already, or the place cannot be written to.
+        """
+        folder = Folder.at(url)
+        names = set(folder.names())
+        if MANIFEST in names:
+            raise StoreError(f"there is a trace store at {url} already; open it, or name a new folder")
+        # A creator that was killed leaves these and no manifest.
+        foreign = sorted(names - {STEPS, TRACES, STAGING})
+        if foreign:
+            raise StoreError(f"a trace store needs a new or empty folder, {url} holds {', '.join(foreign[:3])}; name another")
+        folder.write_manifest(manifest.dumps())
+        return cls(folder, manifest)
+
+    @classmethod
+    def open(cls, url: str | os.PathLike[str]) -> "TraceStore":
+        """Open a store to read or to append to.
+
+        Raises:
+            StoreError: no store is there, it has another schema version, or a part of it is damaged (the file is named).
+        """
+        folder = Folder.at(url)
+        text = folder.read_manifest()
+        if text is None:
+            raise StoreError(f"there is no trace store at {url} (no {MANIFEST}); name the folder of one, or create it")
+        store = cls(folder, parse_manifest(text, folder.path(MANIFEST)))
+        store._refresh()
+        return store
+
+    @classmethod
+    def open_or_create(cls, url: str | os.PathLike[str], manifest: Manifest) -> "TraceStore":
+        """The store of a run, new or resumed; one of another run is refused as by `require`."""
+        folder = Folder.at(url)
+        if folder.read_manifest() is None:
+            try:
+                return cls.create(url, manifest)
+            except StoreError:
+                # Another process may have created it since.
+                if folder.read_manifest() is None:
+                    raise
+        store = cls.open(url)
+        store.require(manifest)
+        return store
+
+    @property
+    def url(self) -> str:
+        """Where the store lies, as it was asked for."""
+        return self._folder.url
+
+    def require(self, manifest: Manifest) -> None:
+        """Refuse a store that was made under another manifest.
+
+        Raises:
+            StoreError: the two differ; every field that does is named.
+        """
+        differences = self.manifest.differences(manifest)
+        if differences:
+            raise StoreError(
+                f"the trace store at {self.url} belongs to another run ({'; '.join(differences)}); "
+                "use a new folder, or run with the store's settings"
+            )
+
+    def append(self, traces: Iterable[Trace]) -> None:
+        """Write traces as one part: after this all of them are in the store, and had it failed, none.
+
+        Traces may come one by one from a generator; a row group of some 32 MiB of them is held at a time.
+
+        Raises:
+            InputError: no traces, or one that the manifest does not fit (shapes, packing, range).
+            StoreError: a unit that the store or the part has already, or a place that cannot be written to.
+        """
+        if not self._swept:
+            self.sweep()
+        present = set(self.keys())
+        before = len(present)
+
+        def checked() -> Iterator[Trace]:
+            for trace in traces:
+                if trace.unit in present:
+                    raise StoreError(f"the trace store at {self.url} has unit {trace.unit} already; append only what is not in keys()")
+                present.add(trace.unit)
+                yield trace
+
+        try:
+            with self._folder.new_part() as staged:
+                write_part(staged, checked(), self.manifest)
+                if len(present) == before:
+                    raise InputError("append needs at least one trace, got none; leave the call out where there is nothing to store")
+        except OSError as error:
+            raise StoreError(f"a part cannot be written to the trace store at {self.url} ({error}); check space and rights") from error
+
+    def sweep(self) -> int:
+        """Delete what killed writers left; the first `append` of every store object does it too. Returns the number of parts dropped."""
+        self._swept = True
+        return self._folder.sweep()
+
+    def keys(self) -> frozenset[str]:
+        """The units that the store holds."""
+        self._refresh()
+        return frozenset(self._where)
+
+    @property
+    def n_traces(self) -> int:
+        """Traces in the store."""
+        return len(self.keys())
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of all traces in the store."""
+        return sum(int(_row_mask(part, indices).sum()) for part, indices in self._selected(None))
+
+    def load(self, keys: Sequence[str]) -> list[Trace]:
+        """Traces by unit key, in the order asked.
+
+        Scores come back exactly, as float32; hidden states in the manifest's dtype; patterns are not stored.
+
+        Raises:
+            StoreError: a key that is not there, or a damaged part (the file is named).
+        """
+        found = {trace.unit: trace for trace in self.traces(keys)}
+        return [found[key] for key in keys]
+
+    def traces(self, keys: Collection[str] | None = None) -> Iterator[Trace]:
+        """All traces, or those of some units, one by one in the order of the store; a row group of steps is held at a time."""
+        for part, indices in self._selected(keys):
+            yield from traces_of(self._folder, part, indices, self.manifest)
+
+    def scan(
+        self, columns: Sequence[str] | None = None, batch_size: int | None = None, keys: Collection[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of steps, in order, a batch at a time; the steps of a trace follow one another but may go over into the next batch.
+
+        Args:
+            columns: those of `schema.steps_schema`; all when left out. `columns.dense_scores` and the like unpack them.
+            batch_size: rows of a batch at most; some 4 MiB when left out. A few batches are read ahead.
+            keys: units to scan; all when left out.
+
+        Raises:
+            InputError: a column that is not there.
+            StoreError: a key that is not there, or a damaged part (the file is named).
+        """
+        from mechdyn.traces.scan import scan_steps  # brings pandas along
+
+        schema = steps_schema(self.manifest)
+        unknown = [name for name in columns or () if name not in schema.names]
+        if unknown:
+            raise InputError(f"steps have no column {', '.join(unknown)}; they have {', '.join(schema.names)}")
+        names = list(schema.names if columns is None else columns)
+        rows = max(64, min(65_536, _BATCH_BYTES // row_bytes(self.manifest))) if batch_size is None else batch_size
+        masks = {part.steps: _row_mask(part, indices) for part, indices in self._selected(keys)}
+        return scan_steps(self._folder, masks, schema, names, rows)
+
+    def to_datasets(self, cache_dir: str | os.PathLike[str] | None = None) -> "Dataset":
+        """The steps as a Hugging Face `Dataset`, memory-mapped from Arrow files that `datasets` makes in its cache (or in `cache_dir`)."""
+        from datasets import Dataset
+
+        selected = self._selected(None)
+        if not selected:
+            raise StoreError(f"the trace store at {self.url} has no traces yet; append some before making a dataset of it")
+        files = [self._folder.fs.unstrip_protocol(part.steps) if not self._folder.local else part.steps for part, _ in selected]
+        dataset = Dataset.from_parquet(files, cache_dir=None if cache_dir is None else os.fspath(cache_dir))
+        kept = np.concatenate([_row_mask(part, indices) for part, indices in selected])
+        return dataset if kept.all() else dataset.select(kept.nonzero()[0])
+
+    def _refresh(self) -> None:
+        """Take in parts that came since; the traces are listed first, since a part's steps are in place before them."""
+        traces = self._folder.part_sizes(TRACES)
+        if traces.keys() == self._parts.keys():
+            return
+        steps = self._folder.part_sizes(STEPS)
+        self._parts = {part: self._parts.get(part) or read_part(self._folder, part, steps.get(part)) for part in traces}
+        self._where = {}
+        for name, part in self._parts.items():
+            for index, unit in enumerate(part.units):
+                self._where.setdefault(unit, (name, index))
+
+    def _selected(self, keys: Collection[str] | None) -> list[tuple[Part, list[int]]]:
+        """The parts that hold any of the units, with the ascending indices of those that count."""
+        self._refresh()
+        missing = [key for key in keys or () if key not in self._where]
+        if missing:
+            shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+            raise StoreError(f"the trace store at {self.url} has no trace of unit {shown}; trace it first, keys() lists what is there")
+        indices: dict[str, list[int]] = {part: [] for part in self._parts}
+        for key in self._where if keys is None else set(keys):
+            part, index = self._where[key]
+            indices[part].append(index)
+        return [(self._parts[part], sorted(chosen)) for part, chosen in indices.items() if chosen]
+
+    def __repr__(self) -> str:
+        return f"TraceStore({self.url}, {len(self._where)} traces of {self.manifest.model})"
+
+
+def _row_mask(part: Part, indices: list[int]) -> np.ndarray:
+    """True at the rows of steps of the traces of a part that count."""
+    wanted = np.zeros(len(part.units), dtype=bool)
+    wanted[indices] = True
+    return np.repeat(wanted, np.diff(part.bounds))
