@@ -32,7 +32,7 @@ def main() -> None:
 
 @app.command()
 def verify(
-    claim: Annotated[str, typer.Argument(help="dynamism")],
+    claim: Annotated[str, typer.Argument(help="dynamism or irreplaceability")],
     model: ModelOption = "mini",
     preset: Annotated[str, typer.Option(help="quick, standard or paper: prompt lengths and samples.")] = "quick",
     length: Annotated[list[int] | None, typer.Option(help="Prompt length in tokens instead of the preset's; may be repeated.")] = None,
@@ -50,7 +50,9 @@ def verify(
     verified = run_verify(config, out or Path("runs") / f"{claim}-{Path(model).name}-{preset}")
     print_verdict(verified.verdict)
     figure = save_verdict_figure(verified.verdict, verified.traces, verified.folder)
-    print(f"figure   {figure}\nverdict  {verified.folder / 'verdicts.json'}\ntraces   {verified.folder / 'traces'}")
+    if figure is not None:
+        print(f"figure   {figure}")
+    print(f"verdict  {verified.folder / 'verdicts.json'}\ntraces   {verified.folder / 'traces'}")
 
 
 @app.command()

@@ -1,12 +1,17 @@
-"""Running a plan on this machine: what the store lacks is run, in batches, and appended as it comes."""
+"""Running units on this machine: what the store lacks is run, in batches, and appended as it comes."""
 
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from tqdm import tqdm
 
-from mechdyn.decoding.trace import trace_many
+from mechdyn.decoding.ablation import Ablation, ReferenceActivations
+from mechdyn.decoding.ablation_json import ablation_from_json
+from mechdyn.decoding.trace import trace_conditions
+from mechdyn.errors import InputError
+from mechdyn.hashing import content_hash
 from mechdyn.models.model import Model
 from mechdyn.scores import named_score
 from mechdyn.tasks.build import build_sample
@@ -15,30 +20,112 @@ from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 
 _PART = 32
-"""Traces a part of the store: what a killed run loses at most."""
+"""Traces that a part of the store holds at least; a killed run loses the batches since the last part."""
+_log = logging.getLogger(__name__)
 
 
-def run_units(model: Model, units: Sequence[Unit], store: TraceStore, *, batch_size: int = 8, describe: str = "tracing") -> None:
-    """Trace every unit that the store does not hold yet; a killed run goes on where it stopped."""
+@dataclass(frozen=True)
+class _Conditions:
+    """Units of one sample and one way of decoding that differ only in their ablation, in the order of their ablations' hashes."""
+
+    units: tuple[Unit, ...]
+    ablations: tuple[str, ...]
+
+    @property
+    def first(self) -> Unit:
+        return self.units[0]
+
+
+def run_units(
+    model: Model,
+    units: Sequence[Unit],
+    store: TraceStore,
+    *,
+    batch_size: int = 8,
+    describe: str = "tracing",
+    reference: ReferenceActivations | None = None,
+) -> int:
+    """Trace every unit that the store does not hold yet; a killed run goes on where it stopped.
+
+    Units that differ only in their ablation run together, from one prefill of their sample. A generation that meets NaN or infinite logits
+    is stored as far as it came, with `stopped == "error"`, and the run goes on.
+
+    Args:
+        model: what the units name.
+        units: each is run once, however often it is named.
+        store: where the traces go.
+        batch_size: samples generated together, each under all of its ablations.
+        describe: what the progress bar says.
+        reference: for units with mean or resample ablation.
+
+    Returns:
+        How many of the generations run here failed.
+
+    Raises:
+        InputError: a unit of another model, or one whose sample or ablation cannot be made; nothing of its batch is stored.
+    """
     present = store.keys()
-    missing = [unit for unit in units if unit.key not in present]
-    traces = _trace_units(model, missing, batch_size)
-    with tqdm(total=len(missing), desc=describe, unit="sample", disable=None, delay=1) as bar:
-        while part := list(islice(traces, _PART)):
-            store.append(part)
-            bar.update(len(part))
+    missing = {unit.key: unit for unit in units if unit.key not in present}
+    _require_model(model, missing)
+    waiting: list[Trace] = []
+    n_failed = 0
+    with tqdm(total=len(missing), desc=describe, unit="trace", disable=None, delay=1) as bar:
+        for batch in _trace_batches(model, missing, batch_size, reference):
+            waiting += batch
+            n_failed += sum(trace.stopped == "error" for trace in batch)
+            bar.update(len(batch))
+            if len(waiting) >= _PART:
+                store.append(waiting)
+                waiting = []
+    if waiting:
+        store.append(waiting)
+    if n_failed:
+        _log.warning("%d of %d generations met NaN or infinite logits and stopped there; they are stored as failed", n_failed, len(missing))
+    return n_failed
 
 
-def _trace_units(model: Model, units: Sequence[Unit], batch_size: int) -> Iterator[Trace]:
-    """Units of one way of decoding run together, those of like length in one batch, so that little is padding."""
-    groups: dict[str, list[Unit]] = {}
-    for unit in units:
-        groups.setdefault(repr(sorted(unit.decoding.items())), []).append(unit)
+def _trace_batches(model: Model, units: dict[str, Unit], batch_size: int, reference: ReferenceActivations | None) -> Iterator[list[Trace]]:
+    """Batches of samples that are decoded alike under the same ablations; those of like length together, so that little is padding."""
+    groups: dict[tuple[str, ...], list[_Conditions]] = {}
+    for conditions in _by_sample(units):
+        groups.setdefault((content_hash(dict(conditions.first.decoding)), *conditions.ablations), []).append(conditions)
     for group in groups.values():
-        ordered = sorted(group, key=lambda unit: (unit.sample.get("length", 0), unit.key))
-        options = dict(ordered[0].decoding)
-        score = named_score(options.pop("score"))
-        samples = (build_sample(model, unit.sample) for unit in ordered)
-        traces = trace_many(model, samples, batch_size=batch_size, score=score.score, threshold=score.threshold, **options)
-        for unit, trace in zip(ordered, traces, strict=True):
-            yield replace(trace, unit=unit.key)
+        ordered = iter(sorted(group, key=lambda conditions: (conditions.first.sample.get("length", 0), conditions.first.key)))
+        while batch := list(islice(ordered, batch_size)):
+            yield _trace_batch(model, batch, reference)
+
+
+def _by_sample(units: dict[str, Unit]) -> list[_Conditions]:
+    found: dict[str, list[tuple[str, Unit]]] = {}
+    for unit in units.values():
+        same = content_hash([dict(unit.decoding), dict(unit.sample)])
+        found.setdefault(same, []).append((content_hash(dict(unit.ablation)), unit))
+    ordered = (sorted(pairs, key=lambda pair: pair[0]) for pairs in found.values())
+    return [_Conditions(tuple(unit for _, unit in pairs), tuple(ablation for ablation, _ in pairs)) for pairs in ordered]
+
+
+def _trace_batch(model: Model, batch: Sequence[_Conditions], reference: ReferenceActivations | None) -> list[Trace]:
+    """Every sample of the batch under every ablation, each trace with its unit's key."""
+    first = batch[0]
+    ablations: dict[str, Ablation | None] = {
+        name: ablation_from_json(unit.ablation, model.n_layers, model.n_heads, reference)
+        for name, unit in zip(first.ablations, first.units, strict=True)
+    }
+    options = dict(first.first.decoding)
+    score = named_score(options.pop("score"))
+    samples = [build_sample(model, conditions.first.sample) for conditions in batch]
+    found = trace_conditions(model, samples, ablations, score=score.score, threshold=score.threshold, **options)
+    return [
+        replace(traces[name], unit=unit.key)
+        for conditions, traces in zip(batch, found, strict=True)
+        for name, unit in zip(conditions.ablations, conditions.units, strict=True)
+    ]
+
+
+def _require_model(model: Model, units: dict[str, Unit]) -> None:
+    for unit in units.values():
+        if dict(unit.model) != model.identity():
+            raise InputError(
+                f"a unit names the model {unit.model.get('name')!r} (revision {unit.model.get('revision')!r}), this is {model.name!r} "
+                f"({model.revision!r}); run it with its own model"
+            )

@@ -1,23 +1,25 @@
-"""Verify a claim: plan, run what the store lacks, judge from the store."""
+"""Verify a claim: plan, run what the store lacks, plan again from what came out, judge from the store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from mechdyn.claims.claim import Claim, Plan, Request, Verdict
 from mechdyn.claims.dynamism import Dynamism
+from mechdyn.claims.irreplaceability import Irreplaceability
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
-from mechdyn.sweep.local import run_units
 from mechdyn.sweep.run_folder import open_run, write_json
+from mechdyn.sweep.stages import run_stages
 from mechdyn.sweep.stores import open_store
 from mechdyn.tasks.build import build_sample
 from mechdyn.tasks.niah import read_haystack
 from mechdyn.traces.trace import Trace
 
-CLAIMS: Mapping[str, Claim] = {claim.name: claim for claim in (Dynamism(),)}
+CLAIMS: Mapping[str, Claim] = {claim.name: claim for claim in (Dynamism(), Irreplaceability())}
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,11 @@ def verify(config: VerifyConfig, out: str | Path) -> Verified:
     claim = get_claim(config.claim)
     model = load_model(config.model)
     request = _request(config, model)
-    plan = claim.plan(request)
-    _check_longest(model, plan)
+    check_longest(model, claim.plan(request))
     folder = open_run(out, {**asdict(config), "model": model.identity()})
     store = open_store(folder / "traces", model, seed=config.seed)
-    for role, units in plan.roles.items():
-        run_units(model, units, store, batch_size=config.batch_size, describe=f"{Path(config.model).name}: {role}")
-    traces = {role: store.load([unit.key for unit in units]) for role, units in plan.roles.items()}
+    describe = f"{claim.name} on {Path(config.model).name}"
+    traces = run_stages(partial(claim.plan, request), model, store, batch_size=config.batch_size, describe=describe)
     verdict = claim.judge(request, traces)
     write_json(folder / "verdicts.json", [verdict.as_json()])
     return Verified(verdict, traces, folder)
@@ -71,6 +71,6 @@ def _request(config: VerifyConfig, model: Model) -> Request:
     return Request(model.identity(), config.preset, config.lengths, config.seed, config.haystack, digest)
 
 
-def _check_longest(model: Model, plan: Plan) -> None:
+def check_longest(model: Model, plan: Plan) -> None:
     """Meet bad lengths and haystacks before anything is written."""
     build_sample(model, max(plan.units, key=lambda unit: unit.sample.get("length", 0)).sample)

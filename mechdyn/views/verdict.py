@@ -1,18 +1,23 @@
-"""A verdict as a table in the terminal, and the figure that goes with it."""
+"""A verdict as tables in the terminal, and the figures that go with it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from mechdyn.claims.claim import Verdict
+from mechdyn.claims.claim import Evidence, Verdict
+from mechdyn.claims.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
+from mechdyn.claims.irreplaceability import DIFFERENCE, SIZE, evidence_name
 from mechdyn.claims.paper_values import TABLE_1, PaperDynamism
-from mechdyn.metrics import contains_answer
+from mechdyn.metrics import is_correct
 from mechdyn.traces.trace import Trace
-from mechdyn.views.page import save_page
+from mechdyn.views.ablation import ablation_grids
+from mechdyn.views.page import View, save_page
 from mechdyn.views.timeline import timeline
 
+Figures = Mapping[str, View] | Sequence[View]
 _PAPER: Mapping[str, Callable[[PaperDynamism], str]] = {
     "adjacent Jaccard": lambda row: f"{row.adjacent_jaccard:.3f}",
     "Jaccard with static top 20": lambda row: f"{row.static_jaccard:.3f}",
@@ -21,44 +26,114 @@ _PAPER: Mapping[str, Callable[[PaperDynamism], str]] = {
     "activated heads": lambda row: f"{row.activated[0]}/{row.activated[1]}",
 }
 
+_KEPT = {"clean": "observing", "ablated": "ablated"}
 
-def verdict_table(verdict: Verdict) -> Table:
-    """Every measured value with its 95 % interval and the samples behind it, the paper's five models beside it."""
-    table = Table(title=f"{verdict.claim} on {verdict.model}", title_justify="left", caption_justify="left")
-    table.add_column("measured (95 % by sample)", no_wrap=True)
-    table.add_column("value", no_wrap=True)
-    table.add_column("n", justify="right")
-    for name in TABLE_1:
-        table.add_column(f"paper: {name}", justify="right")
-    for evidence in verdict.evidence:
-        value = f"{evidence.interval}" + (f" ({evidence.note})" if evidence.note else "")
-        table.add_row(evidence.name, value, str(evidence.interval.n), *_paper_cells(evidence.name))
-    activated = f"{verdict.facts['activated_heads']}/{verdict.facts['total_heads']}"
-    table.add_row("activated heads", activated, str(verdict.facts["samples"]), *_paper_cells("activated heads"))
-    return table
+
+def verdict_tables(verdict: Verdict) -> list[Table]:
+    """Every measured value with its 95 % interval; a claim without a layout of its own has a line for each piece of evidence."""
+    return _TABLES.get(verdict.claim, _plain_tables)(verdict)
 
 
 def print_verdict(verdict: Verdict, console: Console | None = None) -> None:
-    """The table, the criteria with what met or missed them, and the verdict; plain and unwrapped when piped."""
+    """The tables, the criteria with what met or missed them, and the verdict; plain and unwrapped when piped."""
     console = console or Console()
     if not console.is_terminal:
         console = Console(width=200)
-    console.print(verdict_table(verdict))
+    for table in verdict_tables(verdict):
+        console.print(table)
     for reason in verdict.reasons:
         console.print(f"  {reason}", highlight=False, markup=False)
     console.print(f"[bold]{verdict.claim} on {verdict.model}: {verdict.outcome}[/bold]", highlight=False)
 
 
-def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], folder: Path) -> Path:
-    """Figure 1 for the first correct evaluation sample (the first with any step if none is correct), as a page."""
-    candidates = [trace for trace in traces["evaluation"] if trace.n_steps]
-    correct = [trace for trace in candidates if contains_answer(trace.text, trace.answer)]
-    path = folder / "timeline.html"
-    figures = [timeline(trace) for trace in (correct or candidates)[:1]]
-    save_page(figures, path, title=f"{verdict.claim} on {verdict.model}: {verdict.outcome}")
-    return path
+def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], folder: Path) -> Path | None:
+    """The claim's figures as a page: Figure 2 for irreplaceability, for any other claim Figure 1 of one sample; None without any step."""
+    name, draw = _FIGURES.get(verdict.claim, ("timeline", _one_timeline))
+    figures = draw(verdict, traces)
+    return save_page(figures, folder / f"{name}.html", title=f"{verdict.claim} on {verdict.model}: {verdict.outcome}") if figures else None
+
+
+def _table(title: str, *columns: str, caption: str = "") -> Table:
+    """The first column names, the others hold numbers."""
+    table = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, no_wrap=True, justify="left" if index < 2 else "right")
+    return table
+
+
+def _plain_tables(verdict: Verdict) -> list[Table]:
+    """A line for each piece of evidence."""
+    with_null = any(evidence.null is not None for evidence in verdict.evidence)
+    columns = ["measured (95 % by sample)", "value", "n", *(["null"] if with_null else [])]
+    table = _table(f"{verdict.claim} on {verdict.model}", *columns)
+    for evidence in verdict.evidence:
+        null = [f"{evidence.null:.3f}" if evidence.null is not None else ""] if with_null else []
+        table.add_row(evidence.name, _value(evidence), str(evidence.interval.n), *null)
+    return [table]
+
+
+def _dynamism_tables(verdict: Verdict) -> list[Table]:
+    """Table 1, the paper's five models beside what was measured."""
+    columns = ["measured (95 % by sample)", "value", "n", *(f"paper: {name}" for name in TABLE_1)]
+    table = _table(f"{verdict.claim} on {verdict.model}", *columns)
+    for evidence in verdict.evidence:
+        table.add_row(evidence.name, _value(evidence), str(evidence.interval.n), *_paper_cells(evidence.name))
+    activated = f"{verdict.facts['activated_heads']}/{verdict.facts['total_heads']}"
+    table.add_row("activated heads", activated, str(verdict.facts["samples"]), *_paper_cells("activated heads"))
+    return [table]
+
+
+def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
+    """A table for each commit rule: conditions down, metrics, paired differences and heads off across."""
+    if not verdict.evidence:
+        return []
+    facts, found = verdict.facts, {evidence.name: evidence for evidence in verdict.evidence}
+    metrics = ("accuracy", "rouge_l") if facts["metric"] == "accuracy" else ("f1", "em")
+    measures = (*metrics, DIFFERENCE, SIZE)
+    caption = (
+        f"{facts['samples']} samples in every condition ({facts['failed_samples']} failed); average size {facts['average_size']}; "
+        f"{facts['detection_samples_correct']} of {facts['detection_samples']} detection samples correct; 95 % by sample"
+    )
+    tables = []
+    for commit in COMMITS:
+        title = f"{verdict.claim} on {verdict.model}, commit={commit}: keys and values kept are the {_KEPT[commit]} forward's"
+        headers = ["condition: heads off", *metrics, f"{metrics[0]} {DIFFERENCE}, paired", "heads a step"]
+        table = _table(title, *headers, caption=caption if commit == COMMITS[-1] else "")
+        for condition in CONDITIONS:
+            cells = (found.get(evidence_name(measure, condition, commit)) for measure in measures)
+            table.add_row(f"{condition}: {ABOUT[condition]}", *("" if evidence is None else _value(evidence) for evidence in cells))
+        tables.append(table)
+    return tables
+
+
+def _value(evidence: Evidence) -> str:
+    """Escaped: rich takes `[nan, nan]` for markup."""
+    value = f"{evidence.interval}" if evidence.interval.n else "undefined (n = 0)"
+    return escape(value + (f" ({evidence.note})" if evidence.note else ""))
 
 
 def _paper_cells(name: str) -> list[str]:
     read = _PAPER.get(name)
     return [read(row) if read else "" for row in TABLE_1.values()]
+
+
+def _one_timeline(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
+    """Figure 1 for the first correct sample of the role `evaluation`, or of the first role (the first with any step if none is correct)."""
+    candidates = [trace for trace in traces.get("evaluation") or next(iter(traces.values())) if trace.n_steps]
+    correct = [trace for trace in candidates if is_correct(trace.task, trace.text, trace.answer)]
+    return [timeline(trace) for trace in (correct or candidates)[:1]]
+
+
+def _grids(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
+    """Figure 2; where the claim stopped at the detection set, one of its samples."""
+    return ablation_grids(traces, title=verdict.model) if CLEAN in traces else _one_timeline(verdict, traces)
+
+
+_TABLES: Mapping[str, Callable[[Verdict], list[Table]]] = {
+    "dynamism": _dynamism_tables,
+    "irreplaceability": _irreplaceability_tables,
+}
+_FIGURES: Mapping[str, tuple[str, Callable[[Verdict, Mapping[str, Sequence[Trace]]], Figures]]] = {
+    "dynamism": ("timeline", _one_timeline),
+    "irreplaceability": ("ablation", _grids),
+}

@@ -1,0 +1,189 @@
+"""Claim 2, irreplaceability: at each step its own retrieval heads matter, and no others do for them (paper, 3.3; Figure 2).
+
+With accuracy for needles (F1 for questions) and paired differences over samples, 95 % intervals by sample:
+
+- supported if accuracy falls from clean to dynamic, and dynamic is below the size-matched static and the layer-matched random control,
+  each difference with its lower end above 0;
+- refuted if the difference to either control has its upper end below 0.05. This is asked first: a difference that is surely positive
+  and surely below 0.05 refutes.
+
+Anything between is inconclusive, and so are fewer than 20 clean samples with a retrieving step. The verdict is taken under commit="clean".
+Beside it stand the same under commit="ablated", and both under the paper's own control: the same criterion with the three controls
+of average size (static, random at each step, random once) in place of the two matched ones. The criteria were fixed before any
+result was seen (DEFINITIONS, last section).
+
+A sample whose generation failed (NaN or infinite logits) in any condition is left out of all of them and counted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mechdyn.claims.claim import MIN_RETRIEVING_SAMPLES, NO_TRACES, Evidence, Outcome, Plan, Request, Verdict
+from mechdyn.claims.conditions import (
+    CLEAN,
+    COMMITS,
+    CONDITIONS,
+    DETECTION_ROLE,
+    DYNAMIC,
+    PAPER_CONTROLS,
+    PRESETS,
+    RANDOM_AVERAGE,
+    RANDOM_LAYERS,
+    STATIC_AVERAGE,
+    STATIC_MATCHED,
+    Detection,
+    detect,
+    grid_plan,
+    quality,
+    role,
+)
+from mechdyn.claims.niah_units import chosen_preset
+from mechdyn.metrics import primary_metric
+from mechdyn.stats.ablation import heads_ablated
+from mechdyn.stats.resampling import Interval, bootstrap_mean, paired_difference
+from mechdyn.traces.trace import Trace
+
+MARGIN = 0.05
+CRITERION_CONTROLS = (STATIC_MATCHED, RANDOM_LAYERS)
+DIFFERENCE, SIZE = "above dynamic", "heads off per step"
+_PAIRS = ((STATIC_AVERAGE, STATIC_MATCHED), (RANDOM_AVERAGE, RANDOM_LAYERS))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Every condition under one commit rule, on the samples that failed in none of them.
+
+    `quality` holds each metric by condition; `differences` the primary `metric` of each other condition less that of dynamic, paired;
+    `sizes` the number of heads off at a step.
+    """
+
+    metric: str
+    quality: Mapping[str, Mapping[str, Interval]]
+    differences: Mapping[str, Interval]
+    sizes: Mapping[str, Interval]
+    n_samples: int
+    n_failed: int
+    n_retrieving: int
+
+
+@dataclass(frozen=True)
+class Irreplaceability:
+    """The claim, its plan and its judge."""
+
+    name: str = "irreplaceability"
+
+    def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
+        """Roles: `detection` ranks static heads and gives the average size; then each condition under each commit rule."""
+        return grid_plan(request, chosen_preset(PRESETS, request), traces)
+
+    def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
+        """Evidence is every metric, paired difference and number of heads, under both commit rules."""
+        model, detection = str(request.model["name"]), detect(traces[DETECTION_ROLE])
+        if detection is None:
+            reason = "no detection sample was answered correctly, so there are no static heads and no average size to compare with"
+            return Verdict(model, self.name, Outcome.INCONCLUSIVE, (), (reason,), {"detection_samples": len(traces[DETECTION_ROLE])})
+        measured = {commit: measure({condition: traces[role(condition, commit)] for condition in CONDITIONS}) for commit in COMMITS}
+        outcome, reasons = decide(measured["clean"], CRITERION_CONTROLS)
+        beside = {
+            "verdict_commit_ablated": decide(measured["ablated"], CRITERION_CONTROLS)[0],
+            "verdict_paper_control": decide(measured["clean"], PAPER_CONTROLS)[0],
+            "verdict_paper_control_commit_ablated": decide(measured["ablated"], PAPER_CONTROLS)[0],
+        }
+        told = (*reasons, *_told(beside), *(line for commit in COMMITS for line in beaten_by_size(measured[commit], commit)))
+        facts = _facts(measured, detection, len(traces[DETECTION_ROLE])) | {name: str(value) for name, value in beside.items()}
+        return Verdict(model, self.name, outcome, _evidence(measured), told, facts)
+
+
+def measure(traces: Mapping[str, Sequence[Trace]]) -> Measured:
+    """Compare conditions; the traces of each are of the same samples in the same order."""
+    rows = list(zip(*traces.values(), strict=True))
+    kept = [row for row in rows if all(trace.stopped != "error" for trace in row)]
+    by_condition = {name: [row[index] for row in kept] for index, name in enumerate(traces)}
+    task = traces[CLEAN][0].task
+    values = {name: quality(row, task) for name, row in by_condition.items()}
+    metric = primary_metric(task)
+    primary = {name: row[metric] for name, row in values.items()}
+    return Measured(
+        metric=metric,
+        quality={name: {condition: _mean(row[name]) for condition, row in values.items()} for name in values[CLEAN]},
+        differences={name: paired_difference(row, primary[DYNAMIC]) for name, row in primary.items() if name != DYNAMIC},
+        sizes={name: heads_ablated(row) for name, row in by_condition.items() if name != CLEAN},
+        n_samples=len(kept),
+        n_failed=len(rows) - len(kept),
+        n_retrieving=sum(bool(trace.retrieving_steps.any()) for trace in by_condition[CLEAN]),
+    )
+
+
+def decide(measured: Measured, controls: Sequence[str]) -> tuple[Outcome, tuple[str, ...]]:
+    """The criteria of the module's docstring with these controls: the outcome and, in words, every criterion with its numbers."""
+    if measured.n_retrieving < MIN_RETRIEVING_SAMPLES:
+        return Outcome.INCONCLUSIVE, (f"{measured.n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed",)
+    metric, difference = measured.metric, measured.differences
+    criteria = {f"{metric} falls from clean to dynamic by {difference[CLEAN]}, lower end above 0": difference[CLEAN].low > 0}
+    criteria |= {f"dynamic is below {name} by {difference[name]}, lower end above 0": difference[name].low > 0 for name in controls}
+    against = {
+        f"the difference to {name} has its upper end below {MARGIN}, which would refute": difference[name].high < MARGIN
+        for name in controls
+    }
+    reasons = tuple(f"{'yes' if met else 'no'}: {text}" for text, met in (criteria | against).items())
+    if any(against.values()):
+        return Outcome.REFUTED, reasons
+    return (Outcome.SUPPORTED if all(criteria.values()) else Outcome.INCONCLUSIVE), reasons
+
+
+def beaten_by_size(measured: Measured, commit: str) -> list[str]:
+    """In words, where dynamic beats a control of average size but not the one matched to the step's size."""
+    lines = []
+    for average, matched in _PAIRS:
+        if measured.differences[average].low > 0 and not measured.differences[matched].low > 0:
+            lines.append(
+                f"commit={commit}: switching the dynamic heads off hurts more than {average} and not demonstrably more than {matched}: "
+                "the paper's control leaves open whether it matters which heads are off, or only how many at which step"
+            )
+    return lines
+
+
+def evidence_name(measure: str, condition: str, commit: str) -> str:
+    """How a number is called in a verdict's evidence."""
+    return f"{measure}: {condition}, commit {commit}"
+
+
+def _mean(values: Float[np.ndarray, " sample"]) -> Interval:
+    return bootstrap_mean(values, np.ones(len(values)))
+
+
+def _told(beside: Mapping[str, Outcome]) -> tuple[str, ...]:
+    return (
+        f"with commit=ablated: {beside['verdict_commit_ablated']}",
+        f"under the paper's own control (average size): {beside['verdict_paper_control']}; "
+        f"with commit=ablated: {beside['verdict_paper_control_commit_ablated']}",
+    )
+
+
+def _evidence(measured: Mapping[str, Measured]) -> tuple[Evidence, ...]:
+    rows = []
+    for commit, found in measured.items():
+        tables = {**found.quality, DIFFERENCE: found.differences, SIZE: found.sizes}
+        for measure_name, by_condition in tables.items():
+            null = 0.0 if measure_name == DIFFERENCE else None
+            rows += [Evidence(evidence_name(measure_name, name, commit), interval, null) for name, interval in by_condition.items()]
+    return tuple(rows)
+
+
+def _facts(measured: Mapping[str, Measured], detection: Detection, n_detection: int) -> dict[str, Any]:
+    clean = measured["clean"]
+    return {
+        "metric": clean.metric,
+        "samples": clean.n_samples,
+        "failed_samples": clean.n_failed,
+        "failed_samples_commit_ablated": measured["ablated"].n_failed,
+        "retrieving_samples": clean.n_retrieving,
+        "detection_samples": n_detection,
+        "detection_samples_correct": detection.n_correct,
+        "average_size": detection.size,
+        "static_heads": [str(head) for head in detection.ranking.top(detection.size)],
+    }

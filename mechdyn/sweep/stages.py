@@ -1,0 +1,34 @@
+"""Running a plan that unfolds: what is run next may depend on what came out."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from mechdyn.claims.claim import NO_TRACES, Plan
+from mechdyn.decoding.ablation import ReferenceActivations
+from mechdyn.models.model import Model
+from mechdyn.sweep.local import run_units
+from mechdyn.traces.store import TraceStore
+from mechdyn.traces.trace import Trace
+
+Traces = Mapping[str, Sequence[Trace]]
+
+
+def run_stages(
+    plan: Callable[[Traces], Plan],
+    model: Model,
+    store: TraceStore,
+    *,
+    batch_size: int = 8,
+    describe: str = "tracing",
+    reference: ReferenceActivations | None = None,
+) -> Traces:
+    """Ask for roles, run the new ones together, show what came out and ask again, until nothing new is named.
+
+    Returns:
+        The traces of every role, in the order of its units.
+    """
+    traces = dict(NO_TRACES)
+    while new := {role: units for role, units in plan(traces).roles.items() if role not in traces}:
+        label = next(iter(new)) if len(new) == 1 else f"{len(new)} roles"
+        run_units(model, Plan(new).units, store, batch_size=batch_size, describe=f"{describe}: {label}", reference=reference)
+        traces |= {role: store.load([unit.key for unit in units]) for role, units in new.items()}
+    return traces
