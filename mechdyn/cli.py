@@ -2,6 +2,7 @@
 
 import sys
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -19,12 +20,21 @@ app = typer.Typer(
 ModelOption = Annotated[str, typer.Option("--model", help="mini, a control, a local Hugging Face directory or a hub id.")]
 HaystackOption = Annotated[Path | None, typer.Option(help="Text file or folder of .txt files; procedural prose when left out.")]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run; run again, the same run goes on in it.")]
+PresetOption = Annotated[str, typer.Option(help="quick, standard or paper: prompt lengths and samples.")]
+LengthOption = Annotated[list[int] | None, typer.Option(help="Prompt length in tokens instead of the preset's; may be repeated.")]
+SeedOption = Annotated[int, typer.Option(help="Draws every sample.")]
+BatchOption = Annotated[int, typer.Option(min=1, help="Samples generated together, each under all of its conditions.")]
 
 
 def main() -> None:
-    """Entry point: an error that mechdyn raises on purpose is one line and exit code 2."""
+    """Entry point."""
+    run_command(app)
+
+
+def run_command(command: Callable[[], object]) -> None:
+    """Run a command; an error that mechdyn raises on purpose is one line and exit code 2."""
     try:
-        app()
+        command()
     except MechdynError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
@@ -34,11 +44,11 @@ def main() -> None:
 def verify(
     claim: Annotated[str, typer.Argument(help="dynamism or irreplaceability")],
     model: ModelOption = "mini",
-    preset: Annotated[str, typer.Option(help="quick, standard or paper: prompt lengths and samples.")] = "quick",
-    length: Annotated[list[int] | None, typer.Option(help="Prompt length in tokens instead of the preset's; may be repeated.")] = None,
-    seed: Annotated[int, typer.Option(help="Draws every sample.")] = 0,
+    preset: PresetOption = "quick",
+    length: LengthOption = None,
+    seed: SeedOption = 0,
     haystack: HaystackOption = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples generated together.")] = 8,
+    batch_size: BatchOption = 8,
     out: OutOption = None,
 ) -> None:
     """Run what a claim needs and judge it: a table, verdicts.json, the figure and the traces."""
@@ -53,6 +63,47 @@ def verify(
     if figure is not None:
         print(f"figure   {figure}")
     print(f"verdict  {verified.folder / 'verdicts.json'}\ntraces   {verified.folder / 'traces'}")
+
+
+@app.command()
+def ablate(
+    model: ModelOption = "mini",
+    preset: PresetOption = "quick",
+    length: LengthOption = None,
+    depth: Annotated[list[float] | None, typer.Option(help="Needle depth, 0 to 1, instead of the preset's; may be repeated.")] = None,
+    runs: Annotated[int | None, typer.Option(min=1, help="Samples a cell instead of the preset's.")] = None,
+    condition: Annotated[list[str] | None, typer.Option(help="Only this condition; may be repeated. All when left out.")] = None,
+    method: Annotated[str, typer.Option(help="zero, mean or resample: what takes an ablated head's place.")] = "zero",
+    seed: SeedOption = 0,
+    haystack: HaystackOption = None,
+    batch_size: BatchOption = 8,
+    out: OutOption = None,
+) -> None:
+    """Switch heads off at every step over lengths x depths (Figure 2): heatmaps, results.json and the traces."""
+    from mechdyn.claims.conditions import CONDITIONS
+    from mechdyn.sweep.ablate import AblateConfig
+    from mechdyn.sweep.ablate import ablate as run_ablate
+    from mechdyn.views.ablation import ablation_grids, grid_table
+    from mechdyn.views.page import save_page
+    from mechdyn.views.tables import print_tables
+
+    config = AblateConfig(
+        model=model,
+        preset=preset,
+        lengths=tuple(length or ()),
+        depths=tuple(depth or ()),
+        runs=runs,
+        conditions=tuple(condition) if condition else CONDITIONS,
+        method=method,
+        seed=seed,
+        haystack=str(haystack) if haystack else None,
+        batch_size=batch_size,
+    )
+    result = run_ablate(config, out or Path("runs") / f"ablate-{Path(model).name}-{preset}")
+    title = f"Ablation on {model}"
+    print_tables([grid_table(result.rows, title)])
+    page = save_page(ablation_grids(result.traces, title=model), result.folder / "ablation.html", title=title)
+    print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
 
 
 @app.command()

@@ -116,21 +116,6 @@ def grid_plan(
     return Plan(roles)
 
 
-def progressive_plan(request: Request, preset: Preset, masked: Sequence[int]) -> Plan:
-    """The detection set, and the `k` highest-ranked dynamic heads of each step switched off, for every k of `masked` (3.3.2, A.2)."""
-    roles = {DETECTION_ROLE: samples(request, preset, DETECTION)}
-    for k in masked:
-        for commit in COMMITS:
-            ablation = {"schedule": {"kind": "dynamic", "top_k": k}, **ZERO, "commit": commit}
-            roles[progressive_role(k, commit)] = samples(request, preset, EVALUATION, ablation if k else None)
-    return Plan(roles)
-
-
-def progressive_role(k: int, commit: str) -> str:
-    """The role of `k` masked heads under a commit rule; with none masked the two are one."""
-    return role(f"top {k} dynamic" if k else CLEAN, commit)
-
-
 def quality(traces: Sequence[Trace], task: str) -> dict[str, Float[np.ndarray, " sample"]]:
     """Each metric of each answer, the task's primary metric first; NaN where the generation failed."""
     metrics = sorted(metric_names(task), key=lambda metric: metric != primary_metric(task))

@@ -42,7 +42,7 @@ class Dynamism:
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks the static heads, `evaluation` is measured, `retest` repeats each evaluation needle elsewhere."""
-        preset = chosen_preset(PRESETS, request)
+        preset = chosen_preset(PRESETS, request.preset, request.lengths)
         detection, evaluation, retest = [], [], []
         for index, (length, depth) in enumerate(preset.cells):
             seed, detection_seed, retest_seed = (sample_seed(request, part, index) for part in (EVALUATION, DETECTION, RETEST))

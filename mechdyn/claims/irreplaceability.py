@@ -35,12 +35,12 @@ from mechdyn.claims.conditions import (
     RANDOM_LAYERS,
     STATIC_AVERAGE,
     STATIC_MATCHED,
-    Detection,
     detect,
     grid_plan,
     quality,
     role,
 )
+from mechdyn.claims.grid import detection_facts
 from mechdyn.claims.niah_units import chosen_preset
 from mechdyn.metrics import primary_metric
 from mechdyn.stats.ablation import heads_ablated
@@ -78,7 +78,7 @@ class Irreplaceability:
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks static heads and gives the average size; then each condition under each commit rule."""
-        return grid_plan(request, chosen_preset(PRESETS, request), traces)
+        return grid_plan(request, chosen_preset(PRESETS, request.preset, request.lengths), traces)
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
         """Evidence is every metric, paired difference and number of heads, under both commit rules."""
@@ -94,7 +94,7 @@ class Irreplaceability:
             "verdict_paper_control_commit_ablated": decide(measured["ablated"], PAPER_CONTROLS)[0],
         }
         told = (*reasons, *_told(beside), *(line for commit in COMMITS for line in beaten_by_size(measured[commit], commit)))
-        facts = _facts(measured, detection, len(traces[DETECTION_ROLE])) | {name: str(value) for name, value in beside.items()}
+        facts = _facts(measured) | detection_facts(detection, traces[DETECTION_ROLE]) | {name: str(value) for name, value in beside.items()}
         return Verdict(model, self.name, outcome, _evidence(measured), told, facts)
 
 
@@ -174,7 +174,7 @@ def _evidence(measured: Mapping[str, Measured]) -> tuple[Evidence, ...]:
     return tuple(rows)
 
 
-def _facts(measured: Mapping[str, Measured], detection: Detection, n_detection: int) -> dict[str, Any]:
+def _facts(measured: Mapping[str, Measured]) -> dict[str, Any]:
     clean = measured["clean"]
     return {
         "metric": clean.metric,
@@ -182,8 +182,4 @@ def _facts(measured: Mapping[str, Measured], detection: Detection, n_detection: 
         "failed_samples": clean.n_failed,
         "failed_samples_commit_ablated": measured["ablated"].n_failed,
         "retrieving_samples": clean.n_retrieving,
-        "detection_samples": n_detection,
-        "detection_samples_correct": detection.n_correct,
-        "average_size": detection.size,
-        "static_heads": [str(head) for head in detection.ranking.top(detection.size)],
     }

@@ -27,12 +27,11 @@ class Preset:
         return [(length, depth) for length in self.lengths for depth in self.depths for _ in range(self.n_seeds)]
 
 
-def chosen_preset(presets: Mapping[str, Preset], request: Request) -> Preset:
+def chosen_preset(presets: Mapping[str, Preset], name: str, lengths: tuple[int, ...] = ()) -> Preset:
     """The preset by name, with the user's lengths in place of its own where given."""
-    if request.preset not in presets:
-        raise InputError(f"unknown preset {request.preset!r}; give one of {', '.join(presets)}")
-    preset = presets[request.preset]
-    return replace(preset, lengths=request.lengths) if request.lengths else preset
+    if name not in presets:
+        raise InputError(f"unknown preset {name!r}; give one of {', '.join(presets)}")
+    return replace(presets[name], lengths=lengths) if lengths else presets[name]
 
 
 def sample_seed(request: Request, part: int, index: int) -> int:

@@ -1,4 +1,4 @@
-"""What the paper reports for its five models, to stand beside what was measured (Tables 1 to 3; heads per step from its text)."""
+"""What the paper reports for its five models, to stand beside what was measured: Tables 1 to 3, and numbers from its text."""
 
 from dataclasses import dataclass
 
@@ -21,3 +21,20 @@ TABLE_1 = {
     "llama2-13b": PaperDynamism(0.2077, 0.4979, 4.8973, (6.20, 5.49), (172, 1600)),
     "phi4-mini": PaperDynamism(0.1845, 0.5056, 3.5532, (6.13, 7.09), (176, 768)),
 }
+
+
+@dataclass(frozen=True)
+class PaperProgressive:
+    """What the text says of a model's Figure 3: compensated heads in the static top 20 for k >= 5, and accuracy at two k."""
+
+    compensated: tuple[float, float]
+    accuracy: tuple[tuple[int, float], ...]
+
+    def __str__(self) -> str:
+        low, high = self.compensated
+        accuracy = ", ".join(f"{value:g} at k = {k}" for k, value in self.accuracy)
+        return f"compensated heads {low:g} to {high:g} for k >= 5; accuracy {accuracy}"
+
+
+FIGURE_3 = {"llama3.1-8b": PaperProgressive((4.5, 7.0), ((0, 1.0), (20, 0.0)))}
+"""The other models' curves, and all of Figure 2, are printed as pictures only."""

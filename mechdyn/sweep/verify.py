@@ -16,7 +16,7 @@ from mechdyn.sweep.run_folder import open_run, write_json
 from mechdyn.sweep.stages import run_stages
 from mechdyn.sweep.stores import open_store
 from mechdyn.tasks.build import build_sample
-from mechdyn.tasks.niah import read_haystack
+from mechdyn.tasks.niah import check_request, read_haystack
 from mechdyn.traces.trace import Trace
 
 CLAIMS: Mapping[str, Claim] = {claim.name: claim for claim in (Dynamism(), Irreplaceability())}
@@ -48,8 +48,9 @@ def verify(config: VerifyConfig, out: str | Path) -> Verified:
     """Run and judge one claim; the folder holds `run.json`, `traces/` and `verdicts.json`. Run again, it goes on where it stopped."""
     claim = get_claim(config.claim)
     model = load_model(config.model)
-    request = _request(config, model)
-    check_longest(model, claim.plan(request))
+    digest = haystack_digest(config.haystack)
+    request = Request(model.identity(), config.preset, config.lengths, config.seed, config.haystack, digest)
+    check_samples(model, claim.plan(request))
     folder = open_run(out, {**asdict(config), "model": model.identity()})
     store = open_store(folder / "traces", model, seed=config.seed)
     describe = f"{claim.name} on {Path(config.model).name}"
@@ -66,11 +67,15 @@ def get_claim(name: str) -> Claim:
     return CLAIMS[name]
 
 
-def _request(config: VerifyConfig, model: Model) -> Request:
-    digest = content_hash(read_haystack(config.haystack)) if config.haystack is not None else None
-    return Request(model.identity(), config.preset, config.lengths, config.seed, config.haystack, digest)
+def haystack_digest(haystack: str | None) -> str | None:
+    """A hash of the haystack's text, for units: files of one name may differ."""
+    return content_hash(read_haystack(haystack)) if haystack is not None else None
 
 
-def check_longest(model: Model, plan: Plan) -> None:
-    """Meet bad lengths and haystacks before anything is written."""
-    build_sample(model, max(plan.units, key=lambda unit: unit.sample.get("length", 0)).sample)
+def check_samples(model: Model, plan: Plan) -> None:
+    """Meet bad lengths, depths and haystacks before anything is written: the shortest and the longest sample are built."""
+    for unit in plan.units:
+        check_request(unit.sample["length"], unit.sample["depth"], model.n_ctx)
+    ordered = sorted(plan.units, key=lambda unit: unit.sample["length"])
+    for unit in (ordered[0], ordered[-1]):
+        build_sample(model, unit.sample)

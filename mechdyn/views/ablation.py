@@ -1,14 +1,19 @@
-"""The figures of the ablation experiment: a heatmap for every condition (Figure 2), metric by metric and commit rule by commit rule."""
+"""Figures and tables of the ablation experiment: heatmaps of every condition (Figure 2), progressive ablation (Figure 3)."""
 
 from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
+from rich.table import Table
 
-from mechdyn.claims.conditions import CLEAN, COMMITS, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, role
+from mechdyn.claims.conditions import ABOUT, CLEAN, COMMITS, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, role
+from mechdyn.claims.grid import GridRow
+from mechdyn.claims.progressive import STATIC_LIST, ProgressivePoint
 from mechdyn.errors import InputError
 from mechdyn.metrics import answer_quality, metric_names
 from mechdyn.traces.trace import Trace
+from mechdyn.views.curves import progressive
 from mechdyn.views.grid import Cells, grid
+from mechdyn.views.tables import interval_text, table
 
 _FIGURES = {"the paper's controls, of average size": PAPER_CONTROLS, "controls matched to each step": MATCHED_CONTROLS}
 
@@ -35,6 +40,38 @@ def ablation_grids(traces: Mapping[str, Sequence[Trace]], *, title: str = "", da
                 if shown:
                     figures[f"{metric}, commit {commit}: {about}"] = grid(shown, metric=metric, title=title, dark=dark)
     return figures
+
+
+def progressive_figures(points: Mapping[str, Sequence[ProgressivePoint]], *, title: str = "", dark: bool = False) -> dict[str, go.Figure]:
+    """Heading to figure, one a metric and commit rule: compensated heads in the static top 20 (left), the metric (right), against k."""
+    figures = {}
+    for commit, row in points.items():
+        masked, compensated = [point.k for point in row], [point.compensated[STATIC_LIST] for point in row]
+        for metric in row[0].quality:
+            drawn = progressive(masked, compensated, [point.quality[metric] for point in row], metric=metric, title=title, dark=dark)
+            figures[f"{metric}, commit {commit}"] = drawn
+    return figures
+
+
+def grid_table(rows: Sequence[GridRow], title: str) -> Table:
+    """A line for each condition and commit rule."""
+    metrics = tuple(rows[0].metrics)
+    built = table(title, "condition: heads off", "commit", *metrics, "heads off a step", "n", "failed")
+    for row in rows:
+        values = [interval_text(interval) for interval in (*row.metrics.values(), row.heads_off)]
+        built.add_row(f"{row.condition}: {ABOUT[row.condition]}", row.commit or "", *values, str(row.n_samples), str(row.n_failed))
+    return built
+
+
+def progressive_table(points: Mapping[str, Sequence[ProgressivePoint]], title: str) -> Table:
+    """A line for each commit rule and k."""
+    first = next(iter(points.values()))[0]
+    built = table(title, "commit", "k", *first.quality, *(f"compensated, {name}" for name in first.compensated), "heads off a step")
+    for commit, row in points.items():
+        for point in row:
+            intervals = (*point.quality.values(), *point.compensated.values(), point.heads_off)
+            built.add_row(commit, str(point.k), *(interval_text(interval) for interval in intervals))
+    return built
 
 
 def _cells(traces: Mapping[str, Sequence[Trace]], conditions: Sequence[str], commit: str, metric: str) -> dict[str, Cells]:

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from mechdyn.claims.claim import Evidence, Verdict
+from mechdyn.claims.claim import Verdict
 from mechdyn.claims.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
 from mechdyn.claims.irreplaceability import DIFFERENCE, SIZE, evidence_name
 from mechdyn.claims.paper_values import TABLE_1, PaperDynamism
@@ -15,6 +14,7 @@ from mechdyn.metrics import is_correct
 from mechdyn.traces.trace import Trace
 from mechdyn.views.ablation import ablation_grids
 from mechdyn.views.page import View, save_page
+from mechdyn.views.tables import interval_text, output, table
 from mechdyn.views.timeline import timeline
 
 Figures = Mapping[str, View] | Sequence[View]
@@ -36,11 +36,9 @@ def verdict_tables(verdict: Verdict) -> list[Table]:
 
 def print_verdict(verdict: Verdict, console: Console | None = None) -> None:
     """The tables, the criteria with what met or missed them, and the verdict; plain and unwrapped when piped."""
-    console = console or Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    for table in verdict_tables(verdict):
-        console.print(table)
+    console = output(console)
+    for each in verdict_tables(verdict):
+        console.print(each)
     for reason in verdict.reasons:
         console.print(f"  {reason}", highlight=False, markup=False)
     console.print(f"[bold]{verdict.claim} on {verdict.model}: {verdict.outcome}[/bold]", highlight=False)
@@ -53,34 +51,28 @@ def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[Trace]],
     return save_page(figures, folder / f"{name}.html", title=f"{verdict.claim} on {verdict.model}: {verdict.outcome}") if figures else None
 
 
-def _table(title: str, *columns: str, caption: str = "") -> Table:
-    """The first column names, the others hold numbers."""
-    table = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")
-    for index, column in enumerate(columns):
-        table.add_column(column, no_wrap=True, justify="left" if index < 2 else "right")
-    return table
-
-
 def _plain_tables(verdict: Verdict) -> list[Table]:
     """A line for each piece of evidence."""
     with_null = any(evidence.null is not None for evidence in verdict.evidence)
     columns = ["measured (95 % by sample)", "value", "n", *(["null"] if with_null else [])]
-    table = _table(f"{verdict.claim} on {verdict.model}", *columns)
+    built = table(f"{verdict.claim} on {verdict.model}", *columns)
     for evidence in verdict.evidence:
         null = [f"{evidence.null:.3f}" if evidence.null is not None else ""] if with_null else []
-        table.add_row(evidence.name, _value(evidence), str(evidence.interval.n), *null)
-    return [table]
+        built.add_row(evidence.name, interval_text(evidence.interval, evidence.note), str(evidence.interval.n), *null)
+    return [built]
 
 
 def _dynamism_tables(verdict: Verdict) -> list[Table]:
     """Table 1, the paper's five models beside what was measured."""
     columns = ["measured (95 % by sample)", "value", "n", *(f"paper: {name}" for name in TABLE_1)]
-    table = _table(f"{verdict.claim} on {verdict.model}", *columns)
+    built = table(f"{verdict.claim} on {verdict.model}", *columns)
     for evidence in verdict.evidence:
-        table.add_row(evidence.name, _value(evidence), str(evidence.interval.n), *_paper_cells(evidence.name))
+        built.add_row(
+            evidence.name, interval_text(evidence.interval, evidence.note), str(evidence.interval.n), *_paper_cells(evidence.name)
+        )
     activated = f"{verdict.facts['activated_heads']}/{verdict.facts['total_heads']}"
-    table.add_row("activated heads", activated, str(verdict.facts["samples"]), *_paper_cells("activated heads"))
-    return [table]
+    built.add_row("activated heads", activated, str(verdict.facts["samples"]), *_paper_cells("activated heads"))
+    return [built]
 
 
 def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
@@ -98,18 +90,13 @@ def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
     for commit in COMMITS:
         title = f"{verdict.claim} on {verdict.model}, commit={commit}: keys and values kept are the {_KEPT[commit]} forward's"
         headers = ["condition: heads off", *metrics, f"{metrics[0]} {DIFFERENCE}, paired", "heads a step"]
-        table = _table(title, *headers, caption=caption if commit == COMMITS[-1] else "")
+        built = table(title, *headers, caption=caption if commit == COMMITS[-1] else "")
         for condition in CONDITIONS:
             cells = (found.get(evidence_name(measure, condition, commit)) for measure in measures)
-            table.add_row(f"{condition}: {ABOUT[condition]}", *("" if evidence is None else _value(evidence) for evidence in cells))
-        tables.append(table)
+            values = ("" if evidence is None else interval_text(evidence.interval) for evidence in cells)
+            built.add_row(f"{condition}: {ABOUT[condition]}", *values)
+        tables.append(built)
     return tables
-
-
-def _value(evidence: Evidence) -> str:
-    """Escaped: rich takes `[nan, nan]` for markup."""
-    value = f"{evidence.interval}" if evidence.interval.n else "undefined (n = 0)"
-    return escape(value + (f" ({evidence.note})" if evidence.note else ""))
 
 
 def _paper_cells(name: str) -> list[str]:
