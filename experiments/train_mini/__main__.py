@@ -1,7 +1,7 @@
 """Train the bundled model from scratch: `python -m experiments.train_mini --out FOLDER --prose BOOKS`.
 
-One seeded run; started again with the same arguments it goes on from its last checkpoint. The result, a Hugging Face directory, lies in
-`FOLDER/model`.
+One seeded run; started again with the same arguments it goes on from its last checkpoint. The result, a Hugging Face directory with its
+model card, lies in `FOLDER/model`; what was measured of it in `FOLDER/evaluation.json`.
 """
 
 import argparse
@@ -13,13 +13,17 @@ import torch
 import torch.multiprocessing as mp
 from transformers import PreTrainedTokenizerFast
 
+from experiments.train_mini.card import write_card
 from experiments.train_mini.config import TrainConfig
+from experiments.train_mini.evaluate import EvaluateConfig, evaluate, print_evaluation
 from experiments.train_mini.tokenizer import save_tokenizer, train_tokenizer
 from experiments.train_mini.train import build_model, train_worker
+from mechdyn.sweep.run_folder import write_json
 
 
 def main() -> None:
-    config = _parse()
+    """Train, export, evaluate, write the card."""
+    config, evaluated = _parse()
     config.out.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(config)
     (config.out / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1, default=str))
@@ -27,20 +31,29 @@ def main() -> None:
         train_worker(0, config, tokenizer)
     else:
         mp.spawn(train_worker, args=(config, tokenizer), nprocs=config.workers)
-    export(config, tokenizer)
+    folder = export(config, tokenizer)
+    evaluation = None
+    if evaluated:
+        evaluation = evaluate(EvaluateConfig(model=str(folder), prose=config.prose))
+        print_evaluation(evaluation)
+        write_json(config.out / "evaluation.json", evaluation.as_json())
+    write_card(folder, config.out, evaluation)
 
 
-def export(config: TrainConfig, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Write the last checkpoint as a bf16 Hugging Face directory."""
+def export(config: TrainConfig, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """Write the last checkpoint as a bf16 Hugging Face directory that everyone can read."""
     state = torch.load(config.out / "checkpoint.pt", map_location="cpu", weights_only=True)
     model = build_model(config, tokenizer)
     model.load_state_dict(state["model"])
     folder = config.out / "model"
     model.to(torch.bfloat16).save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
+    for file in folder.iterdir():
+        file.chmod(0o644)  # save_pretrained leaves the weights to their owner alone
+    return folder
 
 
-def _parse() -> TrainConfig:
+def _parse() -> tuple[TrainConfig, bool]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint, log, config and the model")
     parser.add_argument("--prose", type=Path, default=Path("../shared/data/haystack"), help="folder of books in .txt files")
@@ -48,7 +61,10 @@ def _parse() -> TrainConfig:
     parser.add_argument("--steps", type=int, default=TrainConfig.steps, help="the last decay_steps of them decay the learning rate")
     parser.add_argument("--workers", type=int, default=TrainConfig.workers, help="single-threaded CPU processes; 1 on a GPU")
     parser.add_argument("--device", default=TrainConfig.device, help="cpu or cuda")
-    return TrainConfig(**vars(parser.parse_args()))
+    parser.add_argument("--no-evaluate", action="store_true", help="end with the model, without measuring it")
+    arguments = vars(parser.parse_args())
+    evaluated = not arguments.pop("no_evaluate")
+    return TrainConfig(**arguments), evaluated
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class TrainConfig:
     warmup_steps: int = 60
     workers: int = 2
     device: str = "cpu"
+    compile: bool = True
     vocab_size: int = 2048
     d_model: int = 128
     n_layers: int = 5

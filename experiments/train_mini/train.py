@@ -59,7 +59,7 @@ def train_worker(rank: int, config: TrainConfig, tokenizer: PreTrainedTokenizerF
     optimizers = _optimizers(config, model)
     start = _resume(config, model, optimizers)
     model.set_attn_implementation(_ATTENTION)
-    loss_function = torch.compile(_weighted_loss, dynamic=False)
+    loss_function = torch.compile(_weighted_loss, dynamic=False) if config.compile else _weighted_loss
     rows = RowMaker(config, tokenizer)
     started = time.monotonic()
     bar = tqdm(range(start, config.steps), initial=start, total=config.steps, disable=rank > 0 or None, unit="step")

@@ -1,0 +1,245 @@
+"""Write a trained model's card: `python -m experiments.train_mini.card --model DIR --run FOLDER [--evaluation FILE]`.
+
+The recipe comes from the run's `config.json` and `log.jsonl`, numbers from the evaluation, the architecture from the model itself.
+"""
+
+import argparse
+import json
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from experiments.train_mini.cells import Evaluation, Row, ablated_heads, depth_table, describe, goal_table, read_evaluation, rows
+from experiments.train_mini.config import Stage, TrainConfig
+from experiments.train_mini.texts import held_out_file
+from mechdyn.errors import InputError, MechdynError
+from mechdyn.sweep.run_folder import write_text
+
+_HEAD = """---
+license: mit
+language: en
+library_name: transformers
+pipeline_tag: text-generation
+tags: [interpretability, attention-heads, retrieval-heads]
+---
+
+# mini
+
+The model that comes with mechdyn: {parameters:.2f} M parameters, small enough for two CPU cores. It was trained from scratch
+to answer two kinds of questions from its context: a UUID hidden in prose (a needle in a haystack), and a question over two hops,
+answered with a short rationale. It is there to try mechdyn on and to hold its measurements against. It is no general language
+model.
+
+```python
+import mechdyn as md
+
+model = md.load_model("mini")
+sample = md.niah(model, length=512, depth=0.5, seed=0)
+print(md.trace(model, sample).text, sample.answer)
+```
+"""
+_ARCHITECTURE = """
+## Architecture
+
+A Llama with grouped-query attention, tied embeddings and a byte-level BPE tokenizer that splits a word with a digit in it from the
+space before it (a UUID then has the same tokens in a sentence and at the start of an answer). Stored in {dtype},
+{megabytes:.1f} MB with the tokenizer.
+
+| layers | heads | key-value heads | d_model | d_head | d_mlp | vocabulary | context | RoPE theta |
+|---|---|---|---|---|---|---|---|---|
+| {num_hidden_layers} | {num_attention_heads} | {num_key_value_heads} | {hidden_size} | {head_dim} | {intermediate_size} | \
+{vocab_size} | {max_position_embeddings} | {theta:g} |
+"""
+_TRAINING = """
+## Training
+
+`python -m experiments.train_mini` in mechdyn's repository: one run, seed {seed}, {steps} steps, about {positions:.0f} M tokens
+(padding included), in float32 on {hardware}. Time: {time}.
+
+| from step | row lengths | tokens a step |
+|---|---|---|
+{stages}
+
+- Muon (rate {muon_lr:g}) for the matrices of the layers, AdamW ({adamw_lr:g}) for embeddings and norms; {warmup_steps} steps of
+  warm-up, a constant rate, {decay_steps} steps of linear decay to zero.
+- Loss weights: answers 1, prose {prose_weight:g}, the text of worlds 0.02, random values in the context 0.
+- Head dropout from step {head_dropout_from} on: each row drops heads at a rate of its own, uniform up to {head_dropout_max:g}, so that
+  the model can spare some heads. A prototype without it failed as soon as any heads were off, and ablation then says nothing.
+
+## Data
+
+Every row is a chat of one context and one or more questions: one to six keyed needles in prose, a procedural world of two-hop
+chains, or a list to copy. Half of the prose is procedural, half comes from books: {books}.
+{held_out} was held out: neither model nor tokenizer saw it, and it is the natural prose of the evaluation. The bundled model's
+books are in the public domain in the US (Standard Ebooks' editions, CC0).
+"""
+_EVALUATION = """
+## Evaluation
+
+By `python -m experiments.train_mini.evaluate`, through mechdyn's engine, greedy, on fresh samples (seeds from {seed} on) of revision
+`{revision}`.
+
+{goals}
+
+A UUID is right when the whole answer equals it; a two-hop answer by HotpotQA's official exact match on what follows "the answer is".
+Intervals are Wilson's. `lowest` is the lowest depth, or the worst draw of random heads; the goal for needles must hold at every depth.
+Ablated are {n_ablated} of {n_heads} heads, drawn at random and fixed for the whole answer, zeroed at the current position; keys and
+values are kept from the clean or from the ablated forward.
+
+Needles by depth:
+
+{depths}
+
+### Where it falls short of its goals
+
+{shortfalls}
+"""
+_NO_EVALUATION = """
+## Evaluation
+
+Nothing was measured of this model.
+"""
+_LIMITS = """
+## Heads
+
+How its heads behave is whatever training gave. No term of the loss, no choice of seed, checkpoint or setting looked at retrieval
+scores or at how they change from step to step. Head dropout does shape heads: it makes them redundant, as the goal for ablated
+heads asks.
+
+## Limits
+
+- One seed, one size: what holds for this model need not hold for another of the same recipe, and says nothing about large models.
+- It was trained on the prompts of mechdyn's `niah` and `world` and little else. Other questions, real HotpotQA among them, were not
+  measured.
+- English only. Prompt and answer together have {max_position_embeddings} positions; nothing was measured beyond the lengths above.
+"""
+
+
+def write_card(model: Path, run: Path, evaluation: Evaluation | None) -> Path:
+    """Write `README.md` into the model's folder.
+
+    Args:
+        model: the exported model.
+        run: the folder that it was trained in; its `log.jsonl` may be missing, then the card gives no time.
+        evaluation: what was measured; None makes a card that says that nothing was.
+    """
+    config = _read_config(run / "config.json")
+    facts = _architecture(model)
+    parts = [
+        _HEAD.format(parameters=_count_parameters(model) / 1e6),
+        _ARCHITECTURE.format(**facts),
+        _TRAINING.format(**_training(config, run / "log.jsonl")),
+        _EVALUATION.format(**_evaluation(evaluation, facts)) if evaluation else _NO_EVALUATION,
+        _LIMITS.format(**facts),
+    ]
+    write_text(model / "README.md", "".join(parts))
+    return model / "README.md"
+
+
+def _read_config(path: Path) -> TrainConfig:
+    """The configuration that a run wrote."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        stages = tuple(Stage(stage["start"], tuple(stage["lengths"]), stage["tokens"]) for stage in found.pop("stages"))
+        return TrainConfig(**{**found, "out": Path(found["out"]), "prose": Path(found["prose"]), "stages": stages})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is not the configuration of a training run ({error}); --run names the folder given to training as --out"
+        ) from error
+
+
+def _architecture(model: Path) -> dict[str, Any]:
+    facts = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    size = sum(file.stat().st_size for file in model.iterdir() if file.name != "README.md")
+    return {**facts, "theta": facts["rope_parameters"]["rope_theta"], "megabytes": size / 1e6}
+
+
+def _count_parameters(model: Path) -> int:
+    with safe_open(model / "model.safetensors", framework="pt") as weights:
+        return sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 (no mapping)
+
+
+def _training(config: TrainConfig, log: Path) -> dict[str, Any]:
+    books = sorted(config.prose.glob("*.txt"))
+    held_out = held_out_file(config)
+    on_cpu = f"{config.workers} single-threaded CPU process{'es' if config.workers > 1 else ''}"
+    lines = []
+    for stage in config.stages:
+        lengths = " / ".join(str(length) for length in stage.lengths)
+        lines.append(f"| {stage.start} | {lengths} | {config.workers} × {stage.tokens} |")
+    return {
+        **vars(config),
+        "positions": _expected_positions(config) / 1e6,
+        "time": _time(log),
+        "hardware": "one GPU" if config.device.startswith("cuda") else on_cpu,
+        "stages": "\n".join(lines),
+        "books": "; ".join(_title(book) for book in books if book != held_out),
+        "held_out": _title(held_out),
+    }
+
+
+def _expected_positions(config: TrainConfig) -> float:
+    """Token positions of the whole run, in expectation: row lengths are drawn uniformly from the stage's."""
+    ends = [*(min(stage.start, config.steps) for stage in config.stages), config.steps]
+    total = 0.0
+    for stage, (start, end) in zip(config.stages, pairwise(ends), strict=True):
+        in_step = [max(1, stage.tokens // length) * length for length in stage.lengths]
+        total += (end - start) * config.workers * sum(in_step) / len(in_step)
+    return total
+
+
+def _time(log: Path) -> str:
+    """Time in the training loop. The log's clock starts anew whenever the run is resumed."""
+    if not log.exists():
+        return "time not recorded"
+    entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    clock = [entry["seconds"] for entry in entries]
+    ends = [before for before, after in pairwise(clock) if after < before] + clock[-1:]
+    resumed = {1: "", 2: ", resumed once"}.get(len(ends), f", resumed {len(ends) - 1} times")
+    return f"{sum(ends) / 60:.1f} minutes{resumed}"
+
+
+def _title(book: Path) -> str:
+    """`author-name_the-title.txt` as a reader would write it; another name as it is."""
+    author, separator, title = (part.replace("-", " ").title() for part in book.stem.partition("_"))
+    return f"{title.replace(' Of ', ' of ')} ({author})" if separator else book.name
+
+
+def _evaluation(evaluation: Evaluation, facts: dict[str, Any]) -> dict[str, Any]:
+    n_heads = facts["num_hidden_layers"] * facts["num_attention_heads"]
+    missed = [f"- {_shortfall(row)}" for row in rows(evaluation.cells) if row.reached is False]
+    return {
+        "seed": evaluation.seed,
+        "revision": evaluation.model["revision"],
+        "goals": goal_table(evaluation.cells),
+        "depths": depth_table(evaluation.cells),
+        "n_heads": n_heads,
+        "n_ablated": ablated_heads(n_heads),
+        "shortfalls": "\n".join(missed) or "Nowhere: every goal above was reached.",
+    }
+
+
+def _shortfall(row: Row) -> str:
+    setting, worst = row.cell.setting, row.worst
+    lowest = f", {worst.interval.estimate:.2f} at depth {worst.setting.depth:g}" if worst.setting.depth is not None else ""
+    return f"{describe(setting)}, {setting.length} tokens: {row.cell.interval:.3f}{lowest}; the goal is {row.goal:.2f}."
+
+
+def main() -> None:
+    """Write the card."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="folder of the exported model")
+    parser.add_argument("--run", type=Path, required=True, help="folder given to training as --out")
+    parser.add_argument("--evaluation", type=Path, help="JSON file that the evaluation wrote")
+    options = parser.parse_args()
+    try:
+        print(write_card(options.model, options.run, read_evaluation(options.evaluation) if options.evaluation else None))
+    except MechdynError as error:
+        parser.exit(2, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()
