@@ -1,0 +1,147 @@
+"""The verdict follows the criteria of DEFINITIONS on experiments with a known answer."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from mechdyn.claims.claim import Outcome, Request
+from mechdyn.claims.conditions import (
+    CLEAN,
+    COMMITS,
+    DETECTION_ROLE,
+    DYNAMIC,
+    PAPER_CONTROLS,
+    RANDOM_AVERAGE,
+    RANDOM_LAYERS,
+    STATIC_AVERAGE,
+    STATIC_MATCHED,
+    role,
+)
+from mechdyn.claims.irreplaceability import CRITERION_CONTROLS, DIFFERENCE, Irreplaceability, decide, evidence_name, measure
+from mechdyn.stats.resampling import Interval
+from tests.claims.made_up import MODEL, experiment, made_up
+
+REQUEST = Request(MODEL)
+ALL_RIGHT_BUT_DYNAMIC = {DYNAMIC: 2}
+SIZE_EXPLAINS_IT = {DYNAMIC: 2, STATIC_MATCHED: 2}
+
+
+def judge(traces):
+    return Irreplaceability().judge(REQUEST, traces)
+
+
+def test_only_dynamic_heads_matter_supports():
+    verdict = judge(experiment(ALL_RIGHT_BUT_DYNAMIC))
+    assert verdict.outcome is Outcome.SUPPORTED
+    assert verdict.facts["verdict_paper_control"] == verdict.facts["verdict_commit_ablated"] == "supported"
+    assert not any("leaves open" in reason for reason in verdict.reasons)
+
+
+def test_size_matched_static_heads_that_hurt_as_much_refute_and_the_report_says_so():
+    verdict = judge(experiment(SIZE_EXPLAINS_IT))
+    assert verdict.outcome is Outcome.REFUTED
+    assert verdict.facts["verdict_paper_control"] == "supported"
+    (told, told_ablated) = [reason for reason in verdict.reasons if "leaves open" in reason]
+    assert "hurts more than static-average and not demonstrably more than static-matched" in told
+    assert told.startswith("commit=clean") and told_ablated.startswith("commit=ablated")
+    assert any(reason.startswith("under the paper's own control (average size): supported") for reason in verdict.reasons)
+
+
+def test_layer_matched_random_heads_refute_as_well():
+    verdict = judge(experiment({DYNAMIC: 2, RANDOM_LAYERS: 2}))
+    assert verdict.outcome is Outcome.REFUTED
+    assert any("more than random-average and not demonstrably more than random-layers" in reason for reason in verdict.reasons)
+
+
+def test_an_ablation_without_effect_refutes():
+    assert judge(experiment({})).outcome is Outcome.REFUTED
+
+
+def test_a_small_difference_is_inconclusive():
+    verdict = judge(experiment({DYNAMIC: 20, STATIC_MATCHED: 22}))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("control", PAPER_CONTROLS)
+def test_the_papers_control_needs_every_control_of_average_size(control):
+    verdict = judge(experiment({DYNAMIC: 2, control: 2}))
+    assert verdict.outcome is Outcome.SUPPORTED
+    assert verdict.facts["verdict_paper_control"] == "refuted"
+
+
+def test_the_other_commit_rule_stands_beside_and_does_not_move_the_verdict():
+    verdict = judge(experiment({DYNAMIC: 2, (STATIC_MATCHED, "ablated"): 2}))
+    assert verdict.outcome is Outcome.SUPPORTED
+    assert verdict.facts["verdict_commit_ablated"] == "refuted"
+    assert "with commit=ablated: refuted" in verdict.reasons
+
+
+def test_too_few_retrieving_samples_are_inconclusive():
+    assert judge(experiment(ALL_RIGHT_BUT_DYNAMIC, n=19)).outcome is Outcome.INCONCLUSIVE
+    verdict = judge(experiment(ALL_RIGHT_BUT_DYNAMIC, retrieves=False))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.reasons[0] == "0 samples retrieve at any step; 20 are needed"
+
+
+def test_a_model_that_never_answers_is_inconclusive():
+    verdict = judge({DETECTION_ROLE: [made_up(seed, right=False) for seed in range(30)]})
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "no detection sample was answered correctly" in verdict.reasons[0]
+
+
+def test_a_failed_sample_is_left_out_of_every_condition():
+    traces = experiment(ALL_RIGHT_BUT_DYNAMIC)
+    failed = traces[role(RANDOM_AVERAGE, "clean")]
+    failed[7] = dataclasses.replace(failed[7], stopped="error")
+    verdict = judge(traces)
+    numbers = {row["name"]: row["n"] for row in verdict.as_json()["evidence"]}
+    assert {n for name, n in numbers.items() if name.endswith("commit clean")} == {39}
+    assert {n for name, n in numbers.items() if name.endswith("commit ablated")} == {40}
+    assert (verdict.facts["failed_samples"], verdict.facts["failed_samples_commit_ablated"]) == (1, 0)
+
+
+def test_all_samples_failed_is_inconclusive_and_json_holds_no_nan():
+    traces = experiment({})
+    traces[CLEAN] = [dataclasses.replace(trace, stopped="error") for trace in traces[CLEAN]]
+    verdict = judge(traces)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    json.dumps(verdict.as_json(), allow_nan=False)
+
+
+def test_differences_are_paired_and_over_all_samples():
+    verdict = judge(experiment({DYNAMIC: 10, STATIC_AVERAGE: 30}))
+    found = {row.name: row.interval for row in verdict.evidence}
+    for commit in COMMITS:
+        interval = found[evidence_name(DIFFERENCE, STATIC_AVERAGE, commit)]
+        assert interval.estimate == pytest.approx(0.5)
+        assert interval.n == 40 and 0.3 < interval.low < 0.5 < interval.high < 0.7
+        assert found[evidence_name("accuracy", CLEAN, commit)].estimate == 1.0
+    assert found[evidence_name("heads off per step", DYNAMIC, "clean")].estimate == 3.0
+
+
+@pytest.mark.parametrize(
+    ("clean", "static", "layers", "expected"),
+    [
+        ((0.2, 0.9), (0.1, 0.8), (0.1, 0.8), Outcome.SUPPORTED),
+        ((0.0, 0.9), (0.1, 0.8), (0.1, 0.8), Outcome.INCONCLUSIVE),
+        ((0.2, 0.9), (0.0, 0.8), (0.1, 0.8), Outcome.INCONCLUSIVE),
+        ((0.2, 0.9), (0.1, 0.8), (-0.1, 0.8), Outcome.INCONCLUSIVE),
+        ((0.2, 0.9), (-0.1, 0.04), (0.1, 0.8), Outcome.REFUTED),
+        ((0.2, 0.9), (0.1, 0.8), (-0.1, 0.04), Outcome.REFUTED),
+        ((0.2, 0.9), (-0.1, 0.05), (0.1, 0.8), Outcome.INCONCLUSIVE),
+        ((0.2, 0.9), (0.01, 0.04), (0.1, 0.8), Outcome.REFUTED),
+        ((math.nan, math.nan), (math.nan, math.nan), (math.nan, math.nan), Outcome.INCONCLUSIVE),
+    ],
+)
+def test_criteria_at_their_edges(clean, static, layers, expected):
+    measured = measure({name: row for name, row in _by_condition().items()})
+    ends = {CLEAN: clean, STATIC_MATCHED: static, RANDOM_LAYERS: layers}
+    differences = {name: Interval((low + high) / 2, low, high, 40) for name, (low, high) in ends.items()}
+    assert decide(dataclasses.replace(measured, differences=differences), CRITERION_CONTROLS)[0] is expected
+
+
+def _by_condition():
+    traces = experiment({})
+    return {name: traces[role(name, "clean")] for name in (CLEAN, DYNAMIC, *CRITERION_CONTROLS)}
