@@ -15,7 +15,7 @@ other, or the measurement is broken. Such heads are planted, so they prove nothi
 Known limits. A UUID is answered wrongly where three tokens of it recur in the same order (about 1 in 1500) or where its first eight
 digits are all letters (1 in 2500: the space before it is then no token of its own). Only tokenizers like the bundled one will do: at
 most 2048 tokens, the full stop and the hyphen one token each. Other tasks get no sensible answer. Right for up to `MAX_POSITIONS`
-tokens.
+tokens. Layer 0 bears the loss of any four of its heads at a step, not always of five.
 """
 
 from mechdyn.models.planted.design import PlantedKind, planted_heads
