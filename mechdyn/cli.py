@@ -42,7 +42,7 @@ def run_command(command: Callable[[], object]) -> None:
 
 @app.command()
 def verify(
-    claim: Annotated[str, typer.Argument(help="dynamism or irreplaceability")],
+    claim: Annotated[str, typer.Argument(help="dynamism, irreplaceability, correlation or anticipation")],
     model: ModelOption = "mini",
     preset: PresetOption = "quick",
     length: LengthOption = None,

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from mechdyn.claims.anticipation import Anticipation
 from mechdyn.claims.claim import Claim, Plan, Request, Verdict
+from mechdyn.claims.correlation import Correlation
 from mechdyn.claims.dynamism import Dynamism
 from mechdyn.claims.irreplaceability import Irreplaceability
 from mechdyn.errors import InputError
@@ -19,7 +21,7 @@ from mechdyn.tasks.build import build_sample
 from mechdyn.tasks.niah import check_request, read_haystack
 from mechdyn.traces.trace import Trace
 
-CLAIMS: Mapping[str, Claim] = {claim.name: claim for claim in (Dynamism(), Irreplaceability())}
+CLAIMS: Mapping[str, Claim] = {claim.name: claim for claim in (Dynamism(), Irreplaceability(), Correlation(), Anticipation())}
 
 
 @dataclass(frozen=True)
