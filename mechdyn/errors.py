@@ -19,7 +19,3 @@ class StoreError(MechdynError):
 
 class NumericalError(MechdynError):
     """A forward pass that gave NaN or infinite logits."""
-
-
-class MissingExtraError(MechdynError, ImportError):
-    """An optional dependency that is not installed."""

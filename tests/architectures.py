@@ -20,10 +20,10 @@ LIVE = range(6, 12)
 """The only tokens that a model made with `few_words` predicts: with prompts of the same tokens, heads copy often by chance."""
 
 
-def tiny_model(style: str, seed: int = 0, few_words: bool = False) -> PreTrainedModel:
+def tiny_model(style: str, seed: int = 0, few_words: bool = False, **options: int) -> PreTrainedModel:
     """A random model of one style whose attention is sharp enough for argmaxes to be clear."""
     torch.manual_seed(seed)
-    model = _BUILDERS[style]().eval()
+    model = _BUILDERS[style](**options).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" not in name:
@@ -58,14 +58,14 @@ def _llama2() -> PreTrainedModel:
     return LlamaForCausalLM(LlamaConfig(**_SIZE, **_TOKENS, num_key_value_heads=8, max_position_embeddings=4096))
 
 
-def _phi4_mini() -> PreTrainedModel:
+def _phi4_mini(original_context: int = 4096) -> PreTrainedModel:
     half = 8 * 3 // 4 // 2
     rope = {
         "rope_type": "longrope",
         "rope_theta": 10_000.0,
         "short_factor": [1.0 + 0.1 * i for i in range(half)],
         "long_factor": [1.5 + 0.3 * i for i in range(half)],
-        "original_max_position_embeddings": 4096,
+        "original_max_position_embeddings": original_context,
         "partial_rotary_factor": 0.75,
     }
     config = Phi3Config(
@@ -74,7 +74,7 @@ def _phi4_mini() -> PreTrainedModel:
         num_key_value_heads=2,
         rope_parameters=rope,
         max_position_embeddings=131_072,
-        original_max_position_embeddings=4096,
+        original_max_position_embeddings=original_context,
         tie_word_embeddings=True,
     )
     return Phi3ForCausalLM(config)

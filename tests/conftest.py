@@ -6,6 +6,8 @@ Nothing here imports mechdyn: the jaxtyping hook must be in place first.
 import os
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "WANDB_MODE": "disabled"}
+# Tests say what holds without an accelerator, wherever they run.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 # Set before torch is imported. The tests are small: more threads only cost, the more so with several pytest workers.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

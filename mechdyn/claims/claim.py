@@ -41,8 +41,13 @@ class Evidence:
     def as_json(self) -> dict[str, Any]:
         """NaN, which JSON has not, becomes null."""
         numbers = {"estimate": self.interval.estimate, "low": self.interval.low, "high": self.interval.high, "null": self.null}
-        finite = {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
+        finite = {name: _finite(value) for name, value in numbers.items()}
         return {"name": self.name, **finite, "n": self.interval.n, "note": self.note}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: null stands for it."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Verdict:
             "verdict": str(self.outcome),
             "reasons": list(self.reasons),
             "evidence": [evidence.as_json() for evidence in self.evidence],
-            "facts": dict(self.facts),
+            "facts": {name: _finite(value) for name, value in self.facts.items()},
         }
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from mechdyn.decoding.capture import Capture, edit_hooks
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.prefill import prefill
+from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 
 
@@ -56,7 +57,10 @@ class BridgeEngine:
 
 def hidden_hook(model: Model, hidden: str) -> str:
     """The hook behind a choice of final hidden state (DEFINITIONS, Steps)."""
-    return {"final": "ln_final.hook_out", "residual": f"blocks.{model.n_layers - 1}.hook_resid_post"}[hidden]
+    hooks = {"final": "ln_final.hook_out", "residual": f"blocks.{model.n_layers - 1}.hook_resid_post"}
+    if hidden not in hooks:
+        raise InputError(f"hidden must be one of {', '.join(hooks)}, got {hidden!r}")
+    return hooks[hidden]
 
 
 def _shallow_copy(cache: Any) -> Any:

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechdyn.decoding.engine import DecodeState, StepOutput
+from mechdyn.errors import UnsupportedModelError
 from mechdyn.scores import Score, StepContext
 from mechdyn.tasks.sample import Sample
 
@@ -44,5 +45,8 @@ class KeyContext:
 def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row layer head"]:
     """Every head's score at one step, on the CPU."""
     device = output.patterns[0].device
+    n_keys, n_seen = output.patterns[0].shape[-1], context.tokens.shape[1]
+    if n_keys != n_seen:
+        raise UnsupportedModelError(f"attention runs over {n_keys} of {n_seen} positions: the model forgets keys (a sliding window?)")
     step = StepContext(context.tokens.to(device), context.needle.to(device), context.visible.to(device), predicted.to(device))
     return torch.stack([score(pattern, step) for pattern in output.patterns], dim=1).float().cpu()

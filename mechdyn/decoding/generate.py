@@ -12,6 +12,7 @@ from mechdyn.decoding.context import KeyContext, score_step
 from mechdyn.decoding.engine import DecodeState, Engine, HeadEdit, StepOutput
 from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.decoding.schedules import Observation
+from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.scores import Score, copy_paste
 from mechdyn.tasks.sample import Sample
@@ -27,6 +28,10 @@ class TraceOptions:
     threshold: float = 0.0
     max_new_tokens: int = MAX_NEW_TOKENS
     keep_patterns: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise InputError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
 
 
 @dataclass(eq=False)

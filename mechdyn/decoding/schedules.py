@@ -6,7 +6,7 @@ before a run.
 
 import random
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -105,7 +105,11 @@ class RandomHeads:
     k: int = 0
     seed: int = 0
     fresh: bool = True
-    matched: Literal["layer"] | None = None
+    matched: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.matched not in (None, "layer"):
+            raise InputError(f"random heads can be matched by 'layer' or not at all (None), got {self.matched!r}")
 
     def check(self, n_layers: int, n_heads: int) -> None:
         _check_size("k", self.k, n_layers * n_heads)

@@ -53,7 +53,9 @@ def trace(
 def trace_many(
     model: Model, samples: Iterable[Sample], *, batch_size: int = 8, engine: Engine | None = None, **options: Any
 ) -> Iterator[Trace]:
-    """Traces of many samples without ablation, in order, `batch_size` at a time; further keyword arguments are those of `trace`."""
+    """Traces of many samples without ablation, in order, `batch_size` at a time; further keyword arguments are fields of `TraceOptions`."""
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1, got {batch_size}")
     chosen = TraceOptions(**options)
     remaining = iter(samples)
     while batch := list(islice(remaining, batch_size)):

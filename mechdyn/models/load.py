@@ -16,15 +16,24 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from mechdyn.errors import InputError, MechdynError, UnsupportedModelError
+from mechdyn.models.context import context_of, pin_longrope
 from mechdyn.models.model import Model
+from mechdyn.models.planted import build_planted, planted_tokenizer
 from mechdyn.models.registry import CONTROLS, MINI_FOLDER, PAPER_MODELS, list_models
+from mechdyn.models.revision import folder_revision
 from mechdyn.tasks.chat import require_offsets
 
 _NEEDED_HOOKS = ("blocks.{layer}.attn.hook_pattern", "blocks.{layer}.attn.hook_z")
-_HASHED_BYTES = 1 << 20
+_BUNDLED = ("mini", *CONTROLS)
 
 
-def load_model(name_or_path: str | Path, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> Model:
+def load_model(
+    name_or_path: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    max_length: int | None = None,
+) -> Model:
     """Load a model by name, local folder or hub id.
 
     Args:
@@ -32,7 +41,9 @@ def load_model(name_or_path: str | Path, *, device: str | torch.device | None = 
             Face directory, or a hub id `owner/name`. Only the last two kinds of name ever touch the network, and code from
             the hub is never run.
         device: where to run; a CUDA device if there is one, else the CPU.
-        dtype: the checkpoint's own on CUDA, float32 on the CPU, where left out.
+        dtype: where left out, float32 for the bundled models and on the CPU, else the checkpoint's own.
+        max_length: the longest sequence, prompt and answer, that will be run. Only models with longrope scaling need it: beyond their
+            original context they use another rotary table, and one must be chosen for the whole run.
 
     Raises:
         InputError: nothing of that name, or a folder or hub repository that cannot be read.
@@ -44,24 +55,33 @@ def load_model(name_or_path: str | Path, *, device: str | torch.device | None = 
         if name in CONTROLS:
             hf, tokenizer, revision = _load_control(name, dtype or torch.float32)
         else:
-            hf, tokenizer, revision = _load_pretrained(name, dtype or (torch.float32 if device.type == "cpu" else "auto"))
-        return wrap_model(hf, tokenizer, name=name, revision=revision, device=device)
+            default = torch.float32 if device.type == "cpu" or name in _BUNDLED else "auto"
+            hf, tokenizer, revision = _load_pretrained(name, dtype or default, max_length)
+        return wrap_model(hf, tokenizer, name=name, revision=revision, device=device, max_length=max_length)
 
 
-def wrap_model(hf: Any, tokenizer: Any, *, name: str, revision: str = "", device: str | torch.device = "cpu") -> Model:
+def wrap_model(
+    hf: Any,
+    tokenizer: Any,
+    *,
+    name: str,
+    revision: str = "",
+    device: str | torch.device = "cpu",
+    max_length: int | None = None,
+) -> Model:
     """Put a Hugging Face causal model under TransformerLens hooks; it is switched to eager attention in place."""
     require_offsets(tokenizer)
     device = torch.device(device)
+    n_ctx = context_of(name, hf.config.get_text_config(), max_length)
     hf = hf.to(device).eval()
-    twin = _sdpa_twin(hf)
     try:
+        twin = _sdpa_twin(hf)
         bridge = TransformerBridge.boot_transformers(name, hf_model=hf, tokenizer=tokenizer, device=device, dtype=hf.dtype)
-    except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
+    except (ValueError, KeyError, AttributeError, NotImplementedError, TypeError) as error:
         raise UnsupportedModelError(
             f"{name}: TransformerLens has no bridge for {type(hf).__name__} ({error}); mechdyn models lists what is known"
         ) from error
     _require_hooks(name, bridge)
-    config = hf.config.get_text_config()
     return Model(
         name=name,
         revision=revision,
@@ -72,7 +92,7 @@ def wrap_model(hf: Any, tokenizer: Any, *, name: str, revision: str = "", device
         n_heads=bridge.cfg.n_heads,
         d_model=bridge.cfg.d_model,
         d_head=bridge.cfg.d_head,
-        n_ctx=int(config.max_position_embeddings),
+        n_ctx=n_ctx,
         eos_ids=_eos_ids(hf, tokenizer),
         dtype=hf.dtype,
         device=device,
@@ -80,25 +100,26 @@ def wrap_model(hf: Any, tokenizer: Any, *, name: str, revision: str = "", device
 
 
 def _load_control(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
-    from mechdyn.models.planted import build_planted, planted_tokenizer
-
     tokenizer = AutoTokenizer.from_pretrained(MINI_FOLDER)
     hf = build_planted("static" if name == "planted-static" else "dynamic", tokenizer).to(dtype)
     digest = hashlib.sha256(b"".join(parameter.detach().float().numpy().tobytes() for parameter in hf.parameters()))
     return hf, planted_tokenizer(tokenizer), digest.hexdigest()[:16]
 
 
-def _load_pretrained(name: str, dtype: torch.dtype | str) -> tuple[Any, Any, str]:
+def _load_pretrained(name: str, dtype: torch.dtype | str, max_length: int | None) -> tuple[Any, Any, str]:
     source = _source(name)
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         if type(config) not in AutoModelForCausalLM._model_mapping:
             raise UnsupportedModelError(
                 f"{name} is a {config.model_type} model; a decoder that generates text is needed (a causal language model of transformers)"
             )
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = _load_tokenizer(name, source)
         require_offsets(tokenizer)
-        hf, loading = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, output_loading_info=True)
+        pin_longrope(config, max_length)
+        hf, loading = AutoModelForCausalLM.from_pretrained(
+            source, config=config, dtype=dtype, output_loading_info=True, trust_remote_code=False
+        )
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         if isinstance(error, MechdynError):
             raise
@@ -107,8 +128,15 @@ def _load_pretrained(name: str, dtype: torch.dtype | str) -> tuple[Any, Any, str
         missing = sorted(loading["missing_keys"])
         raise InputError(f"model {name} lacks {len(missing)} of its weights ({missing[0]} ...); get the missing safetensors files")
     folder = Path(source)
-    revision = _folder_revision(folder) if folder.is_dir() else str(getattr(config, "_commit_hash", None) or "")
+    revision = folder_revision(folder) if folder.is_dir() else str(getattr(config, "_commit_hash", None) or "")
     return hf, tokenizer, revision
+
+
+def _load_tokenizer(name: str, source: str) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # tokenizers raises bare Exception for a damaged tokenizer.json
+        raise InputError(f"the tokenizer of {name} cannot be loaded: {_first_line(error)}") from error
 
 
 def _source(name: str) -> str:
@@ -151,6 +179,8 @@ def _require_hooks(name: str, bridge: TransformerBridge) -> None:
                 )
     probe = torch.arange(3, device=bridge.cfg.device)[None]
     hooks = [(_NEEDED_HOOKS[0].format(layer=layer), read) for layer in range(bridge.cfg.n_layers)]
+    if "ln_final.hook_out" not in bridge.hook_dict:
+        raise UnsupportedModelError(f"{name}: there is no ln_final.hook_out; a final norm is needed for the final hidden state")
     with torch.inference_mode(), bridge.hooks(fwd_hooks=hooks):
         bridge(probe, attention_mask=torch.ones_like(probe), position_ids=probe, return_type="logits")
     for layer in range(bridge.cfg.n_layers):
@@ -172,19 +202,6 @@ def _eos_ids(hf: Any, tokenizer: Any) -> tuple[int, ...]:
         ids = getattr(source, "eos_token_id", None)
         found.update([ids] if isinstance(ids, int) else ids or [])
     return tuple(sorted(found))
-
-
-def _folder_revision(folder: Path) -> str:
-    """A hash over config and weights: of each weight file its name, size, first and last MiB (whole files would take minutes)."""
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
-    for file in sorted(folder.glob("*.safetensors")):
-        size = file.stat().st_size
-        digest.update(f"{file.name}:{size}".encode())
-        with file.open("rb") as stream:
-            digest.update(stream.read(_HASHED_BYTES))
-            stream.seek(max(0, size - _HASHED_BYTES))
-            digest.update(stream.read())
-    return digest.hexdigest()[:16]
 
 
 def _first_line(error: Exception) -> str:

@@ -1,11 +1,10 @@
 """A loaded model: everything the engines need to run it, and its identity for stores."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-
-from mechdyn.heads import Head, HeadSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +33,13 @@ class Model:
     def identity(self) -> dict[str, Any]:
         """What distinguishes this model's traces from another's: JSON values."""
         return {
-            "name": self.name,
+            "name": Path(self.name).name if Path(self.name).is_dir() else self.name,
             "revision": self.revision,
             "dtype": str(self.dtype).removeprefix("torch."),
             "n_layers": self.n_layers,
             "n_heads": self.n_heads,
             "d_model": self.d_model,
         }
-
-    def head_set(self, heads: list[Head | tuple[int, int]]) -> HeadSet:
-        """A set of this model's heads; a head outside the model is an error."""
-        return HeadSet.of(heads, self.n_layers, self.n_heads)
 
     def __repr__(self) -> str:
         return f"Model({self.name}, {self.n_layers} layers x {self.n_heads} heads, d_model {self.d_model}, context {self.n_ctx})"

@@ -20,16 +20,18 @@ def open_run(folder: str | Path, config: Mapping[str, Any]) -> Path:
         StoreError: the folder belongs to a run with another configuration.
     """
     folder = Path(folder)
-    if (folder / _CONFIG).is_file():
-        _require_same(folder, config)
-        return folder
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"output folder {folder} exists and is not the folder of a run (it has no {_CONFIG}); name a new one with --out")
     try:
+        if (folder / _CONFIG).is_file():
+            _require_same(folder, config)
+            return folder
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(
+                f"output folder {folder} exists and is not the folder of a run (it has no {_CONFIG}); name a new one with --out"
+            )
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / _CONFIG, dict(config))
     except OSError as error:
         raise InputError(f"output folder {folder} cannot be written ({error.strerror}); name another with --out") from error
+    write_json(folder / _CONFIG, dict(config))
     return folder
 
 
@@ -39,16 +41,23 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one piece."""
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write a text file in one piece.
+
+    Raises:
+        InputError: the folder cannot be written, or has no space left.
+    """
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(partial, 0o644)
+            os.replace(partial, path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"output folder {path.parent} cannot be written ({error.strerror}); name another with --out") from error
 
 
 def _require_same(folder: Path, config: Mapping[str, Any]) -> None:

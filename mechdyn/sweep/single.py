@@ -8,6 +8,7 @@ from mechdyn.models.load import load_model
 from mechdyn.sweep.local import run_units
 from mechdyn.sweep.run_folder import open_run
 from mechdyn.sweep.stores import open_store
+from mechdyn.sweep.verify import haystack_digest
 from mechdyn.tasks.build import build_sample
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
@@ -29,7 +30,7 @@ def trace_one(config: TraceConfig, out: str | Path) -> tuple[Trace, Path]:
     model = load_model(config.model)
     spec: dict[str, Any] = {"task": "niah", "length": config.length, "depth": config.depth, "seed": config.seed}
     if config.haystack is not None:
-        spec["haystack"] = config.haystack
+        spec |= {"haystack": config.haystack, "haystack_digest": haystack_digest(config.haystack)}
     build_sample(model, spec)
     unit = Unit(model=model.identity(), sample=spec, decoding={"score": "copy_paste", "max_new_tokens": 64})
     folder = open_run(out, {**asdict(config), "model": model.identity()})

@@ -10,6 +10,9 @@ from torch import Tensor
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.tasks.sample import Span
 
+DATE = "26 Jul 2024"
+"""The date that Llama 3's own template falls back on."""
+
 
 @dataclass(frozen=True)
 class Prompt:
@@ -73,7 +76,8 @@ def require_offsets(tokenizer: Any) -> None:
 def _through_template(tokenizer: Any, system: str, user: str) -> str:
     from jinja2.exceptions import TemplateError
 
-    options: dict[str, Any] = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
+    # A fixed date: templates that write today's (Llama 3) would give another prompt tomorrow.
+    options: dict[str, Any] = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False, "date_string": DATE}
     try:
         return tokenizer.apply_chat_template([{"role": "system", "content": system}, {"role": "user", "content": user}], **options)
     except TemplateError:

@@ -41,6 +41,7 @@ def niah(
     seed: int = 0,
     haystack: str | Path | None = None,
     needle_seed: int | None = None,
+    room: int = 64,
 ) -> Sample:
     """One needle-in-a-haystack sample of `length` prompt tokens.
 
@@ -51,6 +52,7 @@ def niah(
         depth: where in the haystack the needle goes, 0 (start) to 1 (end); moved back to the nearest earlier sentence end (0 is the start).
         seed: draws the haystack's starting point and the UUID.
         haystack: a text file or a folder of `.txt` files; the procedural prose when left out. Repeated when it is too short.
+        room: positions that the model must have left to generate into.
         needle_seed: draws the UUID instead of `seed`: the same needle in another haystack is the retest of DEFINITIONS.
 
     Raises:
@@ -58,7 +60,7 @@ def niah(
             that is empty, binary or not there.
     """
     tokenizer = getattr(model_or_tokenizer, "tokenizer", model_or_tokenizer)
-    check_request(length, depth, getattr(model_or_tokenizer, "n_ctx", None))
+    check_request(length, depth, getattr(model_or_tokenizer, "n_ctx", None), room)
     value = random_uuid(random.Random(f"needle-{seed if needle_seed is None else needle_seed}"))
     text = _haystack_text(haystack, seed, length)
     fitted = _fit(tokenizer, text, needle_sentence(value), length, depth)
@@ -82,26 +84,26 @@ def niah(
     )
 
 
-def check_request(length: int, depth: float, n_ctx: int | None) -> None:
+def check_request(length: int, depth: float, n_ctx: int | None, room: int = 64) -> None:
     """Refuse what no haystack could satisfy."""
     if not 0.0 <= depth <= 1.0:
         raise InputError(f"depth must lie in [0, 1], got {depth}; 0 puts the needle at the start of the haystack, 1 at its end")
     if length < 1:
         raise InputError(f"length must be a positive number of tokens, got {length}")
-    if n_ctx is not None and length > n_ctx:
+    if n_ctx is not None and length + room > n_ctx:
         raise InputError(
-            f"length {length} is beyond the model's context of {n_ctx} tokens; ask for at most {n_ctx} less the tokens to generate"
+            f"length {length} is beyond the model's context of {n_ctx} positions, {room} for the answer; ask for at most {n_ctx - room}"
         )
 
 
 def read_haystack(path: str | Path) -> str:
-    """The text of a UTF-8 file, or of all `.txt` files of a folder in name order, white space squeezed within paragraphs."""
+    """The text of a UTF-8 file, or of all `.txt` files of a folder in name order, every run of white space one space."""
     path = Path(path)
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     if not files:
         raise InputError(f"haystack folder {path} holds no .txt file; give a text file or a folder of .txt files")
     texts = [_read_text(file) for file in files]
-    text = "\n\n".join(texts).strip()
+    text = " ".join(" ".join(texts).split())
     if not text:
         raise InputError(f"haystack {path} is empty; give a file with some sentences of text")
     if not sentence_ends(text):

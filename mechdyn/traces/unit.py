@@ -22,7 +22,13 @@ class Unit:
 
     @property
     def key(self) -> str:
-        return content_hash(self.as_json())
+        """Paths stay out of it where a digest says what lay there: the same content has the same key in every folder."""
+        content = self.as_json()
+        if "haystack_digest" in content["sample"]:
+            content["sample"].pop("haystack", None)
+        if content["model"].get("revision"):
+            content["model"].pop("name", None)
+        return content_hash(content)
 
     def as_json(self) -> dict[str, Any]:
         return {name: dict(getattr(self, name)) for name in ("model", "sample", "decoding", "ablation")}

@@ -8,9 +8,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertLMHeadModel, T5Config
 
+from mechdyn.decoding.bridge_engine import BridgeEngine
+from mechdyn.decoding.prefill import prefill
+from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.errors import InputError, UnsupportedModelError
+from mechdyn.models.context import pin_longrope
 from mechdyn.models.load import load_model, wrap_model
 from mechdyn.models.registry import MINI_FOLDER, list_models
+from mechdyn.models.revision import folder_revision
 from tests.architectures import tiny_model
 from tests.bundled import mini_tokenizer
 
@@ -93,3 +98,48 @@ def test_an_encoder_is_refused():
     config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=64)
     with pytest.raises(UnsupportedModelError):
         wrap_model(BertLMHeadModel(config), mini_tokenizer(), name="bert")
+
+
+def test_every_weight_tensor_counts_in_the_revision(folder):
+    before = load_model(folder).revision
+    tensors = load_file(folder / "model.safetensors")
+    for name in sorted(tensors)[::7]:
+        changed = {**tensors, name: tensors[name].clone()}
+        changed[name].view(-1)[3] += 1.0
+        save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
+        assert folder_revision(folder) != before, name
+
+
+def test_longrope_uses_one_table_for_the_whole_run():
+    """A model whose original context is short: chunked, stepped and whole agree on either side of it once a table is pinned."""
+    for max_length in (None, 300):
+        hf = tiny_model("phi4-mini", original_context=64)
+        pin_longrope(hf.config, max_length)
+        fresh = type(hf)(hf.config).eval()
+        fresh.load_state_dict(hf.state_dict(), strict=False)
+        model = wrap_model(fresh, mini_tokenizer(), name="longrope")
+        assert model.n_ctx == (64 if max_length is None else 131_072)
+        tokens = torch.randint(6, 2000, (60 if max_length is None else 90,), generator=torch.Generator().manual_seed(1))
+        engine, reference = BridgeEngine(model), ReferenceEngine(model)
+        expected, _ = reference.step(reference.prefill([tokens[:-1]]), tokens[-1:])
+        for chunk in (16, 128):
+            found, _ = engine.step(prefill(model, [tokens[:-1]], chunk=chunk), tokens[-1:])
+            torch.testing.assert_close(found.logits, expected.logits, atol=1e-4, rtol=0)
+
+
+def test_a_sliding_window_bounds_the_context():
+    hf = tiny_model("llama2")
+    hf.config.sliding_window = 32
+    assert wrap_model(hf, mini_tokenizer(), name="window").n_ctx == 32
+
+
+def test_capped_attention_scores_are_refused():
+    hf = tiny_model("llama2")
+    hf.config.attn_logit_softcapping = 50.0
+    with pytest.raises(UnsupportedModelError, match="capped caps its attention scores"):
+        wrap_model(hf, mini_tokenizer(), name="capped")
+
+
+def test_a_length_beyond_the_context_is_refused():
+    with pytest.raises(InputError, match="max_length 9999 is beyond mini's context of 2304 positions"):
+        load_model("mini", max_length=9999)

@@ -1,0 +1,44 @@
+"""How many positions a model can hold with exact results."""
+
+from typing import Any
+
+from mechdyn.errors import InputError, UnsupportedModelError
+
+
+def pin_longrope(config: Any, max_length: int | None) -> None:
+    """Choose one rotary table for the whole run, in place.
+
+    A longrope model picks its short or long table from the largest position of each call, so chunked prefill and decoding across the
+    original context would mix them. Sequences within `original_max_position_embeddings` use the short one, longer ones (asked for by
+    `max_length`) the long one.
+    """
+    rope = getattr(config, "rope_parameters", None)
+    if not rope or rope.get("rope_type") != "longrope":
+        return
+    original = int(rope.get("original_max_position_embeddings") or config.original_max_position_embeddings)
+    long = max_length is not None and max_length > original
+    chosen = rope["long_factor" if long else "short_factor"]
+    config.rope_parameters = {**rope, "short_factor": chosen, "long_factor": chosen}
+    if not long:
+        config.max_position_embeddings = original
+
+
+def context_of(name: str, config: Any, max_length: int | None) -> int:
+    """Positions of prompt and answer together: the model's own, less where a sliding window would forget keys.
+
+    Raises:
+        UnsupportedModelError: no fixed context, or attention scores that are capped (the sdpa prefill would not cap them).
+        InputError: `max_length` beyond the model's context.
+    """
+    positions = getattr(config, "max_position_embeddings", None)
+    if not positions:
+        raise UnsupportedModelError(f"{name} states no max_position_embeddings; a model with a fixed context is needed")
+    if getattr(config, "attn_logit_softcapping", None):
+        raise UnsupportedModelError(
+            f"{name} caps its attention scores, which prefill through sdpa does not; choose a model without soft-caps"
+        )
+    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    n_ctx = min(int(positions), int(window)) if window else int(positions)
+    if max_length is not None and max_length > n_ctx:
+        raise InputError(f"max_length {max_length} is beyond {name}'s context of {n_ctx} positions")
+    return max_length or n_ctx
