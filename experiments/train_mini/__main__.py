@@ -18,6 +18,7 @@ from experiments.train_mini.config import TrainConfig
 from experiments.train_mini.evaluate import EvaluateConfig, evaluate, print_evaluation
 from experiments.train_mini.tokenizer import save_tokenizer, train_tokenizer
 from experiments.train_mini.train import build_model, train_worker
+from mechdyn.errors import InputError
 from mechdyn.sweep.run_folder import write_json
 
 
@@ -26,7 +27,7 @@ def main() -> None:
     config, evaluated = _parse()
     config.out.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(config)
-    (config.out / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1, default=str))
+    _keep_config(config)
     if config.workers == 1:
         train_worker(0, config, tokenizer)
     else:
@@ -51,6 +52,20 @@ def export(config: TrainConfig, tokenizer: PreTrainedTokenizerFast) -> Path:
     for file in folder.iterdir():
         file.chmod(0o644)  # save_pretrained leaves the weights to their owner alone
     return folder
+
+
+def _keep_config(config: TrainConfig) -> None:
+    """Write the configuration beside the checkpoint. Another recipe never goes on from it; the number of steps may change before the decay."""
+    path, wanted = config.out / "config.json", json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    if (config.out / "checkpoint.pt").exists() and path.exists():
+        found = json.loads(path.read_text())
+        different = [name for name in wanted if name not in ("steps", "out") and found.get(name, wanted[name]) != wanted[name]]
+        if different:
+            name = different[0]
+            raise InputError(
+                f"{config.out} holds a run with {name} {found[name]!r}, this one has {wanted[name]!r}; name a new folder with --out"
+            )
+    write_json(path, wanted)
 
 
 def _parse() -> tuple[TrainConfig, bool]:
