@@ -20,7 +20,7 @@ from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 
 _PART = 32
-"""Traces that a part of the store holds at least; a killed run loses the batches since the last part."""
+"""Traces that a part of the store holds at least, so that parts are few."""
 _log = logging.getLogger(__name__)
 
 
@@ -69,16 +69,19 @@ def run_units(
     _require_model(model, missing)
     waiting: list[Trace] = []
     n_failed = 0
-    with tqdm(total=len(missing), desc=describe, unit="trace", disable=None, delay=1) as bar:
-        for batch in _trace_batches(model, missing, batch_size, reference):
-            waiting += batch
-            n_failed += sum(trace.stopped == "error" for trace in batch)
-            bar.update(len(batch))
-            if len(waiting) >= _PART:
-                store.append(waiting)
-                waiting = []
-    if waiting:
-        store.append(waiting)
+    try:
+        with tqdm(total=len(missing), desc=describe, unit="trace", disable=None, delay=1) as bar:
+            for batch in _trace_batches(model, missing, batch_size, reference):
+                waiting += batch
+                n_failed += sum(trace.stopped == "error" for trace in batch)
+                bar.update(len(batch))
+                if len(waiting) >= _PART:
+                    store.append(waiting)
+                    waiting = []
+    finally:
+        # Whatever ended the run, batches that were done are kept.
+        if waiting:
+            store.append(waiting)
     if n_failed:
         _log.warning("%d of %d generations met NaN or infinite logits and stopped there; they are stored as failed", n_failed, len(missing))
     return n_failed
