@@ -55,7 +55,7 @@ def export(config: TrainConfig, tokenizer: PreTrainedTokenizerFast) -> Path:
 
 
 def _keep_config(config: TrainConfig) -> None:
-    """Write the configuration beside the checkpoint. Another recipe never goes on from it; the number of steps may change before the decay."""
+    """Write the configuration beside the checkpoint, from which another recipe never goes on (the number of steps may change)."""
     path, wanted = config.out / "config.json", json.loads(json.dumps(dataclasses.asdict(config), default=str))
     if (config.out / "checkpoint.pt").exists() and path.exists():
         found = json.loads(path.read_text())
