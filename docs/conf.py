@@ -24,16 +24,23 @@ autodoc_default_options = {"members": True, "member-order": "bysource", "undoc-m
 autodoc_typehints = "signature"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-# Docstrings write `code` with single backticks, as Markdown does.
-default_role = "code"
 
-_CODE_OR_BAR = re.compile(r"(``.*?``|`[^`]*`)|\|")
+_CODE_OR_BAR = re.compile(r"(?P<literal>``.*?``|:\w+:`[^`]*`)|`(?P<code>[^`]+)`(?P<suffix>\w?)|\|", re.DOTALL)
 
 
-def keep_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Take |A ∩ B| for what it is: reStructuredText reads bars as the name of a substitution."""
-    lines[:] = [_CODE_OR_BAR.sub(lambda match: match[1] or r"\|", line) for line in lines]
+def _as_restructured_text(match: re.Match[str]) -> str:
+    if match["literal"]:
+        return match["literal"]
+    if match["code"]:
+        # One line without blanks at its ends, or reStructuredText sees no end to it.
+        return f"``{' '.join(match['code'].split())}``" + (f"\\ {match['suffix']}" if match["suffix"] else "")
+    return r"\|"
+
+
+def read_plain_docstrings(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings write `code` in single backticks and |A ∩ B| for a size: reStructuredText takes both for something else."""
+    lines[:] = _CODE_OR_BAR.sub(_as_restructured_text, "\n".join(lines)).split("\n")
 
 
 def setup(app: Any) -> None:
-    app.connect("autodoc-process-docstring", keep_bars)
+    app.connect("autodoc-process-docstring", read_plain_docstrings)
