@@ -58,7 +58,7 @@ def grid_table(rows: Sequence[GridRow], title: str) -> Table:
     metrics = tuple(rows[0].metrics)
     built = table(title, "condition: heads off", "commit", *metrics, "heads off a step", "n", "failed")
     for row in rows:
-        values = [interval_text(interval) for interval in (*row.metrics.values(), row.heads_off)]
+        values = [*map(interval_text, row.metrics.values()), interval_text(row.heads_off, spec=".1f")]
         built.add_row(f"{row.condition}: {ABOUT[row.condition]}", row.commit or "", *values, str(row.n_samples), str(row.n_failed))
     return built
 
@@ -69,8 +69,8 @@ def progressive_table(points: Mapping[str, Sequence[ProgressivePoint]], title: s
     built = table(title, "commit", "k", *first.quality, *(f"compensated, {name}" for name in first.compensated), "heads off a step")
     for commit, row in points.items():
         for point in row:
-            intervals = (*point.quality.values(), *point.compensated.values(), point.heads_off)
-            built.add_row(commit, str(point.k), *(interval_text(interval) for interval in intervals))
+            counts = (interval_text(interval, spec=".1f") for interval in (*point.compensated.values(), point.heads_off))
+            built.add_row(commit, str(point.k), *map(interval_text, point.quality.values()), *counts)
     return built
 
 

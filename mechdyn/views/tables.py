@@ -12,16 +12,16 @@ _PIPED_WIDTH = 200
 
 
 def table(title: str, *columns: str, caption: str = "") -> Table:
-    """An empty table: the first two columns left-aligned, the others, which hold numbers, right."""
+    """An empty table: the first column wraps where room is short, the others, which hold numbers, never do."""
     built = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")
     for index, column in enumerate(columns):
-        built.add_column(column, no_wrap=True, justify="left" if index < 2 else "right")
+        built.add_column(column, no_wrap=index > 0, justify="left" if index < 2 else "right")
     return built
 
 
-def interval_text(interval: Interval, note: str = "") -> str:
+def interval_text(interval: Interval, note: str = "", spec: str = ".3f") -> str:
     """`0.975 [0.925, 1.000]`, escaped, since rich takes `[nan, nan]` for markup; a value of no sample is undefined."""
-    value = f"{interval}" if interval.n else "undefined (n = 0)"
+    value = f"{interval:{spec}}" if interval.n else "undefined (n = 0)"
     return escape(value + (f" ({note})" if note else ""))
 
 

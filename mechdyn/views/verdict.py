@@ -83,18 +83,22 @@ def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
     metrics = ("accuracy", "rouge_l") if facts["metric"] == "accuracy" else ("f1", "em")
     measures = (*metrics, DIFFERENCE, SIZE)
     caption = (
-        f"{facts['samples']} samples in every condition ({facts['failed_samples']} failed); average size {facts['average_size']}; "
+        f"{facts['samples']} samples in every condition ({facts['failed_samples']} failed); "
+        f"{DIFFERENCE}: {facts['metric']} less dynamic's, paired; average size {facts['average_size']}; "
         f"{facts['detection_samples_correct']} of {facts['detection_samples']} detection samples correct; 95 % by sample"
     )
     tables = []
     for commit in COMMITS:
         title = f"{verdict.claim} on {verdict.model}, commit={commit}: keys and values kept are the {_KEPT[commit]} forward's"
-        headers = ["condition: heads off", *metrics, f"{metrics[0]} {DIFFERENCE}, paired", "heads a step"]
+        headers = ["condition: heads off", *metrics, DIFFERENCE, "heads a step"]
         built = table(title, *headers, caption=caption if commit == COMMITS[-1] else "")
         for condition in CONDITIONS:
-            cells = (found.get(evidence_name(measure, condition, commit)) for measure in measures)
-            values = ("" if evidence is None else interval_text(evidence.interval) for evidence in cells)
-            built.add_row(f"{condition}: {ABOUT[condition]}", *values)
+            cells = {measure: found.get(evidence_name(measure, condition, commit)) for measure in measures}
+            texts = (
+                interval_text(evidence.interval, spec=".1f" if measure == SIZE else ".3f") if evidence else ""
+                for measure, evidence in cells.items()
+            )
+            built.add_row(f"{condition}: {ABOUT[condition]}", *texts)
         tables.append(built)
     return tables
 
