@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 from tqdm import tqdm
 
@@ -116,13 +117,20 @@ def _trace_batch(model: Model, batch: Sequence[_Conditions], reference: Referenc
     }
     options = dict(first.first.decoding)
     score = named_score(options.pop("score"))
+    threshold = options.pop("threshold", score.threshold)
     samples = [build_sample(model, conditions.first.sample) for conditions in batch]
-    found = trace_conditions(model, samples, ablations, score=score.score, threshold=score.threshold, **options)
+    found = trace_conditions(model, samples, ablations, score=score.score, threshold=threshold, **options)
     return [
-        replace(traces[name], unit=unit.key)
+        replace(traces[name], unit=unit.key, meta=_meta(traces[name]))
         for conditions, traces in zip(batch, found, strict=True)
         for name, unit in zip(conditions.ablations, conditions.units, strict=True)
     ]
+
+
+def _meta(trace: Trace) -> dict[str, Any]:
+    """The trace's meta; a generation that failed says of what and where."""
+    failed = {"error": f"NumericalError: NaN or infinite logits at step {trace.n_steps}"} if trace.stopped == "error" else {}
+    return {**trace.meta, **failed}
 
 
 def _require_model(model: Model, units: dict[str, Unit]) -> None:

@@ -126,7 +126,9 @@ def test_logits_that_are_not_finite_stop_one_sample_only(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert run_units(model, units, store) == len(ABLATIONS)
     assert "4 of 8 generations met NaN or infinite logits" in caplog.text
-    stopped = [found.stopped for found in store.load([each.key for each in units])]
+    traces = store.load([each.key for each in units])
+    assert [found.meta.get("error") for found in traces[:: len(ABLATIONS)]] == ["NumericalError: NaN or infinite logits at step 0", None]
+    stopped = [found.stopped for found in traces]
     assert stopped == ["error"] * len(ABLATIONS) + ["length"] * len(ABLATIONS)
     assert run_units(model, units, store) == 0
 
