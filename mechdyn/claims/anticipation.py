@@ -6,8 +6,8 @@ retrieving step, or samples that do not carry the measurement. The criterion of 
 (DEFINITIONS, last section); it names no criterion of refutation, this one is ours.
 
 A pattern of 0 and 1 has one threshold and no ranking, so persistence taken literally is easily beaten in AUPRC. Beside the verdict
-stands one under a stricter criterion, the same rule against the best of four baselines: persistence, persistence graded by head, the base
-rate, and a linear probe that reads the scores of step n instead of its hidden state.
+stands one under a stricter criterion, the same rule against the best of five baselines: persistence, persistence graded by head, the base
+rate, the rate of the step, and a linear probe that reads the scores of step n instead of its hidden state.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ from mechdyn.claims.probing import (
     wholly_above,
 )
 from mechdyn.probes.auprc import auprc_difference
-from mechdyn.probes.baselines import BaseRate, Persistence, PersistenceByHead, previous_probe
+from mechdyn.probes.baselines import BaseRate, Persistence, PersistenceByHead, StepRate, previous_probe
 from mechdyn.probes.dataset import probe_data
 from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.probe import Predictor
@@ -97,6 +97,7 @@ def _at_offset(traces: Sequence[Trace], cca: OffsetCCA, preset: str, seed: int) 
         PERSISTENCE: Persistence.of(data),
         "persistence by head": PersistenceByHead.of(data),
         "base rate": BaseRate.of(data),
+        "rate of the step": StepRate.of(data),
         "linear probe of the scores at n": previous_probe(data, seed=seed),
     }
     prediction = probe(data.test)

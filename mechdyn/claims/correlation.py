@@ -30,7 +30,7 @@ from mechdyn.claims.probing import (
     training_device,
     wholly_above,
 )
-from mechdyn.probes.baselines import BaseRate, Persistence, linear_probe, shuffled_probe
+from mechdyn.probes.baselines import BaseRate, Persistence, StepRate, linear_probe, shuffled_probe
 from mechdyn.probes.dataset import probe_data
 from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.report import ClassifierReport, Report, compare
@@ -99,6 +99,7 @@ def probe_reports(traces: Sequence[Trace], offset: int, preset: str, *, seed: in
         "logistic regression": linear_probe(data, seed=seed),
         BASE_RATE: BaseRate.of(data),
         SHUFFLED: shuffled_probe(data, preset, seed=seed, device=device),
+        "rate of the step": StepRate.of(data),
         "persistence": Persistence.of(data),
     }
     return compare(predictors, data, seed=seed)

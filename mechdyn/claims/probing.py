@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import torch
 
 from mechdyn.claims.claim import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Plan, Request
-from mechdyn.claims.niah_units import EVALUATION, Preset, chosen_preset, niah_unit, sample_seed
+from mechdyn.claims.niah_units import EVALUATION, Preset, chosen_preset
+from mechdyn.claims.task_units import task_units
 from mechdyn.errors import InputError
 from mechdyn.probes.report import ClassifierReport, Report
 from mechdyn.stats.cca import Block
@@ -26,10 +27,9 @@ PROBES = {"quick": "auto", "standard": "auto", "paper": "paper"}
 
 
 def probing_plan(request: Request) -> Plan:
-    """One role, clean needle samples; both claims name the same units."""
+    """One role, clean samples; both claims name the same units."""
     preset = chosen_preset(PRESETS, request.preset, request.lengths)
-    cells = enumerate(preset.cells)
-    return Plan({ROLE: tuple(niah_unit(request, *cell, sample_seed(request, EVALUATION, index)) for index, cell in cells)})
+    return Plan({ROLE: task_units(request, preset, EVALUATION, n_parts=1)})
 
 
 @dataclass(frozen=True, eq=False)

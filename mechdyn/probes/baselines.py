@@ -32,6 +32,29 @@ class BaseRate:
 
 
 @dataclass(frozen=True, eq=False)
+class StepRate:
+    """Each head's mean over the training rows of the same step n: what the step's number alone explains.
+
+    It is to a probe what the pairing with other samples is to canonical correlations. Steps beyond those of training get the base rate.
+    """
+
+    rates: Float[Tensor, "step head"]
+    rate: Float[Tensor, " head"]
+
+    @classmethod
+    def of(cls, data: ProbeData) -> "StepRate":
+        rate = data.train.target.mean(dim=0)
+        n_steps = int(data.train.step.max()) + 1
+        sums = torch.zeros(n_steps, len(rate)).index_add_(0, data.train.step, data.train.target)
+        counts = torch.bincount(data.train.step, minlength=n_steps)[:, None]
+        return cls(torch.where(counts > 0, sums / counts, rate), rate)
+
+    def __call__(self, rows: ProbeRows) -> Float[Tensor, "row head"]:
+        known = rows.step < len(self.rates)
+        return torch.where(known[:, None], self.rates[rows.step.clamp(max=len(self.rates) - 1)], self.rate)
+
+
+@dataclass(frozen=True, eq=False)
 class Persistence:
     """The pattern repeats: scores at n stand for those at n + k, and at k = 0 those of the step before. Step 0 has none: the base rate."""
 

@@ -21,13 +21,14 @@ class ProbeRows:
     """Pairs of steps of several samples; a head's column is l · n_heads + h.
 
     `previous` is what persistence repeats: the scores at the hidden state's own step, and at offset 0, where those are the target, the
-    scores of the step before. Step 0 has none: NaN. `sample` counts the samples of these rows from 0.
+    scores of the step before. Step 0 has none: NaN. `sample` counts the samples of these rows from 0, `step` is n.
     """
 
     hidden: Float[Tensor, "row d_model"]
     target: Float[Tensor, "row head"]
     previous: Float[Tensor, "row head"]
     sample: Int[Tensor, " row"]
+    step: Int[Tensor, " row"]
     n_samples: int
 
     def __len__(self) -> int:
@@ -133,7 +134,7 @@ def _model(trace: Trace) -> Mapping[str, Any]:
 
 def _rows(samples: Sequence[Sequence[Trace]], offset: int, binary: bool) -> ProbeRows:
     """The pairs of some samples, in order."""
-    hidden, target, previous, owner = [], [], [], []
+    hidden, target, previous, owner, step = [], [], [], [], []
     for index, group in enumerate(samples):
         for trace in group:
             scores = (trace.active if binary else trace.retrieval_scores).to(torch.float32).flatten(1)
@@ -142,4 +143,5 @@ def _rows(samples: Sequence[Sequence[Trace]], offset: int, binary: bool) -> Prob
             target.append(scores[offset:])
             previous.append(scores[:n_rows] if offset else torch.cat([torch.full_like(scores[:1], torch.nan), scores[:-1]]))
             owner.append(torch.full((n_rows,), index))
-    return ProbeRows(torch.cat(hidden), torch.cat(target), torch.cat(previous), torch.cat(owner), len(samples))
+            step.append(torch.arange(n_rows))
+    return ProbeRows(*(torch.cat(rows) for rows in (hidden, target, previous, owner, step)), n_samples=len(samples))

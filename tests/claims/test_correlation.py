@@ -1,0 +1,100 @@
+"""The verdict follows the criteria of DEFINITIONS on traces with a known answer."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mechdyn.claims.claim import Outcome, Request
+from mechdyn.claims.correlation import OFFSETS, Correlation, decide, measure
+from mechdyn.claims.paper_values import FIGURE_4_TOP_1, TABLE_2
+from mechdyn.claims.probing import PRESETS, PROBES
+from mechdyn.errors import InputError
+from tests.probes.made_up import planted_traces, random_traces
+
+REQUEST = Request({"name": "made up"})
+
+
+@pytest.fixture(scope="module")
+def informed():
+    return planted_traces((0, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def verdict(informed):
+    return Correlation().judge(REQUEST, {"evaluation": informed})
+
+
+def test_hidden_states_that_decide_the_heads_of_three_steps_support_it(verdict):
+    assert verdict.outcome is Outcome.SUPPORTED
+    assert len(verdict.reasons) == 3 * len(OFFSETS)
+    assert all(reason.startswith("yes: k = ") for reason in verdict.reasons)
+
+
+def test_the_paper_stands_beside_what_was_measured(verdict):
+    notes = {evidence.name: evidence.note for evidence in verdict.evidence}
+    for k, value in FIGURE_4_TOP_1.items():
+        assert notes[f"top correlation, k = {k}, in sample"] == f"paper: {value}"
+    low, high = min(row.f1 for row in TABLE_2.values()), max(row.f1 for row in TABLE_2.values())
+    assert notes["f1, k = 0: probe"] == f"paper: {low:.2f} to {high:.2f}"
+    assert verdict.facts["retrieving_samples"] == 80
+
+
+def test_hidden_states_that_know_nothing_refute_it():
+    verdict = Correlation().judge(REQUEST, {"evaluation": planted_traces(())})
+    assert verdict.outcome is Outcome.REFUTED
+    assert any(reason.startswith("no: k = 0") for reason in verdict.reasons)
+
+
+def test_hidden_states_that_know_their_own_step_alone_leave_it_open():
+    verdict = Correlation().judge(REQUEST, {"evaluation": planted_traces((0,))})
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert all(reason.startswith("yes") for reason in verdict.reasons if "k = 0" in reason)
+    assert any(reason.startswith("no: k = 2") for reason in verdict.reasons)
+
+
+def test_an_interval_without_bounds_decides_nothing(informed):
+    measured = measure(informed, "linear")
+    report = measured[0].reports["probe"]
+    unknown = replace(report, auprc=replace(report.auprc, low=float("nan"), high=float("nan")))
+    at_zero = replace(measured[0], reports={**measured[0].reports, "probe": unknown})
+    outcome, reasons = decide([at_zero, *measured[1:]])
+    assert outcome is Outcome.INCONCLUSIVE
+    assert sum(reason.startswith("undefined: k = 0") for reason in reasons) == 2
+
+
+def test_too_few_retrieving_samples_are_inconclusive(informed):
+    silent = [replace(trace, retrieval_scores=torch.zeros_like(trace.retrieval_scores)) for trace in informed[19:]]
+    verdict = Correlation().judge(REQUEST, {"evaluation": informed[:19] + silent})
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.reasons == ("19 samples retrieve at any step; 20 are needed",)
+
+
+def test_failed_samples_are_left_out_and_counted(informed):
+    failed = [replace(trace, stopped="error") for trace in informed[:70]]
+    verdict = Correlation().judge(REQUEST, {"evaluation": failed + informed[70:]})
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.facts == {"samples": 10, "left_out_samples": 70, "retrieving_samples": 10}
+
+
+def test_samples_that_are_too_short_say_so():
+    verdict = Correlation().judge(REQUEST, {"evaluation": [_first_steps(trace, 2) for trace in random_traces(40)]})
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "offset 2" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_has_its_probe_and_units_of_its_own_seeds(preset):
+    assert preset in PROBES
+    units = Correlation().plan(Request({"name": "m"}, preset)).roles["evaluation"]
+    assert len({unit.sample["seed"] for unit in units}) == len(units) >= 200
+
+
+def test_an_unknown_preset_is_named():
+    with pytest.raises(InputError, match="unknown preset 'huge'; give one of quick, standard, paper"):
+        Correlation().plan(Request({"name": "m"}, "huge"))
+
+
+def _first_steps(trace, n):
+    short = {name: getattr(trace, name)[:n] for name in ("tokens", "token_texts", "retrieval_scores", "hidden")}
+    return replace(trace, **short)
