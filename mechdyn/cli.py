@@ -23,6 +23,9 @@ OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run
 PresetOption = Annotated[str, typer.Option(help="quick, standard or paper: prompt lengths and samples.")]
 LengthOption = Annotated[list[int] | None, typer.Option(help="Prompt length in tokens instead of the preset's; may be repeated.")]
 SeedOption = Annotated[int, typer.Option(help="Draws every sample.")]
+TaskOption = Annotated[str, typer.Option(help="niah (needles), world (procedural two-hop questions) or hotpotqa (questions of --data).")]
+StyleOption = Annotated[str | None, typer.Option(help="rationale or direct: how questions ask for the answer; rationale when left out.")]
+DataOption = Annotated[Path | None, typer.Option(help="JSON file in HotpotQA's layout, for --task hotpotqa.")]
 BatchOption = Annotated[int, typer.Option(min=1, help="Samples generated together, each under all of its conditions.")]
 
 
@@ -48,6 +51,9 @@ def verify(
     length: LengthOption = None,
     seed: SeedOption = 0,
     haystack: HaystackOption = None,
+    task: TaskOption = "niah",
+    style: StyleOption = None,
+    data: DataOption = None,
     batch_size: BatchOption = 8,
     out: OutOption = None,
 ) -> None:
@@ -56,8 +62,20 @@ def verify(
     from mechdyn.sweep.verify import verify as run_verify
     from mechdyn.views.verdict import print_verdict, save_verdict_figure
 
-    config = VerifyConfig(claim, model, preset, tuple(length or ()), seed, str(haystack) if haystack else None, batch_size)
-    verified = run_verify(config, out or Path("runs") / f"{claim}-{Path(model).name}-{preset}")
+    config = VerifyConfig(
+        claim=claim,
+        model=model,
+        preset=preset,
+        lengths=tuple(length or ()),
+        seed=seed,
+        haystack=str(haystack) if haystack else None,
+        batch_size=batch_size,
+        task=task,
+        style=style,
+        data=str(data) if data else None,
+    )
+    name = "-".join([claim, Path(model).name, *([] if task == "niah" else [task]), *([style] if style else []), preset])
+    verified = run_verify(config, out or Path("runs") / name)
     print_verdict(verified.verdict)
     figure = save_verdict_figure(verified.verdict, verified.traces, verified.folder)
     if figure is not None:

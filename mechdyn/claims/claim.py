@@ -87,7 +87,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Request:
-    """What a plan depends on: the model's identity and what the user chose."""
+    """What a plan depends on: the model's identity and what the user chose.
+
+    `style`, `data`, `data_digest` and `questions` are for question tasks: how the answer is asked for, the file, a hash of its items, the
+    ids of those that the model can hold. `score` takes the place of the task's own.
+    """
 
     model: Mapping[str, Any]
     preset: str = "quick"
@@ -95,6 +99,12 @@ class Request:
     seed: int = 0
     haystack: str | None = None
     haystack_digest: str | None = None
+    task: str = "niah"
+    style: str = "rationale"
+    data: str | None = None
+    data_digest: str | None = None
+    questions: tuple[str, ...] = ()
+    score: Mapping[str, Any] | None = None
 
 
 @runtime_checkable

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from mechdyn.claims.claim import Plan, Request
-from mechdyn.claims.niah_units import DETECTION, EVALUATION, Preset, niah_unit, sample_seed
+from mechdyn.claims.niah_units import DETECTION, EVALUATION, Preset
+from mechdyn.claims.task_units import task_units
 from mechdyn.heads import RankedHeads
 from mechdyn.metrics import answer_quality, is_correct, metric_names, primary_metric
 from mechdyn.stats.ablation import average_size
@@ -125,8 +126,7 @@ def quality(traces: Sequence[Trace], task: str) -> dict[str, Float[np.ndarray, "
 
 def samples(request: Request, preset: Preset, part: int, ablation: Mapping[str, Any] | None = None) -> tuple[Unit, ...]:
     """A unit for each sample of a part, all under one ablation."""
-    cells = enumerate(preset.cells)
-    return tuple(niah_unit(request, *cell, sample_seed(request, part, index), ablation=ablation) for index, cell in cells)
+    return task_units(request, preset, part, ablation=ablation)
 
 
 def _random(k: int, seed: int, *, fresh: bool = True, matched: str | None = None) -> dict[str, Any]:

@@ -6,6 +6,9 @@ static Jaccard has its lower end above 0.8, or adjacent is not below retest. Any
 samples with a retrieving step. Retest, which the paper lacks, is the Jaccard of the same step's sets for the same needle in another
 haystack at another depth: were heads noisy rather than dynamic, it would equal the adjacent one. The criteria were fixed before any
 result was seen.
+
+For questions heads are those of Eq. 2, and an answer is correct where it matches exactly. Questions of a file have no retest pairs, so
+the verdict on them is inconclusive; the criteria that need no retest are told beside it.
 """
 
 import math
@@ -15,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mechdyn.claims.claim import MIN_RETRIEVING_SAMPLES, NO_TRACES, Evidence, Outcome, Plan, Request, Verdict
-from mechdyn.claims.niah_units import DETECTION, EVALUATION, RETEST, Preset, chosen_preset, niah_unit, sample_seed
+from mechdyn.claims.niah_units import DETECTION, EVALUATION, Preset, chosen_preset
+from mechdyn.claims.task_units import RETEST_TASKS, retest_units, task_units
 from mechdyn.heads import HeadSet, RankedHeads
-from mechdyn.metrics import contains_answer
+from mechdyn.metrics import answer_quality, is_correct, primary_metric
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, heads_per_step, static_ranking
 from mechdyn.stats.resampling import Interval, bootstrap_mean
 from mechdyn.traces.trace import Trace
@@ -43,28 +47,20 @@ class Dynamism:
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks the static heads, `evaluation` is measured, `retest` repeats each evaluation needle elsewhere."""
         preset = chosen_preset(PRESETS, request.preset, request.lengths)
-        detection, evaluation, retest = [], [], []
-        for index, (length, depth) in enumerate(preset.cells):
-            seed, detection_seed, retest_seed = (sample_seed(request, part, index) for part in (EVALUATION, DETECTION, RETEST))
-            detection.append(niah_unit(request, length, depth, detection_seed))
-            evaluation.append(niah_unit(request, length, depth, seed))
-            other = preset.depths[(preset.depths.index(depth) + 2) % len(preset.depths)]
-            retest.append(niah_unit(request, length, other, retest_seed, needle_seed=seed))
-        return Plan({"detection": tuple(detection), "evaluation": tuple(evaluation), "retest": tuple(retest)})
+        roles = {"detection": task_units(request, preset, DETECTION), "evaluation": task_units(request, preset, EVALUATION)}
+        retest = retest_units(request, preset)
+        return Plan(roles | {"retest": retest} if retest else roles)
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
         """Evidence is the whole of Table 1 with its second rows, the static lists, and retest."""
-        correct = [trace for trace in traces["detection"] if contains_answer(trace.text, trace.answer)]
+        correct = [trace for trace in traces["detection"] if _is_correct(trace)]
         evaluation = traces["evaluation"]
-        pairs = [
-            (first, second)
-            for first, second in zip(evaluation, traces["retest"], strict=True)
-            if contains_answer(first.text, first.answer) and contains_answer(second.text, second.answer)
-        ]
+        repeated = zip(evaluation, traces["retest"], strict=True) if "retest" in traces else ()
+        pairs = [(first, second) for first, second in repeated if _is_correct(first) and _is_correct(second)]
         ranking = static_ranking(correct) if correct else None
         statics = static_lists(ranking, evaluation) if ranking else {}
         return decide(
-            request, dynamism_table(evaluation, statics, pairs), _accuracy(evaluation), n_detection=len(correct), n_pairs=len(pairs)
+            request, dynamism_table(evaluation, statics, pairs), _quality(evaluation), n_detection=len(correct), n_pairs=len(pairs)
         )
 
 
@@ -79,15 +75,16 @@ def static_lists(ranking: RankedHeads, evaluation: Sequence[Trace]) -> dict[str,
     return {name: ranking.top(k) for name, k in sizes.items()}
 
 
-def decide(request: Request, table: DynamismTable, accuracy: Interval, *, n_detection: int, n_pairs: int) -> Verdict:
-    """Apply the criteria of the module's docstring to the measured table."""
+def decide(request: Request, table: DynamismTable, quality: Mapping[str, Interval], *, n_detection: int, n_pairs: int) -> Verdict:
+    """Apply the criteria of the module's docstring to the measured table; `quality` is what the answers came to, by metric."""
     adjacent = table.adjacent.retrieving
     candidates = {name: table.static[name].retrieving for name in (CRITERION_LIST, MATCHED) if name in table.static}
     best_name = max(candidates, key=lambda name: candidates[name].estimate, default=None)
     static = candidates[best_name] if best_name else None
     retest = table.retest.retrieving if table.retest else None
-    outcome, reasons = _apply(adjacent, static, retest, table.n_retrieving_samples)
+    outcome, reasons = _apply(adjacent, static, retest, table.n_retrieving_samples, request.task)
     facts = {
+        "task": request.task,
         "samples": table.n_samples,
         "retrieving_samples": table.n_retrieving_samples,
         "steps": table.n_steps,
@@ -99,36 +96,47 @@ def decide(request: Request, table: DynamismTable, accuracy: Interval, *, n_dete
         "heads_per_step_sd": table.per_step.sd,
         "best_static_list": best_name,
     }
-    return Verdict(str(request.model["name"]), "dynamism", outcome, _evidence(table, accuracy), reasons, facts)
+    return Verdict(str(request.model["name"]), "dynamism", outcome, _evidence(table, quality), reasons, facts)
 
 
-def _apply(adjacent: Interval, static: Interval | None, retest: Interval | None, n_retrieving: int) -> tuple[Outcome, tuple[str, ...]]:
+def _apply(
+    adjacent: Interval, static: Interval | None, retest: Interval | None, n_retrieving: int, task: str
+) -> tuple[Outcome, tuple[str, ...]]:
     """The outcome and, in words, every criterion with the numbers it was put to."""
     if n_retrieving < MIN_RETRIEVING_SAMPLES:
         return Outcome.INCONCLUSIVE, (f"{n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed",)
-    if static is None or retest is None:
-        missing = "no correct detection sample to rank static heads on" if static is None else "no retest pair with both answers correct"
-        return Outcome.INCONCLUSIVE, (missing,)
+    if static is None:
+        return Outcome.INCONCLUSIVE, ("no correct detection sample to rank static heads on",)
     criteria = {
         f"adjacent Jaccard {adjacent} has its upper end below {LOW}": adjacent.high < LOW,
         f"Jaccard with the best static list {static} has its upper end below {LOW}": static.high < LOW,
-        f"adjacent lies wholly below retest {retest}": adjacent.high < retest.low,
     }
     against = {
         f"adjacent Jaccard {adjacent} has its lower end above {HIGH}": adjacent.low > HIGH,
         f"Jaccard with the best static list {static} has its lower end above {HIGH}": static.low > HIGH,
-        f"adjacent {adjacent} is not below retest {retest}": adjacent.estimate >= retest.estimate,
     }
-    reasons = tuple(f"{'yes' if met else 'no'}: {text}" for text, met in (criteria | against).items())
+    if retest is None:
+        none = f"{task} has each question in one context only" if task not in RETEST_TASKS else "no pair with both answers correct"
+        undefined = (
+            f"undefined: adjacent lies wholly below retest; there is no retest ({none}), so the verdict is inconclusive whatever else"
+        )
+        return Outcome.INCONCLUSIVE, (undefined, *_told(criteria | against))
+    criteria[f"adjacent lies wholly below retest {retest}"] = adjacent.high < retest.low
+    against[f"adjacent {adjacent} is not below retest {retest}"] = adjacent.estimate >= retest.estimate
+    reasons = _told(criteria | against)
     if any(against.values()):
         return Outcome.REFUTED, reasons
     return (Outcome.SUPPORTED if all(criteria.values()) else Outcome.INCONCLUSIVE), reasons
 
 
-def _evidence(table: DynamismTable, accuracy: Interval) -> tuple[Evidence, ...]:
+def _told(criteria: Mapping[str, bool]) -> tuple[str, ...]:
+    return tuple(f"{'yes' if met else 'no'}: {text}" for text, met in criteria.items())
+
+
+def _evidence(table: DynamismTable, quality: Mapping[str, Interval]) -> tuple[Evidence, ...]:
     """Table 1 with its second rows (over all steps), lists in the order they were made."""
     rows = [
-        Evidence("accuracy", accuracy),
+        *(Evidence(name, interval) for name, interval in quality.items()),
         Evidence("adjacent Jaccard", table.adjacent.retrieving),
         Evidence("adjacent Jaccard, all steps", table.adjacent.all_steps),
     ]
@@ -144,7 +152,17 @@ def _evidence(table: DynamismTable, accuracy: Interval) -> tuple[Evidence, ...]:
     return tuple(rows)
 
 
-def _accuracy(traces: Sequence[Trace]) -> Interval:
-    """Share of samples whose answer holds the needle's value."""
-    hits = np.array([contains_answer(trace.text, trace.answer) for trace in traces], dtype=np.float64)
-    return bootstrap_mean(hits, np.ones(len(hits)))
+def _is_correct(trace: Trace) -> bool:
+    return is_correct(trace.task, trace.text, trace.answer)
+
+
+def _quality(traces: Sequence[Trace]) -> dict[str, Interval]:
+    """Accuracy for needles, EM and F1 for questions."""
+
+    def measured(trace: Trace) -> dict[str, float]:
+        if primary_metric(trace.task) == "accuracy":
+            return {"accuracy": float(_is_correct(trace))}
+        return answer_quality(trace.task, trace.text, trace.answer)
+
+    rows = [measured(trace) for trace in traces]
+    return {name: bootstrap_mean(np.array([row[name] for row in rows]), np.ones(len(rows))) for name in rows[0]}

@@ -12,6 +12,8 @@ from mechdyn.stats.ablation import heads_ablated
 from mechdyn.stats.resampling import Interval, bootstrap_mean
 from mechdyn.traces.trace import Trace
 
+LENGTH_BIN = 256
+
 
 @dataclass(frozen=True)
 class GridCell:
@@ -67,6 +69,19 @@ def mean_quality(traces: Sequence[Trace]) -> dict[str, Interval]:
     return {name: bootstrap_mean(row, (~np.isnan(row)).astype(np.int64)) for name, row in values.items()}
 
 
+def cell_of(trace: Trace) -> tuple[int, float]:
+    """The cell of a sample: length and depth as they were asked for, or where nothing was, the bin that they fall into.
+
+    Where the facts of a question lie is drawn: the depth is the middle of the fifth that their mean place falls into. Questions of a file
+    have the length they have: the next multiple of 256 tokens.
+    """
+    length, depth = trace.meta["length"], trace.meta["depth"]
+    if trace.task == "niah":
+        return length, depth
+    fifth = min(int(depth * 5), 4)
+    return (length if trace.task == "world" else -(-length // LENGTH_BIN) * LENGTH_BIN), round(0.1 + 0.2 * fifth, 1)
+
+
 def detection_facts(detection: Detection, traces: Sequence[Trace]) -> dict[str, Any]:
     """How the static heads and the average size came about, for results files."""
     return {
@@ -94,7 +109,7 @@ def _cells(traces: Sequence[Trace]) -> tuple[GridCell, ...]:
     """In the order in which lengths and depths first come."""
     cells: dict[tuple[int, float], list[Trace]] = {}
     for trace in traces:
-        cells.setdefault((trace.meta["length"], trace.meta["depth"]), []).append(trace)
+        cells.setdefault(cell_of(trace), []).append(trace)
     rows = []
     for (length, depth), found in cells.items():
         done = [trace for trace in found if trace.stopped != "error"]

@@ -14,10 +14,10 @@ from mechdyn.decoding.schedules import NoAblation
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.sweep.requests import check_samples, haystack_digest
 from mechdyn.sweep.run_folder import open_run, write_json
 from mechdyn.sweep.stages import Traces, run_stages
 from mechdyn.sweep.stores import open_store
-from mechdyn.sweep.verify import check_samples, haystack_digest
 from mechdyn.tasks.build import build_sample
 from mechdyn.traces.trace import Trace
 

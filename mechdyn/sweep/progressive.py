@@ -12,10 +12,10 @@ from mechdyn.claims.progressive import PRESETS, ProgressivePoint, default_masked
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.sweep.ablate import require_detection
+from mechdyn.sweep.requests import check_samples, haystack_digest
 from mechdyn.sweep.run_folder import open_run, write_json
 from mechdyn.sweep.stages import run_stages
 from mechdyn.sweep.stores import open_store
-from mechdyn.sweep.verify import check_samples, haystack_digest
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 from mechdyn.models.load import load_model
 from mechdyn.sweep.local import run_units
+from mechdyn.sweep.requests import haystack_digest
 from mechdyn.sweep.run_folder import open_run
 from mechdyn.sweep.stores import open_store
-from mechdyn.sweep.verify import haystack_digest
 from mechdyn.tasks.build import build_sample
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit

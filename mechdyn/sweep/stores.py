@@ -1,16 +1,21 @@
 """The store of a run: opened where the run was started before, else made."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mechdyn.hashing import content_hash
 from mechdyn.models.model import Model
+from mechdyn.scores import named_score
 from mechdyn.traces.manifest import Manifest, package_versions
 from mechdyn.traces.store import TraceStore
 
 
-def open_store(path: Path, model: Model, *, score: str = "copy_paste", seed: int = 0) -> TraceStore:
-    """The trace store at `path` for one model and score; a store of another run is refused."""
+def open_store(path: Path, model: Model, *, score: str | Mapping[str, Any] = "copy_paste", seed: int = 0) -> TraceStore:
+    """The trace store at `path` for one model and score (as units name it); a store of another run is refused."""
     identity = model.identity()
+    options = dict(named_score(score).spec)
+    name = options.pop("name")
     template = getattr(model.tokenizer, "chat_template", None)
     manifest = Manifest(
         model=identity["name"],
@@ -20,8 +25,9 @@ def open_store(path: Path, model: Model, *, score: str = "copy_paste", seed: int
         n_heads=model.n_heads,
         d_model=model.d_model,
         template=content_hash(template) if template else "",
-        score=score,
-        scores="sparse" if score == "copy_paste" else "dense",
+        score=name,
+        score_options=options,
+        scores="sparse" if name == "copy_paste" else "dense",
         hidden_dtype="float32",
         seeds={"samples": seed},
         packages=package_versions(),

@@ -26,6 +26,8 @@ class Unit:
         content = self.as_json()
         if "haystack_digest" in content["sample"]:
             content["sample"].pop("haystack", None)
+        if "file_digest" in content["sample"]:
+            content["sample"].pop("file", None)
         if content["model"].get("revision"):
             content["model"].pop("name", None)
         return content_hash(content)

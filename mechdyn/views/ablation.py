@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from rich.table import Table
 
 from mechdyn.claims.conditions import ABOUT, CLEAN, COMMITS, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, role
-from mechdyn.claims.grid import GridRow
+from mechdyn.claims.grid import GridRow, cell_of
 from mechdyn.claims.progressive import STATIC_LIST, ProgressivePoint
 from mechdyn.errors import InputError
 from mechdyn.metrics import answer_quality, metric_names
@@ -81,5 +81,6 @@ def _cells(traces: Mapping[str, Sequence[Trace]], conditions: Sequence[str], com
         done = [trace for trace in traces.get(role(condition, commit), ()) if trace.stopped != "error"]
         if done:
             values = [answer_quality(trace.task, trace.text, trace.answer)[metric] for trace in done]
-            cells[condition] = Cells.of_samples([trace.meta["length"] for trace in done], [trace.meta["depth"] for trace in done], values)
+            lengths, depths = zip(*(cell_of(trace) for trace in done), strict=True)
+            cells[condition] = Cells.of_samples(lengths, depths, values)
     return cells

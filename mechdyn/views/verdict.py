@@ -63,7 +63,9 @@ def _plain_tables(verdict: Verdict) -> list[Table]:
 
 
 def _dynamism_tables(verdict: Verdict) -> list[Table]:
-    """Table 1, the paper's five models beside what was measured."""
+    """Table 1, the paper's five models beside what was measured; for questions the paper gives no numbers."""
+    if verdict.facts["task"] != "niah":
+        return _plain_tables(verdict)
     columns = ["measured (95 % by sample)", "value", "n", *(f"paper: {name}" for name in TABLE_1)]
     built = table(f"{verdict.claim} on {verdict.model}", *columns)
     for evidence in verdict.evidence:

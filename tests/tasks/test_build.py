@@ -1,0 +1,63 @@
+"""Samples from units: each task is the function of its name, and a question of a file is found by its id."""
+
+import json
+
+import pytest
+
+from mechdyn.errors import InputError
+from mechdyn.hashing import content_hash
+from mechdyn.tasks.build import build_sample
+from mechdyn.tasks.hotpotqa import hotpotqa
+from mechdyn.tasks.niah import niah
+from mechdyn.tasks.world import world_items
+from mechdyn.tasks.world_sample import world
+from tests.bundled import mini_tokenizer
+
+
+@pytest.fixture
+def items():
+    return world_items(4, seed=3)
+
+
+@pytest.fixture
+def file(tmp_path, items):
+    path = tmp_path / "questions.json"
+    path.write_text(json.dumps(items))
+    return path
+
+
+def spec(file, items, **changes):
+    return {"task": "hotpotqa", "file": str(file), "file_digest": content_hash(items), "id": items[2]["_id"], "style": "direct", **changes}
+
+
+def test_every_task_is_the_function_of_its_name(file, items):
+    tokenizer = mini_tokenizer()
+    arguments = {"length": 200, "depth": 0.3, "seed": 5}
+    assert build_sample(tokenizer, {"task": "niah", **arguments}).key == niah(tokenizer, **arguments).key
+    arguments = {"length": 300, "seed": 5, "needle_seed": 9, "style": "direct"}
+    assert build_sample(tokenizer, {"task": "world", **arguments}).key == world(tokenizer, **arguments).key
+    assert build_sample(tokenizer, spec(file, items)).key == hotpotqa(tokenizer, items[2], style="direct").key
+    assert build_sample(tokenizer, spec(file, items, file_digest=None)).key == hotpotqa(tokenizer, items[2], style="direct").key
+
+
+def test_a_file_that_changed_is_refused(file, items):
+    named = spec(file, items)
+    items[2]["answer"] = "someone else"
+    file.write_text(json.dumps(items))
+    with pytest.raises(InputError, match=r"questions .*questions.json changed: they were [0-9a-f]{16} and are [0-9a-f]{16}"):
+        build_sample(mini_tokenizer(), named)
+
+
+BAD = {
+    "unknown task": ({"task": "haystacks"}, "unknown task 'haystacks'; give one of niah, world, hotpotqa"),
+    "no task": ({}, "unknown task None"),
+    "unknown id": ({"id": "nobody"}, r"hold no question with the id 'nobody'; give one of its 4 ids"),
+    "no file": ({"file": "nowhere.json"}, r"questions nowhere.json cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_cannot_be_built_is_one_line(file, items, case):
+    changes, message = BAD[case]
+    with pytest.raises(InputError, match=message):
+        build_sample(mini_tokenizer(), spec(file, items) | changes if changes and "task" not in changes else changes)
