@@ -17,7 +17,17 @@ REQUEST = Request({"name": "made up"})
 
 @pytest.fixture(scope="module")
 def informed():
-    return planted_traces((0, 1, 2))
+    return planted_traces((0, 1, 2), n_samples=50)
+
+
+@pytest.fixture(scope="module")
+def measured(informed):
+    return measure(informed, "linear")
+
+
+@pytest.fixture(scope="module")
+def measured_blind():
+    return measure(planted_traces((), n_samples=50), "linear")
 
 
 @pytest.fixture(scope="module")
@@ -37,28 +47,32 @@ def test_the_paper_stands_beside_what_was_measured(verdict):
         assert notes[f"top correlation, k = {k}, in sample"] == f"paper: {value}"
     low, high = min(row.f1 for row in TABLE_2.values()), max(row.f1 for row in TABLE_2.values())
     assert notes["f1, k = 0: probe"] == f"paper: {low:.2f} to {high:.2f}"
-    assert verdict.facts["retrieving_samples"] == 80
+    assert verdict.facts["retrieving_samples"] == 50
 
 
-def test_hidden_states_that_know_nothing_refute_it():
-    verdict = Correlation().judge(REQUEST, {"evaluation": planted_traces(())})
-    assert verdict.outcome is Outcome.REFUTED
-    assert any(reason.startswith("no: k = 0") for reason in verdict.reasons)
+def test_hidden_states_that_know_nothing_refute_it(measured_blind):
+    outcome, reasons = decide(measured_blind)
+    assert outcome is Outcome.REFUTED
+    assert any(reason.startswith("no: k = 0") for reason in reasons)
 
 
-def test_hidden_states_that_know_their_own_step_alone_leave_it_open():
-    verdict = Correlation().judge(REQUEST, {"evaluation": planted_traces((0,))})
-    assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert all(reason.startswith("yes") for reason in verdict.reasons if "k = 0" in reason)
-    assert any(reason.startswith("no: k = 2") for reason in verdict.reasons)
+def test_either_missed_at_offset_0_refutes(measured, measured_blind):
+    """The correlation, or the probe, as if the hidden state knew nothing."""
+    for at_zero in (replace(measured[0], cca=measured_blind[0].cca), replace(measured[0], reports=measured_blind[0].reports)):
+        assert decide([at_zero, *measured[1:]])[0] is Outcome.REFUTED
 
 
-def test_an_interval_without_bounds_decides_nothing(informed):
-    measured = measure(informed, "linear")
+def test_hidden_states_that_know_their_own_step_alone_leave_it_open(measured, measured_blind):
+    outcome, reasons = decide([measured[0], *measured_blind[1:]])
+    assert outcome is Outcome.INCONCLUSIVE
+    assert all(reason.startswith("yes") for reason in reasons if "k = 0" in reason)
+    assert any(reason.startswith("no: k = 2") for reason in reasons)
+
+
+def test_an_interval_without_bounds_decides_nothing(measured):
     report = measured[0].reports["probe"]
     unknown = replace(report, auprc=replace(report.auprc, low=float("nan"), high=float("nan")))
-    at_zero = replace(measured[0], reports={**measured[0].reports, "probe": unknown})
-    outcome, reasons = decide([at_zero, *measured[1:]])
+    outcome, reasons = decide([replace(measured[0], reports={**measured[0].reports, "probe": unknown}), *measured[1:]])
     assert outcome is Outcome.INCONCLUSIVE
     assert sum(reason.startswith("undefined: k = 0") for reason in reasons) == 2
 
@@ -71,10 +85,10 @@ def test_too_few_retrieving_samples_are_inconclusive(informed):
 
 
 def test_failed_samples_are_left_out_and_counted(informed):
-    failed = [replace(trace, stopped="error") for trace in informed[:70]]
-    verdict = Correlation().judge(REQUEST, {"evaluation": failed + informed[70:]})
+    failed = [replace(trace, stopped="error") for trace in informed[:40]]
+    verdict = Correlation().judge(REQUEST, {"evaluation": failed + informed[40:]})
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.facts == {"samples": 10, "left_out_samples": 70, "retrieving_samples": 10}
+    assert verdict.facts == {"samples": 10, "left_out_samples": 40, "retrieving_samples": 10}
 
 
 def test_samples_that_are_too_short_say_so():

@@ -18,7 +18,7 @@ SHORT = TrainConfig(epochs=3)
 
 @pytest.mark.parametrize("preset", ["auto", "linear"])
 def test_a_hidden_state_that_decides_the_heads_is_read_and_one_that_does_not_gives_the_base_rate(preset):
-    known, unknown = probe_data(planted_traces((0,))), probe_data(planted_traces(()))
+    known, unknown = probe_data(planted_traces((0,), n_samples=60)), probe_data(planted_traces((), n_samples=60))
     read = compare({"probe": fit_probe(known, preset), "base rate": BaseRate.of(known)}, known)
     assert read["probe"].auprc.low > 0.9
     assert read["base rate"].auprc.high < 0.35
