@@ -20,8 +20,10 @@ from mechdyn.claims.probing import (
     ROLE,
     attempt,
     auprc_evidence,
+    auprc_name,
     auprc_of,
     cca_samples,
+    correlation_name,
     decided,
     outline,
     probing_plan,
@@ -124,9 +126,10 @@ def _evidence(measured: Sequence[AtOffset]) -> list[Evidence]:
     for at in measured:
         k = at.cca.offset
         rows += auprc_evidence(at.reports, k)
-        rows += [Evidence(f"AUPRC, k = {k}: probe less {name}, paired", difference, 0.0) for name, difference in at.ahead.items()]
-        rows.append(Evidence(f"top correlation, k = {k}, held out", at.cca.held_out.means[1], at.cca.null_held_out.means[1].estimate))
+        rows += [Evidence(auprc_name(k, f"{PROBE} less {name}, paired"), difference, 0.0) for name, difference in at.ahead.items()]
+        null = at.cca.null_held_out.means[1].estimate
+        rows.append(Evidence(correlation_name(1, k, "held out"), at.cca.held_out.means[1], null))
         for name, found in (("of scores with scores", at.cca.persistence), ("scores at n regressed out", at.cca.partial)):
             if found is not None:
-                rows.append(Evidence(f"top correlation, k = {k}, held out, {name}", found.means[1]))
+                rows.append(Evidence(correlation_name(1, k, f"held out, {name}"), found.means[1]))
     return rows

@@ -8,6 +8,8 @@ that do not carry the measurement (too few or too short, the reason is given).
 The null pairs hidden states with another sample's scores at the same step, 20 times; its interval is the 95 % range over those. The
 paper shows correlations in sample and has neither null nor baselines. The criteria were fixed before any result was seen (DEFINITIONS, last
 section).
+
+For questions heads are those of Eq. 2 above its threshold and the criteria are the same; beside them is a regressor (Table 3).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from mechdyn.claims.claim import NO_TRACES, Evidence, Outcome, Plan, Request, Verdict
-from mechdyn.claims.paper_values import FIGURE_4_TOP_1, TABLE_2
+from mechdyn.claims.paper_values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.claims.probing import (
     PROBES,
     ROLE,
@@ -23,6 +25,7 @@ from mechdyn.claims.probing import (
     auprc_evidence,
     auprc_of,
     cca_samples,
+    correlation_name,
     decided,
     outline,
     probing_plan,
@@ -31,9 +34,10 @@ from mechdyn.claims.probing import (
     wholly_above,
 )
 from mechdyn.probes.baselines import BaseRate, Persistence, StepRate, linear_probe, shuffled_probe
-from mechdyn.probes.dataset import probe_data
+from mechdyn.probes.dataset import ProbeData, probe_data
 from mechdyn.probes.fit import fit_probe
-from mechdyn.probes.report import ClassifierReport, Report, compare
+from mechdyn.probes.probe import Predictor, Probe
+from mechdyn.probes.report import Report, compare
 from mechdyn.stats.cca_offsets import TOPS, OffsetCCA, cca_by_offset
 from mechdyn.traces.trace import Trace
 
@@ -43,10 +47,11 @@ PROBE, BASE_RATE, SHUFFLED = "probe", "base rate", "shuffled labels"
 
 @dataclass(frozen=True)
 class AtOffset:
-    """What was measured at one offset."""
+    """What was measured at one offset; `regressors` are of scores that are not 0 or 1, at offset 0."""
 
     cca: OffsetCCA
     reports: Mapping[str, Report]
+    regressors: Mapping[str, Report]
 
     def criteria(self) -> dict[str, bool | None]:
         """The three criteria in words, with what came of them."""
@@ -67,7 +72,7 @@ class Correlation:
     name: str = "correlation"
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
-        """Role `evaluation`: clean needle samples, which the judge splits by sample."""
+        """Role `evaluation`: clean samples, which the judge splits by sample."""
         return probing_plan(request)
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
@@ -78,7 +83,7 @@ class Correlation:
             return Verdict(str(request.model["name"]), self.name, Outcome.INCONCLUSIVE, (), (reason,), begun.facts)
         outcome, reasons = decide(measured)
         facts = begun.facts | {"probe": PROBES[request.preset], "components": [at.cca.n_components for at in measured]}
-        return Verdict(str(request.model["name"]), self.name, outcome, tuple(_evidence(measured)), reasons, facts)
+        return Verdict(str(request.model["name"]), self.name, outcome, tuple(_evidence(measured, request.task)), reasons, facts)
 
 
 def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[AtOffset]:
@@ -87,22 +92,35 @@ def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[AtOf
     Raises:
         InputError: samples that are too few or too short for the splits, or scores without variation.
     """
-    correlations = cca_by_offset(cca_samples(traces), OFFSETS, seed=seed)
-    return [AtOffset(cca, probe_reports(traces, cca.offset, preset, seed=seed)) for cca in correlations.offsets]
+    graded = any(not bool(((trace.retrieval_scores == 0) | (trace.retrieval_scores == 1)).all()) for trace in traces)
+    found = []
+    for cca in cca_by_offset(cca_samples(traces), OFFSETS, seed=seed).offsets:
+        kinds = (True, False) if graded and cca.offset == 0 else (True,)
+        data = [probe_data(traces, cca.offset, binary=binary, seed=seed) for binary in kinds]
+        reports = [compare(predictors(each, preset, seed=seed), each, seed=seed) for each in data]
+        found.append(AtOffset(cca, reports[0], reports[1] if len(reports) > 1 else {}))
+    return found
 
 
-def probe_reports(traces: Sequence[Trace], offset: int, preset: str, *, seed: int = 0) -> dict[str, Report]:
-    """The probe of one offset beside its baselines, on the same test samples."""
-    data, device = probe_data(traces, offset, seed=seed), training_device(preset)
-    predictors = {
-        PROBE: fit_probe(data, preset, seed=seed, device=device, describe=f"probe, k = {offset}"),
-        "logistic regression": linear_probe(data, seed=seed),
+def predictors(data: ProbeData, preset: str, *, seed: int = 0) -> dict[str, Predictor]:
+    """The probe and its baselines, fitted on the same data."""
+    return {PROBE: fitted_probe(data, preset, seed=seed), **baselines(data, preset, seed=seed)}
+
+
+def fitted_probe(data: ProbeData, preset: str, *, seed: int = 0) -> Probe:
+    """The probe alone."""
+    return fit_probe(data, preset, seed=seed, device=training_device(preset), describe=f"probe, k = {data.offset}")
+
+
+def baselines(data: ProbeData, preset: str, *, seed: int = 0) -> dict[str, Predictor]:
+    """What the probe is compared with; the two that the criteria name among them."""
+    return {
+        "logistic regression" if data.binary else "ridge regression": linear_probe(data, seed=seed),
         BASE_RATE: BaseRate.of(data),
-        SHUFFLED: shuffled_probe(data, preset, seed=seed, device=device),
+        SHUFFLED: shuffled_probe(data, preset, seed=seed, device=training_device(preset)),
         "rate of the step": StepRate.of(data),
         "persistence": Persistence.of(data),
     }
-    return compare(predictors, data, seed=seed)
 
 
 def decide(measured: Sequence[AtOffset]) -> tuple[Outcome, tuple[str, ...]]:
@@ -113,28 +131,29 @@ def decide(measured: Sequence[AtOffset]) -> tuple[Outcome, tuple[str, ...]]:
     return outcome, tuple(told(text, met) for found in criteria for text, met in found.items())
 
 
-def _evidence(measured: Sequence[AtOffset]) -> list[Evidence]:
+def _evidence(measured: Sequence[AtOffset], task: str) -> list[Evidence]:
+    """The paper's values are noted where they are of this task; for questions it draws Figure 8 and prints Table 3."""
     rows = []
     for at in measured:
         k = at.cca.offset
         for top in TOPS:
-            name = "top correlation" if top == 1 else f"mean of the top {top}"
-            note = f"paper: {FIGURE_4_TOP_1[k]}" if top == 1 and k in FIGURE_4_TOP_1 else ""
+            note = f"paper: {FIGURE_4_TOP_1[k]}" if task == "niah" and top == 1 else ""
             null, null_held_out = at.cca.null_in_sample.means[top].estimate, at.cca.null_held_out.means[top].estimate
-            rows.append(Evidence(f"{name}, k = {k}, in sample", at.cca.in_sample.means[top], null, note))
-            rows.append(Evidence(f"{name}, k = {k}, held out", at.cca.held_out.means[top], null_held_out))
+            rows.append(Evidence(correlation_name(top, k, "in sample"), at.cca.in_sample.means[top], null, note))
+            rows.append(Evidence(correlation_name(top, k, "held out"), at.cca.held_out.means[top], null_held_out))
         rows += auprc_evidence(at.reports, k)
-        report = at.reports[PROBE]
-        if k == 0 and isinstance(report, ClassifierReport):
-            rows += _table_2(report, at.reports[BASE_RATE])
+        if k == 0:
+            rows += _beside(at.reports, ("f1", "precision", "recall"), TABLE_2 if task == "niah" else {})
+        if at.regressors:
+            rows += _beside(at.regressors, ("mse", "mae", "r2"), {} if task == "niah" else TABLE_3)
     return rows
 
 
-def _table_2(probe: ClassifierReport, base_rate: Report) -> list[Evidence]:
-    """The other columns of Table 2; the null is what the base rate reaches at its own threshold."""
+def _beside(reports: Mapping[str, Report], metrics: Sequence[str], paper: Mapping[str, object]) -> list[Evidence]:
+    """The probe's other metrics at k = 0; the null is what the base rate reaches, a classifier's at its own threshold."""
     rows = []
-    for name in ("f1", "precision", "recall"):
-        values = [getattr(row, name) for row in TABLE_2.values()]
-        note = f"paper: {min(values):.2f} to {max(values):.2f}"
-        rows.append(Evidence(f"{name}, k = 0: {PROBE}", getattr(probe, name), getattr(base_rate, name).estimate, note))
+    for name in metrics:
+        values = [getattr(row, name) for row in paper.values()]
+        note = f"paper: {min(values):.3g} to {max(values):.3g}" if values else ""
+        rows.append(Evidence(f"{name}, k = 0: {PROBE}", getattr(reports[PROBE], name), getattr(reports[BASE_RATE], name).estimate, note))
     return rows

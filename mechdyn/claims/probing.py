@@ -95,7 +95,17 @@ def auprc_evidence(reports: Mapping[str, Report], offset: int) -> list[Evidence]
     """The average precision of each predictor at one offset; the null is the base rate's."""
     areas = {name: auprc_of(report) for name, report in reports.items()}
     null = areas["base rate"].estimate
-    return [Evidence(f"AUPRC, k = {offset}: {name}", area, None if name == "base rate" else null) for name, area in areas.items()]
+    return [Evidence(auprc_name(offset, name), area, None if name == "base rate" else null) for name, area in areas.items()]
+
+
+def auprc_name(offset: int, predictor: str) -> str:
+    """How an average precision is called in a verdict's evidence."""
+    return f"AUPRC, k = {offset}: {predictor}"
+
+
+def correlation_name(top: int, offset: int, kind: str) -> str:
+    """How a canonical correlation is called there; `kind` says of which samples."""
+    return f"{'top correlation' if top == 1 else f'mean of the top {top}'}, k = {offset}, {kind}"
 
 
 def auprc_of(report: Report) -> Interval:

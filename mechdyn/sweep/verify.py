@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from mechdyn.claims.anticipation import Anticipation
-from mechdyn.claims.claim import Claim, Verdict
+from mechdyn.claims.claim import Claim, Request, Verdict
 from mechdyn.claims.correlation import Correlation
 from mechdyn.claims.dynamism import Dynamism
 from mechdyn.claims.irreplaceability import Irreplaceability
@@ -46,8 +46,26 @@ class Verified:
     folder: Path
 
 
+@dataclass(frozen=True)
+class Traced:
+    """What a claim asked for, run and not yet judged."""
+
+    claim: Claim
+    request: Request
+    traces: Mapping[str, Sequence[Trace]]
+    folder: Path
+
+
 def verify(config: VerifyConfig, out: str | Path) -> Verified:
     """Run and judge one claim; the folder holds `run.json`, `traces/` and `verdicts.json`. Run again, it goes on where it stopped."""
+    traced = trace_claim(config, out)
+    verdict = traced.claim.judge(traced.request, traced.traces)
+    write_json(traced.folder / "verdicts.json", [verdict.as_json()])
+    return Verified(verdict, traced.traces, traced.folder)
+
+
+def trace_claim(config: VerifyConfig, out: str | Path) -> Traced:
+    """Run what a claim needs, without judging it."""
     claim = get_claim(config.claim)
     check_choices(config.task, config.style, config.data, config.haystack, config.lengths)
     model = load_model(config.model)
@@ -67,9 +85,7 @@ def verify(config: VerifyConfig, out: str | Path) -> Verified:
     store = open_store(folder / "traces", model, score=first.units[0].decoding["score"], seed=config.seed)
     describe = f"{claim.name} on {Path(config.model).name}, {config.task}"
     traces = run_stages(partial(claim.plan, request), model, store, batch_size=config.batch_size, describe=describe)
-    verdict = claim.judge(request, traces)
-    write_json(folder / "verdicts.json", [verdict.as_json()])
-    return Verified(verdict, traces, folder)
+    return Traced(claim, request, traces, folder)
 
 
 def get_claim(name: str) -> Claim:

@@ -14,6 +14,7 @@ from mechdyn.metrics import is_correct
 from mechdyn.traces.trace import Trace
 from mechdyn.views.ablation import ablation_grids
 from mechdyn.views.page import View, save_page
+from mechdyn.views.probe import verdict_curves
 from mechdyn.views.tables import interval_text, output, table
 from mechdyn.views.timeline import timeline
 
@@ -45,7 +46,7 @@ def print_verdict(verdict: Verdict, console: Console | None = None) -> None:
 
 
 def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], folder: Path) -> Path | None:
-    """The claim's figures as a page: Figure 2 for irreplaceability, for any other claim Figure 1 of one sample; None without any step."""
+    """The claim's figures as a page, by default Figure 1 of one sample; None without any step."""
     name, draw = _FIGURES.get(verdict.claim, ("timeline", _one_timeline))
     figures = draw(verdict, traces)
     return save_page(figures, folder / f"{name}.html", title=f"{verdict.claim} on {verdict.model}: {verdict.outcome}") if figures else None
@@ -122,6 +123,11 @@ def _grids(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
     return ablation_grids(traces, title=verdict.model) if CLEAN in traces else _one_timeline(verdict, traces)
 
 
+def _curves(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
+    """What was measured by offset; where nothing could be, one sample."""
+    return verdict_curves(verdict) or _one_timeline(verdict, traces)
+
+
 _TABLES: Mapping[str, Callable[[Verdict], list[Table]]] = {
     "dynamism": _dynamism_tables,
     "irreplaceability": _irreplaceability_tables,
@@ -129,4 +135,6 @@ _TABLES: Mapping[str, Callable[[Verdict], list[Table]]] = {
 _FIGURES: Mapping[str, tuple[str, Callable[[Verdict, Mapping[str, Sequence[Trace]]], Figures]]] = {
     "dynamism": ("timeline", _one_timeline),
     "irreplaceability": ("ablation", _grids),
+    "correlation": ("correlation", _curves),
+    "anticipation": ("anticipation", _curves),
 }

@@ -46,7 +46,7 @@ def test_the_paper_stands_beside_what_was_measured(verdict):
     for k, value in FIGURE_4_TOP_1.items():
         assert notes[f"top correlation, k = {k}, in sample"] == f"paper: {value}"
     low, high = min(row.f1 for row in TABLE_2.values()), max(row.f1 for row in TABLE_2.values())
-    assert notes["f1, k = 0: probe"] == f"paper: {low:.2f} to {high:.2f}"
+    assert notes["f1, k = 0: probe"] == f"paper: {low:.3g} to {high:.3g}"
     assert verdict.facts["retrieving_samples"] == 50
 
 
