@@ -1,13 +1,12 @@
 """The standard engine: decode steps of a TransformerBridge with a key-value cache."""
 
-import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from mechdyn.decoding.cache import fork_rows, shallow_copy
 from mechdyn.decoding.capture import Capture, edit_hooks
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.prefill import prefill
@@ -29,11 +28,7 @@ class BridgeEngine:
         return prefill(self.model, prompts)
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        index = torch.tensor(list(rows), device=state.visible.device)
-        memory = _shallow_copy(state.memory)
-        if memory.get_seq_length():
-            memory.batch_select_indices(index)
-        return DecodeState(memory, state.visible[index], state.next_position[index])
+        return fork_rows(state, rows)
 
     @torch.inference_mode()
     def step(self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
@@ -45,7 +40,7 @@ class BridgeEngine:
         with model.bridge.hooks(fwd_hooks=hooks):
             logits, memory = model.bridge(
                 tokens[:, None].to(model.device),
-                past_key_values=_shallow_copy(state.memory),
+                past_key_values=shallow_copy(state.memory),
                 attention_mask=visible,
                 position_ids=state.next_position[:, None],
                 use_cache=True,
@@ -61,10 +56,3 @@ def hidden_hook(model: Model, hidden: str) -> str:
     if hidden not in hooks:
         raise InputError(f"hidden must be one of {', '.join(hooks)}, got {hidden!r}")
     return hooks[hidden]
-
-
-def _shallow_copy(cache: Any) -> Any:
-    """A cache that shares its tensors with the original and grows apart from it: appending makes new tensors."""
-    fork = copy.copy(cache)
-    fork.layers = [copy.copy(layer) for layer in cache.layers]
-    return fork

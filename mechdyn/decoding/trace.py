@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mechdyn.decoding.ablation import Ablation
-from mechdyn.decoding.bridge_engine import BridgeEngine
 from mechdyn.decoding.engine import Engine
+from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.generate import MAX_NEW_TOKENS, Row, TraceOptions, generate
 from mechdyn.decoding.schedules import NoAblation, Schedule
 from mechdyn.errors import InputError
@@ -31,7 +31,7 @@ def trace(
     threshold: float = 0.0,
     max_new_tokens: int = MAX_NEW_TOKENS,
     keep_patterns: bool = False,
-    engine: Engine | None = None,
+    engine: str | Engine = "auto",
 ) -> Trace:
     """Generate the answer to one sample and record every head at every step.
 
@@ -44,14 +44,16 @@ def trace(
         threshold: a head retrieves at a step where its score is above this.
         max_new_tokens: generation ends here, at the model's context, or at any of its EOS ids, whose own step is not recorded.
         keep_patterns: keep each step's attention rows (step x layer x head x key numbers) in the trace.
-        engine: how to run the model; the bridge engine where left out.
+        engine: `bridge` runs steps under TransformerLens hooks, `fast` through transformers' attention interface with the same results;
+            `auto` is the fast one where it agrees with the bridge on a probe. Hooks of your own need `bridge`. An engine object serves as
+            well.
     """
     options = TraceOptions(score, threshold, max_new_tokens, keep_patterns)
-    return _run(engine or BridgeEngine(model), model, [Row(sample, as_ablation(ablate))], options)[0]
+    return _run(make_engine(model, engine), model, [Row(sample, as_ablation(ablate))], options)[0]
 
 
 def trace_many(
-    model: Model, samples: Iterable[Sample], *, batch_size: int = 8, engine: Engine | None = None, **options: Any
+    model: Model, samples: Iterable[Sample], *, batch_size: int = 8, engine: str | Engine = "auto", **options: Any
 ) -> Iterator[Trace]:
     """Traces of many samples without ablation, in order, `batch_size` at a time; further keyword arguments are fields of `TraceOptions`."""
     if batch_size < 1:
@@ -59,7 +61,7 @@ def trace_many(
     chosen = TraceOptions(**options)
     remaining = iter(samples)
     while batch := list(islice(remaining, batch_size)):
-        yield from _run(engine or BridgeEngine(model), model, [Row(sample) for sample in batch], chosen)
+        yield from _run(make_engine(model, engine), model, [Row(sample) for sample in batch], chosen)
 
 
 def trace_conditions(
@@ -67,7 +69,7 @@ def trace_conditions(
     samples: Sequence[Sample],
     conditions: Mapping[str, Ablation | Schedule | None],
     *,
-    engine: Engine | None = None,
+    engine: str | Engine = "auto",
     **options: Any,
 ) -> list[dict[str, Trace]]:
     """Every sample under every condition, from one prefill a sample.
@@ -79,7 +81,7 @@ def trace_conditions(
     """
     if not conditions:
         raise InputError("conditions must name at least one ablation, got none; {'clean': None} runs without any")
-    chosen, engine = TraceOptions(**options), engine or BridgeEngine(model)
+    chosen, engine = TraceOptions(**options), make_engine(model, engine)
     ablations = {name: as_ablation(ablation) for name, ablation in conditions.items()}
     found: list[dict[str, Trace]] = [{} for _ in samples]
     for names in _alike(ablations):

@@ -7,6 +7,7 @@ import torch
 
 from mechdyn.decoding.bridge_engine import BridgeEngine
 from mechdyn.decoding.engine import HeadEdit
+from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.prefill import prefill
 from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.models.load import wrap_model
@@ -33,7 +34,7 @@ def random_prompts(lengths, seed):
 
 
 @pytest.mark.parametrize("batch", LENGTHS)
-@pytest.mark.parametrize("kind", [BridgeEngine, ReferenceEngine])
+@pytest.mark.parametrize("kind", [BridgeEngine, FastEngine, ReferenceEngine])
 def test_steps_equal_plain_hugging_face(pair, kind, batch):
     plain, wrapped = pair
     prompts = random_prompts(LENGTHS[batch], seed=1)
@@ -53,7 +54,7 @@ def test_steps_equal_plain_hugging_face(pair, kind, batch):
                 assert not ours[:, ~visible].any(), "padding must get no attention"
 
 
-@pytest.mark.parametrize("kind", [BridgeEngine, ReferenceEngine])
+@pytest.mark.parametrize("kind", [BridgeEngine, FastEngine, ReferenceEngine])
 def test_edit_equals_zeroing_the_input_of_o_proj(pair, kind):
     plain, wrapped = pair
     prompts = random_prompts((17, 26), seed=3)
@@ -66,7 +67,7 @@ def test_edit_equals_zeroing_the_input_of_o_proj(pair, kind):
         torch.testing.assert_close(output.logits[row], logits, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("kind", [BridgeEngine, ReferenceEngine])
+@pytest.mark.parametrize("kind", [BridgeEngine, FastEngine, ReferenceEngine])
 def test_an_empty_edit_changes_no_bit(pair, kind):
     _, wrapped = pair
     engine = kind(wrapped)
@@ -87,7 +88,7 @@ def test_stepping_leaves_the_state_as_it_was(pair):
     assert torch.equal(first.logits, again.logits)
 
 
-@pytest.mark.parametrize("kind", [BridgeEngine, ReferenceEngine])
+@pytest.mark.parametrize("kind", [BridgeEngine, FastEngine, ReferenceEngine])
 def test_fork_repeats_and_drops_rows(pair, kind):
     _, wrapped = pair
     engine = kind(wrapped)

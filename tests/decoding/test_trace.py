@@ -6,6 +6,8 @@ import dataclasses
 import pytest
 import torch
 
+from mechdyn.decoding.engines import make_engine
+from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.decoding.trace import trace, trace_many
 from mechdyn.errors import InputError
@@ -61,14 +63,15 @@ def test_trace_equals_plain_hugging_face(pair):
     torch.testing.assert_close(result.hidden, hidden, atol=1e-4, rtol=0)
 
 
-def test_batches_and_both_engines_agree_with_solo_runs(pair):
+def test_batches_and_all_engines_agree_with_solo_runs(pair):
     _, wrapped = pair
     samples = [random_sample(length, seed=10 + length) for length in (18, 40, 25)]
     solo = [trace(wrapped, sample, max_new_tokens=N_NEW) for sample in samples]
     batched = list(trace_many(wrapped, samples, batch_size=3, max_new_tokens=N_NEW))
+    bridge = list(trace_many(wrapped, samples, batch_size=2, max_new_tokens=N_NEW, engine="bridge"))
     reference = list(trace_many(wrapped, samples, batch_size=3, max_new_tokens=N_NEW, engine=ReferenceEngine(wrapped)))
-    for one, many, plain in zip(solo, batched, reference, strict=True):
-        for other in (many, plain):
+    for one, *others in zip(solo, batched, bridge, reference, strict=True):
+        for other in others:
             assert torch.equal(one.tokens, other.tokens)
             assert torch.equal(one.retrieval_scores, other.retrieval_scores)
             torch.testing.assert_close(one.hidden, other.hidden, atol=1e-4, rtol=0)
@@ -117,3 +120,10 @@ def test_infinite_logits_stop_the_sample_and_are_recorded(pair):
         broken.model.norm.weight.fill_(float("nan"))
     result = trace(wrap_model(broken, mini_tokenizer(), name="broken"), random_sample(12, seed=2))
     assert (result.stopped, result.n_steps) == ("error", 0)
+
+
+def test_auto_is_the_fast_engine_on_all_styles(pair):
+    _, wrapped = pair
+    assert isinstance(make_engine(wrapped), FastEngine)
+    with pytest.raises(InputError, match="engine must be one of auto, bridge, fast or an engine, got 'quick'"):
+        make_engine(wrapped, "quick")
