@@ -31,12 +31,14 @@ def task_units(
     between `n_parts` parts, the evaluation set first.
     """
     if request.task == "hotpotqa":
-        return tuple(_unit(request, sample, ablation) for sample in _questions(request, preset, part, n_parts))
+        return tuple(question_unit(request, sample, ablation) for sample in _questions(request, preset, part, n_parts))
     seeds = [sample_seed(request, part, index) for index in range(len(preset.cells))]
     if request.task == "niah":
         return tuple(niah_unit(request, *cell, seed, ablation=ablation) for cell, seed in zip(preset.cells, seeds, strict=True))
     _require_world(request)
-    return tuple(_unit(request, _world(request, length, seed), ablation) for (length, _), seed in zip(preset.cells, seeds, strict=True))
+    return tuple(
+        question_unit(request, _world(request, length, seed), ablation) for (length, _), seed in zip(preset.cells, seeds, strict=True)
+    )
 
 
 def retest_units(request: Request, preset: Preset) -> tuple[Unit, ...]:
@@ -50,7 +52,7 @@ def retest_units(request: Request, preset: Preset) -> tuple[Unit, ...]:
             other = preset.depths[(preset.depths.index(depth) + 2) % len(preset.depths)]
             units.append(niah_unit(request, length, other, seed, needle_seed=needle_seed))
         else:
-            units.append(_unit(request, _world(request, length, seed) | {"needle_seed": needle_seed}))
+            units.append(question_unit(request, _world(request, length, seed) | {"needle_seed": needle_seed}))
     return tuple(units)
 
 
@@ -70,7 +72,8 @@ def _world(request: Request, length: int, seed: int) -> dict[str, Any]:
     return {"task": "world", "length": length, "seed": seed, "style": request.style}
 
 
-def _unit(request: Request, sample: Mapping[str, Any], ablation: Mapping[str, Any] | None = None) -> Unit:
+def question_unit(request: Request, sample: Mapping[str, Any], ablation: Mapping[str, Any] | None = None) -> Unit:
+    """A question as the request's task has it, scored by Eq. 2 or the request's own score."""
     decoding = {"score": dict(request.score or REASONING), "max_new_tokens": MAX_NEW_TOKENS[request.task]}
     return Unit(model=request.model, sample=sample, decoding=decoding, ablation=dict(ablation or {}))
 

@@ -4,9 +4,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mechdyn.claims.task_units import question_unit
+from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
+from mechdyn.models.model import Model
 from mechdyn.sweep.local import run_units
-from mechdyn.sweep.requests import haystack_digest
+from mechdyn.sweep.requests import check_choices, haystack_digest, make_request
 from mechdyn.sweep.run_folder import open_run
 from mechdyn.sweep.stores import open_store
 from mechdyn.tasks.build import build_sample
@@ -16,24 +19,47 @@ from mechdyn.traces.unit import Unit
 
 @dataclass(frozen=True)
 class TraceConfig:
-    """What `mechdyn trace` was asked."""
+    """What `mechdyn trace` was asked. The world takes length and seed; of a file, `question` is the id, the first that fits if left out."""
 
     model: str = "mini"
     length: int = 512
     depth: float = 0.5
     seed: int = 0
     haystack: str | None = None
+    task: str = "niah"
+    style: str | None = None
+    data: str | None = None
+    question: str | None = None
 
 
 def trace_one(config: TraceConfig, out: str | Path) -> tuple[Trace, Path]:
     """Trace the sample, or read its trace where the folder has it already."""
+    check_choices(config.task, config.style, config.data, config.haystack)
     model = load_model(config.model)
+    unit = _needle(model, config) if config.task == "niah" else _question(model, config)
+    build_sample(model, unit.sample)
+    folder = open_run(out, {**asdict(config), "model": model.identity()})
+    store = open_store(folder / "traces", model, score=unit.decoding["score"])
+    run_units(model, [unit], store)
+    return store.load([unit.key])[0], folder
+
+
+def _needle(model: Model, config: TraceConfig) -> Unit:
     spec: dict[str, Any] = {"task": "niah", "length": config.length, "depth": config.depth, "seed": config.seed}
     if config.haystack is not None:
         spec |= {"haystack": config.haystack, "haystack_digest": haystack_digest(config.haystack)}
-    build_sample(model, spec)
-    unit = Unit(model=model.identity(), sample=spec, decoding={"score": "copy_paste", "max_new_tokens": 64})
-    folder = open_run(out, {**asdict(config), "model": model.identity()})
-    store = open_store(folder / "traces", model)
-    run_units(model, [unit], store)
-    return store.load([unit.key])[0], folder
+    return Unit(model=model.identity(), sample=spec, decoding={"score": "copy_paste", "max_new_tokens": 64})
+
+
+def _question(model: Model, config: TraceConfig) -> Unit:
+    request = make_request(model, task=config.task, style=config.style, data=config.data, seed=config.seed)
+    if config.task == "world":
+        return question_unit(request, {"task": "world", "length": config.length, "seed": config.seed, "style": request.style})
+    name = config.question or request.questions[0]
+    if name not in request.questions:
+        raise InputError(
+            f"question {name!r} is not among the {len(request.questions)} of {config.data} that the model can hold; "
+            f"give one of them, such as {request.questions[0]}"
+        )
+    spec = {"task": config.task, "file": request.data, "file_digest": request.data_digest, "id": name, "style": request.style}
+    return question_unit(request, spec)

@@ -1,11 +1,12 @@
 """Rows and cells of the grid against sums by hand."""
 
+import dataclasses
 import json
 
 import pytest
 
 from mechdyn.claims.conditions import CLEAN, COMMITS, DETECTION_ROLE, DYNAMIC, RANDOM_FIXED, role
-from mechdyn.claims.grid import grid_rows, mean_quality
+from mechdyn.claims.grid import cell_of, grid_rows, mean_quality
 from tests.claims.made_up import made_up
 
 
@@ -31,6 +32,15 @@ def test_cells_are_means_of_their_samples(traces):
     assert found == {(256, 0.1): (2, 0.5), (256, 0.9): (1, 1.0), (512, 0.1): (1, 0.0), (512, 0.9): (2, 0.5)}
     assert clean.metrics["accuracy"].estimate == 0.5
     assert (clean.heads_off.estimate, dynamic.heads_off.estimate) == (0.0, 2.0)
+
+
+def test_samples_whose_place_is_drawn_fall_into_bins(traces):
+    def cell(task, length, depth):
+        return cell_of(dataclasses.replace(made_up(0, length=length, depth=depth), task=task))
+
+    assert cell("niah", 300, 0.33) == (300, 0.33)
+    assert [cell("world", 300, depth) for depth in (0.0, 0.2, 0.5, 0.999, 1.0)] == [(300, middle) for middle in (0.1, 0.3, 0.5, 0.9, 0.9)]
+    assert [cell("hotpotqa", length, 0.5)[0] for length in (1, 256, 257, 1500)] == [256, 256, 512, 1536]
 
 
 def test_failed_generations_are_counted_and_have_no_say(traces):

@@ -1,0 +1,73 @@
+"""The sensitivity grid of Eq. 2: a run for each sink and local window, a verdict for each threshold as well."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mechdyn.claims.claim import Request
+from mechdyn.claims.sensitivity import LOCALS, SINKS, THRESHOLDS, SensitivityCell, judge_thresholds, window_plan
+from mechdyn.errors import InputError
+from mechdyn.models.load import load_model
+from mechdyn.models.model import Model
+from mechdyn.sweep.requests import check_choices, check_samples, make_request
+from mechdyn.sweep.run_folder import open_run, write_json
+from mechdyn.sweep.stages import run_stages
+from mechdyn.sweep.stores import open_store
+
+
+@dataclass(frozen=True)
+class SensitivityConfig:
+    """What was asked; the resolved copy is saved with the results."""
+
+    model: str = "mini"
+    task: str = "world"
+    preset: str = "quick"
+    lengths: tuple[int, ...] = ()
+    seed: int = 0
+    style: str | None = None
+    data: str | None = None
+    sinks: tuple[int, ...] = SINKS
+    locals: tuple[int, ...] = LOCALS
+    thresholds: tuple[float, ...] = THRESHOLDS
+    batch_size: int = 8
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """A verdict for each setting, sinks outermost, thresholds innermost."""
+
+    cells: tuple[SensitivityCell, ...]
+    folder: Path
+
+
+def sensitivity(config: SensitivityConfig, out: str | Path) -> Sensitivity:
+    """Run and judge every setting; the folder holds `run.json`, a store for each sink and local window, and `results.json`.
+
+    Raises:
+        InputError: a task whose heads are not found by Eq. 2, an empty axis, or samples that the model cannot hold; nothing is written.
+    """
+    if config.task == "niah":
+        raise InputError("the sensitivity grid is of Eq. 2, which scores questions; take the task world or hotpotqa")
+    for name in ("sinks", "locals", "thresholds"):
+        if not getattr(config, name):
+            raise InputError(f"the sensitivity grid needs at least one value of {name}, got none")
+    check_choices(config.task, config.style, config.data, lengths=config.lengths)
+    model = load_model(config.model)
+    request = make_request(
+        model, preset=config.preset, lengths=config.lengths, seed=config.seed, task=config.task, style=config.style, data=config.data
+    )
+    check_samples(model, window_plan(request, config.sinks[0], config.locals[0]))
+    folder = open_run(out, {**asdict(config), "model": model.identity()})
+    cells: list[SensitivityCell] = []
+    for sink in config.sinks:
+        for local in config.locals:
+            cells += _window(config, model, request, folder, sink, local)
+    write_json(folder / "results.json", [cell.as_json() for cell in cells])
+    return Sensitivity(tuple(cells), folder)
+
+
+def _window(config: SensitivityConfig, model: Model, request: Request, folder: Path, sink: int, local: int) -> tuple[SensitivityCell, ...]:
+    plan = window_plan(request, sink, local)
+    store = open_store(folder / f"traces-sink{sink}-local{local}", model, score=plan.units[0].decoding["score"], seed=config.seed)
+    describe = f"sink {sink}, local {local}"
+    traces = run_stages(lambda _: plan, model, store, batch_size=config.batch_size, describe=describe)
+    return judge_thresholds(request, sink, local, traces, config.thresholds)

@@ -1,0 +1,98 @@
+"""The sensitivity grid of Eq. 2 as a table and a figure: how the verdict moves with sink, local window and threshold."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+from rich.table import Table
+
+from mechdyn.claims.claim import Outcome, Verdict
+from mechdyn.claims.sensitivity import SensitivityCell, flipped, reference_cell
+from mechdyn.stats.resampling import Interval
+from mechdyn.views.tables import interval_text, table
+from mechdyn.views.text import escape
+from mechdyn.views.theme import finish, look
+
+_ORDER = (Outcome.REFUTED, Outcome.INCONCLUSIVE, Outcome.SUPPORTED)
+_INK = {False: ("#000000", "#000000", "#FFFFFF"), True: ("#000000", "#FFFFFF", "#000000")}
+"""What can be read on the colours of `Look.quality`, by whether the figure is dark."""
+_ROW_PIXELS = 74
+
+
+def sensitivity_table(cells: Sequence[SensitivityCell], title: str) -> Table:
+    """A line for each setting; the reference and the verdicts that differ from its are marked."""
+    reference, other = reference_cell(cells), flipped(cells)
+    caption = f"{len(other)} of {len(cells)} verdicts are not {reference.verdict.outcome}, which is that of {_setting(reference)}"
+    built = table(title, "sink", "local", "threshold", "adjacent", "best static", "retest", "heads", "verdict", "", caption=caption)
+    for cell in cells:
+        values = [interval_text(interval) if interval else "undefined" for interval in _measured(cell.verdict)]
+        mark = "reference" if cell is reference else "flips" if cell in other else ""
+        built.add_row(str(cell.sink), str(cell.local), f"{cell.threshold:g}", *values, str(cell.verdict.outcome), mark)
+    return built
+
+
+def sensitivity_figure(cells: Sequence[SensitivityCell], *, title: str = "", dark: bool = False) -> go.Figure:
+    """Sink x local window, a panel for each threshold; colour is the verdict, below it adjacent, best static and retest Jaccard.
+
+    The reference is framed. A setting that was not run is blank.
+    """
+    reference = reference_cell(cells)
+    thresholds = sorted({cell.threshold for cell in cells})
+    sinks, locals_ = sorted({cell.sink for cell in cells}), sorted({cell.local for cell in cells})
+    names = [f"<b>threshold {threshold:g}</b>" for threshold in thresholds]
+    figure = make_subplots(rows=1, cols=len(thresholds), shared_yaxes=True, subplot_titles=names, horizontal_spacing=0.03)
+    colors = look(dark)
+    for column, threshold in enumerate(thresholds, start=1):
+        shown = [cell for cell in cells if cell.threshold == threshold]
+        codes = np.full((len(sinks), len(locals_)), np.nan)
+        for cell in shown:
+            codes[sinks.index(cell.sink), locals_.index(cell.local)] = _ORDER.index(cell.verdict.outcome)
+        figure.add_trace(go.Heatmap(z=codes, coloraxis="coloraxis", xgap=3, ygap=3, hoverinfo="skip"), row=1, col=column)
+        places = [(locals_.index(cell.local), sinks.index(cell.sink)) for cell in shown]
+        figure.add_trace(_labels(shown, places, dark), row=1, col=column)
+        if reference in shown:
+            x, y = places[shown.index(reference)]
+            frame = {"color": colors.ink, "width": 3}
+            figure.add_shape(type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5, line=frame, row=1, col=column)
+    steps = [(edge, color) for index, color in enumerate(colors.quality) for edge in (index / 3, (index + 1) / 3)]
+    bar = {"tickvals": [0, 1, 2], "ticktext": [str(outcome) for outcome in _ORDER], "title": "verdict"}
+    figure.update_layout(margin_t=92, coloraxis={"cmin": -0.5, "cmax": 2.5, "colorscale": steps, "colorbar": bar})
+    figure.update_xaxes(title_text="local window", tickvals=list(range(len(locals_))), ticktext=list(map(str, locals_)), showgrid=False)
+    figure.update_yaxes(tickvals=list(range(len(sinks))), ticktext=list(map(str, sinks)), showgrid=False)
+    figure.update_yaxes(title_text="sink", row=1, col=1)
+    subtitle = (
+        f"adjacent, best static and retest Jaccard; framed: {_setting(reference)}; {len(flipped(cells))} of {len(cells)} differ from it"
+    )
+    height = 210 + _ROW_PIXELS * max(2, len(sinks))
+    return finish(
+        figure, escape(title or "sensitivity"), subtitle, dark=dark, height=height, min_width=200 + 76 * len(thresholds) * len(locals_)
+    )
+
+
+def _labels(cells: Sequence[SensitivityCell], places: Sequence[tuple[int, int]], dark: bool) -> go.Scatter:
+    return go.Scatter(
+        x=[x for x, _ in places],
+        y=[y for _, y in places],
+        mode="text",
+        text=["<br>".join(_short(interval) for interval in _measured(cell.verdict)[:3]) for cell in cells],
+        customdata=[[cell.sink, cell.local, str(cell.verdict.outcome), "<br>".join(map(escape, cell.verdict.reasons))] for cell in cells],
+        hovertemplate="sink %{customdata[0]}, local %{customdata[1]}: %{customdata[2]}<br>%{customdata[3]}<extra></extra>",
+        textfont={"size": 11, "color": [_INK[dark][_ORDER.index(cell.verdict.outcome)] for cell in cells]},
+        showlegend=False,
+    )
+
+
+def _measured(verdict: Verdict) -> tuple[Interval | None, ...]:
+    """Adjacent, best static and retest Jaccard, heads a retrieving step; None where it was not measured."""
+    found = {evidence.name: evidence.interval for evidence in verdict.evidence}
+    names = ("adjacent Jaccard", f"Jaccard with static {verdict.facts['best_static_list']}", "retest Jaccard", "heads per retrieving step")
+    return tuple(found.get(name) for name in names)
+
+
+def _short(interval: Interval | None) -> str:
+    return "–" if interval is None or not interval.n else f"{interval.estimate:.2f}"
+
+
+def _setting(cell: SensitivityCell) -> str:
+    return f"sink {cell.sink}, local {cell.local}, threshold {cell.threshold:g}"

@@ -1,0 +1,78 @@
+"""Claims on questions, end to end on the bundled model: what is planned is run and scored by Eq. 2, and judged by the answers' metric."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mechdyn.claims import conditions, dynamism, probing
+from mechdyn.claims.claim import Outcome
+from mechdyn.claims.niah_units import Preset
+from mechdyn.sweep.single import TraceConfig, trace_one
+from mechdyn.sweep.verify import VerifyConfig, verify
+from mechdyn.tasks.world import world_items
+from mechdyn.traces.store import TraceStore
+from mechdyn.views.verdict import save_verdict_figure, verdict_tables
+
+TINY = Preset((256,), n_seeds=1, depths=(0.3, 0.7))
+
+
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch):
+    for module in (dynamism, conditions, probing):
+        monkeypatch.setitem(module.PRESETS, "quick", TINY)
+
+
+@pytest.fixture
+def questions(tmp_path):
+    file = tmp_path / "questions.json"
+    file.write_text(json.dumps(world_items(4, seed=8, n_chains=2)))
+    return str(file)
+
+
+def test_dynamism_on_the_world(tmp_path):
+    found = verify(VerifyConfig("dynamism", task="world"), tmp_path / "run")
+    manifest = TraceStore.open(tmp_path / "run" / "traces").manifest
+    assert (manifest.score, manifest.score_options, manifest.scores) == ("reasoning", {"sink": 4, "local": 32}, "dense")
+    assert set(found.traces) == {"detection", "evaluation", "retest"}
+    for first, second in zip(found.traces["evaluation"], found.traces["retest"], strict=True):
+        assert (first.task, first.threshold, first.question) == ("world", 0.5, second.question)
+        assert first.sample != second.sample
+    assert [row.name for row in found.verdict.evidence[:2]] == ["em", "f1"]
+    (shown,) = verdict_tables(found.verdict)
+    assert not any("paper" in str(column.header) for column in shown.columns)
+    assert save_verdict_figure(found.verdict, found.traces, tmp_path).name == "timeline.html"
+
+
+def test_dynamism_on_a_file_says_that_there_is_no_retest(tmp_path, questions, monkeypatch):
+    monkeypatch.setattr(dynamism, "MIN_RETRIEVING_SAMPLES", 1)
+    found = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
+    assert set(found.traces) == {"detection", "evaluation"}
+    assert found.verdict.outcome is Outcome.INCONCLUSIVE
+    assert found.verdict.reasons[0].startswith(
+        "undefined: adjacent lies wholly below retest; there is no retest (hotpotqa has each question"
+    )
+    assert len(found.verdict.reasons) == 5
+    again = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
+    assert again.verdict == found.verdict
+
+
+def test_irreplaceability_is_judged_on_f1(tmp_path, monkeypatch):
+    monkeypatch.setitem(conditions.PRESETS, "quick", Preset((256,), n_seeds=1, depths=(0.5,)))
+    found = verify(VerifyConfig("irreplaceability", task="world"), tmp_path / "run")
+    assert found.verdict.facts["metric"] == "f1"
+    assert save_verdict_figure(found.verdict, found.traces, tmp_path).name == "ablation.html"
+
+
+def test_correlation_takes_the_same_samples_and_says_why_it_cannot_tell(tmp_path):
+    found = verify(VerifyConfig("correlation", task="world", style="direct"), tmp_path / "run")
+    assert found.verdict.outcome is Outcome.INCONCLUSIVE and "20 are needed" in found.verdict.reasons[0]
+    assert {(trace.task, trace.meta["style"]) for trace in found.traces["evaluation"]} == {("world", "direct")}
+
+
+def test_one_question_of_a_file(tmp_path, questions):
+    items = json.loads(Path(questions).read_text())
+    found, folder = trace_one(TraceConfig(task="hotpotqa", data=questions, question=items[3]["_id"]), tmp_path / "run")
+    assert (found.question, found.threshold) == (items[3]["question"], 0.5)
+    first, _ = trace_one(TraceConfig(task="hotpotqa", data=questions), tmp_path / "other")
+    assert first.question == items[0]["question"] and folder.name == "run"
