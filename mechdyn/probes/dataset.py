@@ -144,4 +144,4 @@ def _rows(samples: Sequence[Sequence[Trace]], offset: int, binary: bool) -> Prob
             previous.append(scores[:n_rows] if offset else torch.cat([torch.full_like(scores[:1], torch.nan), scores[:-1]]))
             owner.append(torch.full((n_rows,), index))
             step.append(torch.arange(n_rows))
-    return ProbeRows(*(torch.cat(rows) for rows in (hidden, target, previous, owner, step)), n_samples=len(samples))
+    return ProbeRows(torch.cat(hidden), torch.cat(target), torch.cat(previous), torch.cat(owner), torch.cat(step), len(samples))

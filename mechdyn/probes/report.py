@@ -132,6 +132,14 @@ def auprc_by_head(prediction: Predicted, rows: ProbeRows) -> Float[np.ndarray, "
     )
 
 
+def r2_by_head(prediction: Predicted, rows: ProbeRows) -> Float[np.ndarray, " head"]:
+    """Each head's own R², at most 1; NaN for a head that does not vary in these rows."""
+    target = rows.target.double()
+    variance = target.var(dim=0, correction=0)
+    unexplained = ((target - prediction.double()) ** 2).mean(dim=0) / variance
+    return (1 - unexplained).where(variance > _LEAST_VARIANCE, np.nan).numpy()
+
+
 def _by_sample(values: Tensor, rows: ProbeRows) -> PerSample:
     """Sums over the rows of each sample."""
     sums = np.zeros((rows.n_samples, *values.shape[1:]))

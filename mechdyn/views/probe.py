@@ -12,7 +12,9 @@ from torch import Tensor
 from mechdyn.claims.claim import Verdict
 from mechdyn.claims.paper_values import TABLE_2, TABLE_3
 from mechdyn.errors import InputError
-from mechdyn.probes.report import ClassifierReport, RegressorReport, Report
+from mechdyn.probes.dataset import ProbeData
+from mechdyn.probes.probe import Predictor
+from mechdyn.probes.report import ClassifierReport, RegressorReport, Report, auprc_by_head, r2_by_head
 from mechdyn.stats.cca_offsets import TOPS, Correlations, OffsetCCA
 from mechdyn.stats.resampling import Interval
 from mechdyn.views.curves import Curve, curves
@@ -64,8 +66,20 @@ def verdict_curves(verdict: Verdict, *, dark: bool = False) -> dict[str, go.Figu
     return figures
 
 
+def probe_figures(predictors: Mapping[str, Predictor], data: ProbeData, *, dark: bool = False) -> dict[str, go.Figure]:
+    """Every head's quality under the first predictor, and of classifiers the calibration of all; on the test samples."""
+    name, first = next(iter(predictors.items()))
+    prediction, shape = first(data.test), (data.n_layers, data.n_heads)
+    if not data.binary:
+        return {f"{name} by head": by_head(r2_by_head(prediction, data.test).reshape(shape), metric="R²", dark=dark)}
+    return {
+        f"{name} by head": by_head(auprc_by_head(prediction, data.test).reshape(shape), dark=dark),
+        "Calibration": calibration({each: predict(data.test) for each, predict in predictors.items()}, data.test.target, dark=dark),
+    }
+
+
 def by_head(values: Float[np.ndarray, "layer head"], *, metric: str = "AUPRC", title: str = "", dark: bool = False) -> go.Figure:
-    """Layers x heads, coloured by a metric of each head in [0, 1]; heads without a value (NaN) stay blank."""
+    """Layers x heads, coloured by a metric of each head from 0 to 1, below 0 as at 0; heads without a value (NaN) stay blank."""
     n_layers, n_heads = values.shape
     known = int(np.isfinite(values).sum())
     cells = go.Heatmap(
@@ -82,7 +96,7 @@ def by_head(values: Float[np.ndarray, "layer head"], *, metric: str = "AUPRC", t
     figure = go.Figure(cells)
     figure.update_xaxes(title_text="head", showgrid=False, range=[-0.5, n_heads - 0.5], tickformat="d", nticks=17)
     figure.update_yaxes(title_text="layer", showgrid=False, range=[-0.5, n_layers - 0.5], tickformat="d", nticks=17)
-    subtitle = f"{known} of {n_layers * n_heads} heads retrieve in the test samples; blank: undefined"
+    subtitle = f"defined for {known} of {n_layers * n_heads} heads in the test samples; blank: undefined"
     return finish(figure, escape(title or metric), subtitle, dark=dark, height=140 + max(120, min(640, 20 * n_layers)))
 
 

@@ -1,0 +1,81 @@
+"""Tables 2 and 3: probes of the retrieval scores from the hidden state, beside the baselines that the paper lacks.
+
+`python -m experiments.table_2_probe --model llama3.1-8b --preset paper` writes the table, the probe and its figures. Questions
+(`--task world`, `--task hotpotqa --data FILE`) get the regressor of Table 3.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mechdyn.cli import (
+    BatchOption,
+    DataOption,
+    HaystackOption,
+    LengthOption,
+    ModelOption,
+    OutOption,
+    PresetOption,
+    SeedOption,
+    StyleOption,
+    TaskOption,
+    run_command,
+)
+
+
+def table_2(
+    model: ModelOption = "mini",
+    preset: PresetOption = "quick",
+    length: LengthOption = None,
+    offset: Annotated[int, typer.Option(min=0, help="Steps ahead; the paper's is 0.")] = 0,
+    probe: Annotated[str | None, typer.Option(help="paper, auto or linear; the preset's own when left out.")] = None,
+    seed: SeedOption = 0,
+    haystack: HaystackOption = None,
+    task: TaskOption = "niah",
+    style: StyleOption = None,
+    data: DataOption = None,
+    batch_size: BatchOption = 8,
+    out: OutOption = None,
+) -> None:
+    """Fit the probe and its baselines, print the table, save the probe, draw its quality by head and its calibration."""
+    from mechdyn.claims.correlation import PROBE, baselines, fitted_probe
+    from mechdyn.claims.probing import PROBES, ROLE, outline
+    from mechdyn.probes.dataset import probe_data
+    from mechdyn.probes.report import compare
+    from mechdyn.probes.storage import save_probe
+    from mechdyn.sweep.run_folder import write_json
+    from mechdyn.sweep.verify import VerifyConfig, trace_claim
+    from mechdyn.views.page import save_page
+    from mechdyn.views.probe import probe_figures, probe_table
+    from mechdyn.views.tables import print_tables
+
+    config = VerifyConfig(
+        "correlation",
+        model=model,
+        preset=preset,
+        lengths=tuple(length or ()),
+        seed=seed,
+        haystack=str(haystack) if haystack else None,
+        batch_size=batch_size,
+        task=task,
+        style=style,
+        data=str(data) if data else None,
+    )
+    traced = trace_claim(config, out or Path("runs") / f"correlation-{Path(model).name}-{preset}")
+    rows = probe_data(outline(traced.traces[ROLE]).traces, offset, binary=task == "niah", seed=seed)
+    size = probe or PROBES[preset]
+    fitted = fitted_probe(rows, size, seed=seed)
+    predictors = {PROBE: fitted, **baselines(rows, size, seed=seed)}
+    reports = compare(predictors, rows, seed=seed)
+    title = f"{size} probe on {model}, k = {offset}"
+    print_tables([probe_table(reports, title)])
+    folder = save_probe(fitted, traced.folder / f"probe-{size}-k{offset}")
+    write_json(folder / "report.json", {name: asdict(report) for name, report in reports.items()})
+    page = save_page(probe_figures(predictors, rows), folder / "probe.html", title=title)
+    print(f"figures  {page}\nprobe    {folder}\ntraces   {traced.folder / 'traces'}")
+
+
+if __name__ == "__main__":
+    run_command(lambda: typer.run(table_2))
