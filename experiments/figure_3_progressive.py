@@ -1,4 +1,4 @@
-"""Figures 3 and 15 to 17: more and more dynamic heads off at each step; which static heads come up in their place, and what it costs.
+"""Figures 3, 7 and 15 to 20: more and more dynamic heads off at each step; which static heads come up in their place, and what it costs.
 
 `python -m experiments.figure_3_progressive --model llama3.1-8b --preset paper` writes the figures, results.json and the traces.
 """
@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from mechdyn.claims.paper_values import FIGURE_3
-from mechdyn.cli import BatchOption, HaystackOption, LengthOption, ModelOption, OutOption, PresetOption, SeedOption, run_command
+from mechdyn.cli import (
+    BatchOption,
+    DataOption,
+    HaystackOption,
+    LengthOption,
+    ModelOption,
+    OutOption,
+    PresetOption,
+    SeedOption,
+    StyleOption,
+    TaskOption,
+    run_command,
+)
 
 
 def figure_3(
@@ -20,6 +32,9 @@ def figure_3(
     k: Annotated[list[int] | None, typer.Option("-k", "--masked", help="Heads to mask at each step; may be repeated.")] = None,
     seed: SeedOption = 0,
     haystack: HaystackOption = None,
+    task: TaskOption = "niah",
+    style: StyleOption = None,
+    data: DataOption = None,
     batch_size: BatchOption = 8,
     out: OutOption = None,
 ) -> None:
@@ -38,12 +53,16 @@ def figure_3(
         seed=seed,
         haystack=str(haystack) if haystack else None,
         batch_size=batch_size,
+        task=task,
+        style=style,
+        data=str(data) if data else None,
     )
-    result = progressive(config, out or Path("runs") / f"progressive-{Path(model).name}-{preset}")
-    title = f"Progressive ablation on {model}"
+    name = "-".join(["progressive", Path(model).name, *([] if task == "niah" else [task]), *([style] if style else []), preset])
+    result = progressive(config, out or Path("runs") / name)
+    title = f"Progressive ablation on {model}, {task}"
     print_tables([progressive_table(result.points, title)])
-    for name, paper in FIGURE_3.items():
-        print(f"paper, {name}: {paper}")
+    for paper_model, paper in FIGURE_3.items() if task == "niah" else ():
+        print(f"paper, {paper_model}: {paper}")
     page = save_page(progressive_figures(result.points, title=model), result.folder / "progressive.html", title=title)
     print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from mechdyn.claims.claim import Request
 from mechdyn.claims.conditions import COMMITS, DETECTION_ROLE
 from mechdyn.claims.grid import detection_facts
 from mechdyn.claims.niah_units import chosen_preset
@@ -12,7 +11,7 @@ from mechdyn.claims.progressive import PRESETS, ProgressivePoint, default_masked
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.sweep.ablate import require_detection
-from mechdyn.sweep.requests import check_samples, haystack_digest
+from mechdyn.sweep.requests import check_choices, check_samples, make_request
 from mechdyn.sweep.run_folder import open_run, write_json
 from mechdyn.sweep.stages import run_stages
 from mechdyn.sweep.stores import open_store
@@ -30,6 +29,9 @@ class ProgressiveConfig:
     seed: int = 0
     haystack: str | None = None
     batch_size: int = 8
+    task: str = "niah"
+    style: str | None = None
+    data: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +49,19 @@ def progressive(config: ProgressiveConfig, out: str | Path) -> Progressive:
         InputError: a number of heads that the model has not, or samples that it cannot hold; nothing is written. Also where no
             detection sample is answered correctly, since there are no static heads then.
     """
+    check_choices(config.task, config.style, config.data, config.haystack, config.lengths)
     preset = chosen_preset(PRESETS, config.preset, config.lengths)
     preset = replace(preset, n_seeds=preset.n_seeds if config.runs is None else config.runs)
     model = load_model(config.model)
     masked = _masked(config, model.n_layers * model.n_heads)
-    request = Request(model.identity(), config.preset, preset.lengths, config.seed, config.haystack, haystack_digest(config.haystack))
+    request = make_request(
+        model, preset=config.preset, seed=config.seed, haystack=config.haystack, task=config.task, style=config.style, data=config.data
+    )
     plan = progressive_plan(request, preset, masked)
     check_samples(model, plan)
     folder = open_run(out, {**asdict(config), "masked": masked, "model": model.identity()})
-    store = open_store(folder / "traces", model, seed=config.seed)
-    describe = f"progressive ablation on {Path(config.model).name}"
+    store = open_store(folder / "traces", model, score=plan.units[0].decoding["score"], seed=config.seed)
+    describe = f"progressive ablation on {Path(config.model).name}, {config.task}"
     traces = run_stages(lambda _: plan, model, store, batch_size=config.batch_size, describe=describe)
     detection = require_detection(traces[DETECTION_ROLE])
     points = {commit: tuple(progressive_point(k, commit, traces, detection.ranking) for k in masked) for commit in COMMITS}

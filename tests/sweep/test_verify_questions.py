@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from mechdyn.claims import conditions, dynamism, probing
+from mechdyn.claims import progressive as progressive_claim
 from mechdyn.claims.claim import Outcome
 from mechdyn.claims.niah_units import Preset
+from mechdyn.errors import InputError
+from mechdyn.sweep.progressive import ProgressiveConfig, progressive
 from mechdyn.sweep.single import TraceConfig, trace_one
 from mechdyn.sweep.verify import VerifyConfig, verify
 from mechdyn.tasks.world import world_items
@@ -62,6 +65,18 @@ def test_irreplaceability_is_judged_on_f1(tmp_path, monkeypatch):
     found = verify(VerifyConfig("irreplaceability", task="world"), tmp_path / "run")
     assert found.verdict.facts["metric"] == "f1"
     assert save_verdict_figure(found.verdict, found.traces, tmp_path).name == "ablation.html"
+
+
+def test_progressive_ablation_on_the_world(tmp_path, monkeypatch):
+    monkeypatch.setitem(progressive_claim.PRESETS, "quick", Preset((256,), n_seeds=1, depths=(0.5,)))
+    found = progressive(ProgressiveConfig(task="world", masked=(0, 1)), tmp_path / "run")
+    for points in found.points.values():
+        assert [point.k for point in points] == [0, 1]
+        assert [set(point.quality) for point in points] == [{"f1", "em"}] * 2
+        assert (points[0].quality["em"].estimate, points[0].heads_off.estimate) == (1.0, 0.0)
+        assert 0 < points[1].heads_off.estimate <= 1
+    with pytest.raises(InputError, match="task world has no use for --haystack"):
+        progressive(ProgressiveConfig(task="world", haystack="h.txt"), tmp_path / "other")
 
 
 def test_correlation_takes_the_same_samples_and_says_why_it_cannot_tell(tmp_path):
