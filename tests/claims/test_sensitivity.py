@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mechdyn.claims.claim import Outcome, Request
+from mechdyn.claims.dynamism import Dynamism
 from mechdyn.claims.sensitivity import (
     DEFAULT,
     LOCALS,
@@ -98,8 +99,6 @@ def test_every_window_scores_the_same_samples():
 
 
 def test_the_default_is_what_the_claim_plans():
-    from mechdyn.claims.dynamism import Dynamism
-
     plan = window_plan(REQUEST, *DEFAULT[:2])
     assert [unit.key for unit in plan.units] == [unit.key for unit in Dynamism().plan(REQUEST).units]
     other = dataclasses.replace(REQUEST, score={"name": "reasoning", "sink": 0, "local": 0})

@@ -8,14 +8,14 @@ import torch
 
 from mechdyn.claims import dynamism
 from mechdyn.claims.niah_units import Preset
-from mechdyn.claims.sensitivity import at_threshold
+from mechdyn.claims.sensitivity import at_threshold, window_plan
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.sweep.local import run_units
+from mechdyn.sweep.requests import make_request
 from mechdyn.sweep.sensitivity import SensitivityConfig, sensitivity
 from mechdyn.sweep.stores import open_store
 from mechdyn.traces.store import TraceStore
-from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
 
 TINY = Preset((256,), n_seeds=1, depths=(0.3, 0.7))
 CONFIG = SensitivityConfig(sinks=(4, 16), locals=(32,), thresholds=(0.3, 0.5), batch_size=8)
@@ -44,9 +44,6 @@ def test_a_run_at_a_threshold_is_the_stored_scores_judged_at_it(ran, tmp_path):
     model = load_model("mini")
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(dynamism.PRESETS, "quick", TINY)
-        from mechdyn.claims.sensitivity import window_plan
-        from mechdyn.sweep.requests import make_request
-
         units = window_plan(make_request(model, task="world"), 4, 32).units
     units = [dataclasses.replace(unit, decoding={**unit.decoding, "threshold": 0.3}) for unit in units]
     store = open_store(tmp_path / "traces", model, score=units[0].decoding["score"])
@@ -55,15 +52,6 @@ def test_a_run_at_a_threshold_is_the_stored_scores_judged_at_it(ran, tmp_path):
     for trace in store.load([unit.key for unit in units]):
         assert trace.threshold == judged[trace.sample].threshold == 0.3
         assert torch.equal(trace.active, judged[trace.sample].active)
-
-
-def test_views_show_every_setting(ran):
-    built = sensitivity_table(ran.cells, "title")
-    assert built.row_count == len(ran.cells) and "differ" not in (built.title or "")
-    figure = sensitivity_figure(ran.cells, title="mini")
-    panels = [trace for trace in figure.data if trace.type == "heatmap"]
-    assert [panel.z.shape for panel in panels] == [(2, 1), (2, 1)]
-    assert sum(trace.type == "scatter" for trace in figure.data) == 2 and len(figure.layout.shapes) == 1
 
 
 BAD = {

@@ -1,0 +1,64 @@
+"""The sensitivity table and figure show every setting, mark the reference and leave what was not run blank."""
+
+import numpy as np
+import pytest
+
+from mechdyn.claims.claim import Evidence, Outcome, Verdict
+from mechdyn.claims.sensitivity import SensitivityCell
+from mechdyn.errors import InputError
+from mechdyn.stats.resampling import Interval
+from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
+
+
+def cell(sink, local, threshold, outcome, adjacent=0.5):
+    names = ("adjacent Jaccard", "Jaccard with static top 20", "retest Jaccard", "heads per retrieving step")
+    values = (adjacent, 0.25, 0.75, 3.0)
+    evidence = tuple(Evidence(name, Interval(value, value, value, 40)) for name, value in zip(names, values, strict=True))
+    return SensitivityCell(
+        sink, local, threshold, Verdict("m", "dynamism", outcome, evidence, ("yes: it is",), {"best_static_list": "top 20"})
+    )
+
+
+CELLS = (
+    cell(4, 32, 0.5, Outcome.SUPPORTED),
+    cell(4, 128, 0.5, Outcome.REFUTED, adjacent=0.125),
+    cell(16, 32, 0.5, Outcome.INCONCLUSIVE),
+    cell(4, 32, 0.7, Outcome.SUPPORTED),
+)
+
+
+def column(table, index):
+    return [str(value) for value in table.columns[index].cells]
+
+
+def test_the_table_marks_the_reference_and_what_flips():
+    built = sensitivity_table(CELLS, "title")
+    assert column(built, 8) == ["reference", "flips", "flips", ""]
+    assert column(built, 7) == ["supported", "refuted", "inconclusive", "supported"]
+    assert column(built, 3)[1].startswith("0.125")
+    assert built.caption == "2 of 4 verdicts are not supported, which is that of sink 4, local 32, threshold 0.5"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_figure_has_a_panel_a_threshold(dark):
+    figure = sensitivity_figure(CELLS, title="m", dark=dark)
+    first, second = (trace for trace in figure.data if trace.type == "heatmap")
+    np.testing.assert_array_equal(np.asarray(first.z, dtype=float), [[2, 0], [1, np.nan]])
+    np.testing.assert_array_equal(np.asarray(second.z, dtype=float), [[2, np.nan], [np.nan, np.nan]])
+    labels = [trace for trace in figure.data if trace.type == "scatter"]
+    assert [len(row.text) for row in labels] == [3, 1]
+    assert labels[0].text[1].split("<br>") == ["0.12", "0.25", "0.75"]
+    (frame,) = figure.layout.shapes
+    assert (frame.x0, frame.x1, frame.y0, frame.y1) == (-0.5, 0.5, -0.5, 0.5)
+
+
+def test_what_was_not_measured_is_told():
+    bare = SensitivityCell(4, 32, 0.5, Verdict("m", "dynamism", Outcome.INCONCLUSIVE, (), ("none",), {"best_static_list": None}))
+    assert column(sensitivity_table([bare], "title"), 3) == ["undefined"]
+    labels = [trace for trace in sensitivity_figure([bare]).data if trace.type == "scatter"]
+    assert labels[0].text[0] == "–<br>–<br>–"
+
+
+def test_no_cell_is_one_line():
+    with pytest.raises(InputError, match="a sensitivity grid needs at least one cell, got none"):
+        sensitivity_figure([])
