@@ -71,5 +71,5 @@ def test_lengths_that_cannot_be_are_refused() -> None:
     tokenizer = tokenizer_styles()["byte_bpe"]
     with pytest.raises(InputError, match=r"length 60 cannot hold the question: its prompt without distractors has \d+ tokens"):
         world(tokenizer, length=60)
-    with pytest.raises(InputError, match="length 500 is beyond the model's context of 400 tokens"):
+    with pytest.raises(InputError, match="length 500 is beyond the model's context of 400 positions"):
         world(SimpleNamespace(tokenizer=tokenizer, n_ctx=400), length=500)
