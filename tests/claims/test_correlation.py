@@ -7,7 +7,7 @@ import torch
 
 from mechdyn.claims.claim import Outcome, Request
 from mechdyn.claims.correlation import OFFSETS, Correlation, decide, measure
-from mechdyn.claims.paper_values import FIGURE_4_TOP_1, TABLE_2
+from mechdyn.claims.paper_values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.claims.probing import PRESETS, PROBES
 from mechdyn.errors import InputError
 from tests.probes.made_up import planted_traces, random_traces
@@ -75,6 +75,16 @@ def test_an_interval_without_bounds_decides_nothing(measured):
     outcome, reasons = decide([replace(measured[0], reports={**measured[0].reports, "probe": unknown}), *measured[1:]])
     assert outcome is Outcome.INCONCLUSIVE
     assert sum(reason.startswith("undefined: k = 0") for reason in reasons) == 2
+
+
+def test_graded_scores_get_a_regressor_beside_and_no_notes_of_the_needle_task(informed):
+    graded = [replace(trace, retrieval_scores=trace.retrieval_scores * 0.8 + 0.1, threshold=0.5) for trace in informed]
+    verdict = Correlation().judge(Request({"name": "made up"}, task="world"), {"evaluation": graded})
+    assert verdict.outcome is Outcome.SUPPORTED
+    notes = {evidence.name: evidence.note for evidence in verdict.evidence}
+    low, high = min(row.r2 for row in TABLE_3.values()), max(row.r2 for row in TABLE_3.values())
+    assert notes["r2, k = 0: probe"] == f"paper: {low:.3g} to {high:.3g}"
+    assert notes["f1, k = 0: probe"] == notes["top correlation, k = 0, in sample"] == ""
 
 
 def test_too_few_retrieving_samples_are_inconclusive(informed):
