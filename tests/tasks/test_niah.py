@@ -153,7 +153,7 @@ def test_lengths_that_cannot_be_are_refused() -> None:
     for length in (0, -5):
         with pytest.raises(InputError, match=f"length must be a positive number of tokens, got {length}"):
             niah(tokenizer, length=length, depth=0.5)
-    with pytest.raises(InputError, match="length 400 is beyond .* 399 positions, 64 for the answer; ask for at most 335"):
+    with pytest.raises(InputError, match=r"length 400 is beyond .* 399 positions, 64 for the answer; ask for at most 335"):
         niah(SimpleNamespace(tokenizer=tokenizer, n_ctx=399), length=400, depth=0.5)
 
 
