@@ -141,6 +141,9 @@ def trace(
 
     config = TraceConfig(model, length, depth, seed, str(haystack) if haystack else None)
     result, folder = trace_one(config, out or Path("runs") / f"trace-{Path(model).name}-{length}-{depth:g}-{seed}")
+    if not result.n_steps:
+        print(f"no token was generated (stopped: {result.stopped}); the trace is in {folder / 'traces'}")
+        return
     page = folder / "timeline.html"
     save_page([timeline(result)], page, title=f"{result.task} on {model}")
     print(f"answer   {result.text}\nexpected {result.answer}\ntimeline {page}")

@@ -89,6 +89,11 @@ def test_the_folder_of_another_run_is_left_alone(run, tmp_path):
     assert before == {path: path.read_bytes() for path in (tmp_path / "one").rglob("*") if path.is_file()}
 
 
+def test_a_run_goes_on_with_another_batch_size(run):
+    assert run("verify", "dynamism", "--model", "planted-static", *QUICK, "--out", "run")[0] == 0
+    assert run("verify", "dynamism", "--model", "planted-static", *QUICK, "--out", "run", "--batch-size", "3")[0] == 0
+
+
 def test_verify_writes_verdicts_that_hold_together(run, tmp_path):
     code, out, _ = run("verify", "dynamism", "--model", "planted-dynamic", *QUICK, "--out", "run")
     assert code == 0

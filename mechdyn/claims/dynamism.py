@@ -13,13 +13,14 @@ the verdict on them is inconclusive; the criteria that need no retest are told b
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mechdyn.claims.claim import MIN_RETRIEVING_SAMPLES, NO_TRACES, Evidence, Outcome, Plan, Request, Verdict
 from mechdyn.claims.niah_units import DETECTION, EVALUATION, Preset, chosen_preset
 from mechdyn.claims.task_units import RETEST_TASKS, retest_units, task_units
+from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.metrics import answer_quality, is_correct, primary_metric
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, heads_per_step, static_ranking
@@ -54,14 +55,17 @@ class Dynamism:
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
         """Evidence is the whole of Table 1 with its second rows, the static lists, and retest."""
         correct = [trace for trace in traces["detection"] if _is_correct(trace)]
-        evaluation = traces["evaluation"]
-        repeated = zip(evaluation, traces["retest"], strict=True) if "retest" in traces else ()
+        repeated = zip(traces["evaluation"], traces["retest"], strict=True) if "retest" in traces else ()
         pairs = [(first, second) for first, second in repeated if _is_correct(first) and _is_correct(second)]
+        evaluation = [trace for trace in traces["evaluation"] if trace.stopped != "error"]
+        if not evaluation:
+            raise InputError(f"every generation of {request.model['name']} failed (NaN or infinite logits); run it in another dtype")
         ranking = static_ranking(correct) if correct else None
         statics = static_lists(ranking, evaluation) if ranking else {}
-        return decide(
+        verdict = decide(
             request, dynamism_table(evaluation, statics, pairs), _quality(evaluation), n_detection=len(correct), n_pairs=len(pairs)
         )
+        return replace(verdict, facts={**verdict.facts, "failed_samples": len(traces["evaluation"]) - len(evaluation)})
 
 
 def static_lists(ranking: RankedHeads, evaluation: Sequence[Trace]) -> dict[str, HeadSet]:
@@ -89,6 +93,7 @@ def decide(request: Request, table: DynamismTable, quality: Mapping[str, Interva
         "retrieving_samples": table.n_retrieving_samples,
         "steps": table.n_steps,
         "retrieving_steps": table.n_retrieving_steps,
+        "adjacent_pairs_undefined": table.adjacent.n_undefined,
         "detection_samples_correct": n_detection,
         "retest_pairs": n_pairs,
         "activated_heads": table.activated.activated,

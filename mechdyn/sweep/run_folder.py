@@ -15,11 +15,13 @@ _CONFIG = "run.json"
 def open_run(folder: str | Path, config: Mapping[str, Any]) -> Path:
     """Make the folder of a run, or go on with it where the same run was started before.
 
+    `batch_size` is how a run is carried out, not what it is: it is left out.
+
     Raises:
         InputError: the folder cannot be written, or holds something else than a run.
         StoreError: the folder belongs to a run with another configuration.
     """
-    folder = Path(folder)
+    folder, config = Path(folder), {name: value for name, value in config.items() if name != "batch_size"}
     try:
         if (folder / _CONFIG).is_file():
             _require_same(folder, config)

@@ -1,5 +1,7 @@
 """The verdict follows the criteria of DEFINITIONS on traces with a known answer."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -101,6 +103,16 @@ def test_roles_share_no_sample_and_retest_repeats_the_needle(preset):
         assert second.sample["needle_seed"] == first.sample["seed"]
         assert second.sample["seed"] != first.sample["seed"]
         assert second.sample["depth"] != first.sample["depth"]
+
+
+def test_failed_generations_are_left_out_and_counted():
+    traces = roles(sets_by_token)
+    traces["evaluation"][:3] = [replace(trace, stopped="error", text="") for trace in traces["evaluation"][:3]]
+    verdict = Dynamism().judge(REQUEST, traces)
+    assert (verdict.facts["samples"], verdict.facts["failed_samples"]) == (27, 3)
+    traces["evaluation"] = [replace(trace, stopped="error") for trace in traces["evaluation"]]
+    with pytest.raises(InputError, match="every generation of made up failed"):
+        Dynamism().judge(REQUEST, traces)
 
 
 def test_an_unknown_preset_is_named():
