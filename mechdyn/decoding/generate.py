@@ -61,14 +61,13 @@ class Step:
     edited_scores: Float[Tensor, "row layer head"] | None
 
 
-def generate(engine: Engine, model: Model, rows: Sequence[Row], options: TraceOptions) -> None:
-    """Fill the rows, all of them in one batch; their ablations must agree in scope and commit.
+def generate(engine: Engine, model: Model, rows: Sequence[Row], options: TraceOptions, state: DecodeState) -> None:
+    """Fill the rows, all of them in one batch from `state`, a row each; their ablations must agree in scope and commit.
 
-    Each distinct sample is prefilled once. Step 0 feeds the last prompt token, so that its attention row is observed like every other
-    (DEFINITIONS, Steps).
+    The state holds each prompt less its last token. Step 0 feeds the last prompt token, so that its attention row is observed like every
+    other (DEFINITIONS, Steps).
     """
     live = list(rows)
-    state = _prefill(engine, rows)
     context = KeyContext.of([row.sample for row in rows], state)
     inputs = torch.stack([row.sample.tokens[-1] for row in rows])
     in_needle = torch.stack([row.sample.needle_mask[-1] for row in rows])
@@ -84,19 +83,6 @@ def generate(engine: Engine, model: Model, rows: Sequence[Row], options: TraceOp
         if len(keep) < len(live):
             live = [live[index] for index in keep]
             state, context = engine.fork(state, keep), context.select(keep)
-
-
-def _prefill(engine: Engine, rows: Sequence[Row]) -> DecodeState:
-    """One prefill a distinct sample, forked to its rows."""
-    first: dict[int, int] = {}
-    distinct: list[Sample] = []
-    for row in rows:
-        if id(row.sample) not in first:
-            first[id(row.sample)] = len(distinct)
-            distinct.append(row.sample)
-    state = engine.prefill([sample.tokens[:-1] for sample in distinct])
-    order = [first[id(row.sample)] for row in rows]
-    return state if order == list(range(len(distinct))) else engine.fork(state, order)
 
 
 def _step(

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mechdyn.decoding.ablation import Ablation
-from mechdyn.decoding.engine import Engine
+from mechdyn.decoding.engine import DecodeState, Engine
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.generate import MAX_NEW_TOKENS, Row, TraceOptions, generate
 from mechdyn.decoding.schedules import NoAblation, Schedule
@@ -83,11 +83,15 @@ def trace_conditions(
         raise InputError("conditions must name at least one ablation, got none; {'clean': None} runs without any")
     chosen, engine = TraceOptions(**options), make_engine(model, engine)
     ablations = {name: as_ablation(ablation) for name, ablation in conditions.items()}
+    for sample in samples:
+        check_sample(model, sample)
+    state = engine.prefill([sample.tokens[:-1] for sample in samples])
     found: list[dict[str, Trace]] = [{} for _ in samples]
     for names in _alike(ablations):
-        rows = [Row(sample, ablations[name]) for sample in samples for name in names]
         places = [(index, name) for index in range(len(samples)) for name in names]
-        for (index, name), result in zip(places, _run(engine, model, rows, chosen), strict=True):
+        rows = [Row(samples[index], ablations[name]) for index, name in places]
+        forked = engine.fork(state, [index for index, _ in places])
+        for (index, name), result in zip(places, _run(engine, model, rows, chosen, forked), strict=True):
             found[index][name] = result
     return [{name: traces[name] for name in conditions} for traces in found]
 
@@ -112,13 +116,15 @@ def _alike(ablations: Mapping[str, Ablation | None]) -> list[list[str]]:
     return [names[0] + clean, *names[1:]]
 
 
-def _run(engine: Engine, model: Model, rows: list[Row], options: TraceOptions) -> list[Trace]:
-    """Check, generate and wrap up one batch."""
+def _run(engine: Engine, model: Model, rows: list[Row], options: TraceOptions, state: DecodeState | None = None) -> list[Trace]:
+    """Check, generate and wrap up one batch, from its prefilled state where there is one."""
     for row in rows:
         check_sample(model, row.sample)
         if row.ablation is not None:
             row.ablation.check(model)
-    generate(engine, model, rows, options)
+    if state is None:
+        state = engine.prefill([row.sample.tokens[:-1] for row in rows])
+    generate(engine, model, rows, options, state)
     return [_finish(row, model, options) for row in rows]
 
 

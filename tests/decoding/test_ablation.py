@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from mechdyn.decoding.ablation import Ablation, ReferenceActivations, reference_activations
+from mechdyn.decoding.fast_engine import FastEngine
+from mechdyn.decoding.prefill import prefill
 from mechdyn.decoding.schedules import Dynamic, NoAblation, RandomHeads, Static
 from mechdyn.decoding.trace import trace, trace_conditions
 from mechdyn.errors import InputError
@@ -146,6 +148,21 @@ def test_conditions_in_one_batch_equal_each_alone(pair):
             if ablation is not None:
                 assert torch.equal(found[name].ablated, alone.ablated), name
                 assert torch.equal(found[name].ablated_scores, alone.ablated_scores), name
+
+
+def test_all_conditions_start_from_one_prefill(pair, monkeypatch):
+    _, wrapped = pair
+    engine, prefills = FastEngine(wrapped), []
+    monkeypatch.setattr(FastEngine, "prefill", lambda self, prompts: prefills.append(len(prompts)) or prefill(wrapped, prompts))
+    samples = [random_sample(12, seed=1), random_sample(20, seed=2)]
+    conditions = {
+        "clean": None,
+        "kept": Dynamic(),
+        "ablated": Ablation(Dynamic(), commit="ablated"),
+        "all": Ablation(Dynamic(), scope="all"),
+    }
+    trace_conditions(wrapped, samples, conditions, engine=engine, max_new_tokens=2)
+    assert prefills == [2]
 
 
 def test_ablating_nothing_changes_no_bit(pair):
