@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 
 from mechdyn.traces.trace import Trace
 from mechdyn.views.text import label
-from mechdyn.views.theme import finish, heading, look, score_axis
+from mechdyn.views.theme import finish, heading, look, numbered, score_axis
 
 
 def layer_head(trace: Trace, step: int, *, dark: bool = False) -> go.Figure:
@@ -33,8 +33,8 @@ def layer_head(trace: Trace, step: int, *, dark: bool = False) -> go.Figure:
     figure.update_layout(coloraxis=score_axis(trace.retrieval_scores.numpy(), trace.threshold, colors))
     if trace.ablated is not None:
         figure.add_trace(_ablated(trace, step, colors.accent))
-    figure.update_xaxes(title_text="head", showgrid=False, range=[-0.5, n_heads - 0.5], tickformat="d", nticks=17)
-    figure.update_yaxes(title_text="layer", showgrid=False, range=[-0.5, n_layers - 0.5], tickformat="d", nticks=17)
+    figure.update_xaxes(title_text="head", **numbered(n_heads))
+    figure.update_yaxes(title_text="layer", **numbered(n_layers))
     subtitle = f"step {step}, generating {label(trace.token_texts[step], 24)}: {len(retrieving)} of {n_layers * n_heads} heads retrieve"
     return finish(figure, heading(trace), subtitle, dark=dark, height=140 + max(120, min(640, 20 * n_layers)))
 

@@ -20,7 +20,7 @@ from mechdyn.stats.resampling import Interval
 from mechdyn.views.curves import Curve, curves
 from mechdyn.views.tables import interval_text, table
 from mechdyn.views.text import escape
-from mechdyn.views.theme import evenly, finish, look
+from mechdyn.views.theme import evenly, finish, look, numbered
 
 _RANGE = (-0.05, 1.03)
 _SOLID, _DASH, _DOT, _DASHDOT = range(4)
@@ -94,8 +94,8 @@ def by_head(values: Float[np.ndarray, "layer head"], *, metric: str = "AUPRC", t
         hovertemplate=f"<b>L%{{y}}H%{{x}}</b><br>{escape(metric)} %{{z:.3f}}<extra></extra>",
     )
     figure = go.Figure(cells)
-    figure.update_xaxes(title_text="head", showgrid=False, range=[-0.5, n_heads - 0.5], tickformat="d", nticks=17)
-    figure.update_yaxes(title_text="layer", showgrid=False, range=[-0.5, n_layers - 0.5], tickformat="d", nticks=17)
+    figure.update_xaxes(title_text="head", **numbered(n_heads))
+    figure.update_yaxes(title_text="layer", **numbered(n_layers))
     subtitle = f"defined for {known} of {n_layers * n_heads} heads in the test samples; blank: undefined"
     return finish(figure, escape(title or metric), subtitle, dark=dark, height=140 + max(120, min(640, 20 * n_layers)))
 

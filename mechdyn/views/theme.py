@@ -82,6 +82,11 @@ def look(dark: bool) -> Look:
     return DARK if dark else LIGHT
 
 
+def numbered(n: int) -> dict[str, Any]:
+    """An axis that counts `n` layers or heads from 0: ticks at whole numbers, some 16 at most."""
+    return {"showgrid": False, "range": [-0.5, n - 0.5], "tick0": 0, "dtick": max(1, -(-n // 16))}
+
+
 def evenly(colors: Sequence[str]) -> ColorScale:
     """A plotly colour scale of evenly spaced stops."""
     return [(index / (len(colors) - 1), color) for index, color in enumerate(colors)]

@@ -31,3 +31,9 @@ def test_ablated_heads_are_framed() -> None:
 def test_a_step_outside_the_trace_is_refused() -> None:
     with pytest.raises(InputError, match=r"step must lie in \[0, 3\]"):
         layer_head(made_up(random_scores(0, steps=4)), 4)
+
+
+@pytest.mark.parametrize(("layers", "step"), [(2, 1), (16, 1), (17, 2), (40, 3)])
+def test_layers_are_counted_in_whole_numbers(layers: int, step: int) -> None:
+    axis = layer_head(made_up(np.zeros((1, layers, 4))), 0).layout.yaxis
+    assert (axis.tick0, axis.dtick) == (0, step)
