@@ -5,6 +5,8 @@ Nothing here imports mechdyn: the jaxtyping hook must be in place first.
 
 import os
 
+import pytest
+
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "WANDB_MODE": "disabled"}
 # Tests say what holds without an accelerator, wherever they run.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -13,3 +15,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Should a figure be shown by mistake, it goes nowhere.
 os.environ["PLOTLY_RENDERER"] = "json"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command in an empty folder: exit code, standard output, standard error."""
+    from mechdyn.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["mechdyn", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

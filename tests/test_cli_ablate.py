@@ -9,28 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mechdyn import cli
-
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--model", "planted-dynamic", "--length", "128", "--depth", "0.5", "--runs", "1", "--condition", "dynamic", "--condition", "clean"]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run a command in an empty folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr("sys.argv", ["mechdyn", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_ablate_writes_figures_results_and_traces(run, tmp_path):

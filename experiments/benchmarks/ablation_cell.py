@@ -80,10 +80,10 @@ def make_cell(n_layers: int, n_heads: int, d_model: int, length: int, n_steps: i
     return Cell(plain, model, sample, conditions, n_steps)
 
 
-def ours(cell: Cell) -> None:
+def ours(cell: Cell, engine: str) -> None:
     """The engine under test."""
     model = _without_end(cell.model)
-    trace_conditions(model, [cell.sample], cell.conditions, max_new_tokens=cell.n_steps)
+    trace_conditions(model, [cell.sample], cell.conditions, engine=engine, max_new_tokens=cell.n_steps)
 
 
 def plain_transformer_lens(cell: Cell, n_steps: int) -> None:
@@ -176,11 +176,12 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=2048)
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--plain-steps", type=int, default=1, help="steps of the plain way that are timed and scaled; 0 leaves it out")
+    parser.add_argument("--engine", choices=("auto", "bridge", "fast"), default="auto")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     cell = make_cell(arguments.layers, arguments.heads, arguments.d_model, arguments.length, arguments.steps)
     ways: dict[str, Callable[[], float]] = {
-        "mechdyn": lambda: _seconds(lambda: ours(cell)),
+        "mechdyn": lambda: _seconds(lambda: ours(cell, arguments.engine)),
         "eager with cache": lambda: _seconds(lambda: eager_with_cache(cell)),
     }
     if arguments.plain_steps:
