@@ -1,11 +1,14 @@
-"""The ablation grid (Figure 2): lengths x depths x runs under every condition, from one prefill a sample."""
+"""The ablation grid: lengths x depths x runs under every condition, from one prefill a sample.
+
+Figure 2 for needles. For questions (Figures 6 and 12 to 14) the columns are context lengths and the rows where the evidence lies.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mechdyn.claims.claim import Plan, Request
+from mechdyn.claims.claim import Plan
 from mechdyn.claims.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
 from mechdyn.claims.grid import GridRow, detection_facts, grid_rows
 from mechdyn.claims.niah_units import Preset, chosen_preset
@@ -14,7 +17,7 @@ from mechdyn.decoding.schedules import NoAblation
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
-from mechdyn.sweep.requests import check_samples, haystack_digest
+from mechdyn.sweep.requests import check_choices, check_samples, make_request
 from mechdyn.sweep.run_folder import open_run, write_json
 from mechdyn.sweep.stages import Traces, run_stages
 from mechdyn.sweep.stores import open_store
@@ -27,7 +30,11 @@ _N_REFERENCES = 16
 
 @dataclass(frozen=True)
 class AblateConfig:
-    """What `mechdyn ablate` was asked; the resolved copy is saved with the results."""
+    """What `mechdyn ablate` was asked; the resolved copy is saved with the results.
+
+    Questions are drawn with their place: `depths` is for needles alone. Of a file as many questions are taken as the preset has cells and
+    runs, where it has enough.
+    """
 
     model: str = "mini"
     preset: str = "quick"
@@ -39,6 +46,9 @@ class AblateConfig:
     seed: int = 0
     haystack: str | None = None
     batch_size: int = 8
+    task: str = "niah"
+    style: str | None = None
+    data: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +67,15 @@ def ablate(config: AblateConfig, out: str | Path) -> AblationGrid:
     Run again, it goes on where it stopped.
 
     Raises:
-        InputError: an unknown condition or method or none at all, or a grid that the model cannot hold; nothing is written. Also
-            where no detection sample is answered correctly, since there is nothing to rank then.
+        InputError: an unknown condition or method or none at all, options that the task has no use for, or a grid that the model cannot
+            hold; nothing is written. Also where no detection sample is answered correctly, since there is nothing to rank then.
     """
+    check_choices(config.task, config.style, config.data, config.haystack, config.lengths, config.depths)
     preset = _preset(config)
     model = load_model(config.model)
-    request = Request(model.identity(), config.preset, preset.lengths, config.seed, config.haystack, haystack_digest(config.haystack))
+    request = make_request(
+        model, preset=config.preset, seed=config.seed, haystack=config.haystack, task=config.task, style=config.style, data=config.data
+    )
     first = grid_plan(request, preset, {})
     check_samples(model, first)
     folder = open_run(out, {**asdict(config), "model": model.identity()})
@@ -70,9 +83,9 @@ def ablate(config: AblateConfig, out: str | Path) -> AblationGrid:
     traces = run_stages(
         lambda found: grid_plan(request, preset, found, config.conditions, how),
         model,
-        open_store(folder / "traces", model, seed=config.seed),
+        open_store(folder / "traces", model, score=first.units[0].decoding["score"], seed=config.seed),
         batch_size=config.batch_size,
-        describe=f"ablation on {Path(config.model).name}",
+        describe=f"ablation on {Path(config.model).name}, {config.task}",
         reference=reference,
     )
     detection = require_detection(traces[DETECTION_ROLE])
