@@ -33,7 +33,7 @@ class KeyContext:
         for row, sample in enumerate(samples):
             tokens[row, visible[row]] = sample.tokens[:-1]
             needle[row, visible[row]] = sample.needle_mask[:-1]
-            facts[row, : len(masks[row]), visible[row]] = masks[row][:, :-1]
+            facts[row][: len(masks[row]), visible[row]] = masks[row][:, :-1]
         return cls(tokens, needle, visible, facts)
 
     def append(self, tokens: Int[Tensor, " row"], needle: Bool[Tensor, " row"]) -> "KeyContext":
