@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
+from mechdyn.traces.sources import Sources
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,10 @@ class Trace:
     ablated_scores: Float[Tensor, "step layer head"] | None = None
     patterns: Float[Tensor, "step layer head key"] | None = None
     """Attention rows, zero behind each step's last key; kept only when asked for, never stored."""
+    sources: Sources | None = None
+    """The strongest positions of every attention row; kept when asked for, never stored (`replay` makes them again)."""
+    prompt_texts: tuple[str, ...] | None = None
+    """The text of each prompt token; kept with patterns or sources, never stored."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """JSON values: the sample's meta and what decided the run."""
 
