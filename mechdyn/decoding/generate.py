@@ -12,6 +12,7 @@ from mechdyn.decoding.context import KeyContext, score_facts, score_step
 from mechdyn.decoding.engine import DecodeState, Engine, HeadEdit, StepOutput
 from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.decoding.schedules import Observation
+from mechdyn.decoding.sources import StepSources, strongest
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.scores import Score, copy_paste
@@ -28,8 +29,11 @@ class TraceOptions:
     threshold: float = 0.0
     max_new_tokens: int = MAX_NEW_TOKENS
     keep_patterns: bool = False
+    keep_sources: int = 0
 
     def __post_init__(self) -> None:
+        if self.keep_sources < 0:
+            raise InputError(f"keep_sources must be 0 (none) or more, got {self.keep_sources}")
         if self.max_new_tokens < 1:
             raise InputError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
 
@@ -47,6 +51,7 @@ class Row:
     ablated: list[Bool[Tensor, "layer head"]] = field(default_factory=list)
     ablated_scores: list[Float[Tensor, "layer head"]] = field(default_factory=list)
     patterns: list[Float[Tensor, "layer head key"]] = field(default_factory=list)
+    sources: list[StepSources] = field(default_factory=list)
     stopped: str = ""
 
 
@@ -202,5 +207,7 @@ def _record(row: Row, index: int, step: Step, context: KeyContext, model: Model,
     if options.keep_patterns:
         visible = context.visible[index]
         row.patterns.append(torch.stack([pattern[index].float().cpu()[:, visible] for pattern in step.observed.patterns]))
+    if options.keep_sources:
+        row.sources.append(strongest(step.observed.patterns, index, context.visible[index], options.keep_sources))
     if len(row.tokens) >= options.max_new_tokens or len(row.sample) + len(row.tokens) >= model.n_ctx:
         row.stopped = "length"
