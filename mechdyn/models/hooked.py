@@ -29,17 +29,17 @@ class HookedModel:
         tokens: Int[Tensor, "row pos"],
         *,
         fwd_hooks: Sequence[tuple[str, Any]],
-        attention_mask: Int[Tensor, "row pos"],
-        position_ids: Int[Tensor, "row pos"],
-        return_type: str = "logits",
-    ) -> Float[Tensor, "row pos vocab"]:
+        attention_mask: Int[Tensor, "row pos"] | None = None,
+        position_ids: Int[Tensor, "row pos"] | None = None,
+        return_type: str | None = "logits",
+    ) -> Float[Tensor, "row pos vocab"] | None:
         """A forward under hooks, the user's own included.
 
         Raises:
             InputError: position ids with gaps, since a `HookedTransformer` counts the visible tokens itself.
         """
-        counted = attention_mask.cumsum(dim=1) - 1
-        if not torch.equal(counted * attention_mask, position_ids * attention_mask):
+        visible = torch.ones_like(tokens) if attention_mask is None else attention_mask
+        if position_ids is not None and not torch.equal((visible.cumsum(dim=1) - 1) * visible, position_ids * visible):
             raise InputError("a HookedTransformer counts positions by itself and cannot leave any out; load the model with load_model")
         with ExitStack() as stack:
             # Its last norm has no hook behind the norm's weight: a plain PyTorch hook there gives what the bridge's hook_out gives.
@@ -47,7 +47,7 @@ class HookedModel:
                 if name == _FINAL_HIDDEN:
                     stack.enter_context(self.hooked.ln_final.register_forward_hook(partial(_call, hook)))
             inside = [(name, hook) for name, hook in fwd_hooks if name != _FINAL_HIDDEN]
-            return self.hooked.run_with_hooks(tokens, fwd_hooks=inside, attention_mask=attention_mask, return_type=return_type)
+            return self.hooked.run_with_hooks(tokens, fwd_hooks=inside, attention_mask=visible, return_type=return_type)
 
 
 def wrap_hooked(hooked: Any, tokenizer: Any, *, name: str | None = None, eos_ids: Sequence[int] | None = None) -> Model:
@@ -57,9 +57,9 @@ def wrap_hooked(hooked: Any, tokenizer: Any, *, name: str | None = None, eos_ids
     it was loaded:
 
     - `from_pretrained_no_processing`: logits, patterns, hidden states and ablations are the checkpoint's.
-    - `from_pretrained`: patterns, retrieval scores and generated text are the checkpoint's. Logits are shifted by a constant (log-probabilities
-      are not). Hidden states lack the last norm's weight, which is folded into the unembedding. Where value projections have biases (GPT-2,
-      Qwen2), z lacks them, so a zeroed head keeps its bias: ablations are those of the processed model.
+    - `from_pretrained`: patterns, retrieval scores and generated text are the checkpoint's. Logits are shifted by a constant
+      (log-probabilities are not). Hidden states lack the last norm's weight, which is folded into the unembedding. Where value projections
+      have biases (GPT-2, Qwen2), z lacks them, so a zeroed head keeps its bias: ablations are those of the processed model.
 
     Args:
         hooked: the model, causal.
