@@ -17,6 +17,7 @@ from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.traces.trace import Trace
 
+
 def replay(model: Model, traces: Sequence[Trace], *, keep_sources: int = KEEP_SOURCES, engine: str | Engine = "auto") -> list[Trace]:
     """Traces with `sources` and `prompt_texts`, from a store that keeps neither.
 
@@ -39,7 +40,8 @@ def replay(model: Model, traces: Sequence[Trace], *, keep_sources: int = KEEP_SO
         _check(model, trace)
     engine = make_engine(model, engine)
     found: list[Trace] = []
-    state, texts = None, ()
+    state: DecodeState | None = None
+    texts: tuple[str, ...] = ()
     for index, trace in enumerate(tqdm(traces, desc="replaying", unit="trace", disable=None, delay=1)):
         if state is None or not torch.equal(trace.prompt_tokens, traces[index - 1].prompt_tokens):
             state = engine.prefill([trace.prompt_tokens[:-1]])
