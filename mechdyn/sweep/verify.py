@@ -9,6 +9,7 @@ from mechdyn.claims.anticipation import Anticipation
 from mechdyn.claims.claim import Claim, Request, Verdict
 from mechdyn.claims.correlation import Correlation
 from mechdyn.claims.dynamism import Dynamism
+from mechdyn.claims.facts import FactReport, clean_traces, fact_report
 from mechdyn.claims.irreplaceability import Irreplaceability
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
@@ -24,11 +25,12 @@ CLAIMS: Mapping[str, Claim] = {claim.name: claim for claim in (Dynamism(), Irrep
 
 @dataclass(frozen=True)
 class Verified:
-    """A verdict with what it was judged on."""
+    """A verdict with what it was judged on, and for questions what became of their supporting facts."""
 
     verdict: Verdict
     traces: Mapping[str, Sequence[Trace]]
     folder: Path
+    facts: FactReport | None = None
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,17 @@ class Traced:
 
 
 def verify(config: VerifyConfig, out: str | Path) -> Verified:
-    """Run and judge one claim; the folder holds `run.json`, `traces/` and `verdicts.json`. Run again, it goes on where it stopped."""
+    """Run and judge one claim; the folder holds `run.json`, `traces/`, `verdicts.json` and, for questions, `facts.json`.
+
+    Run again, it goes on where it stopped.
+    """
     traced = trace_claim(config, out)
     verdict = traced.claim.judge(traced.request, traced.traces)
     write_json(traced.folder / "verdicts.json", [verdict.as_json()])
-    return Verified(verdict, traced.traces, traced.folder)
+    facts = None if config.task == "niah" else fact_report(clean_traces(traced.traces))
+    if facts is not None:
+        write_json(traced.folder / "facts.json", facts.as_json())
+    return Verified(verdict, traced.traces, traced.folder, facts)
 
 
 def trace_claim(config: VerifyConfig, out: str | Path) -> Traced:
