@@ -1,6 +1,6 @@
 """The command line: a file for each command. Heavy imports wait until a command needs them, so that help comes at once."""
 
-from mechdyn.cli import ablate, models, trace, verify
+from mechdyn.cli import ablate, explore, models, trace, verify
 from mechdyn.cli.app import app, run_command, run_script
 from mechdyn.cli.options import OutOption, default_folder, takes, with_defaults
 
@@ -9,6 +9,7 @@ __all__ = [
     "ablate",
     "app",
     "default_folder",
+    "explore",
     "main",
     "models",
     "run_command",

@@ -85,6 +85,17 @@ class TraceConfig:
 
 
 @dataclass(frozen=True)
+class ExploreConfig:
+    """What `mechdyn explore` was asked."""
+
+    run: str = argument("Folder of a run (trace, verify, ablate) or of a trace store.")
+    sample: str | None = option(None, "Number or key of a sample as --list shows them; one that changes under ablation when left out.")
+    conditions: tuple[str, ...] = option((), "Only this condition; may be repeated. All when left out.", flag="--condition")
+    model: str | None = option(None, "Where the run's model lies, when it was a local directory.")
+    sources: int = option(16, "Strongest sources a head and step, 0 for none, which needs no model.", min=0)
+
+
+@dataclass(frozen=True)
 class ProgressiveConfig:
     """Progressive ablation."""
 
