@@ -135,7 +135,9 @@ def test_on_step_sees_the_trace_grow_and_can_end_it(pair):
     seen = []
     result = trace(wrapped, sample, max_new_tokens=4, on_step=seen.append)
     recorded = [step for step in seen if step.n_steps > 0]
-    assert [step.tokens.tolist() for step in recorded[: result.n_steps]] == [result.tokens[:n].tolist() for n in range(1, result.n_steps + 1)]
+    assert [step.tokens.tolist() for step in recorded[: result.n_steps]] == [
+        result.tokens[:n].tolist() for n in range(1, result.n_steps + 1)
+    ]
     assert {step.stopped for step in seen[:-1]} <= {""} and seen[-1].stopped == result.stopped
     torch.testing.assert_close(seen[0].retrieval_scores, result.retrieval_scores[:1])
 
