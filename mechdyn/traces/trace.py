@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
+from mechdyn.traces.sources import Sources
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,10 @@ class Trace:
     """The highest score of any head with each supporting fact alone as the needle, facts as in `meta["facts"]`; None without facts."""
     patterns: Float[Tensor, "step layer head key"] | None = None
     """Attention rows, zero behind each step's last key; kept only when asked for, never stored."""
+    sources: Sources | None = None
+    """The strongest positions of every attention row; kept when asked for, never stored (`replay` makes them again)."""
+    prompt_texts: tuple[str, ...] | None = None
+    """The text of each prompt token; kept with patterns or sources, never stored."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """JSON values: the sample's meta and what decided the run."""
 
