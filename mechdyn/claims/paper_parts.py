@@ -28,7 +28,7 @@ def _both(names: tuple[str, str], measures: str, command: str) -> tuple[Part, Pa
 PARTS = (
     *_both(("Table 1", "Section 4, dynamism"), "dynamism", "mechdyn verify dynamism"),
     *_both(("Figure 2 as a verdict", "Figure 6 as a verdict"), "irreplaceability", "mechdyn verify irreplaceability"),
-    Part("Figures 2 and 9 to 11", ABLATION, NEEDLES, "mechdyn ablate"),
+    *_both(("Figures 2 and 9 to 11", "Figures 6 and 12 to 14"), ABLATION, "mechdyn ablate"),
     *_both(("Figures 3 and 15 to 17", "Figures 7 and 18 to 20"), PROGRESSIVE, "python -m experiments.figure_3_progressive"),
     *_both(("Figure 4 as a verdict", "Figure 8 as a verdict"), "correlation", "mechdyn verify correlation"),
     *_both(("Figure 4", "Figure 8"), CORRELATIONS, "python -m experiments.figure_4_cca"),
