@@ -2,7 +2,7 @@
 
 from mechdyn.cli import ablate, models, report, trace, verify
 from mechdyn.cli.app import app, run_command, run_script
-from mechdyn.cli.options import OutOption, default_folder, takes
+from mechdyn.cli.options import OutOption, default_folder, takes, with_defaults
 
 __all__ = [
     "OutOption",
@@ -17,6 +17,7 @@ __all__ = [
     "takes",
     "trace",
     "verify",
+    "with_defaults",
 ]
 
 
