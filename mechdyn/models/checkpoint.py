@@ -88,6 +88,8 @@ def _read_tokenizer(name: str, source: str) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # tokenizers raises bare Exception for a damaged tokenizer.json
+        if "backend tokenizer" in str(error):
+            raise InputError(f"model {name} has no tokenizer; put tokenizer.json and tokenizer_config.json beside its weights") from error
         raise InputError(f"the tokenizer of {name} cannot be loaded: {first_line(error)}") from error
     require_offsets(tokenizer)
     return tokenizer
@@ -109,7 +111,7 @@ def _read_weights(name: str, source: str, config: Any, dtype: torch.dtype | str,
         )
     except torch.OutOfMemoryError:
         raise
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+    except Exception as error:
         if isinstance(error, SafetensorError) and not folder.is_dir():
             check_weights(name, _snapshot(source))  # names the damaged file
         raise load_error(name, source, error) from error
