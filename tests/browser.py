@@ -110,6 +110,12 @@ class Browser:
         errors = [line for line in self.log() if line.startswith("SEVERE")]
         return [*self.run("window.seen"), *errors, *(f"loaded {name}" for name in loaded), *(["wider than the window"] if wide else [])]
 
+    def cpu_seconds(self) -> float:
+        """Processor time of the open page's main thread so far, which other processes do not lengthen."""
+        self.command("Performance.enable", timeDomain="threadTicks")
+        metrics = {each["name"]: each["value"] for each in self.command("Performance.getMetrics")["metrics"]}
+        return metrics["TaskDuration"]
+
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._call("GET", f"{self._session}/screenshot")))
 
