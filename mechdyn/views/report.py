@@ -133,14 +133,10 @@ def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
 @sections.register
 def _grid(found: Grid, run: Run) -> list[Section]:
     figures = ablation_grids(run.folder.roles, title=run.model)
-    figures_of_paper = "Figures 2 and 9 to 11" if run.task == "niah" else "Figures 6 and 12 to 14"
-    heading = f"Ablation grid ({figures_of_paper}): {run.model}, {run.task}"
+    heading = f"Ablation grid (Figures {'2 and 9 to 11' if run.task == 'niah' else '6 and 12 to 14'}): {run.model}, {run.task}"
     facts = f"{found.detection.n_correct} detection samples correct; average size {found.detection.size}."
-    return [
-        Section(
-            heading, run.command, (grid_table(found.rows, f"Ablation on {run.model}, {run.task}"),), dict(figures), (facts, _NOT_PRINTED)
-        )
-    ]
+    tables = (grid_table(found.rows, f"Ablation on {run.model}, {run.task}"),)
+    return [Section(heading, run.command, tables, dict(figures), (facts, _NOT_PRINTED))]
 
 
 @sections.register
