@@ -5,8 +5,8 @@ From traces alone. A fact is *retrieved* at a step where some head's score with 
 (`mechdyn.tasks.quotes`). The sentences of the context that a rationale quotes are the supporting facts it predicts, held against the gold
 ones by the official evaluation, alone and jointly with the answer. A direct answer predicts none: there those numbers are undefined.
 
-That any of a model's many heads looks at a sentence once proves little, so each fact is compared with a distractor: a sentence of like
-length from a paragraph without a supporting fact, put to the same test.
+That one of a model's many heads looks at a sentence once proves little (most distractors are retrieved at some step too). So the share of
+steps is told beside it, and each fact is compared with a distractor: a sentence of like length from a paragraph without a supporting fact.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +43,7 @@ class FactOutcome:
     title: str
     index: int
     sentence: str
+    n_steps: int
     retrieved_steps: int
     highest_score: float
     quoted: bool | None
@@ -140,7 +141,7 @@ def _sentences(
     retrieved = (scores > trace.threshold).sum(dim=0).tolist()
     highest = scores.amax(dim=0).tolist() if trace.n_steps else [0.0] * len(named)
     return tuple(
-        FactOutcome(*fact, paragraphs[fact[0]][fact[1]], steps, score, None if quoted is None else fact in quoted)
+        FactOutcome(*fact, paragraphs[fact[0]][fact[1]], trace.n_steps, steps, score, None if quoted is None else fact in quoted)
         for fact, steps, score in zip(named, retrieved, highest, strict=True)
     )
 
@@ -187,13 +188,16 @@ def _place(value: str) -> tuple[int, str]:
 
 
 def _measures(questions: Sequence[QuestionOutcome]) -> dict[str, Interval]:
-    """Means over questions; what is retrieved or quoted is a share of all their facts or distractors."""
+    """Means over questions; the share of sentences retrieved at any step, or quoted, and of steps at which a sentence is retrieved."""
+    facts, distractors = [question.facts for question in questions], [question.distractors for question in questions]
     return {
         "EM": _mean(questions, lambda question: question.answer.em),
         "F1": _mean(questions, lambda question: question.answer.f1),
-        "facts retrieved": _shares([question.facts for question in questions], lambda fact: fact.retrieved_steps > 0),
-        "distractors retrieved": _shares([question.distractors for question in questions], lambda fact: fact.retrieved_steps > 0),
-        "facts quoted": _shares([question.facts for question in questions], lambda fact: fact.quoted),
+        "facts retrieved": _share_of(facts, lambda fact: (fact.retrieved_steps > 0, 1)),
+        "distractors retrieved": _share_of(distractors, lambda fact: (fact.retrieved_steps > 0, 1)),
+        "fact steps": _share_of(facts, lambda fact: (fact.retrieved_steps, fact.n_steps)),
+        "distractor steps": _share_of(distractors, lambda fact: (fact.retrieved_steps, fact.n_steps)),
+        "facts quoted": _share_of(facts, lambda fact: (bool(fact.quoted), fact.quoted is not None)),
         "sp EM": _mean(questions, lambda question: question.supporting and question.supporting.em),
         "sp F1": _mean(questions, lambda question: question.supporting and question.supporting.f1),
         "joint EM": _mean(questions, lambda question: question.joint and question.joint.em),
@@ -206,7 +210,7 @@ def _mean(questions: Sequence[QuestionOutcome], value: Callable[[QuestionOutcome
     return bootstrap_mean(np.array(values, dtype=np.float64), np.ones(len(values)))
 
 
-def _shares(sentences: Sequence[Sequence[FactOutcome]], held: Callable[[FactOutcome], bool | None]) -> Interval:
-    """Over all sentences, resampled by question."""
-    rows = [[value for value in map(held, found) if value is not None] for found in sentences]
-    return bootstrap_mean(np.array([sum(row) for row in rows], dtype=np.float64), np.array([len(row) for row in rows]))
+def _share_of(sentences: Sequence[Sequence[FactOutcome]], counted: Callable[[FactOutcome], tuple[int, int]]) -> Interval:
+    """What held, of what could have, over all sentences; resampled by question."""
+    rows = np.array([np.sum([counted(fact) for fact in found], axis=0) if found else (0, 0) for found in sentences]).reshape(-1, 2)
+    return bootstrap_mean(rows[:, 0], rows[:, 1])

@@ -16,18 +16,20 @@ from mechdyn.views.tables import interval_text, table
 from mechdyn.views.text import escape, full, isolated, label, short, visible
 from mechdyn.views.theme import MONO, finish, heading, look, score_axis
 
-_COLUMNS = ("EM", "F1", "facts retrieved", "distractors retrieved", "facts quoted", "sp F1", "joint F1")
-_SHOWN = _COLUMNS[1:]
+_SHOWN = ("F1", "facts retrieved", "distractors retrieved", "fact steps", "distractor steps", "facts quoted", "sp F1", "joint F1")
 _ROW_PIXELS = 22
 _MAX_LABELS = 80
 
 
 def fact_table(report: FactReport, title: str) -> Table:
     """A line for each group of questions, their number and measures, each with its 95 % interval."""
-    caption = f"{len(report.questions)} questions, {report.n_failed} failed; sp: the facts a rationale quotes; 95 % by question"
-    built = table(title, "questions", "n", *_COLUMNS, caption=caption)
+    caption = (
+        f"{len(report.questions)} questions, {report.n_failed} failed; retrieved: at any step; steps: share of steps at which one is; "
+        "sp: the facts that a rationale quotes; 95 % by question"
+    )
+    built = table(title, "questions", "n", *_SHOWN, caption=caption)
     for group in report.groups:
-        built.add_row(markup(_name(group)), str(group.n), *(_text(group.measures[name]) for name in _COLUMNS))
+        built.add_row(markup(_name(group)), str(group.n), *(_text(group.measures[name]) for name in _SHOWN))
     return built
 
 
@@ -60,7 +62,7 @@ def fact_groups(report: FactReport, *, title: str = "", dark: bool = False) -> g
     figure.update_xaxes(range=[-0.04, 1.04], tickvals=[0, 0.5, 1])
     figure.update_yaxes(type="category", autorange="reversed")
     height = 150 + _ROW_PIXELS * len(names)
-    return finish(figure, escape(title or "Supporting facts"), "bars: 95 % intervals by question", dark=dark, height=height, min_width=900)
+    return finish(figure, escape(title or "Supporting facts"), "bars: 95 % intervals by question", dark=dark, height=height, min_width=1100)
 
 
 def fact_timeline(trace: Trace, *, dark: bool = False) -> go.Figure:

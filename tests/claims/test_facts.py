@@ -104,6 +104,8 @@ def test_each_question_is_compared_with_its_distractors():
     share = report.groups[0].measures["distractors retrieved"]
     assert (share.estimate, share.n) == (0.5, 2)
     assert report.groups[0].measures["facts retrieved"].estimate == 1.0
+    assert report.groups[0].measures["fact steps"].estimate == pytest.approx((1 + 2) / (2 * 3))
+    assert report.groups[0].measures["distractor steps"].estimate == pytest.approx(3 / 6)
 
 
 def test_groups_with_an_order_come_in_it():
@@ -183,6 +185,7 @@ def test_reports_are_json_without_nan():
         "title": "Wren Mill",
         "index": 0,
         "sentence": "Ada Lunt founded Wren Mill.",
+        "n_steps": 0,
         "retrieved_steps": 0,
         "highest_score": 0.0,
         "quoted": True,

@@ -22,18 +22,18 @@ def test_the_table_has_a_line_for_each_group():
     assert column(built, 1)[:3] == ["3", "2", "1"]
     assert built.caption.startswith("3 questions, 0 failed")
     direct = fact_table(fact_report([question(style="direct")]), "title")
-    assert column(direct, 8) == ["–"]
+    assert column(direct, 7) == ["–"]
 
 
 def test_a_dot_for_each_group_and_measure():
     report = fact_report(TRACES)
     figure = fact_groups(report, title="<b>m</b>")
-    assert len(figure.data) == 6
+    assert len(figure.data) == 8
     for dots in figure.data:
         assert len(dots.x) == len(dots.y) == len(report.groups)
     assert figure.data[0].x[0] == pytest.approx(2 / 3)
     assert figure.layout.title.text == "&lt;b&gt;m&lt;/b&gt;"
-    blank = fact_groups(fact_report([question(style="direct")])).data[3]
+    blank = fact_groups(fact_report([question(style="direct")])).data[5]
     assert np.isnan(blank.x[0])
 
 
