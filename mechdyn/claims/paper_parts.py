@@ -17,22 +17,27 @@ class Part:
     command: str
 
 
-_WORLD = "--task world"
-_HOTPOT = "--task hotpotqa --data FILE"
+_ON_QUESTIONS = "--task world, or --task hotpotqa --data FILE"
+_SCRIPT = "python -m experiments."
 
 
-def _both(names: tuple[str, str], measures: str, command: str) -> tuple[Part, Part]:
-    return Part(names[0], measures, NEEDLES, command), Part(names[1], measures, QUESTIONS, f"{command} {_WORLD}, or {_HOTPOT}")
+def _claim(names: tuple[str, str], claim: str) -> tuple[Part, Part]:
+    command = f"mechdyn verify {claim}"
+    return Part(names[0], claim, NEEDLES, command), Part(names[1], claim, QUESTIONS, f"{command} {_ON_QUESTIONS}")
 
 
 PARTS = (
-    *_both(("Table 1", "Section 4, dynamism"), "dynamism", "mechdyn verify dynamism"),
-    *_both(("Figure 2 as a verdict", "Figure 6 as a verdict"), "irreplaceability", "mechdyn verify irreplaceability"),
+    *_claim(("Table 1", "Section 4, dynamism"), "dynamism"),
+    *_claim(("Section 3.3, a verdict", "Section 4, a verdict"), "irreplaceability"),
+    *_claim(("Section 3.4, a verdict", "Section 4, a verdict"), "correlation"),
+    *_claim(("beyond the paper", "beyond the paper"), "anticipation"),
     Part("Figures 2 and 9 to 11", ABLATION, NEEDLES, "mechdyn ablate"),
-    *_both(("Figures 3 and 15 to 17", "Figures 7 and 18 to 20"), PROGRESSIVE, "python -m experiments.figure_3_progressive"),
-    *_both(("Figure 4 as a verdict", "Figure 8 as a verdict"), "correlation", "mechdyn verify correlation"),
-    *_both(("Figure 4", "Figure 8"), CORRELATIONS, "python -m experiments.figure_4_cca"),
-    *_both(("Table 2", "Table 3"), PROBES, "python -m experiments.table_2_probe"),
-    *_both(("beyond the paper: anticipation", "beyond the paper: anticipation"), "anticipation", "mechdyn verify anticipation"),
-    Part("beyond the paper: sink, local window and threshold", SENSITIVITY, QUESTIONS, "python -m experiments.sensitivity"),
+    Part("Figures 6 and 12 to 14", ABLATION, QUESTIONS, f"{_SCRIPT}figure_6_ablation_questions"),
+    Part("Figures 3 and 15 to 17", PROGRESSIVE, NEEDLES, f"{_SCRIPT}figure_3_progressive"),
+    Part("Figures 7 and 18 to 20", PROGRESSIVE, QUESTIONS, f"{_SCRIPT}figure_7_progressive_questions"),
+    Part("Figure 4", CORRELATIONS, NEEDLES, f"{_SCRIPT}figure_4_cca"),
+    Part("Figure 8", CORRELATIONS, QUESTIONS, f"{_SCRIPT}figure_8_cca_questions"),
+    Part("Table 2", PROBES, NEEDLES, f"{_SCRIPT}table_2_probe"),
+    Part("Table 3", PROBES, QUESTIONS, f"{_SCRIPT}table_3_regressor"),
+    Part("beyond the paper: sink, local window and threshold", SENSITIVITY, QUESTIONS, f"{_SCRIPT}sensitivity"),
 )

@@ -27,7 +27,7 @@ _haystack = partial(option, None, "Text file or folder of .txt files; procedural
 _batch_size = partial(option, 8, "Samples generated together, each under all of its conditions.", min=1)
 _task = partial(option, "niah", "niah (needles), world (procedural two-hop questions) or hotpotqa (questions of --data).")
 _style = partial(option, None, "rationale or direct: how questions ask for the answer; rationale when left out.")
-_data = partial(option, None, "JSON file in HotpotQA's layout, for --task hotpotqa.")
+_data = partial(option, None, "JSON file in HotpotQA's layout for --task hotpotqa, or hub:OWNER/NAME[@REVISION][:CONFIG[:SPLIT]].")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
+from rich.markup import escape as markup
 from rich.table import Table
 
 from mechdyn.claims.facts import FactGroup, FactReport, question_outcome
@@ -26,14 +27,14 @@ def fact_table(report: FactReport, title: str) -> Table:
     caption = f"{len(report.questions)} questions, {report.n_failed} failed; sp: the facts a rationale quotes; 95 % by question"
     built = table(title, "questions", "n", *names, caption=caption)
     for group in report.groups:
-        built.add_row(_name(group), str(group.n), *(_text(interval) for interval in group.measures.values()))
+        built.add_row(markup(_name(group)), str(group.n), *(_text(interval) for interval in group.measures.values()))
     return built
 
 
 def fact_groups(report: FactReport, *, title: str = "", dark: bool = False) -> go.Figure:
     """A dot with its 95 % interval for each group of questions, a panel for each measure; one without any value stays blank."""
     colors = look(dark)
-    names = [_name(group) for group in report.groups]
+    names = [escape(_name(group)) for group in report.groups]
     figure = make_subplots(rows=1, cols=len(_SHOWN), shared_yaxes=True, subplot_titles=_SHOWN, horizontal_spacing=0.03)
     for column, measure in enumerate(_SHOWN, start=1):
         found = [group.measures[measure] for group in report.groups]

@@ -95,6 +95,9 @@ def test_verify_on_questions_tells_what_became_of_each_fact(run, tmp_path, monke
     assert re.search(r"Supporting facts, mini on world, no head off", out) and "facts    run/facts.html" in out
     assert [len(question["facts"]) for question in json.loads((tmp_path / "run" / "facts.json").read_text())["questions"]] == [2, 2]
     assert "Groups of questions" in (tmp_path / "run" / "facts.html").read_text()
+    assert run("report", "run")[0] == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Supporting facts: mini, world" in page and "Supporting facts on mini, world, no head off" in page
 
 
 def test_models_lists_what_can_be_loaded(run):

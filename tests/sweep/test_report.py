@@ -1,5 +1,6 @@
 """Runs read back: judged again without a model, and one clear line about every run that cannot be."""
 
+import importlib.util
 import json
 import shutil
 
@@ -129,6 +130,17 @@ def test_what_was_not_run_leaves_out_what_was(verified):
     assert any("llama3.1-8b, llama3.2-3b, qwen3-8b, llama2-13b, phi4-mini" in what for what in missing)
     assert any("dynamism has preset quick" in what for what in missing)
     assert len(not_run([])) == len(PARTS) + 1
+
+
+def test_what_was_not_run_can_be(run):
+    for part in PARTS:
+        program, *words = part.command.partition(",")[0].split()
+        if program == "mechdyn":
+            options = [word for word in words if word.startswith("--")]
+            code, text, _ = run(words[0], "--help")
+            assert code == 0 and all(option in text for option in options), part.command
+        else:
+            assert importlib.util.find_spec(words[1]), part.command
 
 
 def test_no_two_commands_write_the_same_fields():
