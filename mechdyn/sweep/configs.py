@@ -140,3 +140,13 @@ class CheckConfig:
     device_map: str | None = option(None, "auto: spread the layers over all CUDA devices.")
     dtype: str | None = option(None, "float32, bfloat16 or float16; float32 on the CPU, else the checkpoint's own, when left out.")
     max_length: int | None = option(None, "The longest sequence that will be run; models with longrope scaling need it.", min=1)
+
+
+@dataclass(frozen=True)
+class AppConfig:
+    """What `mechdyn app` was asked."""
+
+    model: str = _model()
+    host: str = option("127.0.0.1", "Address to listen on; other than this machine's own, it lets others use the model.")
+    port: int = option(8050, "Port to listen on; 0 takes any free one.", min=0, max=65535)
+    dark: bool = option(False, "A dark page.")
