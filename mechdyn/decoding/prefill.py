@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from mechdyn.decoding.cache import shallow_copy
+from mechdyn.decoding.cache import shallow_copy, stack_rows
 from mechdyn.decoding.engine import DecodeState
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
@@ -41,6 +41,18 @@ def prefill(
             cache.batch_repeat_interleave(len(prompts))
         _read(model, cache, rest, rest_positions, visible, chunk)
     return DecodeState(cache, visible, behind(positions).to(model.device))
+
+
+def prefill_apart(
+    model: Model, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, chunk: int = CHUNK
+) -> DecodeState:
+    """The same state, each prompt read by itself: for prompts of very different lengths, where padding and its masks cost more than batching.
+
+    Prompts are of at least one token.
+    """
+    positions = check_positions(prompts, positions)
+    states = [prefill(model, [prompt], [row], chunk) for prompt, row in zip(prompts, positions, strict=True)]
+    return stack_rows(states, model.twin.config)
 
 
 def extend(model: Model, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], chunk: int = CHUNK) -> DecodeState:

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from mechdyn.decoding.capture import last_layer_pattern
 from mechdyn.decoding.engine import DecodeState, Engine, StepOutput
-from mechdyn.decoding.prefill import extend
+from mechdyn.decoding.prefill import extend, prefill_apart
 from mechdyn.models.model import Model
 from mechdyn.rag.requests import Attend, Observe, Seen, Write, Written
 from mechdyn.rag.sentences import draft_sentences
@@ -58,7 +58,7 @@ class Server:
     def whole_prompts(self, requests: Sequence[Write | Observe]) -> DecodeState:
         """The prompts less their last token, all of the context visible: a row a request, from one prefill."""
         if self._whole is None:
-            self._whole = self.engine.prefill([context.sample.tokens[:-1] for context in self.contexts])
+            self._whole = prefill_apart(self.model, [context.sample.tokens[:-1] for context in self.contexts])
         places = {id(context): place for place, context in enumerate(self.contexts)}
         return self.engine.fork(self._whole, [places[id(request.context)] for request in requests])
 
@@ -69,7 +69,7 @@ class Server:
 
     def _behind_prompts(self, requests: Sequence[Write]) -> tuple[DecodeState, Int[Tensor, " row"]]:
         laid = [_lay_out(self.model.tokenizer, request) for request in requests]
-        state = self.engine.prefill([tokens[:-1] for tokens, _ in laid], [positions[:-1] for _, positions in laid])
+        state = prefill_apart(self.model, [tokens[:-1] for tokens, _ in laid], [positions[:-1] for _, positions in laid])
         last = torch.stack([positions[-1] for _, positions in laid]).to(state.next_position)
         return replace(state, next_position=last), torch.stack([tokens[-1] for tokens, _ in laid])
 
