@@ -3,9 +3,8 @@
 The same as `mechdyn ablate`, which has the options: `python -m experiments.figure_2_ablation_grid --model llama3.1-8b --preset paper`.
 """
 
-import typer
-
-from mechdyn.cli import ablate, run_command
+from mechdyn.cli import run_script
+from mechdyn.cli.ablate import ablate
 
 if __name__ == "__main__":
-    run_command(lambda: typer.run(ablate))
+    run_script(ablate)

@@ -5,38 +5,19 @@
 """
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mechdyn.cli import (
-    BatchOption,
-    DataOption,
-    HaystackOption,
-    LengthOption,
-    ModelOption,
-    OutOption,
-    PresetOption,
-    SeedOption,
-    StyleOption,
-    TaskOption,
-    run_command,
-)
+from mechdyn.cli import OutOption, default_folder, run_script, takes
+from mechdyn.sweep.configs import VerifyConfig
 
 
+@takes(VerifyConfig, claim="correlation")
 def table_2(
-    model: ModelOption = "mini",
-    preset: PresetOption = "quick",
-    length: LengthOption = None,
+    config: VerifyConfig,
     offset: Annotated[int, typer.Option(min=0, help="Steps ahead; the paper's is 0.")] = 0,
     probe: Annotated[str | None, typer.Option(help="paper, auto or linear; the preset's own when left out.")] = None,
-    seed: SeedOption = 0,
-    haystack: HaystackOption = None,
-    task: TaskOption = "niah",
-    style: StyleOption = None,
-    data: DataOption = None,
-    batch_size: BatchOption = 8,
     out: OutOption = None,
 ) -> None:
     """Fit the probe and its baselines, print the table, save the probe, draw its quality by head and its calibration."""
@@ -46,30 +27,18 @@ def table_2(
     from mechdyn.probes.report import compare
     from mechdyn.probes.storage import save_probe
     from mechdyn.sweep.run_folder import write_json
-    from mechdyn.sweep.verify import VerifyConfig, trace_claim
+    from mechdyn.sweep.verify import trace_claim
     from mechdyn.views.page import save_page
     from mechdyn.views.probe import probe_figures, probe_table
     from mechdyn.views.tables import print_tables
 
-    config = VerifyConfig(
-        "correlation",
-        model=model,
-        preset=preset,
-        lengths=tuple(length or ()),
-        seed=seed,
-        haystack=str(haystack) if haystack else None,
-        batch_size=batch_size,
-        task=task,
-        style=style,
-        data=str(data) if data else None,
-    )
-    traced = trace_claim(config, out or Path("runs") / f"correlation-{Path(model).name}-{preset}")
-    rows = probe_data(outline(traced.traces[ROLE]).traces, offset, binary=task == "niah", seed=seed)
-    size = probe or PROBES[preset]
-    fitted = fitted_probe(rows, size, seed=seed)
-    predictors = {PROBE: fitted, **baselines(rows, size, seed=seed)}
-    reports = compare(predictors, rows, seed=seed)
-    title = f"{size} probe on {model}, k = {offset}"
+    traced = trace_claim(config, out or default_folder("correlation", config))
+    rows = probe_data(outline(traced.traces[ROLE]).traces, offset, binary=config.task == "niah", seed=config.seed)
+    size = probe or PROBES[config.preset]
+    fitted = fitted_probe(rows, size, seed=config.seed)
+    predictors = {PROBE: fitted, **baselines(rows, size, seed=config.seed)}
+    reports = compare(predictors, rows, seed=config.seed)
+    title = f"{size} probe on {config.model}, k = {offset}"
     print_tables([probe_table(reports, title)])
     folder = save_probe(fitted, traced.folder / f"probe-{size}-k{offset}")
     write_json(folder / "report.json", {name: asdict(report) for name, report in reports.items()})
@@ -78,4 +47,4 @@ def table_2(
 
 
 if __name__ == "__main__":
-    run_command(lambda: typer.run(table_2))
+    run_script(table_2)

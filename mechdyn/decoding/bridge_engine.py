@@ -24,8 +24,8 @@ class BridgeEngine:
         self.model = model
         self._hidden_hook = hidden_hook(model, hidden)
 
-    def prefill(self, prompts: Sequence[Int[Tensor, " _"]]) -> DecodeState:
-        return prefill(self.model, prompts)
+    def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
+        return prefill(self.model, prompts, positions)
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
         return fork_rows(state, rows)

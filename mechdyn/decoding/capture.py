@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 from einops import rearrange
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechdyn.decoding.engine import HeadEdit
+from mechdyn.models.model import Model
 
 Hook = tuple[str, Callable[[Tensor, Any], Tensor | None]]
 
@@ -26,6 +28,19 @@ class Capture:
 
     def _read_hidden(self, activation: Tensor, hook: Any) -> None:
         self.hidden = activation[:, -1]
+
+
+@torch.inference_mode()
+def last_layer_pattern(model: Model, tokens: Int[Tensor, " pos"]) -> Float[Tensor, "head query key"]:
+    """The last layer's whole attention pattern over these tokens alone, from position 0 on (quadratic in memory: for drafts)."""
+    found: list[Tensor] = []
+
+    def read(pattern: Tensor, hook: Any) -> None:
+        found.append(pattern[0])
+
+    hook = f"blocks.{model.n_layers - 1}.attn.hook_pattern"
+    model.bridge.run_with_hooks(tokens[None].to(model.device), fwd_hooks=[(hook, read)], return_type=None)
+    return found[0]
 
 
 def edit_hooks(edit: HeadEdit) -> list[Hook]:

@@ -28,7 +28,8 @@ class HeadEdit:
 class DecodeState:
     """Rows of equal width, left padded. `visible` is 1 at real positions; `next_position` is each row's next position id.
 
-    `memory` is the engine's own: keys and values, or for an engine without a cache the tokens so far.
+    `memory` is the engine's own: keys and values, or for an engine without a cache the tokens so far. To go on further behind (tokens in
+    between are hidden), replace `next_position`.
     """
 
     memory: Any
@@ -49,8 +50,12 @@ class StepOutput:
 class Engine(Protocol):
     """Runs a model token by token."""
 
-    def prefill(self, prompts: Sequence[Int[Tensor, " _"]]) -> DecodeState:
-        """The state after these tokens, one row a prompt. An empty prompt is allowed."""
+    def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
+        """The state after these tokens, one row a prompt. An empty prompt is allowed.
+
+        `positions` are the position ids of each prompt's tokens, ascending; without them tokens are counted from 0. Gaps hide tokens: drop
+        them, keep the others' positions, and nothing behind them carries their influence.
+        """
         ...
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:

@@ -23,8 +23,8 @@ class FastEngine:
     def __init__(self, model: Model) -> None:
         self.model = model
 
-    def prefill(self, prompts: Sequence[Int[Tensor, " _"]]) -> DecodeState:
-        return prefill(self.model, prompts)
+    def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
+        return prefill(self.model, prompts, positions)
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
         return fork_rows(state, rows)

@@ -68,6 +68,7 @@ def generate(engine: Engine, model: Model, rows: Sequence[Row], options: TraceOp
     other (DEFINITIONS, Steps).
     """
     live = list(rows)
+    _refuse_gaps(rows, state)
     context = KeyContext.of([row.sample for row in rows], state)
     inputs = torch.stack([row.sample.tokens[-1] for row in rows])
     in_needle = torch.stack([row.sample.needle_mask[-1] for row in rows])
@@ -83,6 +84,13 @@ def generate(engine: Engine, model: Model, rows: Sequence[Row], options: TraceOp
         if len(keep) < len(live):
             live = [live[index] for index in keep]
             state, context = engine.fork(state, keep), context.select(keep)
+
+
+def _refuse_gaps(rows: Sequence[Row], state: DecodeState) -> None:
+    """Scope `all` reads the visible tokens afresh and counts their positions from 0."""
+    whole = any(row.ablation is not None and row.ablation.scope == "all" for row in rows)
+    if whole and bool((state.next_position != state.visible.sum(dim=1)).any()):
+        raise InputError('scope "all" knows no hidden positions, and this state has some; use scope "position"')
 
 
 def _step(

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from mechdyn.decoding.engine import DecodeState
+from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 
 CHUNK = 2048
@@ -17,25 +18,46 @@ MIN_SHARED = 64
 """A common prefix shorter than this is not worth a forward of its own."""
 
 
-def prefill(model: Model, prompts: Sequence[Int[Tensor, " _"]], chunk: int = CHUNK) -> DecodeState:
+def prefill(
+    model: Model, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, chunk: int = CHUNK
+) -> DecodeState:
     """Run the prompts through the twin, chunk by chunk, as one batch of equal width.
 
     A prefix that all prompts share (a haystack up to its needle) is read once. The rest is padded on its left, so padding may lie
-    between the shared prefix and the rest: position ids count visible tokens only.
+    between the shared prefix and the rest.
     """
-    n_shared = _shared_prefix(prompts) if len(prompts) > 1 else 0
+    positions = check_positions(prompts, positions)
+    n_shared = min(_shared_prefix(prompts), _shared_prefix(positions)) if len(prompts) > 1 else 0
     if n_shared < MIN_SHARED:
         n_shared = 0
     rest, rest_visible = left_pad([prompt[n_shared:] for prompt in prompts])
+    rest_positions, _ = left_pad([row[n_shared:] for row in positions])
     visible = torch.cat([torch.ones(len(prompts), n_shared, dtype=torch.long), rest_visible], dim=1).to(model.device)
     cache = DynamicCache(config=model.twin.config)
     with torch.inference_mode():
         if n_shared:
-            prefix = prompts[0][None, :n_shared].to(model.device)
-            _read(model, cache, prefix, visible[:1, :n_shared], chunk)
+            _read(model, cache, prompts[0][None, :n_shared], positions[0][None, :n_shared], visible[:1, :n_shared], chunk)
             cache.batch_repeat_interleave(len(prompts))
-        _read(model, cache, rest.to(model.device), visible, chunk)
-    return DecodeState(cache, visible, visible.sum(dim=1))
+        _read(model, cache, rest, rest_positions, visible, chunk)
+    return DecodeState(cache, visible, behind(positions).to(model.device))
+
+
+def check_positions(prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None) -> list[Int[Tensor, " _"]]:
+    """Position ids of every token: as given, or counted from 0."""
+    if positions is None:
+        return [torch.arange(len(prompt)) for prompt in prompts]
+    if [len(row) for row in positions] != [len(prompt) for prompt in prompts]:
+        wanted, got = [len(prompt) for prompt in prompts], [len(row) for row in positions]
+        raise InputError(f"positions must give one id a token, got rows of {got} for prompts of {wanted} tokens")
+    for row in positions:
+        if len(row) and (int(row[0]) < 0 or not bool((row.diff() > 0).all())):
+            raise InputError(f"positions must ascend from 0 or above, got {row.tolist()[:8]} ...")
+    return list(positions)
+
+
+def behind(positions: Sequence[Int[Tensor, " _"]]) -> Int[Tensor, " row"]:
+    """The position id that follows each row's last."""
+    return torch.tensor([int(row[-1]) + 1 if len(row) else 0 for row in positions])
 
 
 def left_pad(prompts: Sequence[Int[Tensor, " _"]]) -> tuple[Int[Tensor, "row pos"], Int[Tensor, "row pos"]]:
@@ -57,17 +79,19 @@ def _shared_prefix(prompts: Sequence[Int[Tensor, " _"]]) -> int:
     return int((stacked == stacked[:1]).all(dim=0).long().cumprod(dim=0).sum())
 
 
-def _read(model: Model, cache: Any, tokens: Int[Tensor, "row pos"], visible: Int[Tensor, "row key"], chunk: int) -> None:
+def _read(
+    model: Model, cache: Any, tokens: Int[Tensor, "row pos"], positions: Int[Tensor, "row pos"], visible: Int[Tensor, "row key"], chunk: int
+) -> None:
     """Append tokens to the cache; `visible` covers what the cache holds already and the tokens."""
     before = visible.shape[1] - tokens.shape[1]
-    positions = (visible.cumsum(dim=1) - 1).clamp(min=0)
+    tokens, positions = tokens.to(model.device), positions.to(model.device)
     padded = not bool(visible.all())
     for start in range(0, tokens.shape[1], chunk):
         end = min(start + chunk, tokens.shape[1])
         model.twin(
             tokens[:, start:end],
             attention_mask=visible[:, : before + end] if padded else None,
-            position_ids=positions[:, before + start : before + end],
+            position_ids=positions[:, start:end],
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,

@@ -14,6 +14,7 @@ from mechdyn.decoding.schedules import NoAblation
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.sweep.configs import AblateConfig
 from mechdyn.sweep.requests import check_samples, haystack_digest
 from mechdyn.sweep.run_folder import open_run, write_json
 from mechdyn.sweep.stages import Traces, run_stages
@@ -23,22 +24,6 @@ from mechdyn.traces.trace import Trace
 
 _N_REFERENCES = 16
 """Prompts whose activations stand in for ablated heads under mean and resample."""
-
-
-@dataclass(frozen=True)
-class AblateConfig:
-    """What `mechdyn ablate` was asked; the resolved copy is saved with the results."""
-
-    model: str = "mini"
-    preset: str = "quick"
-    lengths: tuple[int, ...] = ()
-    depths: tuple[float, ...] = ()
-    runs: int | None = None
-    conditions: tuple[str, ...] = CONDITIONS
-    method: str = "zero"
-    seed: int = 0
-    haystack: str | None = None
-    batch_size: int = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +45,7 @@ def ablate(config: AblateConfig, out: str | Path) -> AblationGrid:
         InputError: an unknown condition or method or none at all, or a grid that the model cannot hold; nothing is written. Also
             where no detection sample is answered correctly, since there is nothing to rank then.
     """
+    config = replace(config, conditions=config.conditions or CONDITIONS)
     preset = _preset(config)
     model = load_model(config.model)
     request = Request(model.identity(), config.preset, preset.lengths, config.seed, config.haystack, haystack_digest(config.haystack))
@@ -98,8 +84,8 @@ def require_detection(traces: Sequence[Trace]) -> Detection:
 def _preset(config: AblateConfig) -> Preset:
     """The preset with the user's axes in place of its own, and the choices that need no model checked."""
     unknown = [name for name in config.conditions if name not in CONDITIONS]
-    if unknown or not config.conditions:
-        raise InputError(f"conditions must be some of {', '.join(CONDITIONS)}, got {', '.join(unknown) or 'none'}")
+    if unknown:
+        raise InputError(f"conditions must be some of {', '.join(CONDITIONS)}, got {', '.join(unknown)}")
     if config.method not in METHODS:
         raise InputError(f"ablation method must be one of {', '.join(METHODS)}, got {config.method!r}")
     preset = chosen_preset(PRESETS, config.preset, config.lengths)

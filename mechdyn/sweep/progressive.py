@@ -11,27 +11,11 @@ from mechdyn.claims.progressive import PRESETS, ProgressivePoint, default_masked
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.sweep.ablate import require_detection
+from mechdyn.sweep.configs import ProgressiveConfig
 from mechdyn.sweep.requests import check_choices, check_samples, make_request
 from mechdyn.sweep.run_folder import open_run, write_json
 from mechdyn.sweep.stages import run_stages
 from mechdyn.sweep.stores import open_store
-
-
-@dataclass(frozen=True)
-class ProgressiveConfig:
-    """What was asked; the resolved copy is saved with the results. `masked` are the k, the model's default ones where empty."""
-
-    model: str = "mini"
-    preset: str = "quick"
-    lengths: tuple[int, ...] = ()
-    runs: int | None = None
-    masked: tuple[int, ...] = ()
-    seed: int = 0
-    haystack: str | None = None
-    batch_size: int = 8
-    task: str = "niah"
-    style: str | None = None
-    data: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

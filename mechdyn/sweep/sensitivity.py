@@ -1,6 +1,6 @@
 """The sensitivity grid of Eq. 2: a run for each sink and local window, a verdict for each threshold as well."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mechdyn.claims.claim import Request
@@ -8,27 +8,11 @@ from mechdyn.claims.sensitivity import LOCALS, SINKS, THRESHOLDS, SensitivityCel
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.sweep.configs import SensitivityConfig
 from mechdyn.sweep.requests import check_choices, check_samples, make_request
 from mechdyn.sweep.run_folder import open_run, write_json
 from mechdyn.sweep.stages import run_stages
 from mechdyn.sweep.stores import open_store
-
-
-@dataclass(frozen=True)
-class SensitivityConfig:
-    """What was asked; the resolved copy is saved with the results."""
-
-    model: str = "mini"
-    task: str = "world"
-    preset: str = "quick"
-    lengths: tuple[int, ...] = ()
-    seed: int = 0
-    style: str | None = None
-    data: str | None = None
-    sinks: tuple[int, ...] = SINKS
-    locals: tuple[int, ...] = LOCALS
-    thresholds: tuple[float, ...] = THRESHOLDS
-    batch_size: int = 8
 
 
 @dataclass(frozen=True)
@@ -47,9 +31,7 @@ def sensitivity(config: SensitivityConfig, out: str | Path) -> Sensitivity:
     """
     if config.task == "niah":
         raise InputError("the sensitivity grid is of Eq. 2, which scores questions; take the task world or hotpotqa")
-    for name in ("sinks", "locals", "thresholds"):
-        if not getattr(config, name):
-            raise InputError(f"the sensitivity grid needs at least one value of {name}, got none")
+    config = resolved(config)
     check_choices(config.task, config.style, config.data, lengths=config.lengths)
     model = load_model(config.model)
     request = make_request(
@@ -63,6 +45,11 @@ def sensitivity(config: SensitivityConfig, out: str | Path) -> Sensitivity:
             cells += _window(config, model, request, folder, sink, local)
     write_json(folder / "results.json", [cell.as_json() for cell in cells])
     return Sensitivity(tuple(cells), folder)
+
+
+def resolved(config: SensitivityConfig) -> SensitivityConfig:
+    """The config with the grid of DEFINITIONS on the axes that were left out."""
+    return replace(config, sinks=config.sinks or SINKS, locals=config.locals or LOCALS, thresholds=config.thresholds or THRESHOLDS)
 
 
 def _window(config: SensitivityConfig, model: Model, request: Request, folder: Path, sink: int, local: int) -> tuple[SensitivityCell, ...]:

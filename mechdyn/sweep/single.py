@@ -1,6 +1,6 @@
 """Tracing one sample into a store of its own."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from mechdyn.claims.task_units import question_unit
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.sweep.configs import TraceConfig
 from mechdyn.sweep.local import run_units
 from mechdyn.sweep.requests import check_choices, haystack_digest, make_request
 from mechdyn.sweep.run_folder import open_run
@@ -15,21 +16,6 @@ from mechdyn.sweep.stores import open_store
 from mechdyn.tasks.build import build_sample
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
-
-
-@dataclass(frozen=True)
-class TraceConfig:
-    """What `mechdyn trace` was asked. The world takes length and seed; of a file, `question` is the id, the first that fits if left out."""
-
-    model: str = "mini"
-    length: int = 512
-    depth: float = 0.5
-    seed: int = 0
-    haystack: str | None = None
-    task: str = "niah"
-    style: str | None = None
-    data: str | None = None
-    question: str | None = None
 
 
 def trace_one(config: TraceConfig, out: str | Path) -> tuple[Trace, Path]:

@@ -12,6 +12,7 @@ from mechdyn.claims.dynamism import Dynamism
 from mechdyn.claims.irreplaceability import Irreplaceability
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
+from mechdyn.sweep.configs import VerifyConfig
 from mechdyn.sweep.requests import check_choices, check_samples, make_request
 from mechdyn.sweep.run_folder import open_run, write_json
 from mechdyn.sweep.stages import run_stages
@@ -19,22 +20,6 @@ from mechdyn.sweep.stores import open_store
 from mechdyn.traces.trace import Trace
 
 CLAIMS: Mapping[str, Claim] = {claim.name: claim for claim in (Dynamism(), Irreplaceability(), Correlation(), Anticipation())}
-
-
-@dataclass(frozen=True)
-class VerifyConfig:
-    """What `mechdyn verify` was asked; the resolved copy is saved with the results."""
-
-    claim: str
-    model: str = "mini"
-    preset: str = "quick"
-    lengths: tuple[int, ...] = ()
-    seed: int = 0
-    haystack: str | None = None
-    batch_size: int = 8
-    task: str = "niah"
-    style: str | None = None
-    data: str | None = None
 
 
 @dataclass(frozen=True)

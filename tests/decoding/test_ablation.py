@@ -8,6 +8,7 @@ import torch
 
 from mechdyn.decoding.ablation import Ablation, ReferenceActivations, reference_activations
 from mechdyn.decoding.fast_engine import FastEngine
+from mechdyn.decoding.generate import Row, TraceOptions, generate
 from mechdyn.decoding.prefill import prefill
 from mechdyn.decoding.schedules import Dynamic, NoAblation, RandomHeads, Static
 from mechdyn.decoding.trace import trace, trace_conditions
@@ -216,3 +217,12 @@ def test_conditions_must_be_named(pair):
     _, wrapped = pair
     with pytest.raises(InputError, match="conditions must name at least one ablation, got none"):
         trace_conditions(wrapped, [random_sample(9, seed=1)], {})
+
+
+def test_scope_all_refuses_hidden_positions(pair):
+    _, wrapped = pair
+    sample, engine = random_sample(12, seed=31), FastEngine(wrapped)
+    state = engine.prefill([sample.tokens[:-1]], [torch.arange(3, 14)])
+    row = Row(sample, Ablation(Static(some_heads()), scope="all"))
+    with pytest.raises(InputError, match='scope "all" knows no hidden positions'):
+        generate(engine, wrapped, [row], TraceOptions(), state)

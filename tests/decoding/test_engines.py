@@ -1,15 +1,18 @@
 """Bridge engine, reference engine and plain Hugging Face agree on all five architecture styles."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 
 from mechdyn.decoding.bridge_engine import BridgeEngine
+from mechdyn.decoding.capture import last_layer_pattern
 from mechdyn.decoding.engine import HeadEdit
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.prefill import prefill
 from mechdyn.decoding.reference import ReferenceEngine
+from mechdyn.errors import InputError
 from mechdyn.models.load import wrap_model
 from tests.architectures import STYLES, tiny_model
 from tests.bundled import mini_tokenizer
@@ -130,3 +133,87 @@ def test_a_one_token_prompt_needs_no_prefill(pair):
     engine = BridgeEngine(wrapped)
     output, _ = engine.step(engine.prefill([torch.zeros(0, dtype=torch.long)]), torch.tensor([42]))
     torch.testing.assert_close(output.logits[0], plain_forward(plain, torch.tensor([42]))[0], atol=TOLERANCE, rtol=0)
+
+
+HIDDEN = {"unpadded": [(range(5, 12),)], "padded": [(range(5, 12), range(20, 22)), (), (range(0, 4),)]}
+
+
+@pytest.mark.parametrize("batch", HIDDEN)
+@pytest.mark.parametrize("kind", [BridgeEngine, FastEngine, ReferenceEngine])
+def test_a_hidden_span_is_one_that_nothing_behind_it_can_attend_to(pair, kind, batch):
+    plain, wrapped = pair
+    spans = HIDDEN[batch]
+    prompts = random_prompts([30 - 7 * row for row in range(len(spans))], seed=21)
+    fed = torch.stack(random_prompts([3] * len(prompts), seed=22))
+    shown = [hide(len(prompt), hidden) for prompt, hidden in zip(prompts, spans, strict=True)]
+    engine = kind(wrapped)
+    state = engine.prefill([prompt[keep] for prompt, keep in zip(prompts, shown, strict=True)], shown)
+    assert state.next_position.tolist() == [len(prompt) for prompt in prompts]
+    for step in range(fed.shape[1]):
+        output, state = engine.step(state, fed[:, step])
+        for row, prompt in enumerate(prompts):
+            logits = plain_logits_behind_walls(plain, torch.cat([prompt, fed[row, : step + 1]]), spans[row])
+            torch.testing.assert_close(output.logits[row], logits, atol=TOLERANCE, rtol=0)
+
+
+def hide(length, spans):
+    """Positions outside the spans."""
+    return torch.tensor([position for position in range(length) if not any(position in span for span in spans)])
+
+
+def plain_logits_behind_walls(plain, tokens, spans):
+    """Last logits of the whole sequence when no query behind a span may attend to its keys: additive 4-D mask, eager, no cache."""
+    length = len(tokens)
+    allowed = torch.ones(length, length).tril().bool()
+    for span in spans:
+        allowed[span.stop :, span.start : span.stop] = False
+    mask = torch.zeros(1, 1, length, length).masked_fill(~allowed, torch.finfo(torch.float32).min)
+    with torch.no_grad():
+        return plain(tokens[None], attention_mask=mask, position_ids=torch.arange(length)[None], use_cache=False).logits[0, -1]
+
+
+@pytest.mark.parametrize("kind", [BridgeEngine, FastEngine, ReferenceEngine])
+def test_the_last_tokens_of_a_prompt_can_be_hidden(pair, kind):
+    plain, wrapped = pair
+    (prompt,) = random_prompts((20,), seed=23)
+    engine = kind(wrapped)
+    state = replace(engine.prefill([prompt[:14]]), next_position=torch.tensor([20]))
+    output, state = engine.step(state, torch.tensor([9]))
+    expected = plain_logits_behind_walls(plain, torch.cat([prompt, torch.tensor([9])]), (range(14, 20),))
+    torch.testing.assert_close(output.logits[0], expected, atol=TOLERANCE, rtol=0)
+    assert state.next_position.tolist() == [21]
+
+
+def test_a_shared_prefix_ends_where_positions_part(pair):
+    """The same tokens with another span hidden are another prefix."""
+    plain, wrapped = pair
+    (prompt,) = random_prompts((120,), seed=24)
+    prompt[90:100] = prompt[80:90]
+    spans = [(range(80, 90),), (range(90, 100),)]
+    shown = [hide(120, hidden) for hidden in spans]
+    output, _ = BridgeEngine(wrapped).step(prefill(wrapped, [prompt[keep] for keep in shown], shown), torch.tensor([7, 7]))
+    for row, hidden in enumerate(spans):
+        expected = plain_logits_behind_walls(plain, torch.cat([prompt, torch.tensor([7])]), hidden)
+        torch.testing.assert_close(output.logits[row], expected, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        ([[0, 1]], "one id a token, got rows of \\[2\\] for prompts of \\[3\\] tokens"),
+        ([[0, 2, 2]], "positions must ascend from 0 or above, got \\[0, 2, 2\\]"),
+        ([[-1, 0, 1]], "positions must ascend from 0 or above"),
+    ],
+)
+@pytest.mark.parametrize("kind", [BridgeEngine, ReferenceEngine])
+def test_positions_that_cannot_be_are_refused(pair, kind, positions, message):
+    with pytest.raises(InputError, match=message):
+        kind(pair[1]).prefill([torch.tensor([7, 8, 9])], [torch.tensor(row) for row in positions])
+
+
+def test_last_layer_pattern_is_that_of_plain_hugging_face(pair):
+    plain, wrapped = pair
+    (draft,) = random_prompts((19,), seed=25)
+    with torch.no_grad():
+        expected = plain(draft[None], output_attentions=True).attentions[-1][0]
+    torch.testing.assert_close(last_layer_pattern(wrapped, draft), expected, atol=TOLERANCE, rtol=0)

@@ -11,9 +11,10 @@ from mechdyn.claims.niah_units import Preset
 from mechdyn.claims.sensitivity import at_threshold, window_plan
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
+from mechdyn.sweep.configs import SensitivityConfig
 from mechdyn.sweep.local import run_units
 from mechdyn.sweep.requests import make_request
-from mechdyn.sweep.sensitivity import SensitivityConfig, sensitivity
+from mechdyn.sweep.sensitivity import resolved, sensitivity
 from mechdyn.sweep.stores import open_store
 from mechdyn.traces.store import TraceStore
 
@@ -54,9 +55,13 @@ def test_a_run_at_a_threshold_is_the_stored_scores_judged_at_it(ran, tmp_path):
         assert torch.equal(trace.active, judged[trace.sample].active)
 
 
+def test_axes_left_out_are_the_grid_of_definitions():
+    config = resolved(SensitivityConfig(locals=(7,)))
+    assert (config.sinks, config.locals, config.thresholds) == ((1, 4, 16), (7,), (0.3, 0.5, 0.7))
+
+
 BAD = {
     "needles": ({"task": "niah"}, "the sensitivity grid is of Eq. 2, which scores questions; take the task world or hotpotqa"),
-    "empty axis": ({"sinks": ()}, "the sensitivity grid needs at least one value of sinks, got none"),
     "no file": ({"task": "hotpotqa"}, "task hotpotqa needs a file of questions"),
     "too long": ({"lengths": (10**6,)}, "length 1000000 is beyond the model's context"),
 }

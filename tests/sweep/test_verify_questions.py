@@ -10,9 +10,10 @@ from mechdyn.claims import progressive as progressive_claim
 from mechdyn.claims.claim import Outcome
 from mechdyn.claims.niah_units import Preset
 from mechdyn.errors import InputError
-from mechdyn.sweep.progressive import ProgressiveConfig, progressive
-from mechdyn.sweep.single import TraceConfig, trace_one
-from mechdyn.sweep.verify import VerifyConfig, verify
+from mechdyn.sweep.configs import ProgressiveConfig, TraceConfig, VerifyConfig
+from mechdyn.sweep.progressive import progressive
+from mechdyn.sweep.single import trace_one
+from mechdyn.sweep.verify import verify
 from mechdyn.tasks.world import world_items
 from mechdyn.traces.store import TraceStore
 from mechdyn.views.verdict import save_verdict_figure, verdict_tables

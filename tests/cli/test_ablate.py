@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--model", "planted-dynamic", "--length", "128", "--depth", "0.5", "--runs", "1", "--condition", "dynamic", "--condition", "clean"]
 
 

@@ -1,0 +1,113 @@
+"""What each command can be asked: one frozen dataclass a command, one line of help a field.
+
+The command line makes its options from the fields; the resolved copy is saved with the results. Nothing heavy is imported here, since
+`--help` reads it.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+
+def option(default: Any, help: str, **details: Any) -> Any:
+    """A field with its line of help. `flag` names the option where it is not the field's own name; `min` and `max` bound a number."""
+    return field(default=default, metadata={"help": help, **details})
+
+
+def argument(help: str) -> Any:
+    """A field that the command line takes by position."""
+    return field(metadata={"help": help, "argument": True})
+
+
+_model = partial(option, "mini", "mini, a control, a local Hugging Face directory or a hub id.")
+_preset = partial(option, "quick", "quick, standard or paper: prompt lengths and samples.")
+_lengths = partial(option, (), "Prompt length in tokens instead of the preset's; may be repeated.", flag="--length")
+_seed = partial(option, 0, "Draws every sample.")
+_haystack = partial(option, None, "Text file or folder of .txt files; procedural prose when left out.")
+_batch_size = partial(option, 8, "Samples generated together, each under all of its conditions.", min=1)
+_task = partial(option, "niah", "niah (needles), world (procedural two-hop questions) or hotpotqa (questions of --data).")
+_style = partial(option, None, "rationale or direct: how questions ask for the answer; rationale when left out.")
+_data = partial(option, None, "JSON file in HotpotQA's layout, for --task hotpotqa.")
+
+
+@dataclass(frozen=True)
+class VerifyConfig:
+    """What `mechdyn verify` was asked."""
+
+    claim: str = argument("dynamism, irreplaceability, correlation or anticipation")
+    model: str = _model()
+    preset: str = _preset()
+    lengths: tuple[int, ...] = _lengths()
+    seed: int = _seed()
+    haystack: str | None = _haystack()
+    batch_size: int = _batch_size()
+    task: str = _task()
+    style: str | None = _style()
+    data: str | None = _data()
+
+
+@dataclass(frozen=True)
+class AblateConfig:
+    """What `mechdyn ablate` was asked."""
+
+    model: str = _model()
+    preset: str = _preset()
+    lengths: tuple[int, ...] = _lengths()
+    depths: tuple[float, ...] = option((), "Needle depth, 0 to 1, instead of the preset's; may be repeated.", flag="--depth")
+    runs: int | None = option(None, "Samples a cell instead of the preset's.", min=1)
+    conditions: tuple[str, ...] = option((), "Only this condition; may be repeated. All when left out.", flag="--condition")
+    method: str = option("zero", "zero, mean or resample: what takes an ablated head's place.")
+    seed: int = _seed()
+    haystack: str | None = _haystack()
+    batch_size: int = _batch_size()
+
+
+@dataclass(frozen=True)
+class TraceConfig:
+    """What `mechdyn trace` was asked. The world takes length and seed; of a file, `question` is the id, the first that fits if left out."""
+
+    model: str = _model()
+    length: int = option(512, "Prompt length in tokens, for needles and the world.")
+    depth: float = option(0.5, "Where in the haystack the needle goes, 0 to 1.")
+    seed: int = option(0, "Draws haystack and needle, or the world.")
+    haystack: str | None = _haystack()
+    task: str = _task()
+    style: str | None = _style()
+    data: str | None = _data()
+    question: str | None = option(None, "Id of a question of --data; the first that the model can hold if left out.")
+
+
+@dataclass(frozen=True)
+class ProgressiveConfig:
+    """Progressive ablation."""
+
+    model: str = _model()
+    preset: str = _preset()
+    lengths: tuple[int, ...] = _lengths()
+    runs: int | None = option(None, "Samples at each of five depths instead of the preset's.", min=1)
+    masked: tuple[int, ...] = option(
+        (), "Heads to mask at each step; may be repeated. Steps that suit the model when left out.", flag="-k/--masked"
+    )
+    seed: int = _seed()
+    haystack: str | None = _haystack()
+    batch_size: int = _batch_size()
+    task: str = _task()
+    style: str | None = _style()
+    data: str | None = _data()
+
+
+@dataclass(frozen=True)
+class SensitivityConfig:
+    """The sensitivity grid of Eq. 2."""
+
+    model: str = _model()
+    task: str = option("world", "world (procedural two-hop questions) or hotpotqa (questions of --data).")
+    preset: str = _preset()
+    lengths: tuple[int, ...] = _lengths()
+    seed: int = _seed()
+    style: str | None = _style()
+    data: str | None = _data()
+    sinks: tuple[int, ...] = option((), "Size of the sink; may be repeated. 1, 4 and 16 when left out.", flag="--sink")
+    locals: tuple[int, ...] = option((), "Size of the local window; may be repeated. 0, 32 and 128 when left out.", flag="--local")
+    thresholds: tuple[float, ...] = option((), "Threshold; may be repeated. 0.3, 0.5 and 0.7 when left out.", flag="--threshold")
+    batch_size: int = _batch_size()
