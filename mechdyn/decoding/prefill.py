@@ -46,7 +46,7 @@ def prefill(
 def prefill_apart(
     model: Model, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, chunk: int = CHUNK
 ) -> DecodeState:
-    """The same state, each prompt read by itself: for prompts of very different lengths, where padding and its masks cost more than batching.
+    """The same state, each prompt read by itself: where lengths differ much, padding and its masks cost more than batching gains.
 
     Prompts are of at least one token.
     """

@@ -74,6 +74,33 @@ class RagLog:
         return content | {"seconds": float(f"{self.seconds:.4f}")}
 
 
+@dataclass(frozen=True)
+class QuestionRecord:
+    """What logs are read beside: the prompt with its context and its supporting facts, as characters of the prompt."""
+
+    sample: str
+    task: str
+    question: str
+    answer: str
+    prompt: str
+    context: Span
+    context_tokens: int
+    facts: tuple[Span, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def question_from_json(content: Mapping[str, Any]) -> QuestionRecord:
+    """The record that `as_json` wrote.
+
+    Raises:
+        KeyError, TypeError: content that is no record.
+    """
+    facts = tuple((start, end) for start, end in content["facts"])
+    return QuestionRecord(**{**content, "context": tuple(content["context"]), "facts": facts})
+
+
 def log_from_json(content: Mapping[str, Any]) -> RagLog:
     """The log that `as_json` wrote (RIND's numbers to five decimals).
 

@@ -106,7 +106,7 @@ def _answer_with_retrieval(task: Task, strategy: HeadChoice) -> Asking:
 def retrieve(
     context: Context, strategy: HeadChoice, options: RagOptions, seen: Seen, number: int
 ) -> tuple[tuple[str, ...], tuple[Span, ...]]:
-    """Algorithm 2, from what the model showed with the whole context visible: the heads chosen, the spans of the prompt to leave visible."""
+    """Algorithm 2, from what the model showed with all of the context visible: the heads chosen, the spans of the prompt to show."""
     heads = strategy.heads(seen, context.sample.key, number)
     scores = average_attention(seen.attention, heads)
     chosen = choose_windows(scores, k=options.k, join=options.join, radius=options.window)

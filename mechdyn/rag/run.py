@@ -50,8 +50,8 @@ def dynamic_rag(
         For each sample the log of each condition, in the order given.
 
     Raises:
-        InputError: no sample or condition, a sample without context or too long for the model, or one that a strategy cannot use (the oracle
-            without supporting facts).
+        InputError: no sample or condition, a sample without context or too long for the model, or one that a strategy cannot use (the
+            oracle without supporting facts).
         StoreError: a probe of another model.
     """
     check_conditions(model, samples, conditions)

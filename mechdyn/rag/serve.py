@@ -126,9 +126,7 @@ class _Row:
         return Written(tuple(self.tokens), self.stopped, torch.tensor(self.entropy), attention)
 
 
-def _continue(
-    engine: Engine, model: Model, requests: Sequence[Write], state: DecodeState, inputs: Int[Tensor, " row"]
-) -> list[Written]:
+def _continue(engine: Engine, model: Model, requests: Sequence[Write], state: DecodeState, inputs: Int[Tensor, " row"]) -> list[Written]:
     """Greedy text of every row to its own end."""
     rows = [_Row(request) for request in requests]
     live = list(rows)

@@ -13,24 +13,18 @@ from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet, RankedHeads
 from mechdyn.probes.probe import Probe
 from mechdyn.probes.storage import require_model
+from mechdyn.rag.names import (
+    DYNAMIC,
+    DYNAMIC_RANDOM,
+    FIXED_RANDOM,
+    FULL_CONTEXT,
+    N_HEADS,
+    ORACLE,
+    STATIC,
+    STRATEGIES,
+)
 from mechdyn.rag.requests import Seen
 from mechdyn.tasks.sample import Sample
-
-N_HEADS = 5
-"""Heads a strategy chooses (5.3)."""
-DYNAMIC, ORACLE, STATIC = "dynamic", "oracle", "static"
-DYNAMIC_RANDOM, FIXED_RANDOM = "dynamic-random", "fixed-random"
-NO_CONTEXT, FULL_CONTEXT = "no-context", "full-context"
-STRATEGIES = (DYNAMIC, ORACLE, STATIC, DYNAMIC_RANDOM, FIXED_RANDOM, NO_CONTEXT, FULL_CONTEXT)
-ABOUT: Mapping[str, str] = {
-    DYNAMIC: "the probe's top 5 heads",
-    ORACLE: "the top 5 heads by Eq. 2",
-    STATIC: "the top 5 heads of a detection set",
-    DYNAMIC_RANDOM: "5 random heads, drawn at each retrieval",
-    FIXED_RANDOM: "5 random heads, drawn once an answer",
-    NO_CONTEXT: "no context (w/o RAG)",
-    FULL_CONTEXT: "all of the context",
-}
 
 
 @runtime_checkable
@@ -69,7 +63,7 @@ class Dynamic:
     def __post_init__(self) -> None:
         if self.probe.offset != 0:
             raise InputError(
-                f"dynamic RAG asks for the heads of the step itself, the probe predicts {self.probe.offset} steps ahead; fit one at offset 0"
+                f"dynamic RAG asks for heads of the step itself, the probe predicts {self.probe.offset} steps ahead; fit one at offset 0"
             )
 
     def heads(self, seen: Seen, sample: str, round: int) -> HeadSet:

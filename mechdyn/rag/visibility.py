@@ -14,6 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechdyn.errors import InputError
+from mechdyn.rag.log import QuestionRecord
 from mechdyn.rag.windows import Span
 from mechdyn.tasks.chat import encode, positions_of
 from mechdyn.tasks.sample import Sample
@@ -72,6 +73,14 @@ def find_context(tokenizer: Any, sample: Sample) -> Context:
     if not len(positions):
         raise InputError("the sample has no context to retrieve from; take a task with one (world, hotpotqa)")
     return Context(sample, prompt.offsets, int(positions[0]), int(positions[-1]) + 1)
+
+
+def record(context: Context) -> QuestionRecord:
+    """What a run keeps of a sample beside its logs."""
+    sample = context.sample
+    return QuestionRecord(
+        sample.key, sample.task, sample.question, sample.answer, sample.prompt, sample.context_span, len(context), sample.needle_spans
+    )
 
 
 def visible_positions(context: Context, shown: Sequence[Span]) -> Int[Tensor, " visible"]:
