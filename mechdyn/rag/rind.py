@@ -32,7 +32,7 @@ class WordValue:
     entropy: float
     """Nats, mean over the word's tokens."""
     value: float
-    """RIND, at least 0. With `code`, 1 nat for each word would give every word of a sentence a value of 1 on average."""
+    """RIND, at least 0. With `code`, the values of a sentence average 1 where every entropy is 1 nat."""
     content: bool
     """Whether the word may flag its sentence."""
     sentence: int
