@@ -1,6 +1,6 @@
 """The command line: a file for each command. Heavy imports wait until a command needs them, so that help comes at once."""
 
-from mechdyn.cli import ablate, models, trace, verify
+from mechdyn.cli import ablate, models, rag, trace, verify
 from mechdyn.cli.app import app, run_command, run_script
 from mechdyn.cli.options import OutOption, default_folder, takes, with_defaults
 
@@ -11,6 +11,7 @@ __all__ = [
     "default_folder",
     "main",
     "models",
+    "rag",
     "run_command",
     "run_script",
     "takes",

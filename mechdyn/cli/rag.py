@@ -10,7 +10,8 @@ from mechdyn.sweep.configs import RagConfig
 def rag(config: RagConfig, out: OutOption = None) -> None:
     """Dynamic RAG (Table 4): which heads find what a question needs? A table, verdicts.json, a page of samples and the logs."""
     from mechdyn.sweep.rag import rag as run_rag
-    from mechdyn.views.rag import rag_tables, save_rag_page
+    from mechdyn.views.rag import save_rag_page
+    from mechdyn.views.rag_results import rag_tables
     from mechdyn.views.tables import print_tables
 
     run = run_rag(config, out or default_folder("rag", config))

@@ -8,7 +8,7 @@ from typing import Any
 from mechdyn.decoding.engine import Engine
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.trace import check_sample
-from mechdyn.errors import InputError
+from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.model import Model
 from mechdyn.rag.log import RagLog
 from mechdyn.rag.loop import Asking, Task, answer
@@ -66,6 +66,10 @@ def check_conditions(model: Model, samples: Sequence[Sample], conditions: Mappin
     """Refuse what cannot run, before anything does."""
     if not samples or not conditions:
         raise InputError(f"dynamic RAG needs samples and conditions, got {len(samples)} and {len(conditions)}; give at least one of each")
+    if model.twin is None:
+        raise UnsupportedModelError(
+            "dynamic RAG goes on from kept keys and values, which a HookedTransformer has not; load the model with load_model"
+        )
     for sample in samples:
         check_sample(model, sample)
         for condition in conditions.values():

@@ -6,7 +6,6 @@ carries anything of them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -40,14 +39,6 @@ class Context:
     def whole(self) -> tuple[Span, ...]:
         """All of the context."""
         return ((self.start, self.end),)
-
-    @cached_property
-    def facts(self) -> tuple[frozenset[int], ...]:
-        """The token positions of each needle span."""
-        return tuple(
-            frozenset(place for place in range(self.start, self.end) if self.offsets[place][0] < end and start < self.offsets[place][1])
-            for start, end in self.sample.needle_spans
-        )
 
     def characters(self, span: Span) -> Span:
         """The prompt's characters under some of its tokens, none outside the context."""
@@ -106,5 +97,7 @@ def cut_prompt(tokenizer: Any, context: Context, shown: Sequence[Span]) -> Int[T
 
 def shown_facts(context: Context, shown: Sequence[Span]) -> tuple[float, ...]:
     """The share of each supporting fact's tokens that is visible."""
-    visible = {place for start, end in shown for place in range(start, end)}
-    return tuple(len(fact & visible) / len(fact) for fact in context.facts if fact)
+    visible = torch.zeros(len(context.sample), dtype=torch.bool)
+    for start, end in shown:
+        visible[start:end] = True
+    return tuple(float(visible[fact].float().mean()) for fact in context.sample.fact_masks if bool(fact.any()))

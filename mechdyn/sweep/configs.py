@@ -148,3 +148,28 @@ class RagConfig:
     style: str | None = _style()
     data: str | None = _data()
     batch_size: int = option(8, "Questions answered together, each under all strategies.", min=1)
+
+
+@dataclass(frozen=True)
+class RagSweepConfig:
+    """The sweep of threshold, k and window: one number moves, the others stay at their defaults."""
+
+    model: str = _model()
+    task: str = option("world", "world (procedural two-hop questions) or hotpotqa (questions of --data).")
+    preset: str = option("quick", "quick, standard or paper: prompt lengths and numbers of questions.")
+    lengths: tuple[int, ...] = _lengths()
+    questions: int | None = option(None, "Questions at each length (of a file: at most half of it) instead of the preset's.", min=1)
+    strategies: tuple[str, ...] = option(
+        (), "Strategy; may be repeated. dynamic, oracle, static, fixed-random if left out.", flag="--strategy"
+    )
+    thresholds: tuple[float, ...] = option(
+        (), "RIND threshold; may be repeated. 0.4, 0.8, 1.2, 1.6 and 2.4 if left out.", flag="--threshold"
+    )
+    ks: tuple[int, ...] = option((), "Context positions; may be repeated. 4, 8, 16, 32 and 64 if left out.", flag="-k")
+    windows: tuple[int, ...] = option((), "Tokens to either side; may be repeated. 8, 16, 32, 64 and 128 if left out.", flag="--window")
+    probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
+    mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")
+    seed: int = _seed()
+    style: str | None = _style()
+    data: str | None = _data()
+    batch_size: int = option(4, "Questions answered together, each under all strategies and settings.", min=1)
