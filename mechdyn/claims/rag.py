@@ -31,7 +31,8 @@ PAIRS = (
     (ORACLE, FIXED_RANDOM),
 )
 """Compared question by question: the verdict's pair first."""
-ALL_SHOWN, ONE_SHOWN = "windows with every fact whole", "windows with at least one fact whole"
+ALL_SHOWN, NEXT_SHOWN, ONE_SHOWN = "windows with every fact whole", "windows with the next fact whole", "windows with a fact whole"
+"""Whole: every token of the fact is visible. The next fact is the first that the answer so far does not quote."""
 _WHOLE = 1.0
 
 
@@ -39,7 +40,8 @@ _WHOLE = 1.0
 class RagRow:
     """One condition over all questions; a failed answer (NaN or infinite logits) is counted and has no say in EM and F1.
 
-    `all_shown` and `one_shown` are shares of retrievals, resampled by question.
+    `all_shown`, `next_shown` and `one_shown` are shares of retrievals, resampled by question; in `next_shown` retrievals behind the last
+    fact have no say.
     """
 
     condition: str
@@ -50,11 +52,12 @@ class RagRow:
     forwards: Interval
     seconds: Interval
     all_shown: Interval
+    next_shown: Interval
     one_shown: Interval
     stopped: Mapping[str, int]
 
     def as_json(self) -> dict[str, Any]:
-        names = ("em", "f1", "retrievals", "shown", "forwards", "seconds", "all_shown", "one_shown")
+        names = ("em", "f1", "retrievals", "shown", "forwards", "seconds", "all_shown", "next_shown", "one_shown")
         return {"condition": self.condition, "stopped": dict(self.stopped)} | {
             name: Evidence(name, getattr(self, name)).as_json() for name in names
         }
@@ -78,6 +81,7 @@ def rag_row(condition: str, questions: Sequence[QuestionRecord], logs: Sequence[
         forwards=_mean(np.array([log.forwards for log in logs], dtype=np.float64)),
         seconds=_mean(np.array([log.seconds for log in logs])),
         all_shown=_share([[min(found) >= _WHOLE for found in rounds if found] for rounds in facts]),
+        next_shown=_share([_next_shown(question, log) for question, log in zip(questions, logs, strict=True)]),
         one_shown=_share([[max(found) >= _WHOLE for found in rounds if found] for rounds in facts]),
         stopped={name: stops.count(name) for name in sorted(set(stops))},
     )
@@ -131,7 +135,20 @@ def decide(difference: Interval | None, n_retrieving: int) -> tuple[Outcome, str
 
 
 def _shares(row: RagRow) -> tuple[tuple[str, Interval], ...]:
-    return (ALL_SHOWN, row.all_shown), (ONE_SHOWN, row.one_shown)
+    return (ALL_SHOWN, row.all_shown), (NEXT_SHOWN, row.next_shown), (ONE_SHOWN, row.one_shown)
+
+
+def _next_shown(question: QuestionRecord, log: RagLog) -> list[bool]:
+    """For each retrieval with a fact left to quote, whether its windows show that one whole."""
+    facts = [question.prompt[start:end].strip() for start, end in question.facts]
+    text, found = "", []
+    for round in log.rounds:
+        text += round.kept
+        left = [share for fact, share in zip(facts, round.facts, strict=False) if fact not in text]
+        if round.retrieved and left:
+            found.append(left[0] >= _WHOLE)
+        text += round.rewritten
+    return found
 
 
 def _mean(values: Values) -> Interval:

@@ -40,12 +40,11 @@ from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 
 PRESETS = {
-    "quick": Preset((1024,), n_seeds=100, depths=(0.5,)),
+    "quick": Preset((512,), n_seeds=100, depths=(0.5,)),
     "standard": Preset((512, 1024), n_seeds=200, depths=(0.5,)),
     "paper": Preset((1500,), n_seeds=500, depths=(0.5,)),
 }
-"""The seed draws where facts of the world lie, so there is one cell a length. The paper's EM values are multiples of 1/500. At 512
-tokens and fewer, windows of the default size show nearly all of the context."""
+"""Questions at each length: where the facts of a world lie is drawn, so depths are no axis. The paper's EMs are multiples of 1/500."""
 N_DETECTION = 200
 """Other questions at each length, for the static ranking and the probe; as many as are evaluated where those are more."""
 

@@ -23,12 +23,12 @@ def rag_tables(rows: Sequence[RagRow], verdict: Verdict) -> list[Table]:
 
 
 def conditions_table(rows: Sequence[RagRow], title: str) -> Table:
-    """A line for each condition; numbers are means a question, shares of retrievals under "facts whole"."""
+    """A line for each condition; numbers are means a question, those under "facts" shares of retrievals."""
     caption = (
-        f"{rows[0].f1.n} questions, 95 % by question. Facts whole: share of retrievals that show all supporting facts, or at least one. "
+        f"{rows[0].f1.n} questions, 95 % by question. Facts: share of retrievals that show all, the first not yet quoted, any. "
         "Forwards are what a strategy takes by itself; seconds its share of passes that strategies have in common."
     )
-    built = table(title, "strategy", "EM", "F1", *_NUMBERS, "all facts whole", "one fact whole", "not ended by itself", caption=caption)
+    built = table(title, "strategy", "EM", "F1", *_NUMBERS, "all facts", "next fact", "a fact", "not ended by itself", caption=caption)
     for row in rows:
         stops = ", ".join(f"{count} {name}" for name, count in row.stopped.items() if name != "eos")
         means = (
@@ -37,7 +37,7 @@ def conditions_table(rows: Sequence[RagRow], title: str) -> Table:
             f"{row.forwards.estimate:.0f}",
             f"{row.seconds.estimate:.3f}",
         )
-        shares = (interval_text(share, spec=".2f") if share.n else "" for share in (row.all_shown, row.one_shown))
+        shares = (interval_text(share, spec=".2f") if share.n else "" for share in (row.all_shown, row.next_shown, row.one_shown))
         built.add_row(_called(row.condition), interval_text(row.em), interval_text(row.f1), *means, *shares, stops)
     return built
 
