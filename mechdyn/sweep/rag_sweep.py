@@ -24,7 +24,7 @@ class RagSweep:
     """A row for every strategy and setting, by the name `strategy, setting`."""
 
     rows: Mapping[str, RagRow]
-    curves: Mapping[str, Mapping[str, Mapping[float, Interval]]]
+    curves: Mapping[str, Mapping[str, Mapping[float | int, Interval]]]
     """Number to strategy to value to F1; the default setting stands in every number's curve."""
     folder: Path
 
@@ -66,7 +66,7 @@ def _with(options: RagOptions, number: str, value: Any) -> RagOptions:
     return replace(options, **{number: value})
 
 
-def _setting(number: str, value: float) -> str:
+def _setting(number: str, value: float | int) -> str:
     return f"{number} {value:g}"
 
 

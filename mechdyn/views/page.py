@@ -31,7 +31,7 @@ section {{ margin: 0 0 28px; }}
 
 
 def save_page(figures: Sequence[View] | Mapping[str, View], path: str | Path, title: str, *, dark: bool = False) -> Path:
-    """Write figures to one self-contained HTML page: plotly's script once, nothing loaded, figures scroll sideways on a narrow screen.
+    """Write figures to one self-contained HTML page: plotly's script once at most, nothing loaded, figures scroll sideways.
 
     The page appears whole or not at all: it is written beside `path` and moved there. An older file at `path` is replaced, missing folders
     are made.
@@ -75,9 +75,10 @@ def save_text(text: str, path: str | Path) -> Path:
 
 def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool = False) -> str:
     """The HTML that `save_page` writes."""
-    named = figures.items() if isinstance(figures, Mapping) else (("", figure) for figure in figures)
+    named = list(figures.items()) if isinstance(figures, Mapping) else [("", figure) for figure in figures]
     sections = "\n".join(_section(index, name, figure) for index, (name, figure) in enumerate(named))
     colors = look(dark)
+    script = f"<script>{get_plotlyjs()}</script>" if any(isinstance(figure, go.Figure) for _, figure in named) else ""
     style = _STYLE.format(scheme="dark" if dark else "light", background=colors.background, ink=colors.ink, font=FONT)
     return f"""<!doctype html>
 <html lang="en">
@@ -88,7 +89,7 @@ def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool
 <link rel="icon" href="data:,">
 <title>{html.escape(title)}</title>
 <style>{style}</style>
-<script>{get_plotlyjs()}</script>
+{script}
 </head>
 <body>
 <h1>{html.escape(title)}</h1>

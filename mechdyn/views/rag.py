@@ -80,7 +80,7 @@ def save_rag_page(
     """
     rows = [{name: found[place] for name, found in logs.items()} for place in range(len(questions))]
     order = sorted(range(len(rows)), key=lambda place: len({log.text for log in rows[place].values()}) == 1)
-    figures = {f"{place + 1}. {questions[place].question}": rag_sample(questions[place], rows[place], dark=dark) for place in order[:n]}
+    figures = {f"Question {place + 1}": rag_sample(questions[place], rows[place], dark=dark) for place in order[:n]}
     return save_page(figures, folder / "rag.html", title=f"Dynamic RAG: {len(figures)} of {len(questions)} questions", dark=dark)
 
 

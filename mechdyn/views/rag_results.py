@@ -42,7 +42,9 @@ def conditions_table(rows: Sequence[RagRow], title: str) -> Table:
     return built
 
 
-def sweep_figures(curves_by_number: Mapping[str, Mapping[str, Mapping[float, Interval]]], *, dark: bool = False) -> dict[str, go.Figure]:
+def sweep_figures(
+    curves_by_number: Mapping[str, Mapping[str, Mapping[float | int, Interval]]], *, dark: bool = False
+) -> dict[str, go.Figure]:
     """Heading to figure, one for each number that was swept: F1 against its values, a line for each strategy."""
     figures = {}
     for number, lines in curves_by_number.items():

@@ -141,7 +141,7 @@ def test_what_cannot_run_is_refused(mini, samples):
     with pytest.raises(InputError, match="this sample has none; leave it out"):
         bare = dataclasses.replace(samples[0], needle_positions=torch.zeros(0, dtype=torch.long))
         dynamic_rag(mini, [bare], CONDITIONS)
-    with pytest.raises(InputError, match="the answer may take 40, mini holds 230 positions"):
-        dynamic_rag(dataclasses.replace(mini, n_ctx=230), samples, CONDITIONS)
+    with pytest.raises(InputError, match="the answer may take 40, mini holds 260 positions"):
+        dynamic_rag(dataclasses.replace(mini, n_ctx=260), samples, CONDITIONS)
     with pytest.raises(UnsupportedModelError, match="which a HookedTransformer has not"):
         dynamic_rag(dataclasses.replace(mini, twin=None), samples, CONDITIONS)
