@@ -13,12 +13,13 @@ def sweep(config: RagSweepConfig, out: OutOption = None) -> None:
     """F1, retrievals and shown tokens of each strategy as one number moves."""
     from mechdyn.sweep.rag_sweep import rag_sweep
     from mechdyn.views.page import save_page
-    from mechdyn.views.rag_results import conditions_table, sweep_figures
+    from mechdyn.views.rag_results import conditions_table, sweep_figures, windows_table
     from mechdyn.views.tables import print_tables
 
     found = rag_sweep(config, out or default_folder("rag-sweep", config))
     title = f"Dynamic RAG on {config.model}, {config.task}: threshold, k and window"
-    print_tables([conditions_table(list(found.rows.values()), title)])
+    rows = list(found.rows.values())
+    print_tables([conditions_table(rows, title), windows_table(rows)])
     page = save_page(sweep_figures(found.curves), found.folder / "sweep.html", title=title)
     print(f"figures  {page}\nresults  {found.folder / 'results.json'}")
 

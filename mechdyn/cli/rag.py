@@ -17,4 +17,5 @@ def rag(config: RagConfig, out: OutOption = None) -> None:
     run = run_rag(config, out or default_folder("rag", config))
     print_tables(rag_tables(run.rows, run.verdict))
     page = save_rag_page(run.questions, run.logs, run.folder)
+    print(f"verdict  {run.verdict.outcome}: {'; '.join(run.verdict.reasons)}")
     print(f"page     {page}\nresults  {run.folder / 'results.json'}\nlogs     {run.folder / 'logs'}")

@@ -11,11 +11,11 @@ NO_CONTEXT, FULL_CONTEXT = "no-context", "full-context"
 STRATEGIES = (DYNAMIC, ORACLE, STATIC, DYNAMIC_RANDOM, FIXED_RANDOM, NO_CONTEXT, FULL_CONTEXT)
 ABOUT: Mapping[str, str] = MappingProxyType(
     {
-        DYNAMIC: "the probe's top 5 heads",
-        ORACLE: "the top 5 heads by Eq. 2",
-        STATIC: "the top 5 heads of a detection set",
-        DYNAMIC_RANDOM: "5 random heads, drawn at each retrieval",
-        FIXED_RANDOM: "5 random heads, drawn once an answer",
+        DYNAMIC: "the probe's top heads",
+        ORACLE: "the top heads by Eq. 2",
+        STATIC: "the top heads of a detection set",
+        DYNAMIC_RANDOM: "random heads, drawn at each retrieval",
+        FIXED_RANDOM: "random heads, drawn once an answer",
         NO_CONTEXT: "no context (w/o RAG)",
         FULL_CONTEXT: "all of the context",
     }

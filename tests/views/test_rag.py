@@ -77,7 +77,7 @@ def test_the_page_loads_nothing_and_begins_where_strategies_differ(question, log
     page = save_rag_page([question, question], {name: [row[name] for row in rows] for name in logs}, tmp_path, n=1)
     text = page.read_text()
     assert "Question 2" in text and "Question 1" not in text
-    assert "plotly" not in text and "http" not in re.sub(r"Content-Security-Policy", "", text)
+    assert "plotly" not in text and "://" not in text and "src=" not in text
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -104,8 +104,8 @@ def test_tables_tell_strategies_differences_and_the_paper():
     rows = [rag_row(name, QUESTIONS, found) for name, found in logs.items()]
     text = printed(rag_tables(rows, judge_rag("made up", QUESTIONS, logs)))
     assert "dynamic RAG on made up: inconclusive" in text
-    assert "dynamic does not beat static; F1, dynamic less static: 0.000 [0.000, 0.000]" in text
-    assert "static: the top 5 heads of a detection set" in text and "0.667 [0.500" in text
+    assert re.search(r"F1, dynamic less static\s+│ 0.000 \[0.000, 0.000\]", text)
+    assert "static: the top heads of a detection set" in text and "0.667 [0.500" in text
     assert "0.398 / 0.5098" in text and "F1, full-context less oracle" in text
 
 
