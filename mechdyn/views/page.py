@@ -77,9 +77,23 @@ def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool
     """The HTML that `save_page` writes."""
     named = list(figures.items()) if isinstance(figures, Mapping) else [("", figure) for figure in figures]
     sections = "\n".join(_section(index, name, figure) for index, (name, figure) in enumerate(named))
+    drawn = any(isinstance(figure, go.Figure) for _, figure in named)
+    return document(f"<main>\n{sections}\n</main>", title, dark=dark, plotly=drawn)
+
+
+def document(body: str, title: str, *, dark: bool = False, style: str = "", plotly: bool = True) -> str:
+    """A whole page around HTML that is safe already: the title as heading, the look, plotly's script once, nothing loaded.
+
+    Args:
+        body: what stands below the heading.
+        title: of the page, not yet escaped.
+        dark: a dark page.
+        style: further CSS.
+        plotly: whether its script (4.8 MB) is needed.
+    """
     colors = look(dark)
-    script = f"<script>{get_plotlyjs()}</script>" if any(isinstance(figure, go.Figure) for _, figure in named) else ""
-    style = _STYLE.format(scheme="dark" if dark else "light", background=colors.background, ink=colors.ink, font=FONT)
+    script = f"<script>{get_plotlyjs()}</script>" if plotly else ""
+    own = _STYLE.format(scheme="dark" if dark else "light", background=colors.background, ink=colors.ink, font=FONT) + style
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -88,14 +102,12 @@ def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <link rel="icon" href="data:,">
 <title>{html.escape(title)}</title>
-<style>{style}</style>
+<style>{own}</style>
 {script}
 </head>
 <body>
 <h1>{html.escape(title)}</h1>
-<main>
-{sections}
-</main>
+{body}
 </body>
 </html>
 """
@@ -103,13 +115,14 @@ def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool
 
 def _section(index: int, name: str, figure: View) -> str:
     heading = f"<h2>{html.escape(name)}</h2>\n" if name else ""
-    return f'<section id="view-{index}" aria-label="{html.escape(_described(name, figure))}">\n{heading}{_body(index, figure)}\n</section>'
+    return f'<section id="view-{index}" aria-label="{html.escape(_described(name, figure))}">\n{heading}{drawn(index, figure)}\n</section>'
 
 
-def _body(index: int, figure: View) -> str:
+def drawn(index: int, figure: View) -> str:
+    """One figure as HTML for a `document`; `index` tells the figures of a page apart."""
     if isinstance(figure, Html):
         return f'<div class="view">{figure.html}</div>'
-    drawn = figure.to_html(
+    plot = figure.to_html(
         full_html=False,
         include_plotlyjs=False,
         include_mathjax=False,
@@ -119,7 +132,7 @@ def _body(index: int, figure: View) -> str:
     )
     meta = figure.layout.meta
     width = meta.get("min_width", 0) if isinstance(meta, dict) else 0
-    return f'<div class="view" tabindex="0"><div style="min-width:{int(width)}px">{drawn}</div></div>'
+    return f'<div class="view" tabindex="0"><div style="min-width:{int(width)}px">{plot}</div></div>'
 
 
 def _described(name: str, figure: View) -> str:
