@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mechdyn.claims.claim import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Verdict
+from mechdyn.claims.paper_parts import DYNAMIC_RAG
 from mechdyn.errors import InputError
 from mechdyn.metrics import answer_quality
 from mechdyn.rag.log import QuestionRecord, RagLog
@@ -117,7 +118,7 @@ def judge_rag(model: str, questions: Sequence[QuestionRecord], logs: Logs, facts
     n_retrieving = sum(any(logs[name][place].retrievals for name in (DYNAMIC, STATIC) if name in logs) for place in range(len(questions)))
     outcome, reason = decide(differences.get((DYNAMIC, STATIC)), n_retrieving)
     content = {"questions": len(questions), "retrieving_questions": n_retrieving, **(facts or {})}
-    return Verdict(model, "dynamic RAG", outcome, tuple(evidence), (reason,), content)
+    return Verdict(model, DYNAMIC_RAG, outcome, tuple(evidence), (reason,), content)
 
 
 def decide(difference: Interval | None, n_retrieving: int) -> tuple[Outcome, str]:

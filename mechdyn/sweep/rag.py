@@ -13,7 +13,8 @@ from mechdyn.claims.conditions import DETECTION_ROLE
 from mechdyn.claims.niah_units import DETECTION, EVALUATION, Preset, chosen_preset
 from mechdyn.claims.rag import RagRow, judge_rag, rag_row
 from mechdyn.claims.task_units import MAX_NEW_TOKENS, task_units
-from mechdyn.errors import InputError
+from mechdyn.errors import InputError, StoreError
+from mechdyn.hashing import content_hash
 from mechdyn.heads import RankedHeads
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
@@ -32,7 +33,7 @@ from mechdyn.sweep.configs import RagConfig
 from mechdyn.sweep.rag_logs import RagLogs
 from mechdyn.sweep.requests import check_choices, check_samples, make_request
 from mechdyn.sweep.run_folder import open_run, write_json
-from mechdyn.sweep.stages import run_stages
+from mechdyn.sweep.stages import ROLES, run_stages
 from mechdyn.sweep.stores import open_store
 from mechdyn.tasks.build import build_sample
 from mechdyn.tasks.sample import Sample
@@ -86,7 +87,7 @@ def rag(config: RagConfig, out: str | Path) -> RagRun:
     names = strategies_of(config)
     prepared = prepare(config)
     given = load_probe(config.probe, prepared.model.identity()) if config.probe else None
-    folder = open_run(out, {**asdict(config), "strategies": names, **_digest(given), "model": prepared.model.identity()})
+    folder = open_run(out, {**asdict(config), "strategies": names, "model": prepared.model.identity()})
     conditions, facts = choose_conditions(config, prepared, names, {"": prepared.options}, folder, given)
     questions, logs = run_conditions(prepared, conditions, folder, config.batch_size, describe=f"RAG on {Path(config.model).name}")
     return conclude(config, questions, logs, facts, folder)
@@ -137,6 +138,8 @@ def choose_conditions(
     """Every strategy under every setting, by `strategy` or `strategy, setting`; and how heads and probe came about."""
     probe, ranking = given, None
     facts: dict[str, Any] = {}
+    if given is not None:
+        keep_probe(given, folder)
     if STATIC in names or (DYNAMIC in names and probe is None):
         traces = _detection_traces(prepared, folder, config.batch_size)
         if STATIC in names:
@@ -204,7 +207,7 @@ def _by_what_is_lacking(
 def _detection_traces(prepared: Prepared, folder: Path, batch_size: int) -> Sequence[Trace]:
     plan = Plan({DETECTION_ROLE: prepared.detection})
     store = open_store(folder / "traces", prepared.model, score=prepared.detection[0].decoding["score"], seed=prepared.request.seed)
-    return run_stages(lambda _: plan, prepared.model, store, batch_size=batch_size)[DETECTION_ROLE]
+    return run_stages(lambda _: plan, prepared.model, store, batch_size=batch_size, record=folder / ROLES)[DETECTION_ROLE]
 
 
 def _rank(traces: Sequence[Trace], n: int, folder: Path) -> tuple[RankedHeads, dict[str, Any]]:
@@ -231,6 +234,13 @@ def _fitted(traces: Sequence[Trace], folder: Path, seed: int, model: Model) -> P
     return probe
 
 
-def _digest(probe: Probe | None) -> dict[str, Any]:
-    """What tells a given probe from another of the same folder name."""
-    return {} if probe is None else {"probe_training": probe.training}
+def keep_probe(probe: Probe, folder: Path) -> None:
+    """Copy a given probe into the run's folder, so that the run goes on with that one only.
+
+    Raises:
+        StoreError: the folder holds another.
+    """
+    if not (folder / "probe" / "probe.json").is_file():
+        save_probe(probe, folder / "probe")
+    elif content_hash(load_probe(folder / "probe").training) != content_hash(probe.training):
+        raise StoreError(f"output folder {folder} belongs to a run with another probe; name a new folder with --out")

@@ -1,16 +1,21 @@
 """A run of dynamic RAG: what it writes, that it goes on, and what it refuses."""
 
+import dataclasses
 import json
+import shutil
 
 import pytest
 
 from mechdyn.errors import InputError, StoreError
+from mechdyn.probes.storage import load_probe
 from mechdyn.rag.names import STRATEGIES
 from mechdyn.rag.run import dynamic_rag
 from mechdyn.sweep import rag as module
 from mechdyn.sweep.configs import RagConfig, RagSweepConfig
 from mechdyn.sweep.rag import rag
 from mechdyn.sweep.rag_sweep import rag_sweep
+from mechdyn.sweep.report import read_run
+from mechdyn.views.report import make_report
 
 SMALL = {"lengths": (220,), "questions": 3, "k": 4, "window": 12, "batch_size": 2}
 
@@ -76,6 +81,26 @@ def test_a_given_probe_is_used_and_no_detection_set_is_run(done, tmp_path):
     run = rag(RagConfig(**SMALL, strategies=("dynamic",), probe=str(done.folder / "probe")), tmp_path / "run")
     assert [log.text for log in run.logs["dynamic"]] == [log.text for log in done.logs["dynamic"]]
     assert not (run.folder / "traces").exists()
+    kept = load_probe(run.folder / "probe")
+    module.keep_probe(kept, run.folder)
+    with pytest.raises(StoreError, match="belongs to a run with another probe"):
+        module.keep_probe(dataclasses.replace(kept, training={"seed": 99}), run.folder)
+
+
+def test_a_report_reads_the_run_and_judges_it_again(done):
+    read = read_run(done.folder)
+    assert read.command.startswith("mechdyn rag --length 220 --questions 3 ")
+    assert (read.content.verdict, read.content.changed) == (done.verdict, ())
+    assert [row.f1 for row in read.content.rows] == [row.f1 for row in done.rows]
+    (section,) = make_report([read]).sections
+    assert section.heading == "dynamic RAG (5, Table 4): mini, world: inconclusive" and len(section.tables) == 4
+
+
+def test_a_run_that_lacks_answers_is_not_finished(done, tmp_path):
+    copy = shutil.copytree(done.folder, tmp_path / "copy")
+    (copy / "logs" / "oracle.jsonl").unlink()
+    with pytest.raises(StoreError, match="lacks answers of oracle"):
+        read_run(copy)
 
 
 def test_a_sweep_gives_a_row_for_each_strategy_and_setting(done, tmp_path):
