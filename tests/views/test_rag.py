@@ -15,10 +15,10 @@ from mechdyn.rag.visibility import record
 from mechdyn.stats.resampling import Interval
 from mechdyn.views.rag import rag_sample, save_rag_page
 from mechdyn.views.rag_results import rag_tables, sweep_figures
+from tests.browser import Browser, needs_browser
 from tests.claims.test_rag import QUESTIONS
 from tests.claims.test_rag import logs as made_up_logs
 from tests.rag.scripted import Script, said
-from tests.views.test_browser import CHROMIUM, look_at
 
 EVIL = "<script>alert(1)</script>"
 ONE, TWO = "The mill is in Bordford.", " The owner is Carla Benson."
@@ -80,15 +80,12 @@ def test_the_page_loads_nothing_and_begins_where_strategies_differ(question, log
     assert "plotly" not in text and "://" not in text and "src=" not in text
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-def test_a_narrow_screen_shows_it_all(question, logs, tmp_path):
+@needs_browser
+def test_a_narrow_screen_shows_it_all(browser: Browser, question, logs, tmp_path):
     page = save_rag_page([question], {name: [log] for name, log in logs.items()}, tmp_path)
-    report = (
-        "<script>window.seen=[];window.alert=text=>seen.push(text);addEventListener('load',()=>{document.title=JSON.stringify({seen,"
-        "wide:document.documentElement.scrollWidth>innerWidth,shown:document.querySelectorAll('.context .shown').length})})</script>"
-    )
-    page.write_text(page.read_text().replace("<title>", report + "<title>", 1))
-    assert look_at(page) == {"seen": [], "wide": False, "shown": 1}
+    browser.open(page, width=400)
+    assert browser.trouble() == []
+    assert browser.run("document.querySelectorAll('.context .shown').length") == 1
 
 
 def printed(tables):
