@@ -26,6 +26,7 @@ Values: TypeAlias = Float[np.ndarray, " question"]
 PAIRS = (
     (DYNAMIC, STATIC),
     (DYNAMIC, ORACLE),
+    (DYNAMIC, DYNAMIC_RANDOM),
     (DYNAMIC, FIXED_RANDOM),
     (FULL_CONTEXT, ORACLE),
     (ORACLE, DYNAMIC_RANDOM),
