@@ -16,6 +16,7 @@ from mechdyn.views.grid import grid as grid
 from mechdyn.views.layer_head import layer_head as layer_head
 from mechdyn.views.notebook import embed_plotly as embed_plotly
 from mechdyn.views.page import save_page as save_page
+from mechdyn.views.rind import rind as rind
 from mechdyn.views.theme import for_paper as for_paper
 from mechdyn.views.timeline import timeline as timeline
 from mechdyn.views.tokens import Html as Html
@@ -36,6 +37,7 @@ __all__ = [
     "grid",
     "layer_head",
     "progressive",
+    "rind",
     "save_page",
     "timeline",
     "tokens",
