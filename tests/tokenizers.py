@@ -121,7 +121,7 @@ def byte_tokens() -> list[str]:
 def _with_plain_bytes(tokenizer: Tokenizer) -> Tokenizer:
     """The trainer takes the byte tokens as special ones, which decoding would skip; in real tokenizers they are tokens like any other."""
     description = json.loads(tokenizer.to_str())
-    description["added_tokens"] = [token for token in description["added_tokens"] if token["content"] not in _byte_tokens()]
+    description["added_tokens"] = [token for token in description["added_tokens"] if token["content"] not in byte_tokens()]
     return Tokenizer.from_str(json.dumps(description))
 
 
