@@ -24,7 +24,7 @@ NOTEBOOKS := $(sort $(wildcard tutorials/*.ipynb))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-all verify test lint test-slow test-tl3 docs tutorials clean
+.PHONY: help install install-all verify test lint test-slow test-tl3 docs pictures tutorials clean
 
 help:
 	@echo "make verify      check the paper's first claim on the bundled model and both controls (offline, resumes)"
@@ -32,6 +32,7 @@ help:
 	@echo "make test-slow   the tests that take longer"
 	@echo "make test-tl3    the engines' tests with TransformerLens 3.9, its bridge and its HookedTransformer, in $(VENV_TL3)"
 	@echo "make docs        the documentation, warnings being errors, into $(DOCS_OUT)"
+	@echo "make pictures    the documentation's pictures (needs Chromium)"
 	@echo "make tutorials   run every tutorial on the bundled model"
 	@echo "make clean       remove caches and built files (keeps $(VENV) and runs)"
 
@@ -99,6 +100,10 @@ docs: $(INSTALLED_ALL)
 	@echo "== docs: sphinx, warnings being errors, into $(DOCS_OUT)"
 	@rm -rf docs/_api
 	@$(OFFLINE) $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs $(DOCS_OUT)
+
+pictures: $(INSTALLED_ALL)
+	@echo "== pictures: of the documentation, into docs (needs Chromium)"
+	@$(OFFLINE) $(BIN)/python -m experiments.pictures
 
 tutorials: $(INSTALLED_ALL)
 	@echo "== tutorials: $(words $(NOTEBOOKS)) to run, into build/tutorials"
