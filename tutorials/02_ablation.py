@@ -11,8 +11,9 @@
 # %% [markdown]
 # # 2. Switching heads off
 #
-# A head that looks at the needle need not matter: others may do its work. The test is to switch it off (**ablation**) and to see what is
-# generated instead. You will switch off one head, a few, and at every step exactly those that retrieve at that step, each beside a control.
+# A head that looks at the needle need not matter: others may do its work. The test is to switch it off (**ablation**)
+# and to see what is generated instead. You will switch off one head, a few, and at every step exactly those that
+# retrieve at that step, each beside a control.
 
 # %%
 import mechdyn as md
@@ -52,7 +53,8 @@ assert without_one.text == sample.answer
 #
 # ## Five heads
 #
-# **Guess:** with the five that retrieve most off, what will the model write: the right UUID, a wrong UUID, or something else?
+# **Guess:** with the five that retrieve most off, what will the model write: the right UUID, a wrong UUID, or something
+# else?
 
 # %%
 my_guess = "a wrong UUID"
@@ -72,9 +74,10 @@ md.views.compare(clean, without_five)
 # %% [markdown]
 # ## The heads of the very step
 #
-# The paper's ablation is finer. At **each step** a first forward observes which heads retrieve *now*; its token is thrown away; a second
-# forward of the same input, with those heads off, gives the token. Such a schedule is `Dynamic()`. As a control, `RandomHeads(k=7)`
-# switches off seven heads drawn afresh at each step, somewhat more than retrieve at a step on average.
+# The paper's ablation is finer. At **each step** a first forward observes which heads retrieve *now*; its token is
+# thrown away; a second forward of the same input, with those heads off, gives the token. Such a schedule is
+# `Dynamic()`. As a control, `RandomHeads(k=7)` switches off seven heads drawn afresh at each step, somewhat more than
+# retrieve at a step on average.
 #
 # `trace_conditions` runs samples under several conditions from one reading of each prompt. Eight needles will do.
 #
@@ -95,25 +98,28 @@ assert right["the step's heads"] == 0
 assert right["seven at random"] > right["the step's heads"]
 
 # %% [markdown]
-# Switching off the step's own heads destroys every answer; as many at random do much less. So *which* heads are off matters.
+# Switching off the step's own heads destroys every answer; as many at random do much less. So *which* heads are off
+# matters.
 #
 # ## Is that because they are dynamic?
 #
-# Careful. The paper says that no fixed list can stand in for the step's own heads. On `mini`, five fixed heads do the same harm:
+# Careful. The paper says that no fixed list can stand in for the step's own heads. On `mini`, five fixed heads do the
+# same harm:
 
 # %%
 print(right["always the same five"], "of 8 right with five fixed heads off")
 assert right["always the same five"] == 0
 
 # %% [markdown]
-# The claim, **irreplaceability**, compares with fixed heads *of the same size at each step*, over many samples, with intervals. Its
-# verdict on `mini` is *refuted*: `mechdyn verify irreplaceability --model mini`. On the control `planted-dynamic`, which was built so that every
-# step has its own heads, it is *supported*. A measurement worth trusting can say both.
+# The claim, **irreplaceability**, compares with fixed heads *of the same size at each step*, over many samples, with
+# intervals. Its verdict on `mini` is *refuted*: `mechdyn verify irreplaceability --model mini`. On the control
+# `planted-dynamic`, which was built so that every step has its own heads, it is *supported*. A measurement worth
+# trusting can say both.
 #
 # ## What takes a head's place
 #
-# Zero is not the only choice: a zeroed head is a state the model has never seen. `method="mean"` puts in what the head gives on average over other
-# prompts.
+# Zero is not the only choice: a zeroed head is a state the model has never seen. `method="mean"` puts in what the head
+# gives on average over other prompts.
 #
 # **Guess:** is the mean gentler than zero for the step's heads?
 
@@ -134,7 +140,7 @@ assert n_mean == n_zero == 0
 # %% [markdown]
 # ## What next
 #
-# - `md.Ablation(md.Dynamic(), commit="ablated")` keeps the ablated forward's keys and values instead of the observing one's. Does it change
-#   anything?
+# - `md.Ablation(md.Dynamic(), commit="ablated")` keeps the ablated forward's keys and values instead of the observing
+# one's. Does it change   anything?
 # - `mechdyn ablate --model mini` draws the whole grid: lengths, depths, all controls (Figure 2 of the paper).
 # - **Next tutorial:** can the model's hidden state tell which heads will retrieve?

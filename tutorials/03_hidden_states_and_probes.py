@@ -11,24 +11,23 @@
 # %% [markdown]
 # # 3. Hidden states and probes
 #
-# Does the model's final hidden state say which heads retrieve, now or at later steps? The paper fits a small network (a **probe**) that reads
-# the hidden state of step *n* and predicts the heads of step *n + k*. You will fit one, and hold it against predictors that know much less: a
-# number means little without what it has to beat.
+# Does the model's final hidden state say which heads retrieve, now or at later steps? The paper fits a small network (a
+# **probe**) that reads the hidden state of step *n* and predicts the heads of step *n + k*. You will fit one, and hold
+# it against predictors that know much less: a number means little without what it has to beat.
 
 # %%
 import mechdyn as md
 from mechdyn.probes.baselines import BaseRate, Persistence, StepRate
 from mechdyn.probes.report import compare
 from mechdyn.views.probe import by_head
-from mechdyn.views.tables import interval_text
 
 model = md.load_model("mini")
 
 # %% [markdown]
 # ## Traces to learn from
 #
-# Sixty needles, a short generation each. Samples are split 70/20/10 into training, validation and test, **by sample**: the steps of one
-# generation resemble each other, and a split by step would let the probe peek.
+# Sixty needles, a short generation each. Samples are split 70/20/10 into training, validation and test, **by sample**:
+# the steps of one generation resemble each other, and a split by step would let the probe peek.
 
 # %%
 samples = [md.niah(model, length=128, depth=0.1 + 0.2 * (number % 5), seed=number) for number in range(60)]
@@ -40,7 +39,9 @@ assert right > 50
 
 # %%
 data = md.probe_data(traces, offset=0)
-print(f"rows to train on {len(data.train)}, to test on {len(data.test)}; a row: {data.d_model} numbers in, {model.n_layers * model.n_heads} heads out")
+print(
+    f"rows to train on {len(data.train)}, to test on {len(data.test)}; a row: {data.d_model} numbers in, {model.n_layers * model.n_heads} heads out"
+)
 assert len(data.train) > 5 * len(data.test)
 
 # %% [markdown]
@@ -48,8 +49,8 @@ assert len(data.train) > 5 * len(data.test)
 #
 # Heads retrieve rarely, so the paper measures **AUPRC**, the area under the precision-recall curve: 1 is perfect.
 #
-# The simplest baseline, the *base rate*, predicts for each head how often it retrieves in training, whatever the step. It never looks at
-# anything.
+# The simplest baseline, the *base rate*, predicts for each head how often it retrieves in training, whatever the step.
+# It never looks at anything.
 #
 # **Before you run the next cell, guess** the AUPRC of the base rate on `mini`. (The paper's probes reach 0.89 to 0.93.)
 
@@ -69,15 +70,16 @@ assert best.low > base.high
 assert base.estimate < reports["rate of the step"].auprc.estimate < best.estimate
 
 # %% [markdown]
-# The base rate alone is near what the paper reports for its probes: on this model a few heads retrieve at nearly every step, and knowing them
-# is most of the game. The probe beats it, and its interval lies wholly above. So the hidden state does say something, but how much it says is
-# the *difference*. And that shrinks further: the *rate of the step*, which knows nothing but the step's number, comes within a few hundredths,
-# since a UUID has its dashes at the same places each time.
+# The base rate alone is near what the paper reports for its probes: on this model a few heads retrieve at nearly every
+# step, and knowing them is most of the game. The probe beats it, and its interval lies wholly above. So the hidden
+# state does say something, but how much it says is the *difference*. And that shrinks further: the *rate of the step*,
+# which knows nothing but the step's number, comes within a few hundredths, since a UUID has its dashes at the same
+# places each time.
 #
 # ## Looking ahead
 #
-# **Guess:** the probe for *k = 2* reads the hidden state of step *n* and must name the heads two tokens later. Does its AUPRC fall below
-# the base rate?
+# **Guess:** the probe for *k = 2* reads the hidden state of step *n* and must name the heads two tokens later. Does its
+# AUPRC fall below the base rate?
 
 # %%
 my_guess = True
@@ -90,9 +92,9 @@ for name, report in later.items():
 assert later["probe"].auprc.estimate > later["base rate"].auprc.estimate
 
 # %% [markdown]
-# It falls, and stays above the base rate: some of what comes later can be read off now. The paper calls this planning. It may also be that
-# scores simply repeat, or that the hidden state knows which step it is; those are the baselines *persistence* and *rate of the step*.
-# `mechdyn verify anticipation` puts the question with five of them.
+# It falls, and stays above the base rate: some of what comes later can be read off now. The paper calls this planning.
+# It may also be that scores simply repeat, or that the hidden state knows which step it is; those are the baselines
+# *persistence* and *rate of the step*. `mechdyn verify anticipation` puts the question with five of them.
 #
 # ## Which heads can be told?
 #
@@ -106,8 +108,8 @@ by_head(auprc_by_head(probe(data.test), data.test).reshape(model.n_layers, model
 # %% [markdown]
 # ## Using it
 #
-# `predict` gives a probability for each head from any hidden state, `heads` those above the probe's threshold. That is how dynamic RAG
-# (tutorial 5) chooses heads without looking at attention.
+# `predict` gives a probability for each head from any hidden state, `heads` those above the probe's threshold. That is
+# how dynamic RAG (tutorial 5) chooses heads without looking at attention.
 
 # %%
 told = probe.heads(traces[0].hidden)

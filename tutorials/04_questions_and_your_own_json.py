@@ -11,8 +11,9 @@
 # %% [markdown]
 # # 4. Questions in two hops, and your own JSON
 #
-# A needle is copied. A question such as *in which land was the painter of this picture born?* takes two facts, and its answer is reasoned. You will
-# trace such a question, score heads by how much they attend to the facts, and then load questions of your own.
+# A needle is copied. A question such as *in which land was the painter of this picture born?* takes two facts, and its
+# answer is reasoned. You will trace such a question, score heads by how much they attend to the facts, and then load
+# questions of your own.
 
 # %%
 import json
@@ -39,9 +40,9 @@ print("answer:  ", sample.answer)
 # %% [markdown]
 # ## Another score
 #
-# On such questions heads seldom copy the token they look at. The paper scores a head by the **share of its attention on the supporting facts**
-# (Eq. 2), leaving out the first tokens (the *sink*) and the last ones (the *local window*), which draw attention anyway. A head counts as retrieving
-# above a threshold; 0.5 here.
+# On such questions heads seldom copy the token they look at. The paper scores a head by the **share of its attention on
+# the supporting facts** (Eq. 2), leaving out the first tokens (the *sink*) and the last ones (the *local window*),
+# which draw attention anyway. A head counts as retrieving above a threshold; 0.5 here.
 
 # %%
 score = md.Reasoning(sink=4, local=32)
@@ -49,11 +50,11 @@ trace = md.trace(model, sample, score=score, threshold=0.5, max_new_tokens=96)
 print(trace.text)
 print("answer:", extract_answer(trace.text), "| F1", f1(extract_answer(trace.text), sample.answer))
 assert extract_answer(trace.text) == sample.answer
-assert 0 <= float(trace.retrieval_scores.min()) and float(trace.retrieval_scores.max()) <= 1
+assert float(trace.retrieval_scores.min()) >= 0 and float(trace.retrieval_scores.max()) <= 1
 
 # %% [markdown]
-# The model quotes both facts and then answers. **Before you run the next cell, guess:** at which of the three parts of the text do most heads
-# retrieve: the first quotation, the second, or the answer?
+# The model quotes both facts and then answers. **Before you run the next cell, guess:** at which of the three parts of
+# the text do most heads retrieve: the first quotation, the second, or the answer?
 
 # %%
 my_guess = "the answer"
@@ -82,8 +83,8 @@ md.views.timeline(trace)
 # %% [markdown]
 # ## Your own questions
 #
-# Any JSON in HotpotQA's layout will do: a list of questions, each with its paragraphs as `[title, [sentence, …]]` and its supporting facts as
-# `[title, sentence index]`.
+# Any JSON in HotpotQA's layout will do: a list of questions, each with its paragraphs as `[title, [sentence, …]]` and
+# its supporting facts as `[title, sentence index]`.
 
 # %%
 mine = [
@@ -107,10 +108,14 @@ folder = Path(tempfile.mkdtemp())
 own = md.hotpotqa(model, item)
 for start, end in own.needle_spans:
     print(repr(own.prompt[start:end]))
-assert [own.prompt[start:end].strip() for start, end in own.needle_spans] == ["It was made by Ada Brandt.", "Ada Brandt was born in Norwick."]
+assert [own.prompt[start:end].strip() for start, end in own.needle_spans] == [
+    "It was made by Ada Brandt.",
+    "Ada Brandt was born in Norwick.",
+]
 
 # %% [markdown]
-# The facts are found by their characters in the rendered prompt, so markup, odd spaces and repeated sentences don't move them.
+# The facts are found by their characters in the rendered prompt, so markup, odd spaces and repeated sentences don't
+# move them.
 #
 # **Guess:** `mini` was trained on its own little world only. Will it answer yours?
 
@@ -126,7 +131,8 @@ assert answer.n_steps > 0
 # %% [markdown]
 # ## A slip in the file
 #
-# A fact that does not exist would make every score wrong without a sound. It is an error, in one line that names the question.
+# A fact that does not exist would make every score wrong without a sound. It is an error, in one line that names the
+# question.
 
 # %%
 mine[0]["supporting_facts"][1] = ["Ada Brandt", 2]
@@ -141,7 +147,7 @@ assert "question my-first-question" in message and "sentence 2 of 'Ada Brandt'" 
 # %% [markdown]
 # ## What next
 #
-# - Change `sink`, `local` and the threshold: do the same heads retrieve? The paper states none of the three; `python -m experiments.sensitivity`
-#   tells which verdicts depend on them.
+# - Change `sink`, `local` and the threshold: do the same heads retrieve? The paper states none of the three; `python -m
+# experiments.sensitivity`   tells which verdicts depend on them.
 # - `mechdyn verify dynamism --task hotpotqa --data FILE` judges a claim on a file of your own.
 # - **Next tutorial:** use the heads to choose what the model may see.

@@ -11,8 +11,8 @@
 # %% [markdown]
 # # 6. Your own score, your own model
 #
-# What counts as retrieving is a choice. You will write a score of your own, hold it against a case that you can work out by hand, trace with
-# it, and then bring a model of your own.
+# What counts as retrieving is a choice. You will write a score of your own, hold it against a case that you can work
+# out by hand, trace with it, and then bring a model of your own.
 
 # %%
 import tempfile
@@ -30,9 +30,10 @@ sample = md.niah(model, length=256, depth=0.5, seed=0)
 # %% [markdown]
 # ## A score is a function
 #
-# At each step it gets one attention row for each head of a layer, and the tokens that the row runs over; it returns a number for each head. Eq. 1 asks
-# for the *single* strongest position. A softer question: **how much** attention lies on needle tokens that are the generated one, wherever the
-# maximum is?
+# At each step it gets one attention row for each head of a layer, and the tokens that the row runs over; it returns a
+# number for each head. Eq. 1 asks for the *single* strongest position. A softer question: **how much** attention lies
+# on needle tokens that are the generated one, wherever the maximum is?
+
 
 # %%
 def copied_mass(pattern, context):
@@ -46,8 +47,8 @@ assert isinstance(copied_mass, md.Score)
 # %% [markdown]
 # ## First by hand
 #
-# Five positions hold the tokens 7, 8, 7, 9, 8; the needle are positions 1 to 3; the model generates 7. One head spreads its attention as 0.5, 0.1, 0.3,
-# 0.1, 0.0.
+# Five positions hold the tokens 7, 8, 7, 9, 8; the needle are positions 1 to 3; the model generates 7. One head spreads
+# its attention as 0.5, 0.1, 0.3, 0.1, 0.0.
 #
 # **Before you run the next cell, work out** the score of this head, and what Eq. 1 would say.
 
@@ -67,12 +68,13 @@ print(f"copied mass {mass:.1f}, Eq. 1 {copied:.0f}; you guessed {my_guess}")
 assert abs(mass - 0.3) < 1e-6 and copied == 0
 
 # %% [markdown]
-# Position 0 holds the right token and draws most attention, but it is not in the needle: 0.3 for position 2 is all that counts, and Eq. 1
-# gives 0.
+# Position 0 holds the right token and draws most attention, but it is not in the needle: 0.3 for position 2 is all that
+# counts, and Eq. 1 gives 0.
 #
 # ## Trace with it
 #
-# The score is evaluated inside each step, so whole attention patterns need not be kept. The threshold says from where on a head counts as retrieving.
+# The score is evaluated inside each step, so whole attention patterns need not be kept. The threshold says from where
+# on a head counts as retrieving.
 #
 # **Guess:** with a threshold of 0.2, will more heads retrieve at a step than under Eq. 1, or fewer?
 
@@ -88,13 +90,15 @@ assert by_mass.text == by_maximum.text == sample.answer
 assert 0 < n_mass < n_maximum
 
 # %% [markdown]
-# Fewer: a head may have its maximum on the right token and yet spread most of its attention elsewhere. Under this threshold it does not count.
+# Fewer: a head may have its maximum on the right token and yet spread most of its attention elsewhere. Under this
+# threshold it does not count.
 
 # %%
 md.views.timeline(by_mass)
 
 # %% [markdown]
-# Registered under a name, a score can stand in a run's configuration, and its options are part of the key that each trace is stored under.
+# Registered under a name, a score can stand in a run's configuration, and its options are part of the key that each
+# trace is stored under.
 
 # %%
 md.register_score("copied_mass", copied_mass, threshold=0.2)
@@ -104,8 +108,8 @@ assert named_score("copied_mass").score is copied_mass
 # %% [markdown]
 # ## Your own model
 #
-# `load_model` takes any folder in Hugging Face's format with a decoder that can be hooked, and any hub id. Here is a Llama that has learned
-# nothing, with `mini`'s tokenizer.
+# `load_model` takes any folder in Hugging Face's format with a decoder that can be hooked, and any hub id. Here is a
+# Llama that has learned nothing, with `mini`'s tokenizer.
 
 # %%
 config = LlamaConfig(
@@ -139,11 +143,12 @@ print(f"you guessed {my_guess}: {retrieving} of {nothing.n_steps} steps")
 assert retrieving <= 2 and own.answer not in nothing.text
 
 # %% [markdown]
-# Good: a measurement that found retrieval heads here would be worth nothing. mechdyn's own controls go further, `planted-static` and
-# `planted-dynamic` are built so that the answer is known; do the same for a score of yours.
+# Good: a measurement that found retrieval heads here would be worth nothing. mechdyn's own controls go further,
+# `planted-static` and `planted-dynamic` are built so that the answer is known; do the same for a score of yours.
 #
 # ## What next
 #
 # - A frozen dataclass with a `__call__` makes a score with options; see `md.Reasoning`.
-# - The guide *Bring your own model* in the docs says what a model must have, and how to check that mechdyn reads it rightly.
+# - The guide *Bring your own model* in the docs says what a model must have, and how to check that mechdyn reads it
+# rightly.
 # - `mechdyn verify dynamism --model FOLDER` judges the claim on it.

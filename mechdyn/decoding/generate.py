@@ -1,6 +1,6 @@
 """The generation loop: observe, choose heads, ablate, keep one token and one state, until every row has ended."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -68,11 +68,18 @@ class Step:
     edited_scores: Float[Tensor, "row layer head"] | None
 
 
-def generate(engine: Engine, model: Model, rows: Sequence[Row], options: TraceOptions, state: DecodeState) -> None:
+def generate(
+    engine: Engine,
+    model: Model,
+    rows: Sequence[Row],
+    options: TraceOptions,
+    state: DecodeState,
+    on_step: Callable[[Sequence[Row]], None] | None = None,
+) -> None:
     """Fill the rows, all of them in one batch from `state`, a row each; their ablations must agree in scope and commit.
 
     The state holds each prompt less its last token. Step 0 feeds the last prompt token, so that its attention row is observed like every
-    other (DEFINITIONS, Steps).
+    other (DEFINITIONS, Steps). After each step `on_step` gets the rows as they stand; what it raises ends the generation.
     """
     live = list(rows)
     _refuse_gaps(rows, state)
@@ -84,6 +91,8 @@ def generate(engine: Engine, model: Model, rows: Sequence[Row], options: TraceOp
         step, state = _step(engine, model, live, state, context, inputs, options)
         for index, row in enumerate(live):
             _record(row, index, step, context, model, options)
+        if on_step is not None:
+            on_step(rows)
         keep = [index for index, row in enumerate(live) if not row.stopped]
         if not keep:
             return

@@ -1,6 +1,6 @@
 """Greedy generation under observation: samples in, traces out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -35,6 +35,7 @@ def trace(
     keep_patterns: bool = False,
     keep_sources: int = KEEP_SOURCES,
     engine: str | Engine = "auto",
+    on_step: Callable[[Trace], None] | None = None,
 ) -> Trace:
     """Generate the answer to one sample and record every head at every step.
 
@@ -52,9 +53,12 @@ def trace(
         engine: `bridge` runs steps under TransformerLens hooks, `fast` through transformers' attention interface with the same results;
             `auto` is the fast one where it agrees with the bridge on a probe. Hooks of your own need `bridge`. An engine object serves as
             well.
+        on_step: called after each step with the trace so far (`stopped` is empty until the last one), to show progress. An exception that
+            it raises ends the generation and reaches the caller.
     """
     options = TraceOptions(score, threshold, max_new_tokens, keep_patterns, keep_sources)
-    return _run(make_engine(model, engine), model, [Row(sample, as_ablation(ablate))], options)[0]
+    watch = None if on_step is None else lambda rows: on_step(_finish(rows[0], model, options))
+    return _run(make_engine(model, engine), model, [Row(sample, as_ablation(ablate))], options, on_step=watch)[0]
 
 
 def trace_many(
@@ -121,7 +125,14 @@ def _alike(ablations: Mapping[str, Ablation | None]) -> list[list[str]]:
     return [names[0] + clean, *names[1:]]
 
 
-def _run(engine: Engine, model: Model, rows: list[Row], options: TraceOptions, state: DecodeState | None = None) -> list[Trace]:
+def _run(
+    engine: Engine,
+    model: Model,
+    rows: list[Row],
+    options: TraceOptions,
+    state: DecodeState | None = None,
+    on_step: Callable[[Sequence[Row]], None] | None = None,
+) -> list[Trace]:
     """Check, generate and wrap up one batch, from its prefilled state where there is one."""
     for row in rows:
         check_sample(model, row.sample)
@@ -129,7 +140,7 @@ def _run(engine: Engine, model: Model, rows: list[Row], options: TraceOptions, s
             row.ablation.check(model)
     if state is None:
         state = engine.prefill([row.sample.tokens[:-1] for row in rows])
-    generate(engine, model, rows, options, state)
+    generate(engine, model, rows, options, state, on_step)
     return [_finish(row, model, options) for row in rows]
 
 

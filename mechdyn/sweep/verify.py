@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from mechdyn.claims.claim import Claim, Request, Verdict
+from mechdyn.claims.facts import FactReport, clean_traces, fact_report
 from mechdyn.claims.registry import get_claim
 from mechdyn.models.load import load_model
 from mechdyn.sweep.configs import VerifyConfig
@@ -18,11 +19,12 @@ from mechdyn.traces.trace import Trace
 
 @dataclass(frozen=True)
 class Verified:
-    """A verdict with what it was judged on."""
+    """A verdict with what it was judged on, and for questions what became of their supporting facts."""
 
     verdict: Verdict
     traces: Mapping[str, Sequence[Trace]]
     folder: Path
+    facts: FactReport | None = None
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,17 @@ class Traced:
 
 
 def verify(config: VerifyConfig, out: str | Path) -> Verified:
-    """Run and judge one claim; the folder holds `run.json`, `traces/` and `verdicts.json`. Run again, it goes on where it stopped."""
+    """Run and judge one claim; the folder holds `run.json`, `traces/`, `verdicts.json` and, for questions, `facts.json`.
+
+    Run again, it goes on where it stopped.
+    """
     traced = trace_claim(config, out)
     verdict = traced.claim.judge(traced.request, traced.traces)
     write_json(traced.folder / "verdicts.json", [verdict.as_json()])
-    return Verified(verdict, traced.traces, traced.folder)
+    facts = None if config.task == "niah" else fact_report(clean_traces(traced.traces))
+    if facts is not None:
+        write_json(traced.folder / "facts.json", facts.as_json())
+    return Verified(verdict, traced.traces, traced.folder, facts)
 
 
 def trace_claim(config: VerifyConfig, out: str | Path) -> Traced:

@@ -11,9 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from mechdyn.claims.claim import Verdict
+from mechdyn.claims.facts import clean_traces, fact_report
 from mechdyn.claims.paper_values import FIGURE_3
 from mechdyn.sweep.report import Content, Grid, Judged, Points, Run, Settings, Single, not_run
 from mechdyn.views.ablation import ablation_grids, grid_table, progressive_figures, progressive_table
+from mechdyn.views.facts import fact_page, fact_table
 from mechdyn.views.page import View
 from mechdyn.views.probe import correlations, correlations_table, probe_table
 from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
@@ -93,8 +95,10 @@ def sections(found: Content, run: Run) -> list[Section]:
 
 @sections.register
 def _judged(found: Judged, run: Run) -> list[Section]:
-    """A claim's verdict, then what scripts measured on the same traces."""
+    """A claim's verdict, for questions what became of their facts, then what scripts measured on the same traces."""
     parts = [_verdict(run, found, found.verdict)] if found.verdict is not None else []
+    if run.task != "niah":
+        parts.append(_facts(run))
     where = f"{run.model}, {run.task}"
     if found.correlations is not None:
         heading, by_offset = f"Correlations by offset (Figures 4 and 8): {where}", found.correlations.offsets
@@ -104,6 +108,13 @@ def _judged(found: Judged, run: Run) -> list[Section]:
         title = f"{name} on {run.model}"
         parts.append(Section(f"Probes (Tables 2 and 3): {where}", run.script("table_2_probe"), (probe_table(reports, title),)))
     return parts
+
+
+def _facts(run: Run) -> Section:
+    traces = clean_traces(run.folder.roles)
+    report, where = fact_report(traces), f"{run.model}, {run.task}"
+    tables = (fact_table(report, f"Supporting facts on {where}, no head off"),)
+    return Section(f"Supporting facts: {where}", run.command, tables, dict(fact_page(report, traces, title=run.model)))
 
 
 def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:

@@ -70,6 +70,11 @@ def varying(scores: Float[np.ndarray, "step head"], retrieves: Bool[np.ndarray, 
     return np.lexsort((constant_and_idle, -variance))
 
 
+def highest(scores: Float[np.ndarray, "step head"]) -> Int[np.ndarray, " head"]:
+    """Heads by descending mean score, ties by index."""
+    return np.argsort(-np.round(scores.astype(np.float64).mean(axis=0), 12), kind="stable")
+
+
 def _choose(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], n: int) -> tuple[list[Head], str]:
     """The heads to draw from top to bottom, and how they were chosen in words."""
     _, n_layers, n_heads = trace.retrieval_scores.shape
@@ -86,8 +91,7 @@ def _choose(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], n: int)
     if heads == "varying":
         order, how = varying(scores, trace.active.flatten(1).numpy())[:shown], f"the {shown} most varying heads"
     elif heads == "top":
-        means = scores.astype(np.float64).mean(axis=0)
-        order, how = np.argsort(-np.round(means, 12), kind="stable")[:shown], f"the {shown} heads with the highest mean score"
+        order, how = highest(scores)[:shown], f"the {shown} heads with the highest mean score"
     elif heads == "all":
         order, how = np.arange(n_layers * n_heads), f"all {n_layers * n_heads} heads"
     else:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.metrics import extract_answer
@@ -91,6 +93,9 @@ def check_question(tokenizer: Any, item: dict[str, Any], style: str = "rationale
         sentence = next(sentences for name, sentences in item["context"] if name == title)[index]
         assert sample.prompt[start:end] == sentence
     check_marked(tokenizer, sample, regions)
+    assert sample.fact_masks.any(dim=0).nonzero().flatten().equal(sample.needle_positions)
+    for mask, region in zip(sample.fact_masks, sample.needle_spans, strict=True):
+        check_marked(tokenizer, dataclasses.replace(sample, needle_positions=mask.nonzero().flatten()), [region])
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -156,6 +161,32 @@ def test_random_layouts(seed: int) -> None:
     assert [[text[slice(*span)] for span in paragraph] for paragraph in spans] == [sentences for _, sentences in context]
     for style in STYLES:
         check_question(tokenizer_styles()[style], item)
+
+
+PIECES = st.sampled_from(
+    [
+        *("a", "The", "She sang.", " She sang.", "1992", "'s", "(b)"),
+        *(" ", "  ", "\n", "\t", "\u00a0", "\u2009", "\u3000", "\u200b", "\r\n", "\x0b", "\u2028"),
+        *("&amp;", "&lt;b&gt;", "&nbsp;", "&#39;", "<s>", "</s>", "[INST]", "<|end|>", "<unk>"),
+        *("é", "e\u0301", "\u0301", "ñ", "ﬁ", "ſ", "İ", "Å", "\u1e9b\u0323"),
+        *("שלום", "العربية", "\u202eabc\u202c", "\u200f", "हिन्दी", "ไทย", "中文", "한국어"),
+        *("👍", "👩\u200d👩\u200d👧", "🏳️\u200d🌈", "🇩🇪", "\U0001f9d1\U0001f3fd"),
+    ]
+)
+SENTENCE = st.lists(PIECES, max_size=5).map("".join)
+PARAGRAPHS = st.lists(st.lists(SENTENCE, max_size=4), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), paragraphs=PARAGRAPHS, titles=st.lists(PIECES, min_size=5, max_size=5))
+def test_any_layout_of_any_text(style: str, data: st.DataObject, paragraphs: list[list[str]], titles: list[str]) -> None:
+    """White space of every kind, entities, special tokens' own text, repeats, marks that join, right to left, emoji, empty sentences."""
+    context = [[f"{title}{number}", sentences] for number, (title, sentences) in enumerate(zip(titles, paragraphs, strict=False))]
+    context.append(["Last", ["b"]])
+    facts = [[title, index] for title, sentences in context for index in range(len(sentences))]
+    chosen = data.draw(st.lists(st.sampled_from(facts), max_size=4))
+    check_question(tokenizer_styles()[style], item_of("any", context, [*chosen, ["Last", 0]]))
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,16 @@ def test_load_keeps_the_order_asked_and_names_what_is_missing(filled):
         store.load(["a", "b", "c", "d", "e"])
 
 
+def test_rows_of_traces_are_read_without_steps(filled):
+    path, traces = filled
+    for file in (path / "steps").iterdir():
+        file.write_bytes(b"x" * file.stat().st_size)  # nothing that could be read
+    rows = TraceStore.open(path).rows(["unit", "n_steps"])
+    assert rows.to_pylist() == [{"unit": trace.unit, "n_steps": trace.n_steps} for trace in traces]
+    empty = TraceStore.create(path.parent / "empty", manifest()).rows(["unit"])
+    assert (empty.num_rows, empty.column_names) == (0, ["unit"])
+
+
 def test_traces_come_one_by_one_in_the_order_of_the_store(filled):
     path, traces = filled
     store = TraceStore.open(path)
