@@ -39,9 +39,8 @@ assert right > 50
 
 # %%
 data = md.probe_data(traces, offset=0)
-print(
-    f"rows to train on {len(data.train)}, to test on {len(data.test)}; a row: {data.d_model} numbers in, {model.n_layers * model.n_heads} heads out"
-)
+print(f"rows to train on {len(data.train)}, to test on {len(data.test)}")
+print(f"a row: {data.d_model} numbers in, {model.n_layers * model.n_heads} heads out")
 assert len(data.train) > 5 * len(data.test)
 
 # %% [markdown]
