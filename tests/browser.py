@@ -59,6 +59,7 @@ class Browser:
         self.size(width, height)
         self.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         self._call("POST", f"{self._session}/url", {"url": "about:blank"})
+        self.log()
         self._call("POST", f"{self._session}/url", {"url": path.resolve().as_uri() + fragment})
         self.wait(ready)
 
@@ -106,8 +107,14 @@ class Browser:
         """Everything that a page must not do: errors, alerts, blocked or made requests, sideways scrolling."""
         loaded = self.run("performance.getEntriesByType('resource').map(each => each.name).filter(name => !name.startsWith('data:'))")
         wide = self.run("document.documentElement.scrollWidth > innerWidth")
-        errors = [line for line in self.log() if line.startswith(("SEVERE", "WARNING"))]
+        errors = [line for line in self.log() if line.startswith("SEVERE")]
         return [*self.run("window.seen"), *errors, *(f"loaded {name}" for name in loaded), *(["wider than the window"] if wide else [])]
+
+    def cpu_seconds(self) -> float:
+        """Processor time of the open page's main thread so far, which other processes do not lengthen."""
+        self.command("Performance.enable", timeDomain="threadTicks")
+        metrics = {each["name"]: each["value"] for each in self.command("Performance.getMetrics")["metrics"]}
+        return metrics["TaskDuration"]
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._call("GET", f"{self._session}/screenshot")))

@@ -147,9 +147,9 @@ def chat_template(subject: Subject) -> list[Check]:
     """A system and a user turn through the tokenizer's template, tokenised once: BOS must not come twice."""
     tokenizer = subject.model.tokenizer
     tokens = render(tokenizer, "Answer in one word.", "Which word?").tokens.tolist()
-    n_bos = tokens.count(tokenizer.bos_token_id) if tokenizer.bos_token_id is not None else 0
+    n_bos = next((index for index, token in enumerate(tokens) if token != tokenizer.bos_token_id), len(tokens))
     kind = "chat template" if getattr(tokenizer, "chat_template", None) else "no chat template, plain text"
-    return [Check("template", n_bos <= 1, f"{kind}: {len(tokens)} tokens, {n_bos} of them BOS")]
+    return [Check("template", n_bos <= 1, f"{kind}: {len(tokens)} tokens, {n_bos} BOS in front")]
 
 
 def ends(subject: Subject) -> list[Check]:

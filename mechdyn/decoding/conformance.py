@@ -8,9 +8,11 @@ import torch
 
 from mechdyn.decoding.checks import CHECKS, NEW_TOKENS, Check, Subject
 from mechdyn.decoding.plain import PlainModel, output_projections, plain_copy
-from mechdyn.models.checkpoint import DeviceMap
+from mechdyn.models.checkpoint import DeviceMap, read_config
+from mechdyn.models.context import beyond_original_context
 from mechdyn.models.load import load_checkpoint, wrap_model
 from mechdyn.models.model import Model
+from mechdyn.models.registry import CONTROLS
 
 _LENGTHS = (48, 29)
 _STEPS = 4
@@ -53,7 +55,7 @@ def check_model(
     """
     name = str(name_or_path)
     checkpoint, place = load_checkpoint(name, device=device, dtype=dtype, max_length=max_length, device_map=device_map)
-    hf = plain_copy(checkpoint.hf)
+    hf = plain_copy(checkpoint.hf, _published_config(name, max_length))
     model = wrap_model(checkpoint.hf, checkpoint.tokenizer, name=name, revision=checkpoint.revision, device=place, max_length=max_length)
     return check_pair(model, hf, seed=seed)
 
@@ -69,3 +71,14 @@ def check_pair(model: Model, hf: Any, seed: int = 0) -> Conformance:
     subject = Subject(model, plain, prompts, fed)
     checks = tuple(check for run in CHECKS for check in run(subject))
     return Conformance(model.name, str(model.dtype).removeprefix("torch."), model.n_ctx, checks)
+
+
+def _published_config(name: str, max_length: int | None) -> Any:
+    """What plain rotary tables are made from; None: from the loaded model's.
+
+    Beyond its original context a longrope model runs on its long table throughout, which plain code does not take for short prompts.
+    """
+    if name in CONTROLS:
+        return None
+    config = read_config(name)
+    return None if beyond_original_context(config, max_length) else config

@@ -70,10 +70,16 @@ class PlainModel:
                 handle.remove()
 
 
-def plain_copy(hf: Any) -> Any:
-    """A copy of a model over the same tensors, taken before hooks are put on it, with eager attention."""
+def plain_copy(hf: Any, published: Any = None) -> Any:
+    """A copy of a model over the same tensors, taken before hooks are put on it, with eager attention.
+
+    With the `published` configuration its rotary tables are made afresh from that, not from one in which longrope was pinned.
+    """
     copy = weight_sharing_copy(hf)
     copy.set_attn_implementation("eager")
+    for name, module in list(copy.named_modules()) if published is not None else ():
+        if hasattr(module, "rope_type") and hasattr(module, "inv_freq"):
+            copy.set_submodule(name, type(module)(published.get_text_config()).to(module.inv_freq.device))
     return copy.eval()
 
 

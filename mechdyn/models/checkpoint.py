@@ -36,6 +36,17 @@ def read_checkpoint(name: str, dtype: torch.dtype | str, max_length: int | None,
         InputError: nothing of that name, a length beyond the model's context, or files that are missing or damaged.
         UnsupportedModelError: no causal language model that transformers has, no fast tokenizer, or attention that cannot be traced.
     """
+    source, config = source_of(name), read_config(name)
+    pin_longrope(config, max_length)
+    context_of(name, config.get_text_config(), max_length)
+    tokenizer = _read_tokenizer(name, source)
+    hf = _read_weights(name, source, config, dtype, device_map)
+    revision = folder_revision(Path(source)) if Path(source).is_dir() else _snapshot(source).name
+    return Checkpoint(hf.eval(), tokenizer, revision)
+
+
+def read_config(name: str) -> Any:
+    """The configuration behind a name, as published."""
     source = source_of(name)
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
@@ -45,13 +56,7 @@ def read_checkpoint(name: str, dtype: torch.dtype | str, max_length: int | None,
         raise UnsupportedModelError(
             f"{name} is a {config.model_type} model; a decoder that generates text is needed (a causal language model of transformers)"
         )
-    pin_longrope(config, max_length)
-    context_of(name, config.get_text_config(), max_length)
-    tokenizer = _read_tokenizer(name, source)
-    hf = _read_weights(name, source, config, dtype, device_map)
-    folder = Path(source)
-    revision = folder_revision(folder) if folder.is_dir() else str(getattr(config, "_commit_hash", None) or "")
-    return Checkpoint(hf.eval(), tokenizer, revision)
+    return config
 
 
 def dtype_of(name: str | None) -> torch.dtype | None:
@@ -83,6 +88,8 @@ def _read_tokenizer(name: str, source: str) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # tokenizers raises bare Exception for a damaged tokenizer.json
+        if "backend tokenizer" in str(error):
+            raise InputError(f"model {name} has no tokenizer; put tokenizer.json and tokenizer_config.json beside its weights") from error
         raise InputError(f"the tokenizer of {name} cannot be loaded: {first_line(error)}") from error
     require_offsets(tokenizer)
     return tokenizer
@@ -104,12 +111,16 @@ def _read_weights(name: str, source: str, config: Any, dtype: torch.dtype | str,
         )
     except torch.OutOfMemoryError:
         raise
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        cached = try_to_load_from_cache(source, "config.json") if not folder.is_dir() else None
-        if isinstance(cached, str) and isinstance(error, SafetensorError):
-            check_weights(name, Path(cached).parent)  # names the damaged file
+    except Exception as error:
+        if isinstance(error, SafetensorError) and not folder.is_dir():
+            check_weights(name, _snapshot(source))  # names the damaged file
         raise load_error(name, source, error) from error
     if loading["missing_keys"]:
         missing = sorted(loading["missing_keys"])
         raise InputError(f"model {name} lacks {len(missing)} of its weights ({missing[0]} ...); get the missing safetensors files")
     return hf
+
+
+def _snapshot(source: str) -> Path:
+    """The folder of a hub repository in the local cache; its name is the commit."""
+    return Path(str(try_to_load_from_cache(source, "config.json"))).parent

@@ -10,17 +10,22 @@ def pin_longrope(config: Any, max_length: int | None) -> None:
 
     A longrope model picks its short or long table from the largest position of each call, so chunked prefill and decoding across the
     original context would mix them. Sequences within `original_max_position_embeddings` use the short one, longer ones (asked for by
-    `max_length`) the long one.
+    `max_length`) the long one. How attention is scaled follows from the checkpoint's own `max_position_embeddings` in either case, so that
+    ratio is written down before the context is cut.
     """
-    rope = getattr(config, "rope_parameters", None)
-    if not rope or rope.get("rope_type") != "longrope":
+    if not _is_longrope(config):
         return
-    original = int(rope.get("original_max_position_embeddings") or config.original_max_position_embeddings)
-    long = max_length is not None and max_length > original
+    rope, original, long = config.rope_parameters, _original_context(config), beyond_original_context(config, max_length)
     chosen = rope["long_factor" if long else "short_factor"]
-    config.rope_parameters = {**rope, "short_factor": chosen, "long_factor": chosen}
+    factor = rope.get("factor") or config.max_position_embeddings / original
+    config.rope_parameters = {**rope, "short_factor": chosen, "long_factor": chosen, "factor": factor}
     if not long:
         config.max_position_embeddings = original
+
+
+def beyond_original_context(config: Any, max_length: int | None) -> bool:
+    """Whether a run of this length takes a longrope model's long table, at short prompts too."""
+    return _is_longrope(config) and max_length is not None and max_length > _original_context(config)
 
 
 def context_of(name: str, config: Any, max_length: int | None) -> int:
@@ -58,3 +63,11 @@ def _is_dynamic(rope: Any) -> bool:
     if not isinstance(rope, dict):
         return False
     return rope.get("rope_type") == "dynamic" or any(_is_dynamic(part) for part in rope.values())
+
+
+def _is_longrope(config: Any) -> bool:
+    return (getattr(config, "rope_parameters", None) or {}).get("rope_type") == "longrope"
+
+
+def _original_context(config: Any) -> int:
+    return int(config.rope_parameters.get("original_max_position_embeddings") or config.original_max_position_embeddings)

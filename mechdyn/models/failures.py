@@ -11,7 +11,7 @@ from mechdyn.errors import InputError, MechdynError, UnsupportedModelError
 def load_error(name: str, source: str, error: Exception) -> MechdynError:
     """The error to raise instead of one that loading `source` raised.
 
-    Transformers wraps the hub's errors, so the chain of causes is read; two of its own are told apart by their words alone.
+    Transformers wraps the hub's errors, so the chain of causes is read; its own are told apart by their words.
     """
     causes = tuple(_chain(error))
     if any(isinstance(cause, MechdynError) for cause in causes):
@@ -38,13 +38,17 @@ def load_error(name: str, source: str, error: Exception) -> MechdynError:
         return UnsupportedModelError(
             f"model {name}: transformers {transformers.__version__} does not know its model type ({first_line(error)})"
         )
+    if "ignore_mismatched_sizes" in words:
+        return InputError(f"model {name}: its weights have other shapes than its config.json says; get both from the same place")
     return InputError(f"model {name} cannot be loaded: {first_line(error)}")
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's text, or its type's name."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    """The first line of an error's text, with the next one where it ends in a colon; or its type's name."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

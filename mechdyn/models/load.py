@@ -103,7 +103,13 @@ def wrap_model(
         with _quiet():
             twin = weight_sharing_copy(hf)
             use_attention_with_rows(twin)
-            bridge = TransformerBridge.boot_transformers(name, hf_model=hf.eval(), tokenizer=tokenizer, device=device, dtype=hf.dtype)
+            bridge = TransformerBridge.boot_transformers(
+                name,
+                hf_model=hf.eval(),
+                tokenizer=copy.deepcopy(tokenizer),  # TransformerLens gives it a BOS and a padding token of its own
+                device=device,
+                dtype=hf.dtype,
+            )
     except torch.OutOfMemoryError:
         raise
     except (ValueError, KeyError, AttributeError, RuntimeError, TypeError) as error:

@@ -14,6 +14,7 @@ from mechdyn.views.explorer.page import explorer as explorer
 from mechdyn.views.grid import Cells as Cells
 from mechdyn.views.grid import grid as grid
 from mechdyn.views.layer_head import layer_head as layer_head
+from mechdyn.views.notebook import embed_plotly as embed_plotly
 from mechdyn.views.page import save_page as save_page
 from mechdyn.views.rind import rind as rind
 from mechdyn.views.theme import for_paper as for_paper
@@ -30,6 +31,7 @@ __all__ = [
     "cca",
     "compare",
     "curves",
+    "embed_plotly",
     "explorer",
     "for_paper",
     "grid",

@@ -119,17 +119,22 @@ def drawn(index: int, figure: View) -> str:
     """One figure as HTML for a `document`; `index` tells the figures of a page apart."""
     if isinstance(figure, Html):
         return f'<div class="view">{figure.html}</div>'
-    plot = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        include_mathjax=False,
-        div_id=f"figure-{index}",
-        default_height=f"{figure.layout.height or 450}px",
-        config=_CONFIG,
-    )
+    plot = figure_html(figure, f"figure-{index}")
     meta = figure.layout.meta
     width = meta.get("min_width", 0) if isinstance(meta, dict) else 0
     return f'<div class="view" tabindex="0"><div style="min-width:{int(width)}px">{plot}</div></div>'
+
+
+def figure_html(figure: go.Figure, name: str, *, script: bool = False) -> str:
+    """A figure as a piece of HTML whose element has the id `name`; with plotly's script, or for a page that has it."""
+    return figure.to_html(
+        full_html=False,
+        include_plotlyjs=script,
+        include_mathjax=False,
+        div_id=name,
+        default_height=f"{figure.layout.height or 450}px",
+        config=_CONFIG,
+    )
 
 
 def _described(name: str, figure: View) -> str:

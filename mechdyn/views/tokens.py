@@ -17,6 +17,8 @@ WHOLE_CONTEXT = 2000
 """Tokens that the page still shows whole: circuitsvis makes an element of each."""
 _AROUND_SOURCE, _STRONGEST = 24, 16
 _GAP = " … "
+_MOST_PIXELS = 420
+"""Longer texts scroll."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,10 @@ def _colored(texts: Sequence[str], values: Sequence[int | float], most: int | fl
     from circuitsvis.tokens import colored_tokens  # takes a second to import
 
     drawn = colored_tokens([_shown(text) for text in texts], list(values), min_value=0, max_value=most, positive_color=LIGHT.series[0])
-    style = f"background:{LIGHT.background};color:{LIGHT.ink};font-family:{MONO};padding:8px;overflow-wrap:anywhere"
+    style = (
+        f"background:{LIGHT.background};color:{LIGHT.ink};font-family:{MONO};padding:8px;overflow-wrap:anywhere;"
+        f"max-height:{_MOST_PIXELS}px;overflow:auto"
+    )
     return Html(f'<div style="{style}">{_closed(drawn.local_src)}</div>')
 
 

@@ -12,10 +12,12 @@ from mechdyn.decoding.conformance import check_model, check_pair
 from mechdyn.decoding.engine import StepOutput
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.plain import plain_copy
+from mechdyn.models import checkpoint
 from mechdyn.models.context import pin_longrope
 from mechdyn.models.load import wrap_model
 from tests.architectures import tiny_model
 from tests.bundled import mini_tokenizer
+from tests.checkpoints import make_checkpoint
 from tests.plain import last_only, plain_forward
 
 NAMES = [
@@ -112,6 +114,18 @@ def test_a_rotary_table_that_follows_the_length_fails():
     hf = tiny_model("phi4-mini", original_context=64)
     plain = plain_copy(hf)
     assert "positions" in failed(check_pair(wrap_model(hf, mini_tokenizer(), name="unpinned"), plain))
+
+
+def test_a_pin_that_rescales_attention_fails(tmp_path, monkeypatch):
+    """Longrope's scale follows from the published context: cutting that alone is not seen by code that shares the configuration."""
+
+    def cut(config, max_length):
+        config.max_position_embeddings = 4096
+
+    folder = make_checkpoint("phi4-mini", tmp_path / "phi4")
+    assert check_model(folder).passed
+    monkeypatch.setattr(checkpoint, "pin_longrope", cut)
+    assert {"logits", "patterns", "steps"} <= failed(check_model(folder))
 
 
 def test_not_a_number_fails(fault):
