@@ -4,14 +4,19 @@ import http.client
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from mechdyn.app.bench import Bench
+from mechdyn.app.job import OnStep
 from mechdyn.app.server import address, make_app, make_http_server
+from mechdyn.decoding.trace import trace as quick_trace
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
+from mechdyn.traces.trace import Trace
 from tests.browser import needs_browser, open_browser
 
 
@@ -91,18 +96,34 @@ def test_a_newcomer_runs_clicks_a_head_off_and_compares(url: str) -> None:
         assert [line for line in browser.log() if line.startswith("SEVERE")] == []
 
 
-@needs_browser
 @pytest.mark.slow
-def test_bad_input_shows_one_line_and_a_run_can_be_cancelled(url: str) -> None:
+@needs_browser
+def test_bad_input_shows_one_line_and_a_run_can_be_cancelled(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow_trace(*arguments: Any, on_step: OnStep, **options: Any) -> Trace:
+        def wait_then_step(trace: Trace) -> None:
+            time.sleep(0.3)
+            on_step(trace)
+
+        return quick_trace(*arguments, on_step=wait_then_step, **options)
+
+    monkeypatch.setattr("mechdyn.app.bench.trace", slow_trace)
     with open_browser() as browser:
         browser.open(url, ready="document.querySelector('#run') !== null")
         browser.click("#question")
         browser.run("document.querySelector('#question').select()")
-        browser.press(" ")
-        browser.press("tab")
+        browser.press(" ", "tab")
         browser.click("#run")
         browser.wait("document.querySelector('#error').textContent.includes('the question is empty')")
         assert browser.run("document.querySelector('#results').hidden")
+        browser.click("#question")
+        browser.press("?", "tab")
+        browser.click("#run")
+        browser.wait("document.querySelector('#status').textContent.startsWith('Writing')")
+        browser.wait("!document.querySelector('#cancel').disabled")
+        browser.click("#cancel")
+        browser.wait("document.querySelector('#status').textContent.startsWith('Cancelled')")
+        assert browser.text("#error") == ""
+        assert browser.run("document.querySelector('#cancel').disabled && document.querySelector('#timeline .main-svg') !== null")
 
 
 def test_the_command_says_where_the_page_is(run, monkeypatch: pytest.MonkeyPatch) -> None:
