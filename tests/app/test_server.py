@@ -12,7 +12,7 @@ import pytest
 
 from mechdyn.app.bench import Bench
 from mechdyn.app.job import OnStep
-from mechdyn.app.server import address, make_app, make_http_server
+from mechdyn.app.server import address, is_loopback, listen, make_app, make_http_server
 from mechdyn.decoding.trace import trace as quick_trace
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
@@ -22,7 +22,7 @@ from tests.browser import needs_browser, open_browser
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    server = make_http_server(make_app(Bench(load_model("mini"))), "127.0.0.1", 0)
+    server = make_http_server(make_app(Bench(load_model("mini"))), "127.0.0.1", listen("127.0.0.1", 0))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield address(server, "127.0.0.1")
@@ -53,12 +53,37 @@ def test_requests_in_the_name_of_another_host_are_refused(url: str) -> None:
     assert ask(url, host=url.removeprefix("http://").rstrip("/").replace("127.0.0.1", "localhost"))[0].status == 200
 
 
-def test_an_address_that_cannot_be_bound_is_one_line(url: str) -> None:
-    app = make_app(Bench(load_model("mini")))
+def test_an_address_that_cannot_be_taken_is_one_line(url: str) -> None:
     with pytest.raises(InputError, match=r"cannot listen on 127\.0\.0\.1, port \d+ \(.*in use\); choose another with --host and --port"):
-        make_http_server(app, "127.0.0.1", int(url.rsplit(":", 1)[1].rstrip("/")))
+        listen("127.0.0.1", int(url.rsplit(":", 1)[1].rstrip("/")))
     with pytest.raises(InputError, match=r"cannot listen on 203\.0\.113\.1, port 0"):
-        make_http_server(app, "203.0.113.1", 0)
+        listen("203.0.113.1", 0)
+    with pytest.raises(InputError, match="port 99999"):
+        listen("127.0.0.1", 99999)
+
+
+def test_closing_gives_the_port_back() -> None:
+    listener = listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    make_http_server(make_app(Bench(load_model("mini"))), "127.0.0.1", listener).server_close()
+    listen("127.0.0.1", port).close()
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.9", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.0.2.1", False),
+        ("name", False),
+    ],
+)
+def test_what_only_this_machine_can_reach(host: str, local: bool) -> None:
+    assert is_loopback(host) is local
 
 
 @pytest.mark.slow
