@@ -4,8 +4,10 @@ import logging
 import socket
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from dash import Dash
+from flask import abort, request
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from mechdyn.app.bench import Bench
@@ -71,10 +73,15 @@ def make_http_server(app: Dash, host: str, listener: socket.socket) -> BaseWSGIS
     controls.
     """
     if is_loopback(host):
-        app.server.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost", "[::1]", host]
+        app.server.before_request(_refuse_other_names)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with listener:  # the server works on a copy
         return make_server(host, listener.getsockname()[1], app.server, threaded=True, fd=listener.fileno())
+
+
+def _refuse_other_names() -> None:
+    if not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+        abort(400, "this page answers to the names of this machine only")
 
 
 def is_loopback(host: str) -> bool:

@@ -49,8 +49,14 @@ def test_the_page_loads_nothing_from_elsewhere(url: str) -> None:
 
 
 def test_requests_in_the_name_of_another_host_are_refused(url: str) -> None:
-    assert ask(url, host="attacker.example")[0].status == 400
-    assert ask(url, host=url.removeprefix("http://").rstrip("/").replace("127.0.0.1", "localhost"))[0].status == 200
+    for name in ("attacker.example", "127.0.0.1.attacker.example:8050", "localhost.attacker.example", "192.0.2.1", "a b"):
+        assert ask(url, host=name)[0].status == 400
+
+
+@pytest.mark.parametrize("name", ["[::1]", "localhost", "127.0.0.1"])
+def test_every_name_of_this_machine_is_answered(url: str, name: str) -> None:
+    assert ask(url, host=f"{name}:8050")[0].status == 200
+    assert ask(url, host=name)[0].status == 200
 
 
 def test_an_address_that_cannot_be_taken_is_one_line(url: str) -> None:
