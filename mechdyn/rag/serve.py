@@ -30,7 +30,7 @@ class Server:
     engine: Engine
     contexts: Sequence[Context]
     score: Score = field(default_factory=Reasoning)
-    _whole: DecodeState | None = None
+    _whole: DecodeState | None = field(default=None, init=False)
 
     @torch.inference_mode()
     def write(self, requests: Sequence[Write]) -> list[Written]:
