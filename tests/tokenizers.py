@@ -1,5 +1,6 @@
 """Tiny tokenizers in the styles of real models, for tests of spans and offsets."""
 
+import json
 import random
 from collections.abc import Iterator
 from functools import cache
@@ -82,7 +83,7 @@ def _prefix_space() -> PreTrainedTokenizerFast:
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(content=" ", left=1)]
     )
     tokenizer.post_processor = _add_bos(tokenizer)
-    return _wrap(tokenizer, LLAMA_2)
+    return _wrap(_with_plain_bytes(tokenizer), LLAMA_2)
 
 
 def _unigram() -> PreTrainedTokenizerFast:
@@ -103,7 +104,7 @@ def _whole_text() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = None
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     tokenizer.post_processor = _add_bos(tokenizer)
-    return _wrap(tokenizer, NO_SYSTEM)
+    return _wrap(_with_plain_bytes(tokenizer), NO_SYSTEM)
 
 
 def train(tokenizer: Tokenizer, special: list[str] = _SPECIAL, initial_alphabet: list[str] | None = None) -> None:
@@ -115,6 +116,13 @@ def train(tokenizer: Tokenizer, special: list[str] = _SPECIAL, initial_alphabet:
 
 def byte_tokens() -> list[str]:
     return [f"<0x{byte:02X}>" for byte in range(256)]
+
+
+def _with_plain_bytes(tokenizer: Tokenizer) -> Tokenizer:
+    """The trainer takes the byte tokens as special ones, which decoding would skip; in real tokenizers they are tokens like any other."""
+    description = json.loads(tokenizer.to_str())
+    description["added_tokens"] = [token for token in description["added_tokens"] if token["content"] not in byte_tokens()]
+    return Tokenizer.from_str(json.dumps(description))
 
 
 def _add_bos(tokenizer: Tokenizer) -> processors.PostProcessor:
