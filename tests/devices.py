@@ -1,21 +1,24 @@
 """Pretended devices: tensors with real data on the CPU that claim to lie elsewhere, and computations that refuse to mix them.
 
-What CUDA does with tensors of two devices can so be seen on a machine without any: an operation between them raises, moving one is asked for
-by name, and scalars of the CPU go with all.
+What CUDA does with tensors of two devices can so be seen on a machine without any: an operation between them raises, moving one is
+asked for by name, and scalars and indices on the CPU go with all.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
-from torch import Tensor
+from accelerate.hooks import attach_align_device_hook_on_blocks
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 KIND = "maia"
 """A device type that PyTorch knows by name alone."""
+FIRST, SECOND = torch.device(KIND, 0), torch.device(KIND, 1)
 
 
 class Elsewhere(Tensor):
@@ -67,9 +70,34 @@ class Elsewhere(Tensor):
 
 @contextmanager
 def pretended_devices() -> Iterator[None]:
-    """While this is open, tensors made for a pretended device lie there."""
-    with _Operations(), _Literals():
+    """While this is open, tensors made for a pretended device lie there; without gradients, whose bookkeeping knows no such tensors."""
+    with torch.inference_mode(), _Operations(), _Literals():
         yield
+
+
+def spread(hf: Any, first: int) -> None:
+    """Put a Llama-like model on two pretended devices as accelerate does: embedding and `first` layers, then the rest."""
+    layers = range(hf.config.num_hidden_layers)
+    places = {"model.embed_tokens": FIRST, "model.rotary_emb": FIRST, "model.norm": SECOND}
+    places |= {f"model.layers.{layer}": FIRST if layer < first else SECOND for layer in layers}
+    places["lm_head"] = FIRST if hf.config.tie_word_embeddings else SECOND
+    moved: dict[int, Tensor] = {}
+    for module_name, place in places.items():
+        for module in hf.get_submodule(module_name).modules():
+            for tensors in (module._parameters, module._buffers):
+                for name, tensor in tensors.items():
+                    if tensor is not None and id(tensor) not in moved:
+                        there = tensor.detach().to(place)
+                        moved[id(tensor)] = nn.Parameter(there, requires_grad=False) if tensors is module._parameters else there
+                    tensors[name] = moved.get(id(tensor))
+    with patch("accelerate.hooks.set_module_tensor_to_device"):  # the weights lie where they belong already
+        attach_align_device_hook_on_blocks(
+            hf,
+            execution_device={"": FIRST, **places},
+            offload=dict.fromkeys(places, False),
+            skip_keys=hf._skip_keys_device_placement,
+        )
+    hf.hf_device_map = {name: str(place) for name, place in places.items()}
 
 
 class _Literals(TorchFunctionMode):
@@ -84,7 +112,6 @@ class _Literals(TorchFunctionMode):
 
 
 class _Operations(TorchDispatchMode):
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         return compute(func, args, dict(kwargs or {}))
 
@@ -98,7 +125,7 @@ def compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     tensors = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
     places = {tensor.place for tensor in tensors if isinstance(tensor, Elsewhere)}
     near = [tensor for tensor in tensors if not isinstance(tensor, Elsewhere) and tensor.dim() > 0]
-    if len(places) > 1 and name != "aten::copy_" or (places and near and not _may_mix(name, args)):
+    if (len(places) > 1 and name != "aten::copy_") or (places and near and not _may_mix(name, args)):
         found = ", ".join(sorted({str(tensor.device) for tensor in tensors}))
         raise RuntimeError(f"Expected all tensors to be on the same device, but {func} found {found}")
     sent = kwargs.get("device")
