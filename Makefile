@@ -110,6 +110,10 @@ tutorials-save: $(INSTALLED_ALL)
 	@$(PIP_INSTALL) --editable ".[images]"
 	@$(TUTORIALS) save
 
+pictures: $(INSTALLED_ALL)
+	@$(PIP_INSTALL) --editable ".[images]"
+	@$(OFFLINE) $(BIN)/python -m experiments.pictures
+
 clean:
 	@echo "== clean: caches and built files"
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache docs/_build docs/_api
