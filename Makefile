@@ -33,7 +33,7 @@ help:
 	@echo "make test-tl3    the engines' tests with TransformerLens 3.9, its bridge and its HookedTransformer, in $(VENV_TL3)"
 	@echo "make docs        the documentation, warnings being errors, into $(DOCS_OUT)"
 	@echo "make tutorials   run every tutorial on the bundled model, and hold it against its notebook"
-	@echo "make pictures    draw the README's pictures anew (needs Chromium)"
+	@echo "make pictures    draw the pictures of README and documentation anew (needs Chromium)"
 	@echo "make clean       remove caches and built files (keeps $(VENV) and runs)"
 
 install: $(INSTALLED)
@@ -100,6 +100,10 @@ docs: $(INSTALLED_ALL)
 	@echo "== docs: sphinx, warnings being errors, into $(DOCS_OUT)"
 	@rm -rf docs/_api
 	@$(OFFLINE) $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs $(DOCS_OUT)
+
+pictures: $(INSTALLED_ALL)
+	@echo "== pictures: of the documentation, into docs (needs Chromium)"
+	@$(OFFLINE) $(BIN)/python -m experiments.pictures
 
 tutorials: $(INSTALLED_ALL)
 	@echo "== tutorials: run each, and hold it against its notebook"
