@@ -20,7 +20,7 @@ TL3_PINS := $(VENV_TL3)/constraints.txt
 INSTALLED_TL3 := $(VENV_TL3)/.installed
 # Another preset is another run, so it gets another folder.
 RUN_SUFFIX := $(if $(filter-out quick,$(PRESET)),-$(PRESET))
-TUTORIALS := $(OFFLINE) OMP_NUM_THREADS=2 $(BIN)/python .ci/tutorials.py
+TUTORIALS := $(OFFLINE) $(BIN)/python .ci/tutorials.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
