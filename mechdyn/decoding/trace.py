@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mechdyn.decoding.ablation import Ablation
+from mechdyn.decoding.batches import in_batches, naming_memory
 from mechdyn.decoding.engine import DecodeState, Engine
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.generate import MAX_NEW_TOKENS, Row, TraceOptions, generate
@@ -55,13 +55,19 @@ def trace(
 def trace_many(
     model: Model, samples: Iterable[Sample], *, batch_size: int = 8, engine: str | Engine = "auto", **options: Any
 ) -> Iterator[Trace]:
-    """Traces of many samples without ablation, in order, `batch_size` at a time; further keyword arguments are fields of `TraceOptions`."""
+    """Traces of many samples without ablation, in order, `batch_size` at a time; further keyword arguments are fields of `TraceOptions`.
+
+    Where memory runs out, smaller batches are tried, and a warning says so; the traces are the same.
+    """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     chosen = TraceOptions(**options)
-    remaining = iter(samples)
-    while batch := list(islice(remaining, batch_size)):
-        yield from _run(make_engine(model, engine), model, [Row(sample) for sample in batch], chosen)
+
+    def run(batch: list[Sample]) -> list[Trace]:
+        return _run(make_engine(model, engine), model, [Row(sample) for sample in batch], chosen)
+
+    for traces in in_batches([samples], batch_size, run):
+        yield from traces
 
 
 def trace_conditions(

@@ -1,0 +1,97 @@
+"""Running many items in batches that shrink where memory runs out, and the error that names what was needed."""
+
+import gc
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar
+
+import torch
+
+from mechdyn.errors import OutOfMemoryError
+from mechdyn.models.devices import GIB, memory_of_device
+from mechdyn.models.footprint import Workload, memory_of
+from mechdyn.models.model import Model
+from mechdyn.models.shape import shape_of
+from mechdyn.tasks.sample import Sample
+
+_SAID_BY_TORCH = ("can't allocate memory", "not enough memory", "out of memory", "alloc_failed", "bad allocation", "std::bad_alloc")
+_log = logging.getLogger(__name__)
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def in_batches(groups: Iterable[Iterable[_Item]], batch_size: int, run: Callable[[list[_Item]], _Result]) -> Iterator[_Result]:
+    """What `run` gives for each batch of items, in order; no batch goes across groups.
+
+    Where a batch runs out of memory, it and all that follow are run at half its size, and a warning says so. What was run before stays.
+
+    Raises:
+        OutOfMemoryError: a single item is too much.
+    """
+    for group in groups:
+        items = iter(group)
+        waiting = list(islice(items, batch_size))
+        while waiting:
+            batch = waiting[:batch_size]
+            try:
+                result = run(batch)
+            except OutOfMemoryError as error:
+                if len(batch) == 1:
+                    raise
+                batch_size, reason = len(batch) // 2, str(error)
+            else:
+                yield result
+                waiting = waiting[len(batch) :]
+                waiting += islice(items, max(batch_size - len(waiting), 0))
+                continue
+            # Only here, with the error gone, is what it held on to free again.
+            release_memory()
+            _log.warning("%s; going on with %d at a time", reason, batch_size)
+
+
+@contextmanager
+def naming_memory(model: Model, samples: Sequence[Sample], n_new: int, n_conditions: int = 1, ablates: bool = False) -> Iterator[None]:
+    """Whatever runs out of memory inside becomes one error with the plan's figures and a remedy.
+
+    Raises:
+        OutOfMemoryError: instead of torch's errors and `MemoryError`.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        what = f"{len(samples)} {'prompt' if len(samples) == 1 else 'prompts'} of up to {max(map(len, samples))} tokens"
+        what += f" under {n_conditions} conditions" if n_conditions > 1 else ""
+        raise OutOfMemoryError(
+            f"out of memory on {model.device}: {what} {_figures(model, samples, n_new, n_conditions, ablates)}; "
+            "take a smaller batch, shorter prompts or fewer conditions (mechdyn plan tells what fits)"
+        ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: CUDA's has a type, the CPU allocator's only its words."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID_BY_TORCH)
+
+
+def release_memory() -> None:
+    """Give back what no tensor uses any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _figures(model: Model, samples: Sequence[Sample], n_new: int, n_conditions: int, ablates: bool) -> str:
+    if model.twin is None:
+        return "run the whole sequence at every step"
+    load = Workload(max(map(len, samples)), n_new, len(samples), n_conditions, 2 if ablates else 1)
+    plan = memory_of(shape_of(model.twin), load, model.dtype)
+    working = max(plan.prefill, plan.step)
+    return (
+        f"need {plan.peak / GIB:.2f} GiB by plan (weights {plan.weights / GIB:.2f}, keys and values {plan.cache / GIB:.2f}, "
+        f"working set {working / GIB:.2f}) of {memory_of_device(model.device) / GIB:.2f}"
+    )

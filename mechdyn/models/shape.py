@@ -1,0 +1,103 @@
+"""How large a model is, from its configuration alone: no weight is read or made."""
+
+import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from mechdyn.errors import InputError, UnsupportedModelError
+from mechdyn.models.context import context_of
+from mechdyn.models.load import _source
+from mechdyn.models.planted import build_planted
+from mechdyn.models.published import published_config
+from mechdyn.models.registry import CONTROLS, MINI_FOLDER
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The sizes that memory and time follow from; counts of numbers, not of bytes.
+
+    `n_matmul` are the weights that every token passes through, `n_unembed` those of the matrix to the vocabulary, which only the last position
+    does; `n_read` are all that a forward reads: every weight but embeddings of which it only looks rows up. `n_mlp_live` is how many numbers
+    a token has in an MLP at once: gate, up and their product; where gate and up are one matrix (Phi-3), that one's whole output besides.
+    """
+
+    n_parameters: int
+    n_matmul: int
+    n_unembed: int
+    n_read: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    d_head: int
+    d_model: int
+    d_vocab: int
+    n_mlp_live: int
+    n_ctx: int
+    dtype: torch.dtype
+
+    @property
+    def n_cached(self) -> int:
+        """Keys and values of one position in all layers."""
+        return 2 * self.n_layers * self.n_kv_heads * self.d_head
+
+
+def planned_shape(name: str) -> ModelShape:
+    """The shape of a model that `load_model` would take by this name. `dtype` is the checkpoint's own.
+
+    The paper's five models need no network, local folders and bundled models neither; of a hub id the configuration is fetched.
+
+    Raises:
+        InputError: nothing of that name, or a configuration that cannot be read.
+        UnsupportedModelError: not a causal language model that transformers has, or one whose attention cannot be traced.
+    """
+    if name in CONTROLS:
+        tokenizer = AutoTokenizer.from_pretrained(MINI_FOLDER)
+        return shape_of(build_planted("static" if name == "planted-static" else "dynamic", tokenizer))
+    config = published_config(name) or _read_config(name)
+    if type(config) not in AutoModelForCausalLM._model_mapping:
+        raise UnsupportedModelError(
+            f"{name} is a {config.model_type} model; a decoder that generates text is needed (a causal language model of transformers)"
+        )
+    n_ctx = context_of(name, config.get_text_config(), None)
+    with torch.device("meta"):
+        return replace(shape_of(AutoModelForCausalLM.from_config(copy.deepcopy(config))), n_ctx=n_ctx)
+
+
+def shape_of(hf: Any) -> ModelShape:
+    """The shape of a Hugging Face causal model, on whatever device it lies."""
+    config = hf.config.get_text_config()
+    parameters, unembed = list(hf.parameters()), hf.get_output_embeddings().weight
+    looked_up = {id(module.weight) for module in hf.modules() if isinstance(module, nn.Embedding)} - {id(unembed)}
+    matrices = [parameter for parameter in parameters if parameter.dim() > 1 and id(parameter) not in looked_up | {id(unembed)}]
+    n_parameters = sum(parameter.numel() for parameter in parameters)
+    width = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    fused = max(max(matrix.shape) for matrix in matrices) >= 2 * width
+    return ModelShape(
+        n_parameters=n_parameters,
+        n_matmul=sum(matrix.numel() for matrix in matrices),
+        n_unembed=unembed.numel(),
+        n_read=n_parameters - sum(parameter.numel() for parameter in parameters if id(parameter) in looked_up),
+        n_layers=config.num_hidden_layers,
+        n_heads=config.num_attention_heads,
+        n_kv_heads=getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
+        d_head=getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+        d_model=config.hidden_size,
+        d_vocab=unembed.shape[0],
+        n_mlp_live=(4 if fused else 3) * width,
+        n_ctx=config.max_position_embeddings,
+        dtype=hf.dtype,
+    )
+
+
+def _read_config(name: str) -> Any:
+    source = _source(name)
+    try:
+        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        kind = "folder" if Path(source).is_dir() else "hub id"
+        raise InputError(f"the configuration of {kind} {name} cannot be read: {str(error).strip().splitlines()[0]}") from error
