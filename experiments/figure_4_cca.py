@@ -1,4 +1,4 @@
-"""Figures 4 and 8: canonical correlations of hidden states with the retrieval scores of the same and of later steps.
+"""Figure 4: canonical correlations of hidden states with the retrieval scores of the same and of later steps.
 
 `python -m experiments.figure_4_cca --model llama3.1-8b --preset paper` writes the figures, results.json and the traces.
 """

@@ -2,9 +2,22 @@
 
 from mechdyn.cli import ablate, models, trace, verify
 from mechdyn.cli.app import app, run_command, run_script
-from mechdyn.cli.options import OutOption, default_folder, takes
+from mechdyn.cli.options import OutOption, default_folder, takes, with_defaults
 
-__all__ = ["OutOption", "ablate", "app", "default_folder", "main", "models", "run_command", "run_script", "takes", "trace", "verify"]
+__all__ = [
+    "OutOption",
+    "ablate",
+    "app",
+    "default_folder",
+    "main",
+    "models",
+    "run_command",
+    "run_script",
+    "takes",
+    "trace",
+    "verify",
+    "with_defaults",
+]
 
 
 def main() -> None:

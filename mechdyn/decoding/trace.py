@@ -15,6 +15,8 @@ from mechdyn.decoding.engine import DecodeState, Engine
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.generate import MAX_NEW_TOKENS, Row, TraceOptions, generate
 from mechdyn.decoding.schedules import NoAblation, Schedule
+from mechdyn.decoding.sources import KEEP_SOURCES, as_sources
+from mechdyn.decoding.texts import texts_in_place
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.scores import Score, copy_paste
@@ -31,6 +33,7 @@ def trace(
     threshold: float = 0.0,
     max_new_tokens: int = MAX_NEW_TOKENS,
     keep_patterns: bool = False,
+    keep_sources: int = KEEP_SOURCES,
     engine: str | Engine = "auto",
 ) -> Trace:
     """Generate the answer to one sample and record every head at every step.
@@ -44,11 +47,13 @@ def trace(
         threshold: a head retrieves at a step where its score is above this.
         max_new_tokens: generation ends here, at the model's context, or at any of its EOS ids, whose own step is not recorded.
         keep_patterns: keep each step's attention rows (step x layer x head x key numbers) in the trace.
+        keep_sources: keep the strongest positions of every row, this many a head and step, for `views.attention` and `views.explorer`;
+            0 keeps none, as batches (`trace_many`) do.
         engine: `bridge` runs steps under TransformerLens hooks, `fast` through transformers' attention interface with the same results;
             `auto` is the fast one where it agrees with the bridge on a probe. Hooks of your own need `bridge`. An engine object serves as
             well.
     """
-    options = TraceOptions(score, threshold, max_new_tokens, keep_patterns)
+    options = TraceOptions(score, threshold, max_new_tokens, keep_patterns, keep_sources)
     return _run(make_engine(model, engine), model, [Row(sample, as_ablation(ablate))], options)[0]
 
 
@@ -148,6 +153,7 @@ def check_sample(model: Model, sample: Sample) -> None:
 def _finish(row: Row, model: Model, options: TraceOptions) -> Trace:
     sample, tokenizer = row.sample, model.tokenizer
     no_heads = torch.zeros(0, model.n_layers, model.n_heads)
+    n_facts = len(sample.fact_masks)
     result = Trace(
         unit="",
         sample=sample.key,
@@ -160,10 +166,13 @@ def _finish(row: Row, model: Model, options: TraceOptions) -> Trace:
         token_texts=tuple(tokenizer.decode([token]) for token in row.tokens),
         text=tokenizer.decode(row.tokens, skip_special_tokens=True),
         retrieval_scores=torch.stack(row.scores) if row.scores else no_heads,
+        fact_scores=(torch.stack(row.fact_scores)[:, :n_facts] if row.fact_scores else torch.zeros(0, n_facts)) if n_facts else None,
         hidden=torch.stack(row.hidden) if row.hidden else torch.zeros(0, model.d_model),
         threshold=options.threshold,
         stopped=row.stopped,
         patterns=_pad_patterns(row.patterns) if row.patterns else None,
+        sources=as_sources(row.sources),
+        prompt_texts=texts_in_place(tokenizer, sample.tokens.tolist()) if row.sources or row.patterns else None,
         meta={**sample.meta, "model": model.identity()},
     )
     if row.ablation is None:

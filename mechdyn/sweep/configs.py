@@ -48,18 +48,25 @@ class VerifyConfig:
 
 @dataclass(frozen=True)
 class AblateConfig:
-    """What `mechdyn ablate` was asked."""
+    """What `mechdyn ablate` was asked.
+
+    Where the evidence of questions lies is drawn, so `depths` are for needles alone. Of a file as many questions are taken as the preset
+    has samples, where it has enough.
+    """
 
     model: str = _model()
     preset: str = _preset()
     lengths: tuple[int, ...] = _lengths()
     depths: tuple[float, ...] = option((), "Needle depth, 0 to 1, instead of the preset's; may be repeated.", flag="--depth")
-    runs: int | None = option(None, "Samples a cell instead of the preset's.", min=1)
+    runs: int | None = option(None, "Samples a cell instead of the preset's; of questions, five times as many a length.", min=1)
     conditions: tuple[str, ...] = option((), "Only this condition; may be repeated. All when left out.", flag="--condition")
     method: str = option("zero", "zero, mean or resample: what takes an ablated head's place.")
     seed: int = _seed()
     haystack: str | None = _haystack()
     batch_size: int = _batch_size()
+    task: str = _task()
+    style: str | None = _style()
+    data: str | None = _data()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,12 @@ STYLES = tuple(INSTRUCTIONS)
 
 
 def check_choices(
-    task: str, style: str | None = None, data: str | None = None, haystack: str | None = None, lengths: Sequence[int] = ()
+    task: str,
+    style: str | None = None,
+    data: str | None = None,
+    haystack: str | None = None,
+    lengths: Sequence[int] = (),
+    depths: Sequence[float] = (),
 ) -> None:
     """Refuse a task that does not exist, and options that the task does not have or lacks."""
     if task not in TASKS:
@@ -29,6 +34,7 @@ def check_choices(
         "--style": style is not None and task == "niah",
         "--haystack": haystack is not None and task != "niah",
         "--length": bool(lengths) and task == "hotpotqa",
+        "--depth": bool(depths) and task != "niah",
     }
     for option, given in useless.items():
         if given:

@@ -50,8 +50,16 @@ def save_page(figures: Sequence[View] | Mapping[str, View], path: str | Path, ti
     """
     if not figures:
         raise InputError("a page needs at least one figure, got none")
+    return save_text(page(figures, title, dark=dark), path)
+
+
+def save_text(text: str, path: str | Path) -> Path:
+    """Write a page whole or not at all: beside `path`, then moved there. Half characters, which UTF-8 has not, become ?.
+
+    Raises:
+        InputError: a path that cannot be written.
+    """
     target = Path(path)
-    text = page(figures, title, dark=dark)
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

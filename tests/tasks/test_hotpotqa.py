@@ -3,7 +3,6 @@
 import dataclasses
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,10 +27,10 @@ from mechdyn.tasks.hotpotqa import (
 from mechdyn.tasks.niah import SYSTEM, user_text
 from mechdyn.tasks.sample import Span
 from mechdyn.tasks.world import world_items
+from tests.real_data import real_data
 from tests.spans import check_marked, decoded
 from tests.tokenizers import tokenizer_styles
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 FILES = ("hotpot/hotpot_dev_a.json", "hotpot/hotpot_train_extra.json", "2wiki/2wiki_sample.json")
 STYLES = tuple(tokenizer_styles())
 
@@ -127,7 +126,7 @@ def test_each_fact_decodes_to_its_sentence(style: str) -> None:
 
 def test_real_questions() -> None:
     """Every question of one file under one style, the next question under the next; the slow test has all of it."""
-    for number, item in enumerate(read_items(real(FILES[0]))):
+    for number, item in enumerate(read_items(real_data(FILES[0]))):
         check_question(tokenizer_styles()[STYLES[number % len(STYLES)]], item)
 
 
@@ -135,14 +134,8 @@ def test_real_questions() -> None:
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("file", FILES)
 def test_real_questions_under_every_style(file: str, style: str) -> None:
-    for item in read_items(real(file)):
+    for item in read_items(real_data(file)):
         check_question(tokenizer_styles()[style], item)
-
-
-def real(file: str) -> Path:
-    if not (DATA / file).exists():
-        pytest.skip(f"needs shared/data/{file} beside the repository")
-    return DATA / file
 
 
 @pytest.mark.parametrize("seed", range(30))

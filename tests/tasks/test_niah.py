@@ -13,11 +13,11 @@ from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, needle_sentence, n
 from mechdyn.tasks.prose import procedural_prose
 from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.sentences import sentence_ends
+from tests.real_data import real_data
 from tests.spans import check_marked, decoded
 from tests.tokenizers import tokenizer_styles
 
 STYLES = tuple(tokenizer_styles())
-HAYSTACKS = Path(__file__).parents[3] / "shared" / "data" / "haystack"
 DEPTHS = (0.0, 0.3, 0.5, 1.0)
 
 
@@ -124,11 +124,10 @@ def test_a_haystack_begins_at_a_seeded_sentence_and_wraps(tmp_path: Path) -> Non
     assert starts == {"Alpha", "Beta", "Gamma", "Delta"}
 
 
-@pytest.mark.skipif(not HAYSTACKS.exists(), reason="needs shared/data/haystack beside the repository")
 @pytest.mark.parametrize("style", STYLES)
 def test_real_books(style: str) -> None:
     tokenizer = tokenizer_styles()[style]
-    for seed, file in enumerate(sorted(HAYSTACKS.glob("*.txt"))):
+    for seed, file in enumerate(sorted(real_data("haystack").glob("*.txt"))):
         sample = niah(tokenizer, length=1200, depth=0.1 + 0.4 * seed, seed=seed, haystack=file)
         assert 1190 <= len(sample) <= 1200
         check_marked(tokenizer, sample, list(sample.needle_spans))
