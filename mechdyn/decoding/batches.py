@@ -14,7 +14,6 @@ from mechdyn.models.devices import GIB, memory_of_device
 from mechdyn.models.footprint import Workload, memory_of
 from mechdyn.models.model import Model
 from mechdyn.models.shape import shape_of
-from mechdyn.tasks.sample import Sample
 
 _SAID_BY_TORCH = ("can't allocate memory", "not enough memory", "out of memory", "alloc_failed", "bad allocation", "std::bad_alloc")
 _log = logging.getLogger(__name__)
@@ -52,8 +51,15 @@ def in_batches(groups: Iterable[Iterable[_Item]], batch_size: int, run: Callable
 
 
 @contextmanager
-def naming_memory(model: Model, samples: Sequence[Sample], n_new: int, n_conditions: int = 1, ablates: bool = False) -> Iterator[None]:
+def naming_memory(model: Model, lengths: Sequence[int], n_new: int, n_conditions: int = 1, ablates: bool = False) -> Iterator[None]:
     """Whatever runs out of memory inside becomes one error with the plan's figures and a remedy.
+
+    Args:
+        model: what runs.
+        lengths: tokens of each prompt that is run together.
+        n_new: tokens to generate at most.
+        n_conditions: how often each prompt is continued.
+        ablates: whether a step has a second forward.
 
     Raises:
         OutOfMemoryError: instead of torch's errors and `MemoryError`.
@@ -63,10 +69,11 @@ def naming_memory(model: Model, samples: Sequence[Sample], n_new: int, n_conditi
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        what = f"{len(samples)} {'prompt' if len(samples) == 1 else 'prompts'} of up to {max(map(len, samples))} tokens"
+        what = f"{len(lengths)} {'prompt' if len(lengths) == 1 else 'prompts'} of up to {max(lengths)} tokens"
         what += f" under {n_conditions} conditions" if n_conditions > 1 else ""
+        load = Workload(max(lengths), n_new, len(lengths), n_conditions, 2 if ablates else 1)
         raise OutOfMemoryError(
-            f"out of memory on {model.device}: {what} {_figures(model, samples, n_new, n_conditions, ablates)}; "
+            f"out of memory on {model.device}: {what} {_figures(model, load)}; "
             "take a smaller batch, shorter prompts or fewer conditions (mechdyn plan tells what fits)"
         ) from error
 
@@ -85,13 +92,11 @@ def release_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _figures(model: Model, samples: Sequence[Sample], n_new: int, n_conditions: int, ablates: bool) -> str:
+def _figures(model: Model, load: Workload) -> str:
     if model.twin is None:
         return "run the whole sequence at every step"
-    load = Workload(max(map(len, samples)), n_new, len(samples), n_conditions, 2 if ablates else 1)
     plan = memory_of(shape_of(model.twin), load, model.dtype)
-    working = max(plan.prefill, plan.step)
     return (
         f"need {plan.peak / GIB:.2f} GiB by plan (weights {plan.weights / GIB:.2f}, keys and values {plan.cache / GIB:.2f}, "
-        f"working set {working / GIB:.2f}) of {memory_of_device(model.device) / GIB:.2f}"
+        f"working set {max(plan.prefill, plan.step) / GIB:.2f}) of {memory_of_device(model.device) / GIB:.2f}"
     )

@@ -52,9 +52,12 @@ def trace(
         engine: `bridge` runs steps under TransformerLens hooks, `fast` through transformers' attention interface with the same results;
             `auto` is the fast one where it agrees with the bridge on a probe. Hooks of your own need `bridge`. An engine object serves as
             well.
+
+    Raises:
+        OutOfMemoryError: the device does not hold it; the message has the plan's figures.
     """
     options = TraceOptions(score, threshold, max_new_tokens, keep_patterns, keep_sources)
-    return _run(make_engine(model, engine), model, [Row(sample, as_ablation(ablate))], options)[0]
+    return _run_batch(engine, model, [Row(sample, as_ablation(ablate))], options)[0]
 
 
 def trace_many(
@@ -69,7 +72,7 @@ def trace_many(
     chosen = TraceOptions(**options)
 
     def run(batch: list[Sample]) -> list[Trace]:
-        return _run(make_engine(model, engine), model, [Row(sample) for sample in batch], chosen)
+        return _run_batch(engine, model, [Row(sample) for sample in batch], chosen)
 
     for traces in in_batches([samples], batch_size, run):
         yield from traces
@@ -89,21 +92,25 @@ def trace_conditions(
 
     Returns:
         For each sample the trace of each condition, in the order given.
+
+    Raises:
+        OutOfMemoryError: the samples are too many, or too long, to be run together under these conditions.
     """
     if not conditions:
         raise InputError("conditions must name at least one ablation, got none; {'clean': None} runs without any")
-    chosen, engine = TraceOptions(**options), make_engine(model, engine)
-    ablations = {name: as_ablation(ablation) for name, ablation in conditions.items()}
+    chosen, ablations = TraceOptions(**options), {name: as_ablation(ablation) for name, ablation in conditions.items()}
     for sample in samples:
         check_sample(model, sample)
-    state = engine.prefill([sample.tokens[:-1] for sample in samples])
     found: list[dict[str, Trace]] = [{} for _ in samples]
-    for names in _alike(ablations):
-        places = [(index, name) for index in range(len(samples)) for name in names]
-        rows = [Row(samples[index], ablations[name]) for index, name in places]
-        forked = engine.fork(state, [index for index, _ in places])
-        for (index, name), result in zip(places, _run(engine, model, rows, chosen, forked), strict=True):
-            found[index][name] = result
+    with naming_memory(model, [len(sample) for sample in samples], chosen.max_new_tokens, len(conditions), any(ablations.values())):
+        engine = make_engine(model, engine)
+        state = engine.prefill([sample.tokens[:-1] for sample in samples])
+        for names in _alike(ablations):
+            places = [(index, name) for index in range(len(samples)) for name in names]
+            rows = [Row(samples[index], ablations[name]) for index, name in places]
+            forked = engine.fork(state, [index for index, _ in places])
+            for (index, name), result in zip(places, _run(engine, model, rows, chosen, forked), strict=True):
+                found[index][name] = result
     return [{name: traces[name] for name in conditions} for traces in found]
 
 
@@ -125,6 +132,12 @@ def _alike(ablations: Mapping[str, Ablation | None]) -> list[list[str]]:
     if not names:
         return [clean]
     return [names[0] + clean, *names[1:]]
+
+
+def _run_batch(engine: str | Engine, model: Model, rows: list[Row], options: TraceOptions) -> list[Trace]:
+    """One batch, a prompt a row."""
+    with naming_memory(model, [len(row.sample) for row in rows], options.max_new_tokens, ablates=any(row.ablation for row in rows)):
+        return _run(make_engine(model, engine), model, rows, options)
 
 
 def _run(engine: Engine, model: Model, rows: list[Row], options: TraceOptions, state: DecodeState | None = None) -> list[Trace]:

@@ -5,15 +5,21 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from math import log
 from pathlib import Path
+from statistics import median
 
+import numpy as np
 import torch
+from torch.nn.functional import linear
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from mechdyn.errors import InputError
 from mechdyn.models.footprint import Forward, Work
 
 GIB = 2**30
+_Timer = Callable[[Callable[[], object]], float]
 
 
 @dataclass(frozen=True)
@@ -23,30 +29,44 @@ class Device:
     Args:
         name: as given with `--device`.
         memory: bytes that a process can use.
-        bandwidth: bytes read a second.
-        throughput: floating-point operations a second of a matrix product, in half precision and in fp32.
-        per_layer: seconds that a layer takes whatever its size (Python, kernel launches); 0 where nobody measured it.
+        bandwidth: bytes a second between memory and processor.
+        throughput: floating-point operations a second of a large matrix product, in half precision and in fp32.
+        rates: measured operations a second, in half precision and in fp32, of products in which each weight serves 1, 2, 4 ... tokens.
+            Few tokens reach neither bandwidth nor throughput. Without them a product takes as long as the slower of the two.
+        per_layer: seconds that a layer takes whatever its size (Python, kernel launches); 0 where it was not measured.
         in_use: bytes taken before a model is there: libraries, or the CUDA context.
-        measured: on this machine. If not, the numbers are a data sheet's, which no run reaches, and times are lower bounds.
     """
 
     name: str
     memory: int
     bandwidth: float
     throughput: tuple[float, float]
+    rates: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     per_layer: float = 0.0
     in_use: int = 0
-    measured: bool = False
+
+    @property
+    def measured(self) -> bool:
+        """On this machine. If not, the numbers are a data sheet's, which no run reaches, and times are lower bounds."""
+        return bool(self.rates[0])
 
     def seconds(self, forward: Forward, n_layers: int, dtype: torch.dtype) -> float:
-        """Time of one forward: each part is as slow as the slower of arithmetic and reading."""
-        return self._part(forward.weights, dtype) + self._part(forward.attention, dtype) + n_layers * self.per_layer
+        """Time of one forward, its parts one behind the other."""
+        products = self._product(forward.weights, dtype) + self._product(forward.attention, dtype)
+        return products + forward.elementwise.n_bytes / self.bandwidth + n_layers * self.per_layer
 
-    def _part(self, work: Work, dtype: torch.dtype) -> float:
-        half, full = self.throughput
-        return max(work.flops / (full if dtype.itemsize >= 4 else half), work.n_bytes / self.bandwidth)
+    def _product(self, work: Work, dtype: torch.dtype) -> float:
+        kind = int(dtype.itemsize >= 4)
+        if not self.measured:
+            return max(work.flops / self.throughput[kind], work.n_bytes / self.bandwidth)
+        # Two operations a weight and token.
+        n_tokens = work.flops * dtype.itemsize / (2 * work.n_bytes)
+        rate = float(np.interp(log(n_tokens), np.log(_SHARED), self.rates[kind]))
+        return work.flops / (rate * min(n_tokens, 1.0))
 
 
+_SHARED = (1, 2, 3, 4, 8, 16, 64, 256, 1024)
+"""By how many tokens a weight is used in the measured products."""
 _CUDA_CONTEXT = GIB // 2
 """What a CUDA process takes before its first tensor."""
 
@@ -83,17 +103,18 @@ def find_device(name: str) -> Device:
     return measure_device(torch.device(name))
 
 
-def measure_device(device: torch.device) -> Device:
-    """Measure bandwidth by a matrix-vector product, throughput by a matrix product, and what a layer costs by a model of tiny ones."""
-    half = torch.bfloat16
+def measure_device(device: torch.device, clock: Callable[[], float] = time.perf_counter) -> Device:
+    """Measure products with weights by few and by many tokens, and what a layer costs by a model of tiny ones: some seconds."""
+    timer = partial(_typical, device, clock)
+    half, full = (_rates(device, dtype, timer) for dtype in (torch.bfloat16, torch.float32))
     return Device(
         name=device.type,
         memory=memory_of_device(device),
-        bandwidth=_bandwidth(device),
-        throughput=(_throughput(device, half), _throughput(device, torch.float32)),
-        per_layer=_per_layer(device),
+        bandwidth=full[0] * 2,  # one token: two operations on each weight of four bytes
+        throughput=(half[-1], full[-1]),
+        rates=(half, full),
+        per_layer=_per_layer(device, timer),
         in_use=_CUDA_CONTEXT if device.type == "cuda" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        measured=True,
     )
 
 
@@ -107,21 +128,20 @@ def memory_of_device(device: torch.device) -> int:
     return min([physical, *(int(text) for text in texts if text.isdigit())])
 
 
-def _bandwidth(device: torch.device) -> float:
-    """Of reading weights as a step does: a matrix-vector product over far more than any cache holds."""
-    matrix = torch.ones(8192, 8192, device=device)
-    vector = torch.ones(8192, device=device)
-    return matrix.nbytes / _best(lambda: matrix @ vector, device)
-
-
-def _throughput(device: torch.device, dtype: torch.dtype) -> float:
-    size = 4096 if device.type == "cuda" else 1024
-    left, right = (torch.ones(size, size, device=device, dtype=dtype) for _ in range(2))
-    return 2 * size**3 / _best(lambda: left @ right, device)
+def _rates(device: torch.device, dtype: torch.dtype, timer: _Timer) -> tuple[float, ...]:
+    """Operations a second where each weight serves 1, 2, 4 ... tokens; the weights are far more than any cache holds."""
+    width, n_matrices = (4096, 16) if device.type == "cuda" else (1024, 48)
+    weights = [torch.ones(width, width, device=device, dtype=dtype) for _ in range(n_matrices)]
+    found = []
+    for n_tokens in _SHARED:
+        tokens, some = torch.ones(n_tokens, width, device=device, dtype=dtype), weights[: 4 if n_tokens > 16 else None]
+        seconds = timer(lambda tokens=tokens, some=some: [linear(tokens, matrix) for matrix in some])  # type: ignore[misc]
+        found.append(2 * n_tokens * width**2 * len(some) / seconds)
+    return tuple(found)
 
 
 @torch.inference_mode()
-def _per_layer(device: torch.device) -> float:
+def _per_layer(device: torch.device, timer: _Timer) -> float:
     """From one token through models of 2 and of 10 tiny layers."""
     seconds = []
     for n_layers in (2, 10):
@@ -129,17 +149,17 @@ def _per_layer(device: torch.device) -> float:
             vocab_size=64, hidden_size=64, intermediate_size=64, num_hidden_layers=n_layers, num_attention_heads=2, num_key_value_heads=2
         )
         model, token = LlamaForCausalLM(config).to(device).eval(), torch.ones(1, 1, dtype=torch.long, device=device)
-        seconds.append(_best(lambda model=model, token=token: model(token, use_cache=True), device))  # type: ignore[misc]
+        seconds.append(timer(lambda model=model, token=token: model(token, use_cache=True)))  # type: ignore[misc]
     return max(seconds[1] - seconds[0], 0.0) / 8
 
 
-def _best(run: Callable[[], object], device: torch.device, n_times: int = 7) -> float:
-    """The shortest of a few times, in seconds, after one that does not count."""
+def _typical(device: torch.device, clock: Callable[[], float], run: Callable[[], object], n_times: int = 5) -> float:
+    """The median of a few times, in seconds, after one that does not count."""
     times = []
     for _ in range(n_times + 1):
-        start = time.perf_counter()
+        start = clock()
         run()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+        times.append(clock() - start)
+    return median(times[1:])

@@ -49,7 +49,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Work:
-    """What a device does for one part of a forward, which is as slow as the slower of its arithmetic and its reading."""
+    """Floating-point operations, and bytes that go between memory and processor."""
 
     flops: int
     n_bytes: int
@@ -57,17 +57,21 @@ class Work:
     def __add__(self, other: "Work") -> "Work":
         return Work(self.flops + other.flops, self.n_bytes + other.n_bytes)
 
+    def __mul__(self, times: int) -> "Work":
+        return Work(self.flops * times, self.n_bytes * times)
+
 
 @dataclass(frozen=True)
 class Forward:
-    """The parts of one forward that follow each other in every layer: matrix products with weights, and attention over the cache."""
+    """The parts of one forward that take turns in every layer: products with weights, attention over the cache, and all between them."""
 
     weights: Work
     attention: Work
+    elementwise: Work
 
     @property
     def total(self) -> Work:
-        return self.weights + self.attention
+        return self.weights + self.attention + self.elementwise
 
 
 def memory_of(shape: ModelShape, load: Workload, dtype: torch.dtype) -> Memory:
@@ -85,16 +89,20 @@ def memory_of(shape: ModelShape, load: Workload, dtype: torch.dtype) -> Memory:
 
 
 def _prefill_bytes(shape: ModelShape, load: Workload, dtype: torch.dtype, n_read: int, n_keys: int) -> int:
-    """The larger of attention and MLP of one layer, over one chunk, beside the residual stream and its normed copy."""
-    n_tokens = load.n_samples * n_read
-    stream = 2 * n_tokens * shape.d_model
-    queries = 2 * n_tokens * shape.n_heads * shape.d_head
-    repeated, mask = 0, 0
-    if load.n_samples > 1 or n_keys > n_read:
-        # Behind a first chunk, and wherever a batch is padded, sdpa takes a mask (Boolean, and as numbers), and with it whole heads' keys.
-        mask = load.n_samples * n_read * n_keys * (1 + dtype.itemsize)
-        repeated = 2 * load.n_samples * n_keys * shape.n_heads * shape.d_head if shape.n_kv_heads < shape.n_heads else 0
-    return mask + (stream + max(queries + repeated, n_tokens * shape.n_mlp_live)) * dtype.itemsize
+    """One layer over one chunk: its attention or its MLP, whichever holds more, beside the residual streams that transformers keeps.
+
+    Several prompts are taken to be of different lengths: sdpa then takes a mask of chunk x keys, and with it every head's own keys and values.
+    """
+    n_tokens, d_heads = load.n_samples * n_read, shape.n_heads * shape.d_head
+    padded = load.n_samples > 1
+    mask = n_tokens * n_keys if padded else 0
+    repeated = 2 * load.n_samples * n_keys * d_heads if padded and shape.n_kv_heads < shape.n_heads else 0
+    # Queries and z; behind a first chunk without a mask, z of past and chunk apart and their sum.
+    queries = (2 if padded or n_keys == n_read else 4) * n_tokens * d_heads
+    attention = 3 * n_tokens * shape.d_model + queries + repeated
+    mlp = n_tokens * (4 * shape.d_model + shape.n_mlp_live)
+    # While the mask is made, two Boolean ones stand beside it.
+    return mask * dtype.itemsize + max(attention * dtype.itemsize, mlp * dtype.itemsize, 2 * mask)
 
 
 def _step_bytes(shape: ModelShape, load: Workload, dtype: torch.dtype) -> int:
@@ -120,4 +128,5 @@ def _forward(shape: ModelShape, dtype: torch.dtype, n_rows: int, n_read: int, n_
     """`n_read` tokens of each row over `n_keys` keys; `n_cached` positions are read from the cache in all. Two operations a product."""
     weights = Work(2 * n_rows * (n_read * shape.n_matmul + shape.n_unembed), shape.n_read * dtype.itemsize)
     products = 4 * n_rows * n_read * n_keys * shape.n_layers * shape.n_heads * shape.d_head
-    return Forward(weights, Work(products, shape.n_cached * n_cached * dtype.itemsize))
+    attention = Work(products, shape.n_cached * n_cached * dtype.itemsize)
+    return Forward(weights, attention, Work(0, n_rows * n_read * shape.n_elementwise * dtype.itemsize))

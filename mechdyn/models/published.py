@@ -1,4 +1,4 @@
-"""The published configurations of the paper's five models, as far as memory and time follow from them: no network is needed to plan a run."""
+"""The published configurations of the paper's five models, as far as memory and time follow from them: planning needs no network."""
 
 from typing import Any
 

@@ -21,9 +21,9 @@ from mechdyn.models.registry import CONTROLS, MINI_FOLDER
 class ModelShape:
     """The sizes that memory and time follow from; counts of numbers, not of bytes.
 
-    `n_matmul` are the weights that every token passes through, `n_unembed` those of the matrix to the vocabulary, which only the last position
-    does; `n_read` are all that a forward reads: every weight but embeddings of which it only looks rows up. `n_mlp_live` is how many numbers
-    a token has in an MLP at once: gate, up and their product; where gate and up are one matrix (Phi-3), that one's whole output besides.
+    `n_matmul` are the weights that every token passes through, `n_unembed` those of the matrix to the vocabulary, which only the last
+    position does; `n_read` are all that a forward reads: every weight but embeddings of which it only looks rows up. `fused_mlp` says that
+    gate and up are one matrix (Phi-3).
     """
 
     n_parameters: int
@@ -36,9 +36,25 @@ class ModelShape:
     d_head: int
     d_model: int
     d_vocab: int
-    n_mlp_live: int
+    d_mlp: int
+    fused_mlp: bool
     n_ctx: int
     dtype: torch.dtype
+
+    @property
+    def n_mlp_live(self) -> int:
+        """Numbers that a token has in an MLP at once: gate, up and their product, and where those come from one matrix its whole output."""
+        return (4 if self.fused_mlp else 3) * self.d_mlp
+
+    @property
+    def n_elementwise(self) -> int:
+        """Numbers that a token has read and written, over all layers, between the matrix products.
+
+        Passes over the residual stream (two norms of 7, two sums of 3), over queries, keys and z (rotation of 10, a copy of 2), over the MLP
+        (activation of 2, product of 3).
+        """
+        rotated = (self.n_heads + self.n_kv_heads) * self.d_head
+        return self.n_layers * (20 * self.d_model + 12 * rotated + 5 * self.d_mlp)
 
     @property
     def n_cached(self) -> int:
@@ -88,7 +104,8 @@ def shape_of(hf: Any) -> ModelShape:
         d_head=getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
         d_model=config.hidden_size,
         d_vocab=unembed.shape[0],
-        n_mlp_live=(4 if fused else 3) * width,
+        d_mlp=width,
+        fused_mlp=fused,
         n_ctx=config.max_position_embeddings,
         dtype=hf.dtype,
     )
