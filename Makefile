@@ -50,8 +50,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 $(INSTALLED_ALL): $(INSTALLED)
-	@echo "== install: what docs and notebooks need"
-	@$(PIP_INSTALL) --editable ".[dev,docs,notebooks]"
+	@echo "== install: what docs, images and notebooks need"
+	@$(PIP_INSTALL) --editable ".[dev,docs,images,notebooks]"
 	@touch $@
 
 verify: $(INSTALLED)

@@ -95,7 +95,8 @@ def save_models(folder: Path) -> None:
 def measure(case: Case, folder: Path) -> dict[str, tuple[float, float]]:
     """(planned, measured) of every quantity, in this process; bytes in MiB, times in seconds."""
     torch.set_num_threads(1)
-    cpu, shape = measure_device(torch.device("cpu"), time.process_time), planned_shape(str(folder / case.model))
+    shape = planned_shape(str(folder / case.model))
+    cpu = measure_device(torch.device("cpu"), torch.float32, (shape.d_mlp, shape.d_model), time.process_time)
     samples, load = _samples(case), Workload(case.length, N_NEW, case.n_samples, case.n_conditions, 2, CHUNK)
     plan = memory_of(shape, load, torch.float32)
     mini = load_model("mini")

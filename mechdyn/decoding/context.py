@@ -1,4 +1,4 @@
-"""Token, needle and facts at every key position of a batch: what scores are computed against."""
+"""Token, needle and single sentences at every key position of a batch: what scores are computed against."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,35 +16,38 @@ from mechdyn.tasks.sample import Sample
 
 @dataclass(frozen=True, eq=False)
 class KeyContext:
-    """Padding included, on the CPU; grows by one fed token a step. `facts` are each supporting fact's tokens; rows with fewer have none."""
+    """Padding included, on the CPU; grows by one fed token a step.
+
+    `sentences` are the tokens of each sentence that is scored by itself; rows with fewer sentences than others have empty ones.
+    """
 
     tokens: Int[Tensor, "row key"]
     needle: Bool[Tensor, "row key"]
     visible: Bool[Tensor, "row key"]
-    facts: Bool[Tensor, "row fact key"]
+    sentences: Bool[Tensor, "row sentence key"]
 
     @classmethod
     def of(cls, samples: Sequence[Sample], state: DecodeState) -> "KeyContext":
         """The prompts without their last token, where the engine laid them."""
         visible = state.visible.cpu().bool()
         tokens, needle = torch.zeros_like(visible, dtype=torch.long), torch.zeros_like(visible)
-        masks = [sample.fact_masks for sample in samples]
-        facts = torch.zeros(len(samples), max(len(mask) for mask in masks), visible.shape[1], dtype=torch.bool)
+        masks = [sample.sentence_masks for sample in samples]
+        sentences = torch.zeros(len(samples), max(len(mask) for mask in masks), visible.shape[1], dtype=torch.bool)
         for row, sample in enumerate(samples):
             tokens[row, visible[row]] = sample.tokens[:-1]
             needle[row, visible[row]] = sample.needle_mask[:-1]
-            facts[row][: len(masks[row]), visible[row]] = masks[row][:, :-1]
-        return cls(tokens, needle, visible, facts)
+            sentences[row][: len(masks[row]), visible[row]] = masks[row][:, :-1]
+        return cls(tokens, needle, visible, sentences)
 
     def append(self, tokens: Int[Tensor, " row"], needle: Bool[Tensor, " row"]) -> "KeyContext":
-        """One more key position in every row; behind the facts, which lie in the context."""
-        visible, fact = torch.ones_like(needle), self.facts.new_zeros(self.facts.shape[:2])
-        columns = ((self.tokens, tokens), (self.needle, needle), (self.visible, visible), (self.facts, fact))
+        """One more key position in every row; behind the sentences, which lie in the context."""
+        visible, sentence = torch.ones_like(needle), self.sentences.new_zeros(self.sentences.shape[:2])
+        columns = ((self.tokens, tokens), (self.needle, needle), (self.visible, visible), (self.sentences, sentence))
         return KeyContext(*(torch.cat([whole, column[..., None]], dim=-1) for whole, column in columns))
 
     def select(self, rows: list[int]) -> "KeyContext":
         """Some of the rows."""
-        return KeyContext(self.tokens[rows], self.needle[rows], self.visible[rows], self.facts[rows])
+        return KeyContext(self.tokens[rows], self.needle[rows], self.visible[rows], self.sentences[rows])
 
 
 def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row layer head"]:
@@ -57,21 +60,24 @@ def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyC
     return torch.stack([score(pattern, step) for pattern in output.patterns], dim=1).float().cpu()
 
 
-def score_facts(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row fact"]:
-    """The highest score that any head has for each supporting fact, that fact alone being the needle; on the CPU.
+def score_sentences(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row sentence"]:
+    """The highest score that any head has for each sentence, that sentence alone being the needle; on the CPU.
 
-    With Eq. 2 the highest share of attention that any head pays to the fact. A row with fewer facts has zeros behind them.
+    With Eq. 2 the highest share of attention that any head pays to it. Empty sentences have 0.
     """
     device = output.patterns[0].device
-    n_rows, n_facts, _ = context.facts.shape
-    if n_facts == 0:
+    n_rows, n_sentences, _ = context.sentences.shape
+    if n_sentences == 0:
         return torch.zeros(n_rows, 0)
     step = StepContext(
-        tokens=repeat(context.tokens, "row key -> (row fact) key", fact=n_facts).to(device),
-        needle=rearrange(context.facts, "row fact key -> (row fact) key").to(device),
-        visible=repeat(context.visible, "row key -> (row fact) key", fact=n_facts).to(device),
-        predicted=repeat(predicted, "row -> (row fact)", fact=n_facts).to(device),
+        tokens=repeat(context.tokens, "row key -> (row sentence) key", sentence=n_sentences).to(device),
+        needle=rearrange(context.sentences, "row sentence key -> (row sentence) key").to(device),
+        visible=repeat(context.visible, "row key -> (row sentence) key", sentence=n_sentences).to(device),
+        predicted=repeat(predicted, "row -> (row sentence)", sentence=n_sentences).to(device),
     )
-    layers = (score(repeat(pattern, "row head key -> (row fact) head key", fact=n_facts), step).amax(dim=1) for pattern in output.patterns)
+    layers = (
+        score(repeat(pattern, "row head key -> (row sentence) head key", sentence=n_sentences), step).amax(dim=1)
+        for pattern in output.patterns
+    )
     highest = torch.stack(list(layers)).amax(dim=0).float().cpu()
-    return rearrange(highest, "(row fact) -> row fact", fact=n_facts)
+    return rearrange(highest, "(row sentence) -> row sentence", sentence=n_sentences)

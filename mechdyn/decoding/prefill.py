@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import DynamicCache
 
+from mechdyn.decoding.cache import shallow_copy, stack_rows
 from mechdyn.decoding.engine import DecodeState
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
@@ -40,6 +41,36 @@ def prefill(
             cache.batch_repeat_interleave(len(prompts))
         _read(model, cache, rest, rest_positions, visible, chunk)
     return DecodeState(cache, visible, behind(positions).to(model.device))
+
+
+def prefill_apart(
+    model: Model, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, chunk: int = CHUNK
+) -> DecodeState:
+    """The same state, each prompt read by itself: where lengths differ much, padding and its masks cost more than batching gains.
+
+    Prompts are of at least one token.
+    """
+    positions = check_positions(prompts, positions)
+    states = [prefill(model, [prompt], [row], chunk) for prompt, row in zip(prompts, positions, strict=True)]
+    return stack_rows(states, model.twin.config)
+
+
+def extend(model: Model, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], chunk: int = CHUNK) -> DecodeState:
+    """The state behind some more tokens of each row, none for some if you like; the state given stays as it was.
+
+    What is appended is padded on its left, so padding may lie between it and what the row held before.
+    """
+    more, more_visible = left_pad(tokens)
+    if not more.shape[1]:
+        return state
+    lengths = more_visible.sum(dim=1).to(model.device)
+    offset = torch.arange(more.shape[1], device=model.device) - (more.shape[1] - lengths[:, None])
+    positions = (state.next_position[:, None] + offset).clamp(min=0)
+    visible = torch.cat([state.visible, more_visible.to(model.device)], dim=1)
+    cache = shallow_copy(state.memory)
+    with torch.inference_mode():
+        _read(model, cache, more, positions, visible, chunk)
+    return DecodeState(cache, visible, state.next_position + lengths)
 
 
 def check_positions(prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None) -> list[Int[Tensor, " _"]]:

@@ -73,6 +73,12 @@ def _ablation(trace: Trace) -> dict[str, Any]:
     return dict(trace.meta.get("ablation") or {})
 
 
+def can_replay(trace: Trace) -> bool:
+    """Whether the keys and values that the generation saw can be made again: not where they held activations that are not stored."""
+    ablation = _ablation(trace)
+    return ablation.get("commit") != "ablated" or ablation.get("scope") == "all" or ablation.get("method", "zero") == "zero"
+
+
 def _check(model: Model, trace: Trace) -> None:
     made_with = dict(trace.meta.get("model") or model.identity())
     wanted, found = ({name: each.get(name) for name in ("revision", "dtype")} for each in (made_with, model.identity()))
@@ -81,9 +87,8 @@ def _check(model: Model, trace: Trace) -> None:
             f"the trace was made with {made_with.get('name')} ({wanted['revision']}, {wanted['dtype']}), this model is {model.name} "
             f"({found['revision']}, {found['dtype']}); load the model that made it"
         )
-    ablation = _ablation(trace)
-    if ablation.get("commit") == "ablated" and ablation.get("scope") != "all" and ablation.get("method", "zero") != "zero":
+    if not can_replay(trace):
         raise InputError(
-            f"a trace that kept the keys and values of {ablation['method']} ablation cannot be replayed: the activations that took the "
-            "heads' place are not stored; trace it again with keep_sources"
+            f"a trace that kept the keys and values of {_ablation(trace)['method']} ablation cannot be replayed: the activations that took "
+            "the heads' place are not stored; trace it again with keep_sources"
         )

@@ -1,6 +1,6 @@
 """Greedy generation under observation: samples in, traces out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,7 @@ def trace(
     keep_patterns: bool = False,
     keep_sources: int = KEEP_SOURCES,
     engine: str | Engine = "auto",
+    on_step: Callable[[Trace], None] | None = None,
 ) -> Trace:
     """Generate the answer to one sample and record every head at every step.
 
@@ -52,12 +53,15 @@ def trace(
         engine: `bridge` runs steps under TransformerLens hooks, `fast` through transformers' attention interface with the same results;
             `auto` is the fast one where it agrees with the bridge on a probe. Hooks of your own need `bridge`. An engine object serves as
             well.
+        on_step: called after each step with the trace so far (`stopped` is empty until the last one), to show progress. An exception that
+            it raises ends the generation and reaches the caller.
 
     Raises:
         OutOfMemoryError: the device does not hold it; the message has the plan's figures.
     """
     options = TraceOptions(score, threshold, max_new_tokens, keep_patterns, keep_sources)
-    return _run_batch(engine, model, [Row(sample, as_ablation(ablate))], options)[0]
+    watch = None if on_step is None else lambda rows: on_step(_finish(rows[0], model, options))
+    return _run_batch(engine, model, [Row(sample, as_ablation(ablate))], options, watch)[0]
 
 
 def trace_many(
@@ -134,13 +138,22 @@ def _alike(ablations: Mapping[str, Ablation | None]) -> list[list[str]]:
     return [names[0] + clean, *names[1:]]
 
 
-def _run_batch(engine: str | Engine, model: Model, rows: list[Row], options: TraceOptions) -> list[Trace]:
+def _run_batch(
+    engine: str | Engine, model: Model, rows: list[Row], options: TraceOptions, on_step: Callable[[Sequence[Row]], None] | None = None
+) -> list[Trace]:
     """One batch, a prompt a row."""
     with naming_memory(model, [len(row.sample) for row in rows], options.max_new_tokens, ablates=any(row.ablation for row in rows)):
-        return _run(make_engine(model, engine), model, rows, options)
+        return _run(make_engine(model, engine), model, rows, options, on_step=on_step)
 
 
-def _run(engine: Engine, model: Model, rows: list[Row], options: TraceOptions, state: DecodeState | None = None) -> list[Trace]:
+def _run(
+    engine: Engine,
+    model: Model,
+    rows: list[Row],
+    options: TraceOptions,
+    state: DecodeState | None = None,
+    on_step: Callable[[Sequence[Row]], None] | None = None,
+) -> list[Trace]:
     """Check, generate and wrap up one batch, from its prefilled state where there is one."""
     for row in rows:
         check_sample(model, row.sample)
@@ -148,7 +161,7 @@ def _run(engine: Engine, model: Model, rows: list[Row], options: TraceOptions, s
             row.ablation.check(model)
     if state is None:
         state = engine.prefill([row.sample.tokens[:-1] for row in rows])
-    generate(engine, model, rows, options, state)
+    generate(engine, model, rows, options, state, on_step)
     return [_finish(row, model, options) for row in rows]
 
 
@@ -166,7 +179,7 @@ def check_sample(model: Model, sample: Sample) -> None:
 def _finish(row: Row, model: Model, options: TraceOptions) -> Trace:
     sample, tokenizer = row.sample, model.tokenizer
     no_heads = torch.zeros(0, model.n_layers, model.n_heads)
-    n_facts = len(sample.fact_masks)
+    n_sentences = len(sample.sentence_masks)
     result = Trace(
         unit="",
         sample=sample.key,
@@ -179,7 +192,9 @@ def _finish(row: Row, model: Model, options: TraceOptions) -> Trace:
         token_texts=tuple(tokenizer.decode([token]) for token in row.tokens),
         text=tokenizer.decode(row.tokens, skip_special_tokens=True),
         retrieval_scores=torch.stack(row.scores) if row.scores else no_heads,
-        fact_scores=(torch.stack(row.fact_scores)[:, :n_facts] if row.fact_scores else torch.zeros(0, n_facts)) if n_facts else None,
+        sentence_scores=(torch.stack(row.sentence_scores)[:, :n_sentences] if row.sentence_scores else torch.zeros(0, n_sentences))
+        if n_sentences
+        else None,
         hidden=torch.stack(row.hidden) if row.hidden else torch.zeros(0, model.d_model),
         threshold=options.threshold,
         stopped=row.stopped,

@@ -31,8 +31,8 @@ class Device:
         memory: bytes that a process can use.
         bandwidth: bytes a second between memory and processor.
         throughput: floating-point operations a second of a large matrix product, in half precision and in fp32.
-        rates: measured operations a second, in half precision and in fp32, of products in which each weight serves 1, 2, 4 ... tokens.
-            Few tokens reach neither bandwidth nor throughput. Without them a product takes as long as the slower of the two.
+        rates: measured operations a second, in the type asked for, of products in which each weight serves 1, 2, 3 ... tokens. Few tokens
+            reach neither bandwidth nor throughput. Without rates a product takes as long as the slower of the two.
         per_layer: seconds that a layer takes whatever its size (Python, kernel launches); 0 where it was not measured.
         in_use: bytes taken before a model is there: libraries, or the CUDA context.
     """
@@ -41,14 +41,14 @@ class Device:
     memory: int
     bandwidth: float
     throughput: tuple[float, float]
-    rates: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    rates: tuple[float, ...] = ()
     per_layer: float = 0.0
     in_use: int = 0
 
     @property
     def measured(self) -> bool:
         """On this machine. If not, the numbers are a data sheet's, which no run reaches, and times are lower bounds."""
-        return bool(self.rates[0])
+        return bool(self.rates)
 
     def seconds(self, forward: Forward, n_layers: int, dtype: torch.dtype) -> float:
         """Time of one forward, its parts one behind the other."""
@@ -56,12 +56,12 @@ class Device:
         return products + forward.elementwise.n_bytes / self.bandwidth + n_layers * self.per_layer
 
     def _product(self, work: Work, dtype: torch.dtype) -> float:
-        kind = int(dtype.itemsize >= 4)
         if not self.measured:
-            return max(work.flops / self.throughput[kind], work.n_bytes / self.bandwidth)
+            half, full = self.throughput
+            return max(work.flops / (full if dtype.itemsize >= 4 else half), work.n_bytes / self.bandwidth)
         # Two operations a weight and token.
         n_tokens = work.flops * dtype.itemsize / (2 * work.n_bytes)
-        rate = float(np.interp(log(n_tokens), np.log(_SHARED), self.rates[kind]))
+        rate = float(np.interp(log(n_tokens), np.log(_SHARED), self.rates))
         return work.flops / (rate * min(n_tokens, 1.0))
 
 
@@ -88,8 +88,13 @@ DATA_SHEETS = {
 }
 
 
-def find_device(name: str) -> Device:
+def find_device(name: str, dtype: torch.dtype, width: tuple[int, int] = (1024, 1024)) -> Device:
     """A device by name: `cpu` and `cuda` are measured here and now (some seconds), the others come from their data sheets.
+
+    Args:
+        name: `cpu`, `cuda`, or one of `DATA_SHEETS`.
+        dtype: what a measured device computes in.
+        width: rows and columns of the matrices to measure with; a model's own, for times near its own.
 
     Raises:
         InputError: no such name, or `cuda` where there is none.
@@ -100,19 +105,21 @@ def find_device(name: str) -> Device:
         raise InputError(f"unknown device {name!r}; give cpu, cuda (both measured on this machine) or one of {', '.join(DATA_SHEETS)}")
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError(f"there is no CUDA device here to measure; name one to plan for, such as {', '.join(DATA_SHEETS)}, or cpu")
-    return measure_device(torch.device(name))
+    return measure_device(torch.device(name), dtype, width)
 
 
-def measure_device(device: torch.device, clock: Callable[[], float] = time.perf_counter) -> Device:
-    """Measure products with weights by few and by many tokens, and what a layer costs by a model of tiny ones: some seconds."""
+def measure_device(
+    device: torch.device, dtype: torch.dtype, width: tuple[int, int], clock: Callable[[], float] = time.perf_counter
+) -> Device:
+    """Measure products with weights by few and by many tokens, and what a layer costs by a model of tiny ones."""
     timer = partial(_typical, device, clock)
-    half, full = (_rates(device, dtype, timer) for dtype in (torch.bfloat16, torch.float32))
+    rates = _rates(device, dtype, width, timer)
     return Device(
         name=device.type,
         memory=memory_of_device(device),
-        bandwidth=full[0] * 2,  # one token: two operations on each weight of four bytes
-        throughput=(half[-1], full[-1]),
-        rates=(half, full),
+        bandwidth=rates[0] / 2 * dtype.itemsize,
+        throughput=(rates[-1], rates[-1]),
+        rates=rates,
         per_layer=_per_layer(device, timer),
         in_use=_CUDA_CONTEXT if device.type == "cuda" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
@@ -128,15 +135,16 @@ def memory_of_device(device: torch.device) -> int:
     return min([physical, *(int(text) for text in texts if text.isdigit())])
 
 
-def _rates(device: torch.device, dtype: torch.dtype, timer: _Timer) -> tuple[float, ...]:
-    """Operations a second where each weight serves 1, 2, 4 ... tokens; the weights are far more than any cache holds."""
-    width, n_matrices = (4096, 16) if device.type == "cuda" else (1024, 48)
-    weights = [torch.ones(width, width, device=device, dtype=dtype) for _ in range(n_matrices)]
+def _rates(device: torch.device, dtype: torch.dtype, width: tuple[int, int], timer: _Timer) -> tuple[float, ...]:
+    """Operations a second where each weight serves 1, 2, 3 ... tokens; the weights are far more than any cache holds."""
+    n_out, n_in = (min(size, 4096) for size in width)
+    n_matrices = max(2, (2**30 if device.type == "cuda" else 2**27) // (n_out * n_in * dtype.itemsize))
+    weights = [torch.ones(n_out, n_in, device=device, dtype=dtype) for _ in range(n_matrices)]
     found = []
     for n_tokens in _SHARED:
-        tokens, some = torch.ones(n_tokens, width, device=device, dtype=dtype), weights[: 4 if n_tokens > 16 else None]
+        tokens, some = torch.ones(n_tokens, n_in, device=device, dtype=dtype), weights if n_tokens < 16 else weights[:2]
         seconds = timer(lambda tokens=tokens, some=some: [linear(tokens, matrix) for matrix in some])  # type: ignore[misc]
-        found.append(2 * n_tokens * width**2 * len(some) / seconds)
+        found.append(2 * n_tokens * n_out * n_in * len(some) / seconds)
     return tuple(found)
 
 

@@ -2,16 +2,16 @@
 
 import copy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from mechdyn.errors import InputError, UnsupportedModelError
+from mechdyn.errors import UnsupportedModelError
+from mechdyn.models.checkpoint import source_of
 from mechdyn.models.context import context_of
-from mechdyn.models.load import _source
+from mechdyn.models.failures import load_error
 from mechdyn.models.planted import build_planted
 from mechdyn.models.published import published_config
 from mechdyn.models.registry import CONTROLS, MINI_FOLDER
@@ -112,9 +112,8 @@ def shape_of(hf: Any) -> ModelShape:
 
 
 def _read_config(name: str) -> Any:
-    source = _source(name)
+    source = source_of(name)
     try:
         return AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        kind = "folder" if Path(source).is_dir() else "hub id"
-        raise InputError(f"the configuration of {kind} {name} cannot be read: {str(error).strip().splitlines()[0]}") from error
+    except Exception as error:
+        raise load_error(name, source, error) from error

@@ -20,7 +20,7 @@ from mechdyn.models.model import Model
 from mechdyn.sweep.configs import AblateConfig
 from mechdyn.sweep.requests import check_choices, check_samples, make_request
 from mechdyn.sweep.run_folder import open_run, write_json
-from mechdyn.sweep.stages import Traces, run_stages
+from mechdyn.sweep.stages import ROLES, Traces, run_stages
 from mechdyn.sweep.stores import open_store
 from mechdyn.tasks.build import build_sample
 from mechdyn.traces.trace import Trace
@@ -66,6 +66,7 @@ def ablate(config: AblateConfig, out: str | Path) -> AblationGrid:
         batch_size=config.batch_size,
         describe=f"ablation on {Path(config.model).name}, {config.task}",
         reference=reference,
+        record=folder / ROLES,
     )
     detection = require_detection(traces[DETECTION_ROLE])
     rows = grid_rows(traces)

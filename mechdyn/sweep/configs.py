@@ -27,7 +27,7 @@ _haystack = partial(option, None, "Text file or folder of .txt files; procedural
 _batch_size = partial(option, 8, "Samples generated together, each under all of its conditions.", min=1)
 _task = partial(option, "niah", "niah (needles), world (procedural two-hop questions) or hotpotqa (questions of --data).")
 _style = partial(option, None, "rationale or direct: how questions ask for the answer; rationale when left out.")
-_data = partial(option, None, "JSON file in HotpotQA's layout, for --task hotpotqa.")
+_data = partial(option, None, "JSON file in HotpotQA's layout for --task hotpotqa, or hub:OWNER/NAME[@REVISION][:CONFIG[:SPLIT]].")
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,17 @@ class TraceConfig:
 
 
 @dataclass(frozen=True)
+class ExploreConfig:
+    """What `mechdyn explore` was asked."""
+
+    run: str = argument("Folder of a run (trace, verify, ablate) or of a trace store.")
+    sample: str | None = option(None, "Number or key of a sample as --list shows them; one that changes under ablation when left out.")
+    conditions: tuple[str, ...] = option((), "Only this condition; may be repeated. All when left out.", flag="--condition")
+    model: str | None = option(None, "Where the run's model lies, when it was a local directory.")
+    sources: int = option(16, "Strongest sources a head and step, 0 for none, which needs no model.", min=0)
+
+
+@dataclass(frozen=True)
 class ProgressiveConfig:
     """Progressive ablation."""
 
@@ -118,3 +129,79 @@ class SensitivityConfig:
     locals: tuple[int, ...] = option((), "Size of the local window; may be repeated. 0, 32 and 128 when left out.", flag="--local")
     thresholds: tuple[float, ...] = option((), "Threshold; may be repeated. 0.3, 0.5 and 0.7 when left out.", flag="--threshold")
     batch_size: int = _batch_size()
+
+
+@dataclass(frozen=True)
+class RagConfig:
+    """What `mechdyn rag` was asked."""
+
+    model: str = _model()
+    task: str = option("world", "world (procedural two-hop questions) or hotpotqa (questions of --data).")
+    preset: str = option("quick", "quick, standard or paper: prompt lengths and numbers of questions.")
+    lengths: tuple[int, ...] = _lengths()
+    questions: int | None = option(None, "Questions at each length (of a file: at most half of it) instead of the preset's.", min=1)
+    strategies: tuple[str, ...] = option(
+        (),
+        "dynamic, oracle, static, dynamic-random, fixed-random, no-context or full-context; may be repeated. All when left out.",
+        flag="--strategy",
+    )
+    probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
+    threshold: float = option(1.2, "A sentence with a word of a RIND value above this is retrieved for.")
+    k: int = option(16, "Context positions that the chosen heads retrieve.", flag="-k")
+    window: int = option(32, "Tokens shown to either side of each cluster of positions.")
+    heads: int = option(5, "Heads that each strategy chooses.")
+    variant: str = option("code", "code or paper: RIND as DRAGIN's published code has it, or as its paper prints it.")
+    attention: str = option("alone", "alone or full: RIND's attention from a forward over the draft alone, or from generation itself.")
+    draft: str = option("hidden", "hidden or windows: what a draft behind a rewritten sentence sees, nothing or still the last windows.")
+    mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")
+    max_sentences: int = option(10, "Sentences an answer may have; one more round than this is the bound.")
+    seed: int = _seed()
+    style: str | None = _style()
+    data: str | None = _data()
+    batch_size: int = option(8, "Questions answered together, each under all strategies.", min=1)
+
+
+@dataclass(frozen=True)
+class RagSweepConfig:
+    """The sweep of threshold, k and window: one number moves, the others stay at their defaults."""
+
+    model: str = _model()
+    task: str = option("world", "world (procedural two-hop questions) or hotpotqa (questions of --data).")
+    preset: str = option("quick", "quick, standard or paper: prompt lengths and numbers of questions.")
+    lengths: tuple[int, ...] = _lengths()
+    questions: int | None = option(None, "Questions at each length (of a file: at most half of it) instead of the preset's.", min=1)
+    strategies: tuple[str, ...] = option(
+        (), "Strategy; may be repeated. dynamic, oracle, static, fixed-random if left out.", flag="--strategy"
+    )
+    thresholds: tuple[float, ...] = option(
+        (), "RIND threshold; may be repeated. 0.4, 0.8, 1.2, 1.6 and 2.4 if left out.", flag="--threshold"
+    )
+    ks: tuple[int, ...] = option((), "Context positions; may be repeated. 4, 8, 16, 32 and 64 if left out.", flag="-k")
+    windows: tuple[int, ...] = option((), "Tokens to either side; may be repeated. 8, 16, 32, 64 and 128 if left out.", flag="--window")
+    probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
+    mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")
+    seed: int = _seed()
+    style: str | None = _style()
+    data: str | None = _data()
+    batch_size: int = option(4, "Questions answered together, each under all strategies and settings.", min=1)
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """What `mechdyn models check` was asked."""
+
+    model: str = argument("one of `mechdyn models`, a local Hugging Face directory or a hub id")
+    device: str | None = option(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
+    device_map: str | None = option(None, "auto: spread the layers over all CUDA devices.")
+    dtype: str | None = option(None, "float32, bfloat16 or float16; float32 on the CPU, else the checkpoint's own, when left out.")
+    max_length: int | None = option(None, "The longest sequence that will be run; models with longrope scaling need it.", min=1)
+
+
+@dataclass(frozen=True)
+class AppConfig:
+    """What `mechdyn app` was asked."""
+
+    model: str = _model()
+    host: str = option("127.0.0.1", "Address to listen on; other than this machine's own, it lets others use the model.")
+    port: int = option(8050, "Port to listen on; 0 takes any free one.", min=0, max=65535)
+    dark: bool = option(False, "A dark page.")

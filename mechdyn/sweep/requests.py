@@ -1,5 +1,6 @@
 """From what the user chose to the request that a claim plans by; what cannot be is refused before anything is written."""
 
+import logging
 from collections.abc import Sequence
 
 from mechdyn.claims.claim import Plan, Request
@@ -8,10 +9,11 @@ from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
 from mechdyn.models.model import Model
 from mechdyn.tasks.build import build_sample
-from mechdyn.tasks.hotpotqa import INSTRUCTIONS, load_samples, read_items
+from mechdyn.tasks.hotpotqa import INSTRUCTIONS, load_items, load_samples
 from mechdyn.tasks.niah import check_request, read_haystack
 
 STYLES = tuple(INSTRUCTIONS)
+_log = logging.getLogger(__name__)
 
 
 def check_choices(
@@ -28,7 +30,9 @@ def check_choices(
     if style is not None and style not in STYLES:
         raise InputError(f"style must be one of {', '.join(STYLES)}, got {style!r}")
     if task == "hotpotqa" and data is None:
-        raise InputError("task hotpotqa needs a file of questions in HotpotQA's JSON layout; give one with --data FILE")
+        raise InputError(
+            "task hotpotqa needs a file of questions in HotpotQA's JSON layout; give one with --data FILE, or --data hub:hotpotqa/hotpot_qa"
+        )
     useless = {
         "--data": data is not None and task != "hotpotqa",
         "--style": style is not None and task == "niah",
@@ -53,6 +57,8 @@ def make_request(
     data: str | None = None,
 ) -> Request:
     """The request; for questions of a file, with the ids of those whose prompt the model can hold beside the answer.
+
+    A warning says how many were left out.
 
     Raises:
         InputError: choices that do not go together, or a file that cannot be read or of which the model can hold fewer than two questions.
@@ -91,11 +97,19 @@ def check_samples(model: Model, plan: Plan) -> None:
 
 
 def _questions(model: Model, data: str, style: str) -> tuple[str, tuple[str, ...]]:
-    items = read_items(data)
+    items = load_items(data)
     loaded = load_samples(model, items, style=style, too_long="skip", room=MAX_NEW_TOKENS["hotpotqa"])
     if len(loaded.samples) < 2:
         raise InputError(
             f"the model holds {len(loaded.samples)} of the {len(items)} questions of {data} within its context of {model.n_ctx} positions, "
             "and 2 are needed, one to find static heads on and one to measure; take shorter questions or a model with more context"
+        )
+    if loaded.skipped:
+        _log.warning(
+            "%d of the %d questions of %s are left out: with room for the answer they are longer than the model's context of %d positions",
+            len(loaded.skipped),
+            len(items),
+            data,
+            model.n_ctx,
         )
     return content_hash(items), tuple(sample.meta["id"] for sample in loaded.samples)

@@ -31,7 +31,7 @@ section {{ margin: 0 0 28px; }}
 
 
 def save_page(figures: Sequence[View] | Mapping[str, View], path: str | Path, title: str, *, dark: bool = False) -> Path:
-    """Write figures to one self-contained HTML page: plotly's script once, nothing loaded, figures scroll sideways on a narrow screen.
+    """Write figures to one self-contained HTML page: plotly's script once at most, nothing loaded, figures scroll sideways.
 
     The page appears whole or not at all: it is written beside `path` and moved there. An older file at `path` is replaced, missing folders
     are made.
@@ -75,10 +75,25 @@ def save_text(text: str, path: str | Path) -> Path:
 
 def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool = False) -> str:
     """The HTML that `save_page` writes."""
-    named = figures.items() if isinstance(figures, Mapping) else (("", figure) for figure in figures)
+    named = list(figures.items()) if isinstance(figures, Mapping) else [("", figure) for figure in figures]
     sections = "\n".join(_section(index, name, figure) for index, (name, figure) in enumerate(named))
+    drawn = any(isinstance(figure, go.Figure) for _, figure in named)
+    return document(f"<main>\n{sections}\n</main>", title, dark=dark, plotly=drawn)
+
+
+def document(body: str, title: str, *, dark: bool = False, style: str = "", plotly: bool = True) -> str:
+    """A whole page around HTML that is safe already: the title as heading, the look, plotly's script once, nothing loaded.
+
+    Args:
+        body: what stands below the heading.
+        title: of the page, not yet escaped.
+        dark: a dark page.
+        style: further CSS.
+        plotly: whether its script (4.8 MB) is needed.
+    """
     colors = look(dark)
-    style = _STYLE.format(scheme="dark" if dark else "light", background=colors.background, ink=colors.ink, font=FONT)
+    script = f"<script>{get_plotlyjs()}</script>" if plotly else ""
+    own = _STYLE.format(scheme="dark" if dark else "light", background=colors.background, ink=colors.ink, font=FONT) + style
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -87,14 +102,12 @@ def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <link rel="icon" href="data:,">
 <title>{html.escape(title)}</title>
-<style>{style}</style>
-<script>{get_plotlyjs()}</script>
+<style>{own}</style>
+{script}
 </head>
 <body>
 <h1>{html.escape(title)}</h1>
-<main>
-{sections}
-</main>
+{body}
 </body>
 </html>
 """
@@ -102,23 +115,29 @@ def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool
 
 def _section(index: int, name: str, figure: View) -> str:
     heading = f"<h2>{html.escape(name)}</h2>\n" if name else ""
-    return f'<section id="view-{index}" aria-label="{html.escape(_described(name, figure))}">\n{heading}{_body(index, figure)}\n</section>'
+    return f'<section id="view-{index}" aria-label="{html.escape(_described(name, figure))}">\n{heading}{drawn(index, figure)}\n</section>'
 
 
-def _body(index: int, figure: View) -> str:
+def drawn(index: int, figure: View) -> str:
+    """One figure as HTML for a `document`; `index` tells the figures of a page apart."""
     if isinstance(figure, Html):
         return f'<div class="view">{figure.html}</div>'
-    drawn = figure.to_html(
+    plot = figure_html(figure, f"figure-{index}")
+    meta = figure.layout.meta
+    width = meta.get("min_width", 0) if isinstance(meta, dict) else 0
+    return f'<div class="view" tabindex="0"><div style="min-width:{int(width)}px">{plot}</div></div>'
+
+
+def figure_html(figure: go.Figure, name: str, *, script: bool = False) -> str:
+    """A figure as a piece of HTML whose element has the id `name`; with plotly's script, or for a page that has it."""
+    return figure.to_html(
         full_html=False,
-        include_plotlyjs=False,
+        include_plotlyjs=script,
         include_mathjax=False,
-        div_id=f"figure-{index}",
+        div_id=name,
         default_height=f"{figure.layout.height or 450}px",
         config=_CONFIG,
     )
-    meta = figure.layout.meta
-    width = meta.get("min_width", 0) if isinstance(meta, dict) else 0
-    return f'<div class="view" tabindex="0"><div style="min-width:{int(width)}px">{drawn}</div></div>'
 
 
 def _described(name: str, figure: View) -> str:

@@ -10,6 +10,7 @@ from mechdyn.claims import conditions, dynamism, probing
 from mechdyn.claims import progressive as progressive_claim
 from mechdyn.claims.claim import Outcome
 from mechdyn.claims.conditions import CLEAN
+from mechdyn.claims.facts import fact_report
 from mechdyn.claims.grid import cell_of
 from mechdyn.claims.niah_units import Preset
 from mechdyn.errors import InputError
@@ -48,6 +49,9 @@ def test_dynamism_on_the_world(tmp_path):
         assert (first.task, first.threshold, first.question) == ("world", 0.5, second.question)
         assert first.sample != second.sample
     assert [row.name for row in found.verdict.evidence[:2]] == ["em", "f1"]
+    assert found.facts == fact_report(found.traces["evaluation"])
+    assert json.loads((tmp_path / "run" / "facts.json").read_text())["groups"][0]["n"] == 2
+    assert found.facts.groups[0].measures["sp EM"].estimate == 1.0
     (shown,) = verdict_tables(found.verdict)
     assert not any("paper" in str(column.header) for column in shown.columns)
     assert save_verdict_figure(found.verdict, found.traces, tmp_path).name == "timeline.html"
