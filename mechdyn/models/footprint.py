@@ -91,7 +91,7 @@ def memory_of(shape: ModelShape, load: Workload, dtype: torch.dtype) -> Memory:
 def _prefill_bytes(shape: ModelShape, load: Workload, dtype: torch.dtype, n_read: int, n_keys: int) -> int:
     """One layer over one chunk: its attention or its MLP, whichever holds more, beside the residual streams that transformers keeps.
 
-    Several prompts are taken to be of different lengths: sdpa then takes a mask of chunk x keys, and with it every head's own keys and values.
+    Several prompts are taken to be of different lengths: sdpa then takes a mask of chunk x keys, and with it keys and values of every head.
     """
     n_tokens, d_heads = load.n_samples * n_read, shape.n_heads * shape.d_head
     padded = load.n_samples > 1

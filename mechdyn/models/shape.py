@@ -50,8 +50,8 @@ class ModelShape:
     def n_elementwise(self) -> int:
         """Numbers that a token has read and written, over all layers, between the matrix products.
 
-        Passes over the residual stream (two norms of 7, two sums of 3), over queries, keys and z (rotation of 10, a copy of 2), over the MLP
-        (activation of 2, product of 3).
+        Passes over the residual stream (two norms of 7, two sums of 3), over queries, keys and z (rotation of 10, a copy of 2), and
+        over the MLP (activation of 2, product of 3).
         """
         rotated = (self.n_heads + self.n_kv_heads) * self.d_head
         return self.n_layers * (20 * self.d_model + 12 * rotated + 5 * self.d_mlp)

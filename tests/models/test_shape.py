@@ -19,7 +19,6 @@ PUBLISHED = {
 }
 
 
-
 @pytest.mark.parametrize("name", PAPER_MODELS)
 def test_the_published_sizes_are_met_without_weights_or_network(name):
     shape = planned_shape(name)
