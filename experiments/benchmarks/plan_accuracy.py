@@ -186,7 +186,8 @@ def main() -> None:
         save_models(Path(folder))
         for case in CASES:
             rows.append((case, _measure_apart(case, folder)))
-            console.print(f"{case}: " + ", ".join(f"{name} {plan / real:.2f}" for name, (plan, real) in rows[-1][1].items()))
+            ratios = ", ".join(f"{name} {plan / real:.2f}" for name, (plan, real) in rows[-1][1].items())
+            console.print(f"{case}: {ratios}", soft_wrap=True)
     _print(console, rows)
     if arguments.json:
         arguments.json.write_text(json.dumps([{**asdict(case), **found} for case, found in rows], indent=2) + "\n")

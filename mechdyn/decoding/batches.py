@@ -1,21 +1,18 @@
 """Running many items in batches that shrink where memory runs out, and the error that names what was needed."""
 
-import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
-import torch
-
 from mechdyn.errors import OutOfMemoryError
 from mechdyn.models.devices import GIB, memory_of_device
 from mechdyn.models.footprint import Workload, memory_of
 from mechdyn.models.model import Model
+from mechdyn.models.out_of_memory import is_out_of_memory, release_memory
 from mechdyn.models.shape import shape_of
 
-_SAID_BY_TORCH = ("can't allocate memory", "not enough memory", "out of memory", "alloc_failed", "bad allocation", "std::bad_alloc")
 _log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -76,20 +73,6 @@ def naming_memory(model: Model, lengths: Sequence[int], n_new: int, n_conditions
             f"out of memory on {model.device}: {what} {_figures(model, load)}; "
             "take a smaller batch, shorter prompts or fewer conditions (mechdyn plan tells what fits)"
         ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: CUDA's has a type, the CPU allocator's only its words."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID_BY_TORCH)
-
-
-def release_memory() -> None:
-    """Give back what no tensor uses any more."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _figures(model: Model, load: Workload) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mechdyn.decoding.batches import in_batches, is_out_of_memory
+from mechdyn.decoding.batches import in_batches
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.trace import trace, trace_conditions, trace_many
 from mechdyn.errors import InputError, OutOfMemoryError
@@ -102,16 +102,6 @@ def test_the_error_names_the_plan_and_a_remedy(model):
         trace_conditions(model, asked, {"a": None, "b": None}, engine=SmallDevice(model, 0))
     with pytest.raises(OutOfMemoryError, match=r"out of memory on cpu: 1 prompt of up to \d+ tokens need"):
         trace(model, asked[0], engine=SmallDevice(model, 0))
-
-
-def test_what_counts_as_out_of_memory():
-    with pytest.raises(RuntimeError) as allocator:
-        torch.empty(TOO_MUCH)
-    assert is_out_of_memory(allocator.value)
-    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."))
-    assert is_out_of_memory(MemoryError())
-    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
-    assert not is_out_of_memory(ValueError("out of memory"))
 
 
 UNDER_A_LIMIT = """
