@@ -61,6 +61,8 @@ class Browser:
         self._call("POST", f"{self._session}/url", {"url": "about:blank"})
         self.log()
         self._call("POST", f"{self._session}/url", {"url": (page if isinstance(page, str) else page.resolve().as_uri()) + fragment})
+        # Where an earlier test left the pointer it would hover over something.
+        self.command("Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0)
         self.wait(ready)
 
     def size(self, width: int, height: int = 900) -> None:

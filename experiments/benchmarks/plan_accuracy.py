@@ -27,8 +27,8 @@ from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.prefill import CHUNK
 from mechdyn.decoding.schedules import Dynamic, RandomHeads
 from mechdyn.decoding.trace import trace, trace_conditions
-from mechdyn.models.devices import measure_device
 from mechdyn.models.footprint import Workload, memory_of, prefill_of, step_of
+from mechdyn.models.hardware import measure_device
 from mechdyn.models.load import load_model
 from mechdyn.models.registry import MINI_FOLDER
 from mechdyn.models.shape import planned_shape

@@ -21,7 +21,7 @@ def shallow_copy(cache: Any) -> Any:
 
 def fork_rows(state: DecodeState, rows: Sequence[int]) -> DecodeState:
     """The named rows of a state, in that order; a row may be named several times."""
-    index = torch.tensor(list(rows), device=state.visible.device)
+    index = torch.tensor(list(rows))  # on the CPU: layers may lie on several devices
     memory = shallow_copy(state.memory)
     if memory.get_seq_length():
         memory.batch_select_indices(index)

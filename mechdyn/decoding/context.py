@@ -1,7 +1,7 @@
 """Token, needle and single sentences at every key position of a batch: what scores are computed against."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange, repeat
@@ -52,12 +52,11 @@ class KeyContext:
 
 def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row layer head"]:
     """Every head's score at one step, on the CPU."""
-    device = output.patterns[0].device
     n_keys, n_seen = output.patterns[0].shape[-1], context.tokens.shape[1]
     if n_keys != n_seen:
         raise UnsupportedModelError(f"attention runs over {n_keys} of {n_seen} positions: the model forgets keys (a sliding window?)")
-    step = StepContext(context.tokens.to(device), context.needle.to(device), context.visible.to(device), predicted.to(device))
-    return torch.stack([score(pattern, step) for pattern in output.patterns], dim=1).float().cpu()
+    step = StepContext(context.tokens, context.needle, context.visible, predicted)
+    return torch.stack(_layer_scores(output, step, score), dim=1).float().cpu()
 
 
 def score_sentences(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row sentence"]:
@@ -65,19 +64,26 @@ def score_sentences(output: StepOutput, predicted: Int[Tensor, " row"], context:
 
     With Eq. 2 the highest share of attention that any head pays to it. Empty sentences have 0.
     """
-    device = output.patterns[0].device
     n_rows, n_sentences, _ = context.sentences.shape
     if n_sentences == 0:
         return torch.zeros(n_rows, 0)
     step = StepContext(
-        tokens=repeat(context.tokens, "row key -> (row sentence) key", sentence=n_sentences).to(device),
-        needle=rearrange(context.sentences, "row sentence key -> (row sentence) key").to(device),
-        visible=repeat(context.visible, "row key -> (row sentence) key", sentence=n_sentences).to(device),
-        predicted=repeat(predicted, "row -> (row sentence)", sentence=n_sentences).to(device),
+        tokens=repeat(context.tokens, "row key -> (row sentence) key", sentence=n_sentences),
+        needle=rearrange(context.sentences, "row sentence key -> (row sentence) key"),
+        visible=repeat(context.visible, "row key -> (row sentence) key", sentence=n_sentences),
+        predicted=repeat(predicted, "row -> (row sentence)", sentence=n_sentences),
     )
-    layers = (
-        score(repeat(pattern, "row head key -> (row sentence) head key", sentence=n_sentences), step).amax(dim=1)
-        for pattern in output.patterns
-    )
-    highest = torch.stack(list(layers)).amax(dim=0).float().cpu()
+    repeated = tuple(repeat(pattern, "row head key -> (row sentence) head key", sentence=n_sentences) for pattern in output.patterns)
+    layers = [scores.amax(dim=1) for scores in _layer_scores(replace(output, patterns=repeated), step, score)]
+    highest = torch.stack(layers).amax(dim=0).float().cpu()
     return rearrange(highest, "(row sentence) -> row sentence", sentence=n_sentences)
+
+
+def _layer_scores(output: StepOutput, step: StepContext, score: Score) -> list[Float[Tensor, "row head"]]:
+    """Each layer's scores, computed where its attention rows lie (a model may be spread over devices) and sent to where the first's do."""
+    steps = {
+        device: StepContext(*(tensor.to(device) for tensor in (step.tokens, step.needle, step.visible, step.predicted)))
+        for device in {pattern.device for pattern in output.patterns}
+    }
+    home = output.patterns[0].device
+    return [score(pattern, steps[pattern.device]).to(home) for pattern in output.patterns]

@@ -18,8 +18,8 @@ from mechdyn.errors import InputError, OutOfMemoryError, UnsupportedModelError
 from mechdyn.models.attention import use_attention_with_rows
 from mechdyn.models.checkpoint import Checkpoint, DeviceMap, read_checkpoint
 from mechdyn.models.context import context_of
-from mechdyn.models.devices import GIB, memory_of_device
 from mechdyn.models.failures import first_line
+from mechdyn.models.hardware import GIB, memory_of_device
 from mechdyn.models.hooks import require_hooks
 from mechdyn.models.model import Model
 from mechdyn.models.out_of_memory import is_out_of_memory

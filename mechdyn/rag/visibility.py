@@ -100,4 +100,5 @@ def shown_facts(context: Context, shown: Sequence[Span]) -> tuple[float, ...]:
     visible = torch.zeros(len(context.sample), dtype=torch.bool)
     for start, end in shown:
         visible[start:end] = True
-    return tuple(float(visible[fact].float().mean()) for fact in context.sample.fact_masks if bool(fact.any()))
+    facts = context.sample.meta.get("fact_tokens", [])
+    return tuple(float(visible[start:end].float().mean()) for start, end in facts if end > start)

@@ -8,8 +8,8 @@ import torch
 
 from mechdyn.decoding.prefill import CHUNK
 from mechdyn.errors import InputError
-from mechdyn.models.devices import Device, find_device
 from mechdyn.models.footprint import Memory, Work, Workload, memory_of, prefill_of, step_of
+from mechdyn.models.hardware import Device, find_device
 from mechdyn.models.registry import CONTROLS
 from mechdyn.models.shape import ModelShape, planned_shape
 from mechdyn.sweep.configs import PlanConfig

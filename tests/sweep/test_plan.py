@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mechdyn.errors import InputError
-from mechdyn.models.devices import DATA_SHEETS
 from mechdyn.models.footprint import Workload, memory_of
+from mechdyn.models.hardware import DATA_SHEETS
 from mechdyn.sweep.configs import PlanConfig
 from mechdyn.sweep.plan import plan_run
 
