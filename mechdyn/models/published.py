@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, Phi3Config, PretrainedConfig, Qwen3Config
 
-_LLAMA_3 = {"model_type": LlamaConfig, "vocab_size": 128_256, "num_key_value_heads": 8, "max_position_embeddings": 131_072}
+_LLAMA_3 = {"class": LlamaConfig, "vocab_size": 128_256, "num_key_value_heads": 8, "max_position_embeddings": 131_072}
 _CONFIGS: dict[str, dict[str, Any]] = {
     "llama3.1-8b": {
         **_LLAMA_3,
@@ -23,7 +23,7 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "tie_word_embeddings": True,
     },
     "qwen3-8b": {
-        "model_type": Qwen3Config,
+        "class": Qwen3Config,
         "vocab_size": 151_936,
         "hidden_size": 4096,
         "intermediate_size": 12_288,
@@ -34,7 +34,7 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "max_position_embeddings": 40_960,
     },
     "llama2-13b": {
-        "model_type": LlamaConfig,
+        "class": LlamaConfig,
         "vocab_size": 32_000,
         "hidden_size": 5120,
         "intermediate_size": 13_824,
@@ -45,7 +45,7 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "dtype": torch.float16,
     },
     "phi4-mini": {
-        "model_type": Phi3Config,
+        "class": Phi3Config,
         "vocab_size": 200_064,
         "hidden_size": 3072,
         "intermediate_size": 8192,
@@ -64,4 +64,4 @@ def published_config(name: str) -> PretrainedConfig | None:
     if name not in _CONFIGS:
         return None
     fields = {"dtype": torch.bfloat16, **_CONFIGS[name]}
-    return fields.pop("model_type")(**fields)
+    return fields.pop("class")(**fields)
