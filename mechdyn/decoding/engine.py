@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +27,21 @@ class HeadEdit:
 
 @dataclass(frozen=True, eq=False)
 class DecodeState:
-    """Rows of equal width, left padded. `visible` is 1 at real positions; `next_position` is each row's next position id.
+    """Rows of equal width, left padded: prompts, of which `prompt_visible` is 1 at real positions, and `n_fed` tokens fed to each since.
 
-    `memory` is the engine's own: keys and values, or for an engine without a cache the tokens so far. To go on further behind (tokens in
-    between are hidden), replace `next_position`.
+    `next_position` is each row's next position id. To go on further behind (tokens in between are hidden), replace it. `memory` is the
+    engine's own: keys and values, or for an engine without a cache the tokens so far.
     """
 
     memory: Any
-    visible: Int[Tensor, "row key"]
+    prompt_visible: Int[Tensor, "row pos"]
     next_position: Int[Tensor, " row"]
+    n_fed: int = 0
+
+    @property
+    def visible(self) -> Int[Tensor, "row key"]:
+        """1 at real positions of prompt and fed tokens."""
+        return pad(self.prompt_visible, (0, self.n_fed), value=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,26 +1,44 @@
-"""Prefill in O(N) memory: the sdpa twin reads the prompts in chunks and leaves a cache that the bridge goes on from."""
+"""Prefill in O(N) memory: the sdpa twin reads the prompts in chunks and leaves keys and values that any engine goes on from."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from transformers import DynamicCache
+from transformers.cache_utils import Cache
 
-from mechdyn.decoding.engine import DecodeState
+from mechdyn.decoding.cache import PromptLayer
+from mechdyn.decoding.capture import hooked_points
+from mechdyn.decoding.memory import Prompts
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 
 CHUNK = 2048
 """Tokens a chunk: a padded batch needs a chunk x length mask in each call."""
+HOOKED_CHUNK = 256
+"""Tokens a chunk through the bridge, which holds a chunk x length pattern for every head."""
 MIN_SHARED = 64
 """A common prefix shorter than this is not worth a forward of its own."""
 
 
+@dataclass(frozen=True, eq=False)
+class Prefilled:
+    """Keys and values of a batch of prompts, where they are visible, and each row's next position id."""
+
+    prompts: Prompts
+    visible: Int[Tensor, "row pos"]
+    next_position: Int[Tensor, " row"]
+
+
+@torch.inference_mode()
 def prefill(
-    model: Model, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, chunk: int = CHUNK
-) -> DecodeState:
+    model: Model,
+    prompts: Sequence[Int[Tensor, " _"]],
+    positions: Sequence[Int[Tensor, " _"]] | None = None,
+    chunk: int | None = None,
+) -> Prefilled:
     """Run the prompts through the twin, chunk by chunk, as one batch of equal width.
 
     A prefix that all prompts share (a haystack up to its needle) is read once. The rest is padded on its left, so padding may lie
@@ -32,14 +50,44 @@ def prefill(
         n_shared = 0
     rest, rest_visible = left_pad([prompt[n_shared:] for prompt in prompts])
     rest_positions, _ = left_pad([row[n_shared:] for row in positions])
-    visible = torch.cat([torch.ones(len(prompts), n_shared, dtype=torch.long), rest_visible], dim=1).to(model.device)
-    cache = DynamicCache(config=model.twin.config)
-    with torch.inference_mode():
-        if n_shared:
-            _read(model, cache, prompts[0][None, :n_shared], positions[0][None, :n_shared], visible[:1, :n_shared], chunk)
-            cache.batch_repeat_interleave(len(prompts))
-        _read(model, cache, rest, rest_positions, visible, chunk)
-    return DecodeState(cache, visible, behind(positions).to(model.device))
+    visible = torch.cat([torch.ones(len(prompts), n_shared, dtype=torch.long), rest_visible], dim=1)
+    layers = [PromptLayer(len(prompts), visible.shape[1]) for _ in range(model.n_layers)]
+    read = _Reader(model, Cache(layers=layers), chunk)
+    if n_shared:
+        read(prompts[0][None, :n_shared], positions[0][None, :n_shared], visible[:1, :n_shared])
+        for layer in layers:
+            layer.spread()
+    read(rest, rest_positions, visible)
+    padding = None if visible.all() else ~visible.bool().to(model.device)
+    filled = [layer for layer in layers if layer.keys is not None]
+    held = Prompts(tuple(layer.keys for layer in filled), tuple(layer.values for layer in filled), padding)
+    return Prefilled(held, visible.to(model.device), behind(positions).to(model.device))
+
+
+class _Reader:
+    """Appends tokens to a cache, chunk by chunk: through the twin, or where the bridge carries hooks, through the bridge."""
+
+    def __init__(self, model: Model, cache: Cache, chunk: int | None) -> None:
+        hooked = bool(hooked_points(model))
+        self._device, self._cache = model.device, cache
+        self._chunk = chunk or (HOOKED_CHUNK if hooked else CHUNK)
+        self._forward = partial(model.bridge, return_type="logits_and_cache") if hooked else model.twin
+
+    def __call__(self, tokens: Int[Tensor, "row pos"], positions: Int[Tensor, "row pos"], visible: Int[Tensor, "row key"]) -> None:
+        """`visible` covers what the cache holds already and the tokens."""
+        before = visible.shape[1] - tokens.shape[1]
+        mask = None if visible.all() else visible.to(self._device)
+        tokens, positions = tokens.to(self._device), positions.to(self._device)
+        for start in range(0, tokens.shape[1], self._chunk):
+            end = min(start + self._chunk, tokens.shape[1])
+            self._forward(
+                tokens[:, start:end],
+                attention_mask=mask[:, : before + end] if mask is not None else None,
+                position_ids=positions[:, start:end],
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
 
 
 def check_positions(prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None) -> list[Int[Tensor, " _"]]:
@@ -77,22 +125,3 @@ def _shared_prefix(prompts: Sequence[Int[Tensor, " _"]]) -> int:
     width = min(len(prompt) for prompt in prompts)
     stacked = torch.stack([prompt[:width] for prompt in prompts])
     return int((stacked == stacked[:1]).all(dim=0).long().cumprod(dim=0).sum())
-
-
-def _read(
-    model: Model, cache: Any, tokens: Int[Tensor, "row pos"], positions: Int[Tensor, "row pos"], visible: Int[Tensor, "row key"], chunk: int
-) -> None:
-    """Append tokens to the cache; `visible` covers what the cache holds already and the tokens."""
-    before = visible.shape[1] - tokens.shape[1]
-    tokens, positions = tokens.to(model.device), positions.to(model.device)
-    padded = not bool(visible.all())
-    for start in range(0, tokens.shape[1], chunk):
-        end = min(start + chunk, tokens.shape[1])
-        model.twin(
-            tokens[:, start:end],
-            attention_mask=visible[:, : before + end] if padded else None,
-            position_ids=positions[:, start:end],
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )

@@ -16,7 +16,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from mechdyn.errors import InputError, MechdynError, UnsupportedModelError
-from mechdyn.models.attention import use_attention_with_rows
+from mechdyn.models.attention import use_own_attention
 from mechdyn.models.context import context_of, pin_longrope
 from mechdyn.models.model import Model
 from mechdyn.models.planted import build_planted, planted_tokenizer
@@ -161,7 +161,7 @@ def _sdpa_twin(hf: Any) -> Any:
     """A second model over the very same tensors whose attention never materialises a pattern."""
     shared = {id(tensor): tensor for tensor in chain(hf.parameters(), hf.buffers())}
     twin = copy.deepcopy(hf, shared)
-    use_attention_with_rows(twin)
+    use_own_attention(twin)
     return twin
 
 

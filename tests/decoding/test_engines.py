@@ -10,7 +10,6 @@ from mechdyn.decoding.bridge_engine import BridgeEngine
 from mechdyn.decoding.capture import last_layer_pattern
 from mechdyn.decoding.engine import HeadEdit
 from mechdyn.decoding.fast_engine import FastEngine
-from mechdyn.decoding.prefill import prefill
 from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.errors import InputError
 from mechdyn.models.load import wrap_model
@@ -104,13 +103,13 @@ def test_fork_repeats_and_drops_rows(pair, kind):
 def test_chunked_prefill_equals_one_go(pair):
     _, wrapped = pair
     prompts = random_prompts((37, 21), seed=9)
-    engine = BridgeEngine(wrapped)
-    whole, _ = engine.step(prefill(wrapped, prompts, chunk=64), torch.tensor([5, 6]))
-    chunked, _ = engine.step(prefill(wrapped, prompts, chunk=8), torch.tensor([5, 6]))
+    engines = [BridgeEngine(wrapped, chunk=chunk) for chunk in (64, 8)]
+    whole, chunked = (engine.step(engine.prefill(prompts), torch.tensor([5, 6]))[0] for engine in engines)
     torch.testing.assert_close(chunked.logits, whole.logits, atol=TOLERANCE, rtol=0)
 
 
-def test_a_shared_prefix_is_read_once_and_changes_nothing(pair, monkeypatch):
+@pytest.mark.parametrize("kind", [BridgeEngine, FastEngine])
+def test_a_shared_prefix_is_read_once_and_changes_nothing(pair, kind, monkeypatch):
     """Prompts that part behind a common haystack, of different lengths, so that padding lies between prefix and rest."""
     plain, wrapped = pair
     (prefix,) = random_prompts((80,), seed=11)
@@ -118,9 +117,10 @@ def test_a_shared_prefix_is_read_once_and_changes_nothing(pair, monkeypatch):
     fed, read = torch.tensor([5, 6, 7]), []
     forward = type(wrapped.twin).forward
     monkeypatch.setattr(type(wrapped.twin), "forward", lambda self, ids, **rest: read.append(ids.numel()) or forward(self, ids, **rest))
-    prefilled = prefill(wrapped, prompts)
+    engine = kind(wrapped)
+    prefilled = engine.prefill(prompts)
     assert sum(read) == 80 + 3 * 23
-    output, state = BridgeEngine(wrapped).step(prefilled, fed)
+    output, state = engine.step(prefilled, fed)
     for row, prompt in enumerate(prompts):
         logits, patterns, _ = plain_forward(plain, torch.cat([prompt, fed[row : row + 1]]))
         torch.testing.assert_close(output.logits[row], logits, atol=TOLERANCE, rtol=0)
@@ -184,14 +184,16 @@ def test_the_last_tokens_of_a_prompt_can_be_hidden(pair, kind):
     assert state.next_position.tolist() == [21]
 
 
-def test_a_shared_prefix_ends_where_positions_part(pair):
+@pytest.mark.parametrize("kind", [BridgeEngine, FastEngine])
+def test_a_shared_prefix_ends_where_positions_part(pair, kind):
     """The same tokens with another span hidden are another prefix."""
     plain, wrapped = pair
     (prompt,) = random_prompts((120,), seed=24)
     prompt[90:100] = prompt[80:90]
     spans = [(range(80, 90),), (range(90, 100),)]
     shown = [hide(120, hidden) for hidden in spans]
-    output, _ = BridgeEngine(wrapped).step(prefill(wrapped, [prompt[keep] for keep in shown], shown), torch.tensor([7, 7]))
+    engine = kind(wrapped)
+    output, _ = engine.step(engine.prefill([prompt[keep] for keep in shown], shown), torch.tensor([7, 7]))
     for row, hidden in enumerate(spans):
         expected = plain_logits_behind_walls(plain, torch.cat([prompt, torch.tensor([7])]), hidden)
         torch.testing.assert_close(output.logits[row], expected, atol=TOLERANCE, rtol=0)

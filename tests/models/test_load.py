@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertLMHeadModel, T5Config
 
 from mechdyn.decoding.bridge_engine import BridgeEngine
-from mechdyn.decoding.prefill import prefill
 from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.context import pin_longrope
@@ -120,10 +119,11 @@ def test_longrope_uses_one_table_for_the_whole_run():
         model = wrap_model(fresh, mini_tokenizer(), name="longrope")
         assert model.n_ctx == (64 if max_length is None else 131_072)
         tokens = torch.randint(6, 2000, (60 if max_length is None else 90,), generator=torch.Generator().manual_seed(1))
-        engine, reference = BridgeEngine(model), ReferenceEngine(model)
+        reference = ReferenceEngine(model)
         expected, _ = reference.step(reference.prefill([tokens[:-1]]), tokens[-1:])
         for chunk in (16, 128):
-            found, _ = engine.step(prefill(model, [tokens[:-1]], chunk=chunk), tokens[-1:])
+            engine = BridgeEngine(model, chunk=chunk)
+            found, _ = engine.step(engine.prefill([tokens[:-1]]), tokens[-1:])
             torch.testing.assert_close(found.logits, expected.logits, atol=1e-4, rtol=0)
 
 
