@@ -19,11 +19,13 @@ class PromptLayer(DynamicLayer):
 
     def __init__(self, n_rows: int, width: int) -> None:
         super().__init__()
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
         self._n_rows, self._width, self._length = n_rows, width, 0
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
-        if self.keys is None:
-            self.keys, self.values = (self._room_for(states) for states in (key_states, value_states))
+        if self.keys is None or self.values is None:
+            self.keys, self.values = self._room_for(key_states), self._room_for(value_states)
         n_rows, start = key_states.shape[0], self._length
         self._length += key_states.shape[2]
         self.keys[:n_rows, :, start : self._length] = key_states
@@ -38,8 +40,9 @@ class PromptLayer(DynamicLayer):
 
     def spread(self) -> None:
         """Copy what the first row holds to all others."""
-        self.keys[1:, :, : self._length] = self.keys[:1, :, : self._length]
-        self.values[1:, :, : self._length] = self.values[:1, :, : self._length]
+        for states in (self.keys, self.values):
+            if states is not None:
+                states[1:, :, : self._length] = states[:1, :, : self._length]
 
 
 def to_cache(prompts: Prompts) -> DynamicCache:

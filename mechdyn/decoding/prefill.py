@@ -16,7 +16,7 @@ from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 
 CHUNK = 2048
-"""Tokens a chunk: a padded batch needs a chunk x length mask in each call."""
+"""Tokens a chunk: bounds the activations of a forward, and for a padded batch its mask of chunk x length."""
 HOOKED_CHUNK = 256
 """Tokens a chunk through the bridge, which holds a chunk x length pattern for every head."""
 MIN_SHARED = 64
@@ -59,8 +59,8 @@ def prefill(
             layer.spread()
     read(rest, rest_positions, visible)
     padding = None if visible.all() else ~visible.bool().to(model.device)
-    filled = [layer for layer in layers if layer.keys is not None]
-    held = Prompts(tuple(layer.keys for layer in filled), tuple(layer.values for layer in filled), padding)
+    filled = [(layer.keys, layer.values) for layer in layers if layer.keys is not None and layer.values is not None]
+    held = Prompts(tuple(keys for keys, _ in filled), tuple(values for _, values in filled), padding)
     return Prefilled(held, visible.to(model.device), behind(positions).to(model.device))
 
 
