@@ -100,10 +100,12 @@ class TimedEngine(FastEngine):
         super().__init__(model)
         self._clock = clock
 
-    def step(self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
+    def step(
+        self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, observed: StepOutput | None = None
+    ) -> tuple[StepOutput, DecodeState]:
         if edit is None:
             self._clock.mark()
-        return super().step(state, tokens, edit)
+        return super().step(state, tokens, edit, observed)
 
 
 class TimedStop(StoppingCriteria):
@@ -150,7 +152,7 @@ def measure(setting: Setting, device: str, dtype: torch.dtype, rounds: int, cpu_
         sdpa = plain_step(plain, samples, state, clock)
         turns.append({"sdpa": sdpa, "trace": own_step(model, samples, state, clock, None)})
         turns[-1]["ablate"] = own_step(model, samples, state, clock, ablation)
-    floor = _bytes_read(plain, state) / _copy_bandwidth(device, dtype)
+    floor = _bytes_read(plain, state) / _copy_bandwidth(device, dtype, cpu_time)
     return {
         **asdict(setting),
         "milliseconds": {way: 1e3 * statistics.median(turn[way] for turn in turns) for way in WAYS},
@@ -166,10 +168,10 @@ def _bytes_read(plain: LlamaForCausalLM, state: DecodeState) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in (*read, *state.memory.prompts.keys, *state.memory.prompts.values))
 
 
-def _copy_bandwidth(device: str, dtype: torch.dtype) -> float:
+def _copy_bandwidth(device: str, dtype: torch.dtype, cpu_time: bool) -> float:
     """Bytes a second, read and written, of copying a tensor that no cache holds."""
     source = torch.ones(2**28 if device.startswith("cuda") else 2**26, dtype=dtype, device=device)
-    target, clock = torch.empty_like(source), Clock(device, cpu_time=False)
+    target, clock = torch.empty_like(source), Clock(device, cpu_time)
     for _ in range(12):
         clock.mark()
         target.copy_(source)

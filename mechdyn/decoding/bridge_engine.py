@@ -34,7 +34,9 @@ class BridgeEngine:
         return DecodeState(select_rows(state.memory, index), state.prompt_visible[index], state.next_position[index], state.n_fed)
 
     @torch.inference_mode()
-    def step(self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
+    def step(
+        self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, observed: StepOutput | None = None
+    ) -> tuple[StepOutput, DecodeState]:
         if edit is not None and edit.whole:
             raise ValueError("an engine with a cache cannot edit past positions; use ReferenceEngine")
         model, capture = self.model, Capture()

@@ -46,11 +46,15 @@ class DecodeState:
 
 @dataclass(frozen=True, eq=False)
 class StepOutput:
-    """One step of every row: next-token logits, the attention row of each layer, the final hidden state (all at the last position)."""
+    """One step of every row: next-token logits, the attention row of each layer, the final hidden state (all at the last position).
+
+    `trail` is the engine's own: what an edited step of the same input can take over instead of computing it again.
+    """
 
     logits: Float[Tensor, "row vocab"]
     patterns: tuple[Float[Tensor, "row head key"], ...]
     hidden: Float[Tensor, "row d_model"]
+    trail: Any = None
 
 
 @runtime_checkable
@@ -69,6 +73,11 @@ class Engine(Protocol):
         """A state of the named rows, in that order; a row may be named several times."""
         ...
 
-    def step(self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
-        """Feed one token to each row: what it gives, and the state behind it."""
+    def step(
+        self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, observed: StepOutput | None = None
+    ) -> tuple[StepOutput, DecodeState]:
+        """Feed one token to each row: what it gives, and the state behind it.
+
+        `observed` is what the same step gave without the edit, for an engine that can make use of it; it changes no result.
+        """
         ...

@@ -1,6 +1,7 @@
 """The fast engine: decode steps through transformers' attention interface, at a cost near that of plain generation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -25,6 +26,7 @@ class FastEngine:
 
     def __init__(self, model: Model, hidden: str = "final", chunk: int | None = None) -> None:
         self.model, self.hidden, self.chunk = model, check_hidden(hidden), chunk
+        self._layers = [model.twin.get_submodule(block.name) for block in model.bridge.blocks]
         self._final_norm = model.twin.get_submodule(model.bridge.ln_final.name)
 
     def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
@@ -38,13 +40,18 @@ class FastEngine:
         return DecodeState(state.memory.fork(index), state.prompt_visible[index], state.next_position[index], state.n_fed)
 
     @torch.inference_mode()
-    def step(self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
+    def step(
+        self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, observed: StepOutput | None = None
+    ) -> tuple[StepOutput, DecodeState]:
+        """An edited step takes the layers before its first edited head from `observed`."""
         if edit is not None and edit.whole:
             raise ValueError("an engine with a cache cannot edit past positions; use ReferenceEngine")
+        seen = observed.trail if edit is not None and observed is not None else None
+        if seen is not None and (seen.before is not state.memory or not torch.equal(seen.tokens, tokens)):
+            raise ValueError("observed must be what the same state gave for the same tokens")
+        query = MemoryQuery(state.memory, tokens, edit, seen)
         device = self.model.twin.get_input_embeddings().weight.device
-        query = MemoryQuery(state.memory, edit)
-        handle = self._final_norm.register_forward_hook(query.read_norm)
-        try:
+        with self._read_by(query):
             logits = self.model.twin(
                 tokens[:, None].to(device),
                 # A mask that is 4-D already is passed on as it is; the query keeps its own.
@@ -53,7 +60,26 @@ class FastEngine:
                 use_cache=False,
                 one_query=query,
             ).logits
-        finally:
-            handle.remove()
         after = replace(state, memory=query.memory(), next_position=state.next_position + 1, n_fed=state.n_fed + 1)
-        return StepOutput(logits[:, -1], query.patterns(), query.final if self.hidden == "final" else query.residual), after
+        hidden = query.final if self.hidden == "final" else query.residual
+        return StepOutput(logits[:, -1], query.patterns(), hidden, query if edit is None else None), after
+
+    @contextmanager
+    def _read_by(self, query: MemoryQuery) -> Iterator[None]:
+        """Let the query read the layers' outputs and the last norm, and skip the layers that it knows."""
+        skipped = self._layers[: query.first]
+        handles = [self._final_norm.register_forward_hook(query.read_norm)]
+        if query.observing:
+            handles += [layer.register_forward_hook(query.read_layer) for layer in self._layers]
+        replaced = [layer.__dict__.get("forward") for layer in skipped]
+        for layer in skipped:
+            layer.forward = query.known_output
+        try:
+            yield
+        finally:
+            for layer, forward in zip(skipped, replaced, strict=True):
+                del layer.forward
+                if forward is not None:
+                    layer.forward = forward
+            for handle in handles:
+                handle.remove()

@@ -114,7 +114,7 @@ def _step(
     if edit.whole:
         edited, dirty = _whole_step(model, context, edit), clean
     else:
-        edited, dirty = engine.step(state, inputs, edit)
+        edited, dirty = engine.step(state, inputs, edit, observed)
     edits = masks.flatten(1).any(dim=1)
     edited_tokens = edited.logits.argmax(dim=-1).cpu()
     edited_scores = score_step(edited, edited_tokens, context, options.score)

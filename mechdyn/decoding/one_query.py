@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechdyn.decoding.engine import HeadEdit
@@ -17,13 +17,27 @@ class MemoryQuery:
     The softmax is in float32 and padding gets exactly zero, as in eager attention.
     """
 
-    def __init__(self, memory: Memory, edit: HeadEdit | None = None) -> None:
-        self._memory, self._edit = memory, edit
-        self._edited = set(edit.mask.any(dim=2).any(dim=0).nonzero().flatten().tolist()) if edit is not None else set()
+    def __init__(
+        self, before: Memory, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, seen: "MemoryQuery | None" = None
+    ) -> None:
+        self.before, self.tokens, self.observing = before, tokens, edit is None
+        self.residual = self.final = torch.empty(0)
+        self._edit = edit
+        self._edited = edit.mask.any(dim=2).any(dim=0).nonzero().flatten().tolist() if edit is not None else []
         self._patterns: dict[int, Tensor] = {}
         self._tails: dict[int, tuple[Tensor, Tensor]] = {}
+        self._outputs: list[Any] = []
         self._rooms: dict[tuple[tuple[int, ...], torch.device], Tensor] = {}
-        self.residual = self.final = torch.empty(0)
+        self.first = 0
+        if seen is not None:
+            self._take_over(seen)
+
+    def _take_over(self, seen: "MemoryQuery") -> None:
+        """All layers before the first edited one are those of the observing forward."""
+        self.first = min(self._edited, default=len(seen._outputs))
+        self._patterns.update((layer, seen._patterns[layer]) for layer in range(self.first))
+        self._tails.update((layer, seen._tails[layer]) for layer in range(self.first))
+        self._outputs = seen._outputs[: self.first]
 
     def attend(
         self,
@@ -34,7 +48,7 @@ class MemoryQuery:
         scaling: float,
     ) -> Float[Tensor, "row 1 head d_value"]:
         """Scores over prompt and tail side by side, one softmax over both, and the two parts of z added up."""
-        memory, grid = self._memory, self._memory.grid
+        memory, grid = self.before, self.before.grid
         keys, values = self._grow(layer, key, value)
         grouped = rearrange(query, "row (kv_head group) 1 d_head -> row kv_head group d_head", kv_head=key.shape[1])
         queries, near = grid.lay(grouped), grid.lay(grouped @ keys.mT)
@@ -60,14 +74,22 @@ class MemoryQuery:
     def memory(self) -> Memory:
         """The memory behind this token."""
         keys, values = zip(*(self._tails[layer] for layer in sorted(self._tails)), strict=True)
-        return self._memory.grown(keys, values)
+        return self.before.grown(keys, values)
+
+    def read_layer(self, module: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """A forward hook for every decoder layer of an observing forward."""
+        self._outputs.append(output)
+
+    def known_output(self, *args: Any, **options: Any) -> Any:
+        """In place of the layers before the first edited one: what the last of them gave."""
+        return self._outputs[-1]
 
     def read_norm(self, module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         """A forward hook for the final norm: the residual stream before it and the hidden state behind it, at the last position."""
         self.residual, self.final = inputs[0][:, -1], output[:, -1]
 
     def _grow(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        memory = self._memory
+        memory = self.before
         if memory.tail_keys:
             key = torch.cat([memory.tail_keys[layer], key], dim=2)
             value = torch.cat([memory.tail_values[layer], value], dim=2)

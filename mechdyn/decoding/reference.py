@@ -31,7 +31,9 @@ class ReferenceEngine:
         return DecodeState(memory, state.prompt_visible[index], state.next_position[index], state.n_fed)
 
     @torch.inference_mode()
-    def step(self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
+    def step(
+        self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, observed: StepOutput | None = None
+    ) -> tuple[StepOutput, DecodeState]:
         model, capture = self.model, Capture()
         sequence = torch.cat([state.memory[0], tokens[:, None].cpu()], dim=1)
         positions = torch.cat([state.memory[1], state.next_position[:, None]], dim=1)
