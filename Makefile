@@ -3,6 +3,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV ?= .venv
+VENV_TL3 ?= .venv-tl3
 MODELS ?= mini planted-static planted-dynamic
 PRESET ?= quick
 WORKERS ?= 2
@@ -14,18 +15,22 @@ INSTALLED_ALL := $(VENV)/.installed-all
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 # Twice, for older and newer pip: the second holds for what builds the package.
 PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip -qq --disable-pip-version-check install
+# The same versions with TransformerLens 3.9, and what that needs besides.
+TL3_PINS := $(VENV_TL3)/constraints.txt
+INSTALLED_TL3 := $(VENV_TL3)/.installed
 # Another preset is another run, so it gets another folder.
 RUN_SUFFIX := $(if $(filter-out quick,$(PRESET)),-$(PRESET))
 NOTEBOOKS := $(sort $(wildcard tutorials/*.ipynb))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-all verify test lint test-slow docs tutorials clean
+.PHONY: help install install-all verify test lint test-slow test-tl3 docs tutorials clean
 
 help:
 	@echo "make verify      check the paper's first claim on the bundled model and both controls (offline, resumes)"
 	@echo "make test        linters, types, layers, tests, README snippets"
 	@echo "make test-slow   the tests that take longer"
+	@echo "make test-tl3    the engines' tests with TransformerLens 3.9, its bridge and its HookedTransformer, in $(VENV_TL3)"
 	@echo "make docs        the documentation, warnings being errors, into $(DOCS_OUT)"
 	@echo "make tutorials   run every tutorial on the bundled model"
 	@echo "make clean       remove caches and built files (keeps $(VENV) and runs)"
@@ -45,8 +50,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 $(INSTALLED_ALL): $(INSTALLED)
-	@echo "== install: what docs and notebooks need"
-	@$(PIP_INSTALL) --editable ".[dev,docs,notebooks]"
+	@echo "== install: what docs, images and notebooks need"
+	@$(PIP_INSTALL) --editable ".[dev,docs,images,notebooks]"
 	@touch $@
 
 verify: $(INSTALLED)
@@ -76,6 +81,19 @@ test: lint
 test-slow: $(INSTALLED)
 	@echo "== test-slow: pytest -m slow"
 	@$(BIN)/pytest -q -m slow
+
+$(INSTALLED_TL3): pyproject.toml constraints.txt constraints-tl3.txt
+	@echo "== install: mechdyn with TransformerLens 3.9 into $(VENV_TL3)"
+	@test -x $(VENV_TL3)/bin/pip || $(PYTHON) -m venv $(VENV_TL3)
+	@grep -v '^transformer-lens==' constraints.txt | cat - constraints-tl3.txt > $(TL3_PINS)
+	@PIP_CONSTRAINT=$(TL3_PINS) PIP_BUILD_CONSTRAINT=$(TL3_PINS) $(VENV_TL3)/bin/pip -qq --disable-pip-version-check install \
+	  --editable . beartype hypothesis psutil pytest
+	@touch $@
+
+# `models` and `decoding` alone import TransformerLens, so their tests are the ones that can tell.
+test-tl3: $(INSTALLED_TL3)
+	@echo "== test-tl3: the models' and engines' tests with TransformerLens 3.9"
+	@OMP_NUM_THREADS=1 $(VENV_TL3)/bin/python -m pytest -q -m "not slow" tests/models tests/decoding
 
 docs: $(INSTALLED_ALL)
 	@echo "== docs: sphinx, warnings being errors, into $(DOCS_OUT)"

@@ -1,6 +1,6 @@
-"""Figures 4 and 8: canonical correlations of hidden states with the retrieval scores of the same and of later steps.
+"""Figure 4: canonical correlations of hidden states with the retrieval scores of the same and of later steps.
 
-`python -m experiments.figure_4_cca --model llama3.1-8b --preset paper` writes the figures, results.json and the traces.
+`python -m experiments.figure_4_cca --model llama3.1-8b --preset paper` writes the figures, figure_4.json and the traces.
 """
 
 from dataclasses import asdict
@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from mechdyn.claims.paper_values import FIGURE_4_TOP_1
 from mechdyn.cli import OutOption, default_folder, run_script, takes
 from mechdyn.sweep.configs import VerifyConfig
 
@@ -25,20 +24,18 @@ def figure_4(
     from mechdyn.sweep.run_folder import write_json
     from mechdyn.sweep.verify import trace_claim
     from mechdyn.views.page import save_page
-    from mechdyn.views.probe import correlations
+    from mechdyn.views.probe import correlations, correlations_table
+    from mechdyn.views.tables import print_tables
 
     traced = trace_claim(config, out or default_folder("correlation", config))
     begun = outline(traced.traces[ROLE])
     result = cca_by_offset(cca_samples(begun.traces), tuple(range(offsets + 1)), seed=config.seed)
     print(f"{begun.facts['samples']} samples; ranks: hidden {result.hidden_rank}, scores {result.scores_rank}")
-    print("k   top-1 in sample          held out                 null, held out           paper (in sample)")
-    for at in result.offsets:
-        values = (at.in_sample.means[1], at.held_out.means[1], at.null_held_out.means[1])
-        paper = FIGURE_4_TOP_1.get(at.offset, "") if config.task == "niah" else ""
-        print(f"{at.offset:<3} " + " ".join(f"{value!s:24}" for value in values) + f" {paper}")
+    title = f"Canonical correlations on {config.model}, {config.task}"
+    print_tables([correlations_table(result.offsets, title, paper=config.task == "niah")])
     write_json(traced.folder / "figure_4.json", asdict(result))
     figures = correlations(result.offsets, title=config.model)
-    page = save_page(figures, traced.folder / "figure_4.html", title=f"Canonical correlations, {config.model}")
+    page = save_page(figures, traced.folder / "figure_4.html", title=title)
     print(f"figures  {page}\nresults  {traced.folder / 'figure_4.json'}\ntraces   {traced.folder / 'traces'}")
 
 

@@ -1,7 +1,7 @@
-"""Tables 2 and 3: probes of the retrieval scores from the hidden state, beside the baselines that the paper lacks.
+"""Table 2: probes of the retrieval scores from the hidden state, beside the baselines that the paper lacks.
 
 `python -m experiments.table_2_probe --model llama3.1-8b --preset paper` writes the table, the probe and its figures. Questions
-(`--task world`, `--task hotpotqa --data FILE`) get the regressor of Table 3.
+(`--task world`, `--task hotpotqa --data FILE`) get the regressor of Table 3, which `experiments.table_3_regressor` asks for.
 """
 
 from dataclasses import asdict

@@ -5,45 +5,96 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mechdyn import views as views
+    from mechdyn.decoding.ablation import Ablation as Ablation
+    from mechdyn.decoding.ablation import reference_activations as reference_activations
+    from mechdyn.decoding.schedules import Dynamic as Dynamic
+    from mechdyn.decoding.schedules import RandomHeads as RandomHeads
+    from mechdyn.decoding.schedules import Static as Static
     from mechdyn.decoding.trace import trace as trace
+    from mechdyn.decoding.trace import trace_conditions as trace_conditions
     from mechdyn.decoding.trace import trace_many as trace_many
     from mechdyn.errors import MechdynError as MechdynError
     from mechdyn.heads import Head as Head
     from mechdyn.heads import HeadSet as HeadSet
     from mechdyn.models.load import load_model as load_model
+    from mechdyn.probes.dataset import probe_data as probe_data
+    from mechdyn.probes.fit import fit_probe as fit_probe
+    from mechdyn.scores import Reasoning as Reasoning
+    from mechdyn.scores import Score as Score
     from mechdyn.scores import copy_paste as copy_paste
+    from mechdyn.scores import register_score as register_score
+    from mechdyn.sweep.configs import VerifyConfig as VerifyConfig
+    from mechdyn.sweep.verify import verify as verify
+    from mechdyn.tasks.hotpot_items import read_items as read_items
+    from mechdyn.tasks.hotpotqa import hotpotqa as hotpotqa
     from mechdyn.tasks.niah import niah as niah
     from mechdyn.tasks.sample import Sample as Sample
+    from mechdyn.tasks.world_sample import world as world
+    from mechdyn.traces.store import TraceStore as TraceStore
     from mechdyn.traces.trace import Trace as Trace
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Ablation": "mechdyn.decoding.ablation",
+    "Dynamic": "mechdyn.decoding.schedules",
     "Head": "mechdyn.heads",
     "HeadSet": "mechdyn.heads",
     "MechdynError": "mechdyn.errors",
+    "RandomHeads": "mechdyn.decoding.schedules",
+    "Reasoning": "mechdyn.scores",
     "Sample": "mechdyn.tasks.sample",
+    "Score": "mechdyn.scores",
+    "Static": "mechdyn.decoding.schedules",
     "Trace": "mechdyn.traces.trace",
+    "TraceStore": "mechdyn.traces.store",
+    "VerifyConfig": "mechdyn.sweep.configs",
     "copy_paste": "mechdyn.scores",
+    "fit_probe": "mechdyn.probes.fit",
+    "hotpotqa": "mechdyn.tasks.hotpotqa",
     "load_model": "mechdyn.models.load",
     "niah": "mechdyn.tasks.niah",
+    "probe_data": "mechdyn.probes.dataset",
+    "read_items": "mechdyn.tasks.hotpot_items",
+    "reference_activations": "mechdyn.decoding.ablation",
+    "register_score": "mechdyn.scores",
     "trace": "mechdyn.decoding.trace",
+    "trace_conditions": "mechdyn.decoding.trace",
     "trace_many": "mechdyn.decoding.trace",
+    "verify": "mechdyn.sweep.verify",
+    "world": "mechdyn.tasks.world_sample",
 }
 _MODULES = ("views",)
 
 __all__ = [
+    "Ablation",
+    "Dynamic",
     "Head",
     "HeadSet",
     "MechdynError",
+    "RandomHeads",
+    "Reasoning",
     "Sample",
+    "Score",
+    "Static",
     "Trace",
+    "TraceStore",
+    "VerifyConfig",
     "copy_paste",
+    "fit_probe",
+    "hotpotqa",
     "load_model",
     "niah",
+    "probe_data",
+    "read_items",
+    "reference_activations",
+    "register_score",
     "trace",
+    "trace_conditions",
     "trace_many",
+    "verify",
     "views",
+    "world",
 ]
 
 

@@ -6,9 +6,8 @@ Every metric of one answer is a float in [0, 1], 1 the best.
 import re
 import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from mechdyn.errors import InputError
 
@@ -39,15 +38,35 @@ def f1(prediction: str, answer: str) -> float:
     0 where either side is "yes", "no" or "noanswer" and they differ, and where no word is shared; so two empty texts have F1 0 although
     their EM is 1, as in the official script.
     """
+    return answer_match(prediction, answer).f1
+
+
+class Match(NamedTuple):
+    """How a prediction and the gold one agree, as the official HotpotQA evaluation counts it; each in [0, 1]."""
+
+    em: float
+    f1: float
+    precision: float
+    recall: float
+
+    @classmethod
+    def of(cls, em: float, precision: float, recall: float) -> "Match":
+        """F1 from precision and recall; 0 where both are 0."""
+        total = precision + recall
+        return cls(em, 2 * precision * recall / total if total else 0.0, precision, recall)
+
+
+def answer_match(prediction: str, answer: str) -> Match:
+    """EM, F1, precision and recall of an answer; precision and recall are 0 wherever F1 is, see `f1`."""
     predicted, gold = normalize_answer(prediction), normalize_answer(answer)
+    same = float(predicted == gold)
     if predicted != gold and _CLOSED_ANSWERS & {predicted, gold}:
-        return 0.0
+        return Match.of(same, 0.0, 0.0)
     predicted_words, gold_words = predicted.split(), gold.split()
     shared = (Counter(predicted_words) & Counter(gold_words)).total()
     if not shared:
-        return 0.0
-    precision, recall = shared / len(predicted_words), shared / len(gold_words)
-    return 2 * precision * recall / (precision + recall)
+        return Match.of(same, 0.0, 0.0)
+    return Match.of(same, shared / len(predicted_words), shared / len(gold_words))
 
 
 def contains_answer(text: str, answer: str) -> float:
@@ -101,38 +120,6 @@ def is_correct(task: str, text: str, answer: str) -> bool:
     if _asks_for_needle(task):
         return contains_answer(text, answer) == 1.0
     return exact_match(extract_answer(text), answer) == 1.0
-
-
-def evaluate_predictions(predictions: Mapping[str, Any], gold: Sequence[Mapping[str, Any]]) -> dict[str, float | int]:
-    """The official evaluation of a whole prediction file: mean EM and F1 over *all* gold questions.
-
-    Args:
-        predictions: question id to answer, the `"answer"` part of an official prediction file. Ids that gold lacks are ignored.
-        gold: items with `_id` and `answer`.
-
-    Returns:
-        `em`, `f1` in [0, 1]; `n`, the gold questions; `missing`, those of them without a prediction, which count 0 in both means.
-
-    Raises:
-        InputError: no gold questions, or a prediction that is not text.
-    """
-    if not gold:
-        raise InputError("evaluation needs gold questions, got none; a mean over nothing is undefined")
-    total_em = total_f1 = 0.0
-    missing = 0
-    for item in gold:
-        name = item["_id"]
-        if name not in predictions:
-            missing += 1
-            continue
-        prediction = predictions[name]
-        if not isinstance(prediction, str):
-            raise InputError(
-                f"the prediction of question {name} must be text, got {type(prediction).__name__}; leave unanswered questions out"
-            )
-        total_em += exact_match(prediction, item["answer"])
-        total_f1 += f1(prediction, item["answer"])
-    return {"em": total_em / len(gold), "f1": total_f1 / len(gold), "n": len(gold), "missing": missing}
 
 
 @cache

@@ -35,3 +35,12 @@ def run(monkeypatch, capsys, tmp_path):
         return code, captured.out, captured.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One headless Chromium for all tests that ask for it."""
+    from tests.browser import open_browser
+
+    with open_browser() as opened:
+        yield opened

@@ -16,7 +16,7 @@ def plain_forward(plain, tokens, masks=None, values=None):
             wanted = torch.zeros(edited.shape[1]) if values is None else values[layer].flatten()
 
             def overwrite(module, args, edited=edited, wanted=wanted):
-                return (torch.where(edited, wanted, args[0]),)
+                return (torch.where(edited, wanted.to(args[0]), args[0]),)
 
             handles.append(plain.model.layers[layer].self_attn.o_proj.register_forward_pre_hook(overwrite))
     with torch.no_grad():

@@ -36,13 +36,14 @@ def decoded(tokenizer: Any, sample: Sample, positions: list[int]) -> str:
 def spelled_out(tokenizer: Any, ids: list[int], text: str) -> list[Span]:
     """The bytes of `text` that each token stands for; empty for a token that the text does not hold (BOS, a space put in front)."""
     spellings, known, unknown = _spellings(tokenizer)
+    special = tuple(token.content for token in tokenizer.added_tokens_decoder.values())
     raw, cursor, spans = text.encode(), 0, []
     for token in ids:
         piece = spellings[token]
         if raw.startswith(piece, cursor):
             size = len(piece)
         elif token == unknown:
-            size = _unknown_bytes(raw, cursor, known)
+            size = _unknown_bytes(raw, cursor, known, special)
         elif token in tokenizer.all_special_ids:
             size = 0
         else:
@@ -72,11 +73,11 @@ def _spellings(tokenizer: Any) -> tuple[dict[int, bytes], frozenset[str], int | 
     return spellings, frozenset(token for token in vocabulary if len(token) == 1), vocabulary.get("<unk>")
 
 
-def _unknown_bytes(raw: bytes, cursor: int, known: frozenset[str]) -> int:
-    """<unk> stands for all characters up to the next known one or space."""
+def _unknown_bytes(raw: bytes, cursor: int, known: frozenset[str], special: tuple[str, ...]) -> int:
+    """<unk> stands for all characters up to the next known one, space, or special token spelled out."""
     rest = raw[cursor : cursor + 400].decode(errors="ignore")
     size = 1
-    while size < len(rest) and rest[size] != " " and rest[size] not in known:
+    while size < len(rest) and rest[size] != " " and rest[size] not in known and not rest.startswith(special, size):
         size += 1
     return len(rest[:size].encode())
 

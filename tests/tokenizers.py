@@ -1,5 +1,6 @@
 """Tiny tokenizers in the styles of real models, for tests of spans and offsets."""
 
+import json
 import random
 from collections.abc import Iterator
 from functools import cache
@@ -28,7 +29,7 @@ NO_SYSTEM = (
     "<|head|>{{ m['role'] }}\n{{ m['content'] | trim }}<|end|>\n{% endfor %}<|head|>model\n"
 )
 _SPECIAL = ["<unk>", "<s>", "</s>", "<|head|>", "<|tail|>", "<|end|>"]
-_WORDS = Regex(r" ?\p{L}+| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
+WORDS = Regex(r" ?\p{L}+| ?\p{N}{1,3}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 
 
 @cache
@@ -55,10 +56,10 @@ def tokenizer_styles() -> dict[str, PreTrainedTokenizerFast]:
 def _byte_bpe() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(_WORDS, behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [pre_tokenizers.Split(WORDS, behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    _train(tokenizer, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    train(tokenizer, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), _add_bos(tokenizer)])
     return _wrap(tokenizer, LLAMA_3)
 
@@ -67,7 +68,7 @@ def _byte_bpe_plain() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    _train(tokenizer, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    train(tokenizer, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
     return _wrap(tokenizer, None)
 
@@ -76,13 +77,13 @@ def _prefix_space() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", behavior="merged_with_next")
-    _train(tokenizer, special=_SPECIAL + _byte_tokens())
+    train(tokenizer, special=_SPECIAL + byte_tokens())
     tokenizer.pre_tokenizer = None
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(content=" ", left=1)]
     )
     tokenizer.post_processor = _add_bos(tokenizer)
-    return _wrap(tokenizer, LLAMA_2)
+    return _wrap(_with_plain_bytes(tokenizer), LLAMA_2)
 
 
 def _unigram() -> PreTrainedTokenizerFast:
@@ -99,22 +100,29 @@ def _whole_text() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     tokenizer.normalizer = normalizers.Replace(" ", "▁")
     tokenizer.pre_tokenizer = pre_tokenizers.Split("▁", behavior="merged_with_previous")
-    _train(tokenizer, special=_SPECIAL + _byte_tokens())
+    train(tokenizer, special=_SPECIAL + byte_tokens())
     tokenizer.pre_tokenizer = None
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     tokenizer.post_processor = _add_bos(tokenizer)
-    return _wrap(tokenizer, NO_SYSTEM)
+    return _wrap(_with_plain_bytes(tokenizer), NO_SYSTEM)
 
 
-def _train(tokenizer: Tokenizer, special: list[str] = _SPECIAL, initial_alphabet: list[str] | None = None) -> None:
+def train(tokenizer: Tokenizer, special: list[str] = _SPECIAL, initial_alphabet: list[str] | None = None) -> None:
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY, special_tokens=special, initial_alphabet=initial_alphabet or [], show_progress=False
     )
     tokenizer.train_from_iterator(_corpus(), trainer)
 
 
-def _byte_tokens() -> list[str]:
+def byte_tokens() -> list[str]:
     return [f"<0x{byte:02X}>" for byte in range(256)]
+
+
+def _with_plain_bytes(tokenizer: Tokenizer) -> Tokenizer:
+    """The trainer takes the byte tokens as special ones, which decoding would skip; in real tokenizers they are tokens like any other."""
+    description = json.loads(tokenizer.to_str())
+    description["added_tokens"] = [token for token in description["added_tokens"] if token["content"] not in byte_tokens()]
+    return Tokenizer.from_str(json.dumps(description))
 
 
 def _add_bos(tokenizer: Tokenizer) -> processors.PostProcessor:

@@ -37,21 +37,30 @@ class Reading:
     """What one step shows."""
 
     token: int
+    pattern: Float[Tensor, "layer head key"]
     strongest: Int[Tensor, "layer head"]
     heads: Bool[Tensor, "layer head"]
+
+    def loss(self, other: "Reading") -> Float[Tensor, " differing"]:
+        """Where the other's strongest key is another: by which part of the largest weight that key's weight is lower here."""
+        weights = (self.pattern.gather(-1, found.strongest[..., None])[..., 0] for found in (self, other))
+        highest, chosen = (weight[self.strongest != other.strongest] for weight in weights)
+        return 1 - chosen / highest
 
 
 @dataclass(frozen=True)
 class Difference:
     """Shares that differ from float32: of heads' strongest keys, of tokens, of steps' head sets; and the sets' mean Jaccard index.
 
-    The Jaccard index is over steps on which either has a head; None without any.
+    `loss` is the median, over strongest keys that differ, of how much lower the other key's weight is in float32, as a part of the largest.
+    The Jaccard index is over steps on which either has a head. Both are None without any.
     """
 
     model: str
     dtype: str
     n_steps: int
     strongest: float
+    loss: float | None
     tokens: float
     head_sets: float
     jaccard: float | None
@@ -69,23 +78,25 @@ def readings(model: Model, sample: Sample, fed: Sequence[int]) -> Iterator[Readi
         predicted = output.logits.argmax(dim=-1)
         scores: Float[Tensor, "row layer head"] = score_step(output, predicted, context, copy_paste)
         strongest = torch.stack([strongest_key(pattern)[0] for pattern in output.patterns])
-        yield Reading(int(predicted), strongest, scores[0] > 0)
+        yield Reading(int(predicted), torch.stack([pattern[0] for pattern in output.patterns]), strongest, scores[0] > 0)
 
 
 def compare(name: str, whole: Model, rounded: Model, samples: Sequence[Sample], n_steps: int) -> Difference:
     """Both models over the text that the first one writes."""
-    strongest, tokens, sets, jaccard = [], [], [], []
+    strongest, losses, tokens, sets, jaccard = [], [], [], [], []
     for sample in tqdm(samples, desc=f"{name}, {rounded.dtype}", unit="sample", disable=None, leave=False):
         fed = trace(whole, sample, max_new_tokens=n_steps).tokens.tolist()[:-1]
         for one, other in zip(readings(whole, sample, fed), readings(rounded, sample, fed), strict=True):
             strongest.append(float((one.strongest != other.strongest).float().mean()))
+            losses += one.loss(other).tolist()
             tokens.append(one.token != other.token)
             sets.append(not torch.equal(one.heads, other.heads))
             if (either := one.heads | other.heads).any():
                 jaccard.append(float((one.heads & other.heads).sum() / either.sum()))
     mean = statistics.mean
     dtype = str(rounded.dtype).removeprefix("torch.")
-    return Difference(name, dtype, len(tokens), mean(strongest), mean(tokens), mean(sets), mean(jaccard) if jaccard else None)
+    loss = statistics.median(losses) if losses else None
+    return Difference(name, dtype, len(tokens), mean(strongest), loss, mean(tokens), mean(sets), mean(jaccard) if jaccard else None)
 
 
 def on_mini(n_samples: int, length: int, n_steps: int) -> list[Difference]:
@@ -109,14 +120,26 @@ def on_random(n_samples: int, length: int, n_steps: int) -> list[Difference]:
 
 def table(found: Sequence[Difference]) -> str:
     """Shares in per cent."""
-    lines = [
-        "| model | dtype | steps | strongest key differs | token differs | head set differs | mean Jaccard |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    heads = (
+        "model",
+        "dtype",
+        "steps",
+        "strongest key differs",
+        "its weight is lower by",
+        "token differs",
+        "head set differs",
+        "mean Jaccard",
+    )
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in found:
-        shares = " | ".join(f"{100 * share:.2f} %" for share in (row.strongest, row.tokens, row.head_sets))
-        lines.append(f"| {row.model} | {row.dtype} | {row.n_steps} | {shares} | {'–' if row.jaccard is None else f'{row.jaccard:.3f}'} |")
+        strongest, loss, tokens, sets = (_percent(share) for share in (row.strongest, row.loss, row.tokens, row.head_sets))
+        jaccard = "–" if row.jaccard is None else f"{row.jaccard:.3f}"
+        lines.append("| " + " | ".join((row.model, row.dtype, str(row.n_steps), strongest, loss, tokens, sets, jaccard)) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f} %"
 
 
 def main() -> None:

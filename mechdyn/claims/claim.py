@@ -44,6 +44,11 @@ class Evidence:
         finite = {name: _finite(value) for name, value in numbers.items()}
         return {"name": self.name, **finite, "n": self.interval.n, "note": self.note}
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Evidence":
+        """What `as_json` wrote; a null bound is NaN again."""
+        return cls(values["name"], Interval.from_json(values), values["null"], values["note"])
+
 
 def _finite(value: Any) -> Any:
     """JSON has no NaN: null stands for it."""
@@ -70,6 +75,13 @@ class Verdict:
             "evidence": [evidence.as_json() for evidence in self.evidence],
             "facts": {name: _finite(value) for name, value in self.facts.items()},
         }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Verdict":
+        """What `as_json` wrote."""
+        evidence = tuple(map(Evidence.from_json, values["evidence"]))
+        outcome = Outcome(values["verdict"])
+        return cls(values["model"], values["claim"], outcome, evidence, tuple(values["reasons"]), values["facts"])
 
 
 @dataclass(frozen=True)

@@ -108,10 +108,11 @@ def _apply(
     adjacent: Interval, static: Interval | None, retest: Interval | None, n_retrieving: int, task: str
 ) -> tuple[Outcome, tuple[str, ...]]:
     """The outcome and, in words, every criterion with the numbers it was put to."""
+    never = () if task in RETEST_TASKS else (_without_retest(task),)
     if n_retrieving < MIN_RETRIEVING_SAMPLES:
-        return Outcome.INCONCLUSIVE, (f"{n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed",)
+        return Outcome.INCONCLUSIVE, (f"{n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed", *never)
     if static is None:
-        return Outcome.INCONCLUSIVE, ("no correct detection sample to rank static heads on",)
+        return Outcome.INCONCLUSIVE, ("no correct detection sample to rank static heads on", *never)
     criteria = {
         f"adjacent Jaccard {adjacent} has its upper end below {LOW}": adjacent.high < LOW,
         f"Jaccard with the best static list {static} has its upper end below {LOW}": static.high < LOW,
@@ -121,17 +122,18 @@ def _apply(
         f"Jaccard with the best static list {static} has its lower end above {HIGH}": static.low > HIGH,
     }
     if retest is None:
-        none = f"{task} has each question in one context only" if task not in RETEST_TASKS else "no pair with both answers correct"
-        undefined = (
-            f"undefined: adjacent lies wholly below retest; there is no retest ({none}), so the verdict is inconclusive whatever else"
-        )
-        return Outcome.INCONCLUSIVE, (undefined, *_told(criteria | against))
+        return Outcome.INCONCLUSIVE, (_without_retest(task), *_told(criteria | against))
     criteria[f"adjacent lies wholly below retest {retest}"] = adjacent.high < retest.low
     against[f"adjacent {adjacent} is not below retest {retest}"] = adjacent.estimate >= retest.estimate
     reasons = _told(criteria | against)
     if any(against.values()):
         return Outcome.REFUTED, reasons
     return (Outcome.SUPPORTED if all(criteria.values()) else Outcome.INCONCLUSIVE), reasons
+
+
+def _without_retest(task: str) -> str:
+    none = f"{task} has each question in one context only" if task not in RETEST_TASKS else "no pair with both answers correct"
+    return f"undefined: adjacent lies wholly below retest; there is no retest ({none}), so the verdict is inconclusive whatever else"
 
 
 def _told(criteria: Mapping[str, bool]) -> tuple[str, ...]:

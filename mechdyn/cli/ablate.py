@@ -1,23 +1,21 @@
 """`mechdyn ablate`."""
 
-from pathlib import Path
-
 from mechdyn.cli.app import app
-from mechdyn.cli.options import OutOption, takes
+from mechdyn.cli.options import OutOption, default_folder, takes
 from mechdyn.sweep.configs import AblateConfig
 
 
 @app.command()
 @takes(AblateConfig)
 def ablate(config: AblateConfig, out: OutOption = None) -> None:
-    """Switch heads off at every step over lengths x depths (Figure 2): heatmaps, results.json and the traces."""
+    """Switch heads off at every step, over lengths x places of the evidence (Figures 2, 6): heatmaps, results.json and the traces."""
     from mechdyn.sweep.ablate import ablate as run_ablate
     from mechdyn.views.ablation import ablation_grids, grid_table
     from mechdyn.views.page import save_page
     from mechdyn.views.tables import print_tables
 
-    result = run_ablate(config, out or Path("runs") / f"ablate-{Path(config.model).name}-{config.preset}")
-    title = f"Ablation on {config.model}"
+    result = run_ablate(config, out or default_folder("ablate", config))
+    title = f"Ablation on {config.model}, {config.task}"
     print_tables([grid_table(result.rows, title)])
     page = save_page(ablation_grids(result.traces, title=config.model), result.folder / "ablation.html", title=title)
     print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")

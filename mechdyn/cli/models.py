@@ -1,13 +1,46 @@
-"""`mechdyn models`."""
+"""`mechdyn models` and `mechdyn models check`."""
+
+import sys
+from typing import no_type_check
+
+import typer
 
 from mechdyn.cli.app import app
+from mechdyn.cli.options import takes
+from mechdyn.sweep.configs import CheckConfig
+
+models = typer.Typer(help="List the models that have a short name, or check one.", invoke_without_command=True)
+app.add_typer(models, name="models")
 
 
-@app.command()
-def models() -> None:
-    """List the models that have a short name."""
+@models.callback()
+@no_type_check  # typer gives a context that is no instance of the class by which it is asked for
+def list_them(context: typer.Context) -> None:
+    """List the models that have a short name; `check` holds any model against plain Hugging Face code."""
+    if context.invoked_subcommand is not None:
+        return
     from mechdyn.models.registry import list_models
 
     for listing in list_models():
         print(f"{listing.name:16} {listing.source:38} {listing.about}")
     print("Any local Hugging Face directory and any hub id (owner/name) of a decoder-only model can be given as well.")
+
+
+@models.command()
+@takes(CheckConfig)
+def check(config: CheckConfig) -> None:
+    """Hold a model against plain Hugging Face code: one line a check; exit code 1 where one fails, 2 where the model is refused."""
+    from mechdyn.decoding.conformance import check_model
+    from mechdyn.models.checkpoint import dtype_of
+    from mechdyn.views.conformance import conformance_text
+
+    result = check_model(
+        config.model,
+        device=config.device,
+        dtype=dtype_of(config.dtype),
+        max_length=config.max_length,
+        device_map=config.device_map,
+    )
+    print(conformance_text(result))
+    if not result.passed:
+        sys.exit(1)

@@ -52,6 +52,19 @@ def takes(
     return decorate
 
 
+def with_defaults(command: Callable[..., None], **defaults: Any) -> Callable[..., None]:
+    """The same command, some of its options with other defaults: a figure's script on another task."""
+
+    @wraps(command)
+    def call(**values: Any) -> None:
+        command(**values)
+
+    parameters = inspect.signature(command).parameters
+    changed = [parameter.replace(default=defaults.get(name, parameter.default)) for name, parameter in parameters.items()]
+    call.__signature__ = inspect.Signature(changed)  # type: ignore[attr-defined]
+    return call
+
+
 def _parameter(item: Field[Any], hint: Any, default: Any) -> inspect.Parameter:
     details = dict(item.metadata)
     text, flag = details.pop("help"), details.pop("flag", f"--{item.name.replace('_', '-')}")

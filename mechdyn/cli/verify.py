@@ -9,12 +9,21 @@ from mechdyn.sweep.configs import VerifyConfig
 @takes(VerifyConfig)
 def verify(config: VerifyConfig, out: OutOption = None) -> None:
     """Run what a claim needs and judge it: a table, verdicts.json, the figure and the traces."""
+    from mechdyn.claims.facts import clean_traces
     from mechdyn.sweep.verify import verify as run_verify
+    from mechdyn.views.facts import fact_page, fact_table
+    from mechdyn.views.page import save_page
+    from mechdyn.views.tables import print_tables
     from mechdyn.views.verdict import print_verdict, save_verdict_figure
 
     verified = run_verify(config, out or default_folder(config.claim, config))
+    if verified.facts is not None:
+        print_tables([fact_table(verified.facts, f"Supporting facts, {config.model} on {config.task}, no head off")])
     print_verdict(verified.verdict)
     figure = save_verdict_figure(verified.verdict, verified.traces, verified.folder)
     if figure is not None:
         print(f"figure   {figure}")
+    if verified.facts is not None:
+        figures = fact_page(verified.facts, clean_traces(verified.traces), title=config.model)
+        print(f"facts    {save_page(figures, verified.folder / 'facts.html', title=f'Supporting facts, {config.model} on {config.task}')}")
     print(f"verdict  {verified.folder / 'verdicts.json'}\ntraces   {verified.folder / 'traces'}")

@@ -62,10 +62,10 @@ def hooked_points(model: Model) -> list[str]:
     return [name for name, point in model.bridge.hook_dict.items() if point.fwd_hooks or point.bwd_hooks]
 
 
-def edit_hooks(edit: HeadEdit) -> list[Hook]:
-    """Hooks that overwrite z of the heads in the edit; layers without any are left alone."""
+def edit_hooks(edit: HeadEdit, column: int = -1) -> list[Hook]:
+    """Hooks that overwrite z of the heads in the edit, at one column of the batch; layers without any are left alone."""
     layers = edit.mask.any(dim=2).any(dim=0).nonzero().flatten().tolist()
-    return [(f"blocks.{layer}.attn.hook_z", _overwrite_z(edit, layer)) for layer in layers]
+    return [(f"blocks.{layer}.attn.hook_z", _overwrite_z(edit, layer, column)) for layer in layers]
 
 
 def _pattern_hook(capture: Capture, layer: int) -> Hook:
@@ -75,15 +75,16 @@ def _pattern_hook(capture: Capture, layer: int) -> Hook:
     return f"blocks.{layer}.attn.hook_pattern", read
 
 
-def _overwrite_z(edit: HeadEdit, layer: int) -> Callable[[Tensor, Any], Tensor]:
+def _overwrite_z(edit: HeadEdit, layer: int, column: int) -> Callable[[Tensor, Any], Tensor]:
+    columns = slice(None) if edit.whole else column
+
     def overwrite(z: Tensor, hook: Any) -> Tensor:
         mask = rearrange(edit.mask[:, layer], "row head -> row 1 head 1").to(z.device)
         values = torch.zeros((), dtype=z.dtype, device=z.device)
         if edit.values is not None:
             values = rearrange(edit.values[:, layer], "row head d_head -> row 1 head d_head").to(z)
-        if edit.whole:
-            return torch.where(mask, values, z)
-        last = torch.where(mask, values, z[:, -1:])
-        return torch.cat([z[:, :-1], last], dim=1)
+        edited = torch.zeros(z.shape[1], dtype=torch.bool, device=z.device)
+        edited[columns] = True
+        return torch.where(mask & rearrange(edited, "pos -> pos 1 1"), values, z)
 
     return overwrite

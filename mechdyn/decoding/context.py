@@ -1,9 +1,10 @@
-"""Token and needle at every key position of a batch: what scores are computed against."""
+"""Token, needle and facts at every key position of a batch: what scores are computed against."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
@@ -18,12 +19,14 @@ from mechdyn.tasks.sample import Sample
 class KeyContext:
     """Padding included, where the attention rows are. Room for the tokens to come is laid out at once.
 
-    `append` writes into it, so go on from the newest context only.
+    `facts` are each supporting fact's tokens; rows with fewer have none. `append` writes into the room, so go on from the newest context
+    only.
     """
 
     _tokens: Int[Tensor, "row room"]
     _needle: Bool[Tensor, "row room"]
     _visible: Bool[Tensor, "row room"]
+    _facts: Bool[Tensor, "row fact room"]
     n_keys: int
 
     @classmethod
@@ -31,35 +34,41 @@ class KeyContext:
         """The prompts where the engine laid them, all but their last token, and room for `n_new` tokens."""
         visible = pad(state.prompt_visible.cpu().bool(), (0, n_new), value=True)
         tokens, needle = torch.zeros_like(visible, dtype=torch.long), torch.zeros_like(visible)
+        masks = [sample.fact_masks for sample in samples]
+        facts = torch.zeros(len(samples), max(len(mask) for mask in masks), visible.shape[1], dtype=torch.bool)
         n_keys = state.prompt_visible.shape[1]
         for row, sample in enumerate(samples):
             places = visible[row, : n_keys + 1].nonzero().flatten()
             tokens[row, places] = sample.tokens
             needle[row, places] = sample.needle_mask
+            facts[row, : len(masks[row]), places] = masks[row]
         device = state.prompt_visible.device
-        return cls(tokens.to(device), needle.to(device), visible.to(device), n_keys)
+        return cls(tokens.to(device), needle.to(device), visible.to(device), facts.to(device), n_keys)
 
     def append(self, tokens: Int[Tensor, " row"]) -> "KeyContext":
-        """One more key position in every row; none but a prompt's own tokens are needle."""
+        """One more key position in every row; needle and facts lie in the prompt."""
         self._tokens[:, self.n_keys] = tokens
         return replace(self, n_keys=self.n_keys + 1)
 
     def select(self, rows: list[int]) -> "KeyContext":
         """Some of the rows."""
-        return KeyContext(self._tokens[rows], self._needle[rows], self._visible[rows], self.n_keys)
+        return KeyContext(self._tokens[rows], self._needle[rows], self._visible[rows], self._facts[rows], self.n_keys)
 
     @property
     def tokens(self) -> Int[Tensor, "row key"]:
         return self._tokens[:, : self.n_keys]
 
     @property
+    def needle(self) -> Bool[Tensor, "row key"]:
+        return self._needle[:, : self.n_keys]
+
+    @property
     def visible(self) -> Bool[Tensor, "row key"]:
         return self._visible[:, : self.n_keys]
 
-    def at_step(self, predicted: Int[Tensor, " row"], device: torch.device) -> StepContext:
-        """What a score sees, on the device of a layer."""
-        needle = self._needle[:, : self.n_keys]
-        return StepContext(*(part.to(device) for part in (self.tokens, needle, self.visible, predicted)))
+    @property
+    def facts(self) -> Bool[Tensor, "row fact key"]:
+        return self._facts[..., : self.n_keys]
 
 
 def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row layer head"]:
@@ -69,7 +78,34 @@ def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyC
         raise UnsupportedModelError(
             f"attention runs over {n_keys} of {context.n_keys} positions: the model forgets keys (a sliding window?)"
         )
-    devices = {pattern.device for pattern in output.patterns}
-    steps = {device: context.at_step(predicted, device) for device in devices}
-    scores = [score(pattern, steps[pattern.device]) for pattern in output.patterns]
-    return torch.stack([layer.to(scores[0].device) for layer in scores], dim=1).float().cpu()
+    step = StepContext(context.tokens, context.needle, context.visible, predicted)
+    return torch.stack(_by_layer(output.patterns, step, score), dim=1).float().cpu()
+
+
+def score_facts(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row fact"]:
+    """The highest score that any head has for each supporting fact, that fact alone being the needle; on the CPU.
+
+    With Eq. 2 the highest share of attention that any head pays to the fact. A row with fewer facts has zeros behind them.
+    """
+    n_rows, n_facts, _ = context.facts.shape
+    if n_facts == 0:
+        return torch.zeros(n_rows, 0)
+    step = StepContext(
+        tokens=repeat(context.tokens, "row key -> (row fact) key", fact=n_facts),
+        needle=rearrange(context.facts, "row fact key -> (row fact) key"),
+        visible=repeat(context.visible, "row key -> (row fact) key", fact=n_facts),
+        predicted=repeat(predicted, "row -> (row fact)", fact=n_facts),
+    )
+    patterns = (repeat(pattern, "row head key -> (row fact) head key", fact=n_facts) for pattern in output.patterns)
+    highest = torch.stack(_by_layer(patterns, step, score)).amax(dim=(0, 2)).float().cpu()
+    return rearrange(highest, "(row fact) -> row fact", fact=n_facts)
+
+
+def _by_layer(patterns: Iterable[Float[Tensor, "row head key"]], step: StepContext, score: Score) -> list[Float[Tensor, "row head"]]:
+    """Scores of each layer, all on the first one's device; layers may lie on several."""
+    scores: list[Tensor] = []
+    for pattern in patterns:
+        if pattern.device != step.predicted.device:
+            step = StepContext(*(part.to(pattern.device) for part in (step.tokens, step.needle, step.visible, step.predicted)))
+        scores.append(score(pattern, step))
+    return [layer.to(scores[0].device) for layer in scores]

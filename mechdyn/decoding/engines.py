@@ -10,6 +10,7 @@ from mechdyn.decoding.cache import to_cache
 from mechdyn.decoding.capture import hooked_points
 from mechdyn.decoding.engine import Engine
 from mechdyn.decoding.fast_engine import FastEngine
+from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 
@@ -22,12 +23,17 @@ _AGREEMENT: WeakKeyDictionary[Model, bool] = WeakKeyDictionary()
 def make_engine(model: Model, engine: str | Engine = "auto") -> Engine:
     """An engine as given, or by name.
 
-    `auto` is the fast one, unless the bridge carries hooks or the model is of an architecture whose probe fails.
+    `auto` is the fast one, unless the bridge carries hooks or the model is of an architecture whose probe fails. A `HookedTransformer` has
+    neither; `auto` is the reference engine there.
     """
     if not isinstance(engine, str):
         return engine
     if engine not in NAMES:
         raise InputError(f"engine must be one of {', '.join(NAMES)} or an engine, got {engine!r}")
+    if model.twin is None:
+        if engine != "auto":
+            raise InputError(f"a HookedTransformer runs through the reference engine alone, got engine={engine!r}; leave it at auto")
+        return ReferenceEngine(model)
     if engine == "bridge" or (engine == "auto" and (hooked_points(model) or not _fast_agrees(model))):
         return BridgeEngine(model)
     return FastEngine(model)

@@ -1,6 +1,6 @@
 """The generation loop: observe, choose heads, ablate, keep one token and one state, until every row has ended."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -8,10 +8,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechdyn.decoding.ablation import Ablation
-from mechdyn.decoding.context import KeyContext, score_step
+from mechdyn.decoding.context import KeyContext, score_facts, score_step
 from mechdyn.decoding.engine import DecodeState, Engine, HeadEdit, StepOutput
 from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.decoding.schedules import Observation
+from mechdyn.decoding.sources import StepSources, strongest
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.scores import Score, copy_paste
@@ -28,8 +29,11 @@ class TraceOptions:
     threshold: float = 0.0
     max_new_tokens: int = MAX_NEW_TOKENS
     keep_patterns: bool = False
+    keep_sources: int = 0
 
     def __post_init__(self) -> None:
+        if self.keep_sources < 0:
+            raise InputError(f"keep_sources must be 0 (none) or more, got {self.keep_sources}")
         if self.max_new_tokens < 1:
             raise InputError(f"max_new_tokens must be at least 1, got {self.max_new_tokens}")
 
@@ -42,10 +46,12 @@ class Row:
     ablation: Ablation | None = None
     tokens: list[int] = field(default_factory=list)
     scores: list[Float[Tensor, "layer head"]] = field(default_factory=list)
+    fact_scores: list[Float[Tensor, " fact"]] = field(default_factory=list)
     hidden: list[Float[Tensor, " d_model"]] = field(default_factory=list)
     ablated: list[Bool[Tensor, "layer head"]] = field(default_factory=list)
     ablated_scores: list[Float[Tensor, "layer head"]] = field(default_factory=list)
     patterns: list[Float[Tensor, "layer head key"]] = field(default_factory=list)
+    sources: list[StepSources] = field(default_factory=list)
     stopped: str = ""
 
 
@@ -55,17 +61,25 @@ class Step:
 
     observed: StepOutput
     scores: Float[Tensor, "row layer head"]
+    fact_scores: Float[Tensor, "row fact"]
     masks: Bool[Tensor, "row layer head"]
     tokens: Int[Tensor, " row"]
     finite: Bool[Tensor, " row"]
     edited_scores: Float[Tensor, "row layer head"] | None
 
 
-def generate(engine: Engine, model: Model, rows: Sequence[Row], options: TraceOptions, state: DecodeState) -> None:
+def generate(
+    engine: Engine,
+    model: Model,
+    rows: Sequence[Row],
+    options: TraceOptions,
+    state: DecodeState,
+    on_step: Callable[[Sequence[Row]], None] | None = None,
+) -> None:
     """Fill the rows, all of them in one batch from `state`, a row each; their ablations must agree in scope and commit.
 
     The state holds each prompt less its last token. Step 0 feeds the last prompt token, so that its attention row is observed like every
-    other (DEFINITIONS, Steps).
+    other (DEFINITIONS, Steps). After each step `on_step` gets the rows as they stand; what it raises ends the generation.
     """
     live = list(rows)
     _refuse_gaps(rows, state)
@@ -76,6 +90,8 @@ def generate(engine: Engine, model: Model, rows: Sequence[Row], options: TraceOp
         step, state = _step(engine, model, live, state, context, inputs, options)
         for index, row in enumerate(live):
             _record(row, index, step, context, model, options)
+        if on_step is not None:
+            on_step(rows)
         keep = [index for index, row in enumerate(live) if not row.stopped]
         if not keep:
             return
@@ -106,9 +122,10 @@ def _step(
     tokens = observed.logits.argmax(dim=-1).cpu()
     finite = observed.logits.isfinite().all(dim=-1).cpu()
     scores = score_step(observed, tokens, context, options.score)
+    facts = score_facts(observed, tokens, context, options.score)
     masks, values = _choose_heads(live, observed, scores, options.threshold)
     if not masks.any():
-        return Step(observed, scores, masks, tokens, finite, None), clean
+        return Step(observed, scores, facts, masks, tokens, finite, None), clean
     ablation = _shared_ablation(live)
     edit = HeadEdit(masks, values, whole=ablation.scope == "all")
     if edit.whole:
@@ -120,7 +137,7 @@ def _step(
     edited_scores = score_step(edited, edited_tokens, context, options.score)
     finite &= edited.logits.isfinite().all(dim=-1).cpu()
     kept = dirty if ablation.commit == "ablated" else clean
-    return Step(observed, scores, masks, torch.where(edits, edited_tokens, tokens), finite, edited_scores), kept
+    return Step(observed, scores, facts, masks, torch.where(edits, edited_tokens, tokens), finite, edited_scores), kept
 
 
 def _choose_heads(
@@ -189,6 +206,7 @@ def _record(row: Row, index: int, step: Step, context: KeyContext, model: Model,
         return
     row.tokens.append(token)
     row.scores.append(step.scores[index])
+    row.fact_scores.append(step.fact_scores[index])
     row.hidden.append(step.observed.hidden[index].float().cpu())
     if row.ablation is not None:
         edited = step.edited_scores is not None and bool(step.masks[index].any())
@@ -197,5 +215,7 @@ def _record(row: Row, index: int, step: Step, context: KeyContext, model: Model,
     if options.keep_patterns:
         visible = context.visible[index].cpu()
         row.patterns.append(torch.stack([pattern[index].float().cpu()[:, visible] for pattern in step.observed.patterns]))
+    if options.keep_sources:
+        row.sources.append(strongest(step.observed.patterns, index, context.visible[index], options.keep_sources))
     if len(row.tokens) >= options.max_new_tokens or len(row.sample) + len(row.tokens) >= model.n_ctx:
         row.stopped = "length"

@@ -1,7 +1,7 @@
 """The reference engine: the whole sequence through the hooked model at every step, no cache. Slow, short, and hard to get wrong."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Int
@@ -13,8 +13,21 @@ from mechdyn.decoding.prefill import behind, check_positions, left_pad
 from mechdyn.models.model import Model
 
 
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """The tokens so far, their position ids, and the edits of past steps by column: what they left in keys and values stays in force."""
+
+    tokens: Int[Tensor, "row pos"]
+    positions: Int[Tensor, "row pos"]
+    edits: tuple[tuple[int, HeadEdit], ...] = ()
+
+    def select(self, rows: list[int]) -> "Sequences":
+        edits = ((column, HeadEdit(edit.mask[rows], None if edit.values is None else edit.values[rows])) for column, edit in self.edits)
+        return Sequences(self.tokens[rows], self.positions[rows], tuple(edits))
+
+
 class ReferenceEngine:
-    """What `BridgeEngine` must agree with. Its state is the tokens so far and their position ids."""
+    """What `BridgeEngine` must agree with."""
 
     def __init__(self, model: Model, hidden: str = "final") -> None:
         self.model = model
@@ -23,25 +36,28 @@ class ReferenceEngine:
     def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
         positions = check_positions(prompts, positions)
         tokens, visible = left_pad(prompts)
-        return DecodeState((tokens, left_pad(positions)[0]), visible, behind(positions))
+        return DecodeState(Sequences(tokens, left_pad(positions)[0]), visible, behind(positions))
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
         index = list(rows)
-        memory = tuple(part[index] for part in state.memory)
-        return DecodeState(memory, state.prompt_visible[index], state.next_position[index], state.n_fed)
+        return DecodeState(state.memory.select(index), state.prompt_visible[index], state.next_position[index], state.n_fed)
 
     @torch.inference_mode()
     def step(
         self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, observed: StepOutput | None = None
     ) -> tuple[StepOutput, DecodeState]:
-        model, capture = self.model, Capture()
-        sequence = torch.cat([state.memory[0], tokens[:, None].cpu()], dim=1)
-        positions = torch.cat([state.memory[1], state.next_position[:, None]], dim=1)
-        after = replace(state, memory=(sequence, positions), next_position=state.next_position + 1, n_fed=state.n_fed + 1)
-        hooks = capture.hooks(model.n_layers, self._hidden_hook) + (edit_hooks(edit) if edit is not None else [])
+        model, capture, past = self.model, Capture(), state.memory
+        sequence = torch.cat([past.tokens, tokens[:, None].cpu()], dim=1)
+        positions = torch.cat([past.positions, state.next_position[:, None]], dim=1)
+        edits = past.edits if edit is None else (*past.edits, (sequence.shape[1] - 1, edit))
+        # An edit of all positions is one forward's alone: the next one may edit others.
+        kept = edits if edit is None or not edit.whole else past.edits
+        memory = Sequences(sequence, positions, kept)
+        after = replace(state, memory=memory, next_position=state.next_position + 1, n_fed=state.n_fed + 1)
+        hooks = capture.hooks(model.n_layers, self._hidden_hook)
         logits = model.bridge.run_with_hooks(
             sequence.to(model.device),
-            fwd_hooks=hooks,
+            fwd_hooks=hooks + [hook for column, each in edits for hook in edit_hooks(each, column)],
             attention_mask=after.visible.to(model.device),
             position_ids=positions.to(model.device),
             return_type="logits",

@@ -1,6 +1,6 @@
 """Greedy generation under observation: samples in, traces out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -15,6 +15,8 @@ from mechdyn.decoding.engine import DecodeState, Engine
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.generate import MAX_NEW_TOKENS, Row, TraceOptions, generate
 from mechdyn.decoding.schedules import NoAblation, Schedule
+from mechdyn.decoding.sources import KEEP_SOURCES, as_sources
+from mechdyn.decoding.texts import texts_in_place
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.scores import Score, copy_paste
@@ -31,7 +33,9 @@ def trace(
     threshold: float = 0.0,
     max_new_tokens: int = MAX_NEW_TOKENS,
     keep_patterns: bool = False,
+    keep_sources: int = KEEP_SOURCES,
     engine: str | Engine = "auto",
+    on_step: Callable[[Trace], None] | None = None,
 ) -> Trace:
     """Generate the answer to one sample and record every head at every step.
 
@@ -44,12 +48,17 @@ def trace(
         threshold: a head retrieves at a step where its score is above this.
         max_new_tokens: generation ends here, at the model's context, or at any of its EOS ids, whose own step is not recorded.
         keep_patterns: keep each step's attention rows (step x layer x head x key numbers) in the trace.
+        keep_sources: keep the strongest positions of every row, this many a head and step, for `views.attention` and `views.explorer`;
+            0 keeps none, as batches (`trace_many`) do.
         engine: `bridge` runs steps under TransformerLens hooks, `fast` through transformers' attention interface with the same results;
             `auto` is the fast one where it agrees with the bridge on a probe. Hooks of your own need `bridge`. An engine object serves as
             well.
+        on_step: called after each step with the trace so far (`stopped` is empty until the last one), to show progress. An exception that
+            it raises ends the generation and reaches the caller.
     """
-    options = TraceOptions(score, threshold, max_new_tokens, keep_patterns)
-    return _run(make_engine(model, engine), model, [Row(sample, as_ablation(ablate))], options)[0]
+    options = TraceOptions(score, threshold, max_new_tokens, keep_patterns, keep_sources)
+    watch = None if on_step is None else lambda rows: on_step(_finish(rows[0], model, options))
+    return _run(make_engine(model, engine), model, [Row(sample, as_ablation(ablate))], options, on_step=watch)[0]
 
 
 def trace_many(
@@ -116,7 +125,14 @@ def _alike(ablations: Mapping[str, Ablation | None]) -> list[list[str]]:
     return [names[0] + clean, *names[1:]]
 
 
-def _run(engine: Engine, model: Model, rows: list[Row], options: TraceOptions, state: DecodeState | None = None) -> list[Trace]:
+def _run(
+    engine: Engine,
+    model: Model,
+    rows: list[Row],
+    options: TraceOptions,
+    state: DecodeState | None = None,
+    on_step: Callable[[Sequence[Row]], None] | None = None,
+) -> list[Trace]:
     """Check, generate and wrap up one batch, from its prefilled state where there is one."""
     for row in rows:
         check_sample(model, row.sample)
@@ -124,7 +140,7 @@ def _run(engine: Engine, model: Model, rows: list[Row], options: TraceOptions, s
             row.ablation.check(model)
     if state is None:
         state = engine.prefill([row.sample.tokens[:-1] for row in rows])
-    generate(engine, model, rows, options, state)
+    generate(engine, model, rows, options, state, on_step)
     return [_finish(row, model, options) for row in rows]
 
 
@@ -142,6 +158,7 @@ def check_sample(model: Model, sample: Sample) -> None:
 def _finish(row: Row, model: Model, options: TraceOptions) -> Trace:
     sample, tokenizer = row.sample, model.tokenizer
     no_heads = torch.zeros(0, model.n_layers, model.n_heads)
+    n_facts = len(sample.fact_masks)
     result = Trace(
         unit="",
         sample=sample.key,
@@ -154,10 +171,13 @@ def _finish(row: Row, model: Model, options: TraceOptions) -> Trace:
         token_texts=tuple(tokenizer.decode([token]) for token in row.tokens),
         text=tokenizer.decode(row.tokens, skip_special_tokens=True),
         retrieval_scores=torch.stack(row.scores) if row.scores else no_heads,
+        fact_scores=(torch.stack(row.fact_scores)[:, :n_facts] if row.fact_scores else torch.zeros(0, n_facts)) if n_facts else None,
         hidden=torch.stack(row.hidden) if row.hidden else torch.zeros(0, model.d_model),
         threshold=options.threshold,
         stopped=row.stopped,
         patterns=_pad_patterns(row.patterns) if row.patterns else None,
+        sources=as_sources(row.sources),
+        prompt_texts=texts_in_place(tokenizer, sample.tokens.tolist()) if row.sources or row.patterns else None,
         meta={**sample.meta, "model": model.identity()},
     )
     if row.ablation is None:

@@ -10,35 +10,64 @@ def pin_longrope(config: Any, max_length: int | None) -> None:
 
     A longrope model picks its short or long table from the largest position of each call, so chunked prefill and decoding across the
     original context would mix them. Sequences within `original_max_position_embeddings` use the short one, longer ones (asked for by
-    `max_length`) the long one.
+    `max_length`) the long one. How attention is scaled follows from the checkpoint's own `max_position_embeddings` in either case, so that
+    ratio is written down before the context is cut.
     """
-    rope = getattr(config, "rope_parameters", None)
-    if not rope or rope.get("rope_type") != "longrope":
+    if not _is_longrope(config):
         return
-    original = int(rope.get("original_max_position_embeddings") or config.original_max_position_embeddings)
-    long = max_length is not None and max_length > original
+    rope, original, long = config.rope_parameters, _original_context(config), beyond_original_context(config, max_length)
     chosen = rope["long_factor" if long else "short_factor"]
-    config.rope_parameters = {**rope, "short_factor": chosen, "long_factor": chosen}
+    factor = rope.get("factor") or config.max_position_embeddings / original
+    config.rope_parameters = {**rope, "short_factor": chosen, "long_factor": chosen, "factor": factor}
     if not long:
         config.max_position_embeddings = original
+
+
+def beyond_original_context(config: Any, max_length: int | None) -> bool:
+    """Whether a run of this length takes a longrope model's long table, at short prompts too."""
+    return _is_longrope(config) and max_length is not None and max_length > _original_context(config)
 
 
 def context_of(name: str, config: Any, max_length: int | None) -> int:
     """Positions of prompt and answer together: the model's own, less where a sliding window would forget keys.
 
     Raises:
-        UnsupportedModelError: no fixed context, or attention scores that are capped (the sdpa prefill would not cap them).
+        UnsupportedModelError: no fixed context, rotary tables that follow the length of each call, or attention scores that are capped
+            (the sdpa prefill would not cap them).
         InputError: `max_length` beyond the model's context.
     """
     positions = getattr(config, "max_position_embeddings", None)
     if not positions:
-        raise UnsupportedModelError(f"{name} states no max_position_embeddings; a model with a fixed context is needed")
+        raise UnsupportedModelError(
+            f"{name} is a {config.model_type} model that states no max_position_embeddings; a model with a fixed context is needed"
+        )
     if getattr(config, "attn_logit_softcapping", None):
         raise UnsupportedModelError(
             f"{name} caps its attention scores, which prefill through sdpa does not; choose a model without soft-caps"
         )
+    if _is_dynamic(getattr(config, "rope_parameters", None)):
+        raise UnsupportedModelError(
+            f"{name} scales its rotary table by the length of each call (rope_type dynamic), so steps would differ from a whole forward; "
+            "give it a fixed rope_type in config.json"
+        )
     window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
     n_ctx = min(int(positions), int(window)) if window else int(positions)
     if max_length is not None and max_length > n_ctx:
-        raise InputError(f"max_length {max_length} is beyond {name}'s context of {n_ctx} positions")
+        bound = "sliding window" if n_ctx < int(positions) else "context"
+        raise InputError(f"max_length {max_length} is beyond {name}'s {bound} of {n_ctx} positions; give at most that")
     return max_length or n_ctx
+
+
+def _is_dynamic(rope: Any) -> bool:
+    """Whether a rope configuration, or one of a kind of layer, is NTK scaling that follows the length."""
+    if not isinstance(rope, dict):
+        return False
+    return rope.get("rope_type") == "dynamic" or any(_is_dynamic(part) for part in rope.values())
+
+
+def _is_longrope(config: Any) -> bool:
+    return (getattr(config, "rope_parameters", None) or {}).get("rope_type") == "longrope"
+
+
+def _original_context(config: Any) -> int:
+    return int(config.rope_parameters.get("original_max_position_embeddings") or config.original_max_position_embeddings)

@@ -11,20 +11,20 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from transformer_lens.model_bridge import TransformerBridge
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
-from mechdyn.errors import InputError, MechdynError, UnsupportedModelError
+from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.attention import use_own_attention
-from mechdyn.models.context import context_of, pin_longrope
+from mechdyn.models.checkpoint import Checkpoint, DeviceMap, read_checkpoint
+from mechdyn.models.context import context_of
+from mechdyn.models.failures import first_line
+from mechdyn.models.hooks import require_hooks
 from mechdyn.models.model import Model
 from mechdyn.models.planted import build_planted, planted_tokenizer
-from mechdyn.models.registry import CONTROLS, MINI_FOLDER, PAPER_MODELS, list_models
-from mechdyn.models.revision import folder_revision
+from mechdyn.models.registry import CONTROLS, MINI_FOLDER
 from mechdyn.tasks.chat import require_offsets
 
-_NEEDED_HOOKS = ("blocks.{layer}.attn.hook_pattern", "blocks.{layer}.attn.hook_z")
 _BUNDLED = ("mini", *CONTROLS)
 
 
@@ -34,6 +34,7 @@ def load_model(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     max_length: int | None = None,
+    device_map: DeviceMap | None = None,
 ) -> Model:
     """Load a model by name, local folder or hub id.
 
@@ -45,20 +46,39 @@ def load_model(
         dtype: where left out, float32 for the bundled models and on the CPU, else the checkpoint's own.
         max_length: the longest sequence, prompt and answer, that will be run. Only models with longrope scaling need it: beyond their
             original context they use another rotary table, and one must be chosen for the whole run.
+        device_map: instead of `device`, how to spread the layers over several: `"auto"`, or a module's name to its device, as accelerate
+            takes it. All parts must lie on one kind of device: nothing is offloaded.
 
     Raises:
         InputError: nothing of that name, or a folder or hub repository that cannot be read.
         UnsupportedModelError: no causal language model, no fast tokenizer, or no attention pattern to hook.
     """
     name = str(name_or_path)
+    checkpoint, device = load_checkpoint(name, device=device, dtype=dtype, max_length=max_length, device_map=device_map)
+    return wrap_model(checkpoint.hf, checkpoint.tokenizer, name=name, revision=checkpoint.revision, device=device, max_length=max_length)
+
+
+def load_checkpoint(
+    name: str,
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    max_length: int | None = None,
+    device_map: DeviceMap | None = None,
+) -> tuple[Checkpoint, torch.device]:
+    """The plain Hugging Face model behind a name, as `load_model` takes it, before any hook; and where its inputs go."""
+    if device_map is not None and (device is not None or name in CONTROLS):
+        raise InputError("give device, or device_map to spread a checkpoint's layers over several, not both; controls take a device")
     device = torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
     with _quiet():
         if name in CONTROLS:
-            hf, tokenizer, revision = _load_control(name, dtype or torch.float32)
+            checkpoint = _load_control(name, dtype or torch.float32)
         else:
             default = torch.float32 if device.type == "cpu" or name in _BUNDLED else "auto"
-            hf, tokenizer, revision = _load_pretrained(name, dtype or default, max_length)
-        return wrap_model(hf, tokenizer, name=name, revision=revision, device=device, max_length=max_length)
+            checkpoint = read_checkpoint(name, dtype or default, max_length, device_map)
+        if device_map is None:
+            return Checkpoint(checkpoint.hf.to(device), checkpoint.tokenizer, checkpoint.revision), device
+    return checkpoint, checkpoint.hf.get_input_embeddings().weight.device
 
 
 def wrap_model(
@@ -70,19 +90,33 @@ def wrap_model(
     device: str | torch.device = "cpu",
     max_length: int | None = None,
 ) -> Model:
-    """Put a Hugging Face causal model under TransformerLens hooks; it is switched to eager attention in place."""
+    """Put a Hugging Face causal model under TransformerLens hooks; it is switched to eager attention in place.
+
+    A model that accelerate has spread over devices stays where it is, and `device` is not used: inputs go where its embedding is.
+    """
     require_offsets(tokenizer)
-    device = torch.device(device)
     n_ctx = context_of(name, hf.config.get_text_config(), max_length)
-    hf = hf.to(device).eval()
+    device = _place(name, hf, torch.device(device))
+    if not hf.config.architectures:
+        hf.config.architectures = [type(hf).__name__]  # a model made from a bare config does not say what it is
     try:
-        twin = _sdpa_twin(hf)
-        bridge = TransformerBridge.boot_transformers(name, hf_model=hf, tokenizer=tokenizer, device=device, dtype=hf.dtype)
-    except (ValueError, KeyError, AttributeError, NotImplementedError, TypeError) as error:
+        with _quiet():
+            twin = weight_sharing_copy(hf)
+            use_own_attention(twin)
+            bridge = TransformerBridge.boot_transformers(
+                name,
+                hf_model=hf.eval(),
+                tokenizer=copy.deepcopy(tokenizer),  # TransformerLens gives it a BOS and a padding token of its own
+                device=device,
+                dtype=hf.dtype,
+            )
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, KeyError, AttributeError, RuntimeError, TypeError) as error:
         raise UnsupportedModelError(
-            f"{name}: TransformerLens has no bridge for {type(hf).__name__} ({error}); mechdyn models lists what is known"
+            f"{name}: TransformerLens has no bridge for {type(hf).__name__}, or none with sdpa prefill ({first_line(error)[:150]})"
         ) from error
-    _require_hooks(name, bridge)
+    require_hooks(name, bridge, twin)
     return Model(
         name=name,
         revision=revision,
@@ -94,109 +128,18 @@ def wrap_model(
         d_model=bridge.cfg.d_model,
         d_head=bridge.cfg.d_head,
         n_ctx=n_ctx,
-        eos_ids=_eos_ids(hf, tokenizer),
+        eos_ids=end_ids(hf, tokenizer),
         dtype=hf.dtype,
         device=device,
     )
 
 
-def _load_control(name: str, dtype: torch.dtype) -> tuple[Any, Any, str]:
-    tokenizer = AutoTokenizer.from_pretrained(MINI_FOLDER)
-    hf = build_planted("static" if name == "planted-static" else "dynamic", tokenizer).to(dtype)
-    digest = hashlib.sha256(b"".join(parameter.detach().float().numpy().tobytes() for parameter in hf.parameters()))
-    return hf, planted_tokenizer(tokenizer), digest.hexdigest()[:16]
+def weight_sharing_copy(hf: Any) -> Any:
+    """A second model over the very same tensors, whose attention can be switched without touching the first."""
+    return copy.deepcopy(hf, {id(tensor): tensor for tensor in chain(hf.parameters(), hf.buffers())})
 
 
-def _load_pretrained(name: str, dtype: torch.dtype | str, max_length: int | None) -> tuple[Any, Any, str]:
-    source = _source(name)
-    try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-        if type(config) not in AutoModelForCausalLM._model_mapping:
-            raise UnsupportedModelError(
-                f"{name} is a {config.model_type} model; a decoder that generates text is needed (a causal language model of transformers)"
-            )
-        tokenizer = _load_tokenizer(name, source)
-        require_offsets(tokenizer)
-        pin_longrope(config, max_length)
-        hf, loading = AutoModelForCausalLM.from_pretrained(
-            source, config=config, dtype=dtype, output_loading_info=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, MechdynError):
-            raise
-        raise InputError(f"model {name} cannot be loaded: {_first_line(error)}") from error
-    if loading["missing_keys"]:
-        missing = sorted(loading["missing_keys"])
-        raise InputError(f"model {name} lacks {len(missing)} of its weights ({missing[0]} ...); get the missing safetensors files")
-    folder = Path(source)
-    revision = folder_revision(folder) if folder.is_dir() else str(getattr(config, "_commit_hash", None) or "")
-    return hf, tokenizer, revision
-
-
-def _load_tokenizer(name: str, source: str) -> Any:
-    try:
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except Exception as error:  # tokenizers raises bare Exception for a damaged tokenizer.json
-        raise InputError(f"the tokenizer of {name} cannot be loaded: {_first_line(error)}") from error
-
-
-def _source(name: str) -> str:
-    """The folder or hub id behind a name."""
-    if name == "mini":
-        return str(MINI_FOLDER)
-    if name in PAPER_MODELS:
-        return PAPER_MODELS[name]
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise InputError(f"folder {name} holds no config.json; give a Hugging Face model directory (save_pretrained writes one)")
-        return str(path)
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return name
-    known = ", ".join(listing.name for listing in list_models())
-    raise InputError(f"unknown model {name!r}: give one of {known}, a local Hugging Face directory, or a hub id owner/name")
-
-
-def _sdpa_twin(hf: Any) -> Any:
-    """A second model over the very same tensors whose attention never materialises a pattern."""
-    shared = {id(tensor): tensor for tensor in chain(hf.parameters(), hf.buffers())}
-    twin = copy.deepcopy(hf, shared)
-    use_own_attention(twin)
-    return twin
-
-
-def _require_hooks(name: str, bridge: TransformerBridge) -> None:
-    """Every layer must have the hooks, and its pattern must be that of causal softmax attention: seen on a three-token probe."""
-    patterns: dict[int, torch.Tensor] = {}
-
-    def read(pattern: torch.Tensor, hook: Any) -> None:
-        patterns[hook.layer()] = pattern
-
-    for layer in range(bridge.cfg.n_layers):
-        for hook in _NEEDED_HOOKS:
-            if hook.format(layer=layer) not in bridge.hook_dict:
-                raise UnsupportedModelError(
-                    f"{name}: layer {layer} has no {hook.format(layer=layer)}; every layer needs softmax attention under hooks"
-                )
-    probe = torch.arange(3, device=bridge.cfg.device)[None]
-    hooks = [(_NEEDED_HOOKS[0].format(layer=layer), read) for layer in range(bridge.cfg.n_layers)]
-    if "ln_final.hook_out" not in bridge.hook_dict:
-        raise UnsupportedModelError(f"{name}: there is no ln_final.hook_out; a final norm is needed for the final hidden state")
-    with torch.inference_mode(), bridge.hooks(fwd_hooks=hooks):
-        bridge(probe, attention_mask=torch.ones_like(probe), position_ids=probe, return_type="logits")
-    for layer in range(bridge.cfg.n_layers):
-        pattern = patterns.get(layer)
-        if pattern is None or pattern.shape != (1, bridge.cfg.n_heads, 3, 3):
-            raise UnsupportedModelError(
-                f"{name}: layer {layer} gives no attention pattern per head; softmax attention in every layer is needed"
-            )
-        if bool(pattern.triu(diagonal=1).any()):
-            raise UnsupportedModelError(
-                f"{name}: layer {layer} attends to later tokens (an encoder); a decoder that generates text is needed"
-            )
-
-
-def _eos_ids(hf: Any, tokenizer: Any) -> tuple[int, ...]:
+def end_ids(hf: Any, tokenizer: Any) -> tuple[int, ...]:
     """Every id that ends generation, from the generation config, the model config and the tokenizer."""
     found: set[int] = set()
     for source in (hf.generation_config, hf.config.get_text_config(), tokenizer):
@@ -205,8 +148,25 @@ def _eos_ids(hf: Any, tokenizer: Any) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _place(name: str, hf: Any, device: torch.device) -> torch.device:
+    """Move a model to its device, or leave a spread one where it is; the device of its embedding."""
+    spread = getattr(hf, "hf_device_map", None)
+    if not spread:
+        hf.to(device)
+        return device
+    kinds = {"cuda" if isinstance(target, int) else str(target).split(":")[0] for target in spread.values()}
+    if len(kinds) > 1:
+        raise InputError(
+            f"{name} does not fit: device_map left parts of it on {', '.join(sorted(kinds))}; use more devices or a smaller dtype"
+        )
+    return hf.get_input_embeddings().weight.device
+
+
+def _load_control(name: str, dtype: torch.dtype) -> Checkpoint:
+    tokenizer = AutoTokenizer.from_pretrained(MINI_FOLDER)
+    hf = build_planted("static" if name == "planted-static" else "dynamic", tokenizer).to(dtype)
+    digest = hashlib.sha256(b"".join(parameter.detach().float().numpy().tobytes() for parameter in hf.parameters()))
+    return Checkpoint(hf.eval(), planted_tokenizer(tokenizer), digest.hexdigest()[:16])
 
 
 @contextmanager

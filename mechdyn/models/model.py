@@ -13,7 +13,8 @@ class Model:
 
     `bridge` runs decode steps and exposes every hook; `twin` shares its weights and runs prefill through sdpa in O(N) memory; `tokenizer`
     is the raw Hugging Face one (the bridge's own adds a BOS). `n_ctx` is the number of positions that the model can hold, prompt and
-    generated tokens together; generation ends at any of `eos_ids`.
+    generated tokens together; generation ends at any of `eos_ids`. A `HookedTransformer` of TransformerLens 3 (`wrap_hooked`) has no twin
+    and runs through the reference engine alone.
     """
 
     name: str

@@ -4,10 +4,11 @@ Steps of one sample depend on each other, so every interval resamples whole samp
 gives NaN on constant data, which retrieval sets often are). Fewer than two samples give NaN bounds with `n`: no interval is made up.
 """
 
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -31,6 +32,12 @@ class Interval:
     low: float
     high: float
     n: int
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Interval":
+        """From its fields, among others; null, which JSON has for NaN, is NaN again."""
+        estimate, low, high = (math.nan if values[name] is None else values[name] for name in ("estimate", "low", "high"))
+        return cls(estimate, low, high, values["n"])
 
     def __format__(self, spec: str) -> str:
         """`f"{interval:.2f}"` formats all three numbers; without a spec it is `.3f`."""

@@ -1,11 +1,14 @@
-"""The ablation grid (Figure 2): lengths x depths x runs under every condition, from one prefill a sample."""
+"""The ablation grid: lengths x depths x runs under every condition, from one prefill a sample.
+
+Figure 2 for needles. For questions (Figures 6 and 12 to 14) the columns are context lengths and the rows where the evidence lies.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mechdyn.claims.claim import Plan, Request
+from mechdyn.claims.claim import Plan
 from mechdyn.claims.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
 from mechdyn.claims.grid import GridRow, detection_facts, grid_rows
 from mechdyn.claims.niah_units import Preset, chosen_preset
@@ -15,9 +18,9 @@ from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.sweep.configs import AblateConfig
-from mechdyn.sweep.requests import check_samples, haystack_digest
+from mechdyn.sweep.requests import check_choices, check_samples, make_request
 from mechdyn.sweep.run_folder import open_run, write_json
-from mechdyn.sweep.stages import Traces, run_stages
+from mechdyn.sweep.stages import ROLES, Traces, run_stages
 from mechdyn.sweep.stores import open_store
 from mechdyn.tasks.build import build_sample
 from mechdyn.traces.trace import Trace
@@ -42,13 +45,16 @@ def ablate(config: AblateConfig, out: str | Path) -> AblationGrid:
     Run again, it goes on where it stopped.
 
     Raises:
-        InputError: an unknown condition or method or none at all, or a grid that the model cannot hold; nothing is written. Also
-            where no detection sample is answered correctly, since there is nothing to rank then.
+        InputError: an unknown condition or method or none at all, options that the task has no use for, or a grid that the model cannot
+            hold; nothing is written. Also where no detection sample is answered correctly, since there is nothing to rank then.
     """
+    check_choices(config.task, config.style, config.data, config.haystack, config.lengths, config.depths)
     config = replace(config, conditions=config.conditions or CONDITIONS)
     preset = _preset(config)
     model = load_model(config.model)
-    request = Request(model.identity(), config.preset, preset.lengths, config.seed, config.haystack, haystack_digest(config.haystack))
+    request = make_request(
+        model, preset=config.preset, seed=config.seed, haystack=config.haystack, task=config.task, style=config.style, data=config.data
+    )
     first = grid_plan(request, preset, {})
     check_samples(model, first)
     folder = open_run(out, {**asdict(config), "model": model.identity()})
@@ -56,10 +62,11 @@ def ablate(config: AblateConfig, out: str | Path) -> AblationGrid:
     traces = run_stages(
         lambda found: grid_plan(request, preset, found, config.conditions, how),
         model,
-        open_store(folder / "traces", model, seed=config.seed),
+        open_store(folder / "traces", model, score=first.units[0].decoding["score"], seed=config.seed),
         batch_size=config.batch_size,
-        describe=f"ablation on {Path(config.model).name}",
+        describe=f"ablation on {Path(config.model).name}, {config.task}",
         reference=reference,
+        record=folder / ROLES,
     )
     detection = require_detection(traces[DETECTION_ROLE])
     rows = grid_rows(traces)

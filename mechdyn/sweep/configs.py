@@ -27,7 +27,7 @@ _haystack = partial(option, None, "Text file or folder of .txt files; procedural
 _batch_size = partial(option, 8, "Samples generated together, each under all of its conditions.", min=1)
 _task = partial(option, "niah", "niah (needles), world (procedural two-hop questions) or hotpotqa (questions of --data).")
 _style = partial(option, None, "rationale or direct: how questions ask for the answer; rationale when left out.")
-_data = partial(option, None, "JSON file in HotpotQA's layout, for --task hotpotqa.")
+_data = partial(option, None, "JSON file in HotpotQA's layout for --task hotpotqa, or hub:OWNER/NAME[@REVISION][:CONFIG[:SPLIT]].")
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,25 @@ class VerifyConfig:
 
 @dataclass(frozen=True)
 class AblateConfig:
-    """What `mechdyn ablate` was asked."""
+    """What `mechdyn ablate` was asked.
+
+    Where the evidence of questions lies is drawn, so `depths` are for needles alone. Of a file as many questions are taken as the preset
+    has samples, where it has enough.
+    """
 
     model: str = _model()
     preset: str = _preset()
     lengths: tuple[int, ...] = _lengths()
     depths: tuple[float, ...] = option((), "Needle depth, 0 to 1, instead of the preset's; may be repeated.", flag="--depth")
-    runs: int | None = option(None, "Samples a cell instead of the preset's.", min=1)
+    runs: int | None = option(None, "Samples a cell instead of the preset's; of questions, five times as many a length.", min=1)
     conditions: tuple[str, ...] = option((), "Only this condition; may be repeated. All when left out.", flag="--condition")
     method: str = option("zero", "zero, mean or resample: what takes an ablated head's place.")
     seed: int = _seed()
     haystack: str | None = _haystack()
     batch_size: int = _batch_size()
+    task: str = _task()
+    style: str | None = _style()
+    data: str | None = _data()
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,17 @@ class TraceConfig:
     style: str | None = _style()
     data: str | None = _data()
     question: str | None = option(None, "Id of a question of --data; the first that the model can hold if left out.")
+
+
+@dataclass(frozen=True)
+class ExploreConfig:
+    """What `mechdyn explore` was asked."""
+
+    run: str = argument("Folder of a run (trace, verify, ablate) or of a trace store.")
+    sample: str | None = option(None, "Number or key of a sample as --list shows them; one that changes under ablation when left out.")
+    conditions: tuple[str, ...] = option((), "Only this condition; may be repeated. All when left out.", flag="--condition")
+    model: str | None = option(None, "Where the run's model lies, when it was a local directory.")
+    sources: int = option(16, "Strongest sources a head and step, 0 for none, which needs no model.", min=0)
 
 
 @dataclass(frozen=True)
@@ -111,3 +129,14 @@ class SensitivityConfig:
     locals: tuple[int, ...] = option((), "Size of the local window; may be repeated. 0, 32 and 128 when left out.", flag="--local")
     thresholds: tuple[float, ...] = option((), "Threshold; may be repeated. 0.3, 0.5 and 0.7 when left out.", flag="--threshold")
     batch_size: int = _batch_size()
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """What `mechdyn models check` was asked."""
+
+    model: str = argument("one of `mechdyn models`, a local Hugging Face directory or a hub id")
+    device: str | None = option(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
+    device_map: str | None = option(None, "auto: spread the layers over all CUDA devices.")
+    dtype: str | None = option(None, "float32, bfloat16 or float16; float32 on the CPU, else the checkpoint's own, when left out.")
+    max_length: int | None = option(None, "The longest sequence that will be run; models with longrope scaling need it.", min=1)

@@ -14,7 +14,7 @@ from mechdyn.sweep.ablate import require_detection
 from mechdyn.sweep.configs import ProgressiveConfig
 from mechdyn.sweep.requests import check_choices, check_samples, make_request
 from mechdyn.sweep.run_folder import open_run, write_json
-from mechdyn.sweep.stages import run_stages
+from mechdyn.sweep.stages import ROLES, run_stages
 from mechdyn.sweep.stores import open_store
 
 
@@ -46,7 +46,7 @@ def progressive(config: ProgressiveConfig, out: str | Path) -> Progressive:
     folder = open_run(out, {**asdict(config), "masked": masked, "model": model.identity()})
     store = open_store(folder / "traces", model, score=plan.units[0].decoding["score"], seed=config.seed)
     describe = f"progressive ablation on {Path(config.model).name}, {config.task}"
-    traces = run_stages(lambda _: plan, model, store, batch_size=config.batch_size, describe=describe)
+    traces = run_stages(lambda _: plan, model, store, batch_size=config.batch_size, describe=describe, record=folder / ROLES)
     detection = require_detection(traces[DETECTION_ROLE])
     points = {commit: tuple(progressive_point(k, commit, traces, detection.ranking) for k in masked) for commit in COMMITS}
     rows = [point.as_json() for row in points.values() for point in row]

@@ -8,14 +8,19 @@ from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
 from mechdyn.models.model import Model
 from mechdyn.tasks.build import build_sample
-from mechdyn.tasks.hotpotqa import INSTRUCTIONS, load_samples, read_items
+from mechdyn.tasks.hotpotqa import INSTRUCTIONS, load_items, load_samples
 from mechdyn.tasks.niah import check_request, read_haystack
 
 STYLES = tuple(INSTRUCTIONS)
 
 
 def check_choices(
-    task: str, style: str | None = None, data: str | None = None, haystack: str | None = None, lengths: Sequence[int] = ()
+    task: str,
+    style: str | None = None,
+    data: str | None = None,
+    haystack: str | None = None,
+    lengths: Sequence[int] = (),
+    depths: Sequence[float] = (),
 ) -> None:
     """Refuse a task that does not exist, and options that the task does not have or lacks."""
     if task not in TASKS:
@@ -23,12 +28,15 @@ def check_choices(
     if style is not None and style not in STYLES:
         raise InputError(f"style must be one of {', '.join(STYLES)}, got {style!r}")
     if task == "hotpotqa" and data is None:
-        raise InputError("task hotpotqa needs a file of questions in HotpotQA's JSON layout; give one with --data FILE")
+        raise InputError(
+            "task hotpotqa needs a file of questions in HotpotQA's JSON layout; give one with --data FILE, or --data hub:hotpotqa/hotpot_qa"
+        )
     useless = {
         "--data": data is not None and task != "hotpotqa",
         "--style": style is not None and task == "niah",
         "--haystack": haystack is not None and task != "niah",
         "--length": bool(lengths) and task == "hotpotqa",
+        "--depth": bool(depths) and task != "niah",
     }
     for option, given in useless.items():
         if given:
@@ -85,7 +93,7 @@ def check_samples(model: Model, plan: Plan) -> None:
 
 
 def _questions(model: Model, data: str, style: str) -> tuple[str, tuple[str, ...]]:
-    items = read_items(data)
+    items = load_items(data)
     loaded = load_samples(model, items, style=style, too_long="skip", room=MAX_NEW_TOKENS["hotpotqa"])
     if len(loaded.samples) < 2:
         raise InputError(

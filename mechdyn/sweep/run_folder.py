@@ -9,7 +9,7 @@ from typing import Any
 
 from mechdyn.errors import InputError, StoreError
 
-_CONFIG = "run.json"
+CONFIG = "run.json"
 
 
 def open_run(folder: str | Path, config: Mapping[str, Any]) -> Path:
@@ -23,23 +23,35 @@ def open_run(folder: str | Path, config: Mapping[str, Any]) -> Path:
     """
     folder, config = Path(folder), {name: value for name, value in config.items() if name != "batch_size"}
     try:
-        if (folder / _CONFIG).is_file():
+        if (folder / CONFIG).is_file():
             _require_same(folder, config)
             return folder
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(
-                f"output folder {folder} exists and is not the folder of a run (it has no {_CONFIG}); name a new one with --out"
+                f"output folder {folder} exists and is not the folder of a run (it has no {CONFIG}); name a new one with --out"
             )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"output folder {folder} cannot be written ({error.strerror}); name another with --out") from error
-    write_json(folder / _CONFIG, dict(config))
+    write_json(folder / CONFIG, dict(config))
     return folder
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON in one piece: readers see the old file or the new one."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a file that a run wrote.
+
+    Raises:
+        StoreError: it is not there or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); restore it, or run again into a new folder") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -64,9 +76,9 @@ def write_text(path: Path, text: str) -> None:
 
 def _require_same(folder: Path, config: Mapping[str, Any]) -> None:
     try:
-        found = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise StoreError(f"{folder / _CONFIG} cannot be read ({error}); name a new folder with --out") from error
+        raise StoreError(f"{folder / CONFIG} cannot be read ({error}); name a new folder with --out") from error
     wanted = json.loads(json.dumps(dict(config)))
     different = [name for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]
     if different:

@@ -54,7 +54,13 @@ def resolved(config: SensitivityConfig) -> SensitivityConfig:
 
 def _window(config: SensitivityConfig, model: Model, request: Request, folder: Path, sink: int, local: int) -> tuple[SensitivityCell, ...]:
     plan = window_plan(request, sink, local)
-    store = open_store(folder / f"traces-sink{sink}-local{local}", model, score=plan.units[0].decoding["score"], seed=config.seed)
+    name = window_name(sink, local)
+    store = open_store(folder / name, model, score=plan.units[0].decoding["score"], seed=config.seed)
     describe = f"sink {sink}, local {local}"
-    traces = run_stages(lambda _: plan, model, store, batch_size=config.batch_size, describe=describe)
+    traces = run_stages(lambda _: plan, model, store, batch_size=config.batch_size, describe=describe, record=folder / f"{name}.json")
     return judge_thresholds(request, sink, local, traces, config.thresholds)
+
+
+def window_name(sink: int, local: int) -> str:
+    """What the store of a sink and local window is called; the file that lists its roles is named alike."""
+    return f"traces-sink{sink}-local{local}"

@@ -5,30 +5,26 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from mechdyn.claims.anticipation import Anticipation
 from mechdyn.claims.claim import Claim, Request, Verdict
-from mechdyn.claims.correlation import Correlation
-from mechdyn.claims.dynamism import Dynamism
-from mechdyn.claims.irreplaceability import Irreplaceability
-from mechdyn.errors import InputError
+from mechdyn.claims.facts import FactReport, clean_traces, fact_report
+from mechdyn.claims.registry import get_claim
 from mechdyn.models.load import load_model
 from mechdyn.sweep.configs import VerifyConfig
 from mechdyn.sweep.requests import check_choices, check_samples, make_request
 from mechdyn.sweep.run_folder import open_run, write_json
-from mechdyn.sweep.stages import run_stages
+from mechdyn.sweep.stages import ROLES, run_stages
 from mechdyn.sweep.stores import open_store
 from mechdyn.traces.trace import Trace
-
-CLAIMS: Mapping[str, Claim] = {claim.name: claim for claim in (Dynamism(), Irreplaceability(), Correlation(), Anticipation())}
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A verdict with what it was judged on."""
+    """A verdict with what it was judged on, and for questions what became of their supporting facts."""
 
     verdict: Verdict
     traces: Mapping[str, Sequence[Trace]]
     folder: Path
+    facts: FactReport | None = None
 
 
 @dataclass(frozen=True)
@@ -42,11 +38,17 @@ class Traced:
 
 
 def verify(config: VerifyConfig, out: str | Path) -> Verified:
-    """Run and judge one claim; the folder holds `run.json`, `traces/` and `verdicts.json`. Run again, it goes on where it stopped."""
+    """Run and judge one claim; the folder holds `run.json`, `traces/`, `verdicts.json` and, for questions, `facts.json`.
+
+    Run again, it goes on where it stopped.
+    """
     traced = trace_claim(config, out)
     verdict = traced.claim.judge(traced.request, traced.traces)
     write_json(traced.folder / "verdicts.json", [verdict.as_json()])
-    return Verified(verdict, traced.traces, traced.folder)
+    facts = None if config.task == "niah" else fact_report(clean_traces(traced.traces))
+    if facts is not None:
+        write_json(traced.folder / "facts.json", facts.as_json())
+    return Verified(verdict, traced.traces, traced.folder, facts)
 
 
 def trace_claim(config: VerifyConfig, out: str | Path) -> Traced:
@@ -69,12 +71,5 @@ def trace_claim(config: VerifyConfig, out: str | Path) -> Traced:
     folder = open_run(out, {**asdict(config), "model": model.identity()})
     store = open_store(folder / "traces", model, score=first.units[0].decoding["score"], seed=config.seed)
     describe = f"{claim.name} on {Path(config.model).name}, {config.task}"
-    traces = run_stages(partial(claim.plan, request), model, store, batch_size=config.batch_size, describe=describe)
+    traces = run_stages(partial(claim.plan, request), model, store, batch_size=config.batch_size, describe=describe, record=folder / ROLES)
     return Traced(claim, request, traces, folder)
-
-
-def get_claim(name: str) -> Claim:
-    """A claim by name."""
-    if name not in CLAIMS:
-        raise InputError(f"unknown claim {name!r}; give one of {', '.join(CLAIMS)}")
-    return CLAIMS[name]

@@ -6,7 +6,8 @@ from typing import Any
 
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
-from mechdyn.tasks.hotpot_items import Item, read_items
+from mechdyn.tasks.hotpot_hub import load_items
+from mechdyn.tasks.hotpot_items import Item
 from mechdyn.tasks.hotpotqa import hotpotqa
 from mechdyn.tasks.niah import niah
 from mechdyn.tasks.sample import Sample
@@ -30,7 +31,7 @@ def build_sample(model_or_tokenizer: Any, spec: Mapping[str, Any]) -> Sample:
 def question_of_file(
     model_or_tokenizer: Any, *, file: str, id: str, file_digest: str | None = None, style: str = "rationale", room: int = 1
 ) -> Sample:
-    """The question with this id from a file in HotpotQA's layout.
+    """The question with this id from a file in HotpotQA's layout, or from the hub as `load_items` addresses it.
 
     Raises:
         InputError: a file that cannot be read or that is not what `file_digest` was taken of, or an id that it lacks.
@@ -52,7 +53,7 @@ def _questions(file: str, digest: str) -> dict[str, Item]:
 
 
 def _read(file: str) -> dict[str, Item]:
-    return {item["_id"]: item for item in read_items(file)}
+    return {item["_id"]: item for item in load_items(file)}
 
 
 _TASKS: Mapping[str, Callable[..., Sample]] = {"niah": niah, "world": world, "hotpotqa": question_of_file}

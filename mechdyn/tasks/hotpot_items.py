@@ -1,7 +1,8 @@
 """Questions in HotpotQA's JSON layout: reading and checking them."""
 
 import json
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ Item = dict[str, Any]
 """One question: `_id`, `question`, `answer`, `context`, `supporting_facts`, and as a rule `type` and `level`."""
 _TEXTS = ("question", "answer")
 _LISTS = ("context", "supporting_facts")
+_OPTIONAL = ("type", "level")
+_SHOWN = 60
 
 
 def read_items(path: str | Path) -> list[Item]:
@@ -26,58 +29,13 @@ def read_items(path: str | Path) -> list[Item]:
     except OSError as error:
         raise InputError(f"questions {path} cannot be read ({error.strerror}); give a JSON file in HotpotQA's layout") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"questions {path} are not JSON ({error}); give a JSON file in HotpotQA's layout") from error
+        remedy = "put its lines, which are JSON each, into one list" if _is_json_lines(path) else "give a JSON file in HotpotQA's layout"
+        raise InputError(f"questions {path} are not JSON ({error}); {remedy}") from error
     if not isinstance(items, list) or not items:
         found = "an empty list" if items == [] else f"a JSON {type(items).__name__}"
         raise InputError(f"questions {path} must hold a list with at least one question, got {found}")
-    _check_all(items, f"questions {path}: ")
+    check_items(items, f"questions {path}: ")
     return items
-
-
-def from_hub(
-    name: str = "hotpotqa/hotpot_qa", *, config: str | None = "distractor", split: str = "validation", revision: str | None = None
-) -> list[Item]:
-    """The questions of a dataset on the Hugging Face hub, in the official layout, each checked.
-
-    Args:
-        name: a dataset with the columns of hotpotqa/hotpot_qa; its hub copies of 2WikiMultihopQA have them too.
-        config: the dataset's configuration; HotpotQA's distractor setting.
-        split: train or validation; HotpotQA's test split has no answers.
-        revision: a commit or tag of the dataset, to hold it fixed.
-    """
-    from datasets import load_dataset  # seconds to import, and needed here alone
-
-    try:
-        rows = load_dataset(name, config, split=split, revision=revision)
-    except (OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"dataset {name} ({config}, {split}) cannot be loaded: {reason}; give a local file to read_items instead"
-        ) from error
-    items = [official_layout(row) for row in rows]
-    if not items:
-        raise InputError(f"dataset {name} ({config}, {split}) holds no question; choose another split")
-    _check_all(items, f"dataset {name}: ")
-    return items
-
-
-def official_layout(row: Mapping[str, Any]) -> Item:
-    """A hub row as an official item.
-
-    Its context is a table of columns, {title: [...], sentences: [[...], ...]}, and so are its facts, {title: [...], sent_id: [...]}.
-    """
-    item = {"_id": row.get("id"), **{field: value for field, value in row.items() if field != "id"}}
-    for field, columns in (("context", ("title", "sentences")), ("supporting_facts", ("title", "sent_id"))):
-        table = row.get(field)
-        if not isinstance(table, Mapping) or not all(column in table for column in columns):
-            raise InputError(
-                f"question {item['_id']}: field {field!r} must have the columns {' and '.join(columns)}, as in hotpotqa/hotpot_qa"
-            )
-        left, right = (table[column] for column in columns)
-        if len(left) != len(right):
-            raise InputError(f"question {item['_id']}: field {field!r} has {len(left)} of {columns[0]} and {len(right)} of {columns[1]}")
-        item[field] = [list(pair) for pair in zip(left, right, strict=True)]
-    return item
 
 
 def check_item(item: Any, name: str = "the item") -> None:
@@ -87,19 +45,23 @@ def check_item(item: Any, name: str = "the item") -> None:
     """
     if not isinstance(item, Mapping):
         raise InputError(f"{name} must be an object with the fields of HotpotQA's layout, got {type(item).__name__}")
-    if not isinstance(item.get("_id"), str) or not item["_id"]:
-        raise InputError(f"{name}: field '_id' must be text, got {_found(item, '_id')}")
+    if not isinstance(item.get("_id"), str) or not item["_id"] or not item["_id"].isprintable():
+        raise InputError(f"{name}: field '_id' must be text of one line, got {_found(item, '_id')}")
     name = f"question {item['_id']}"
     for field in _TEXTS:
-        if not isinstance(item.get(field), str) or not item[field].strip():
+        if not _is_text(item.get(field)) or not item[field].strip():
             raise InputError(f"{name}: field {field!r} must be text, got {_found(item, field)}")
+    for field in _OPTIONAL:
+        if item.get(field) is not None and not _is_text(item[field]):
+            raise InputError(f"{name}: field {field!r} must be text or left out, got {_found(item, field)}")
     for field in _LISTS:
         if not isinstance(item.get(field), list | tuple) or not item[field]:
             raise InputError(f"{name}: field {field!r} must be a list with at least one pair, got {_found(item, field)}")
     _check_facts(item, name, _check_context(item["context"], name))
 
 
-def _check_all(items: list[Any], where: str) -> None:
+def check_items(items: Sequence[Any], where: str) -> None:
+    """Refuse items of which one is not of the layout, or two have one id; `where` begins the message."""
     seen = set()
     for number, item in enumerate(items):
         check_item(item, f"{where}item {number}")
@@ -116,12 +78,12 @@ def _check_context(context: Any, name: str) -> dict[str, list[list[str]]]:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise InputError(f"{where}: a paragraph is [title, [sentence, ...]], got {_short(pair)}")
         title, sentences = pair
-        if not isinstance(title, str):
+        if not _is_text(title):
             raise InputError(f"{where}: a title is text, got {_short(title)}")
         if not isinstance(sentences, list | tuple):
             raise InputError(f"{where}: sentences are a list of texts, got {_short(sentences)}")
         for sentence in sentences:
-            if not isinstance(sentence, str):
+            if not _is_text(sentence):
                 raise InputError(f"{where}: a sentence is text, got {_short(sentence)}")
         paragraphs.setdefault(title, []).append(list(sentences))
     for title, copies in paragraphs.items():
@@ -152,5 +114,27 @@ def _found(item: Mapping[str, Any], field: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    quoting = reprlib.Repr()  # stops at a few levels: a file may nest deeper than Python can print
+    quoting.maxlevel, quoting.maxstring, quoting.maxother = 4, _SHOWN, _SHOWN
+    text = quoting.repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def _is_text(value: Any) -> bool:
+    """Text that can be written down: JSON can spell half of a surrogate pair, which no tokenizer takes."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_json_lines(path: Path) -> bool:
+    """Whether the first line is an object of its own, and another line follows."""
+    first, _, rest = path.read_bytes().partition(b"\n")
+    try:
+        return bool(rest.strip()) and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mechdyn.errors import InputError
-from mechdyn.tasks.chat import locate, positions_of, render
+from mechdyn.tasks.chat import Prompt, locate, positions_of, render
+from mechdyn.tasks.hotpot_hub import from_hub as from_hub
+from mechdyn.tasks.hotpot_hub import load_items as load_items
 from mechdyn.tasks.hotpot_items import Item, check_item
-from mechdyn.tasks.hotpot_items import from_hub as from_hub
 from mechdyn.tasks.hotpot_items import read_items as read_items
 from mechdyn.tasks.niah import SYSTEM, user_text
 from mechdyn.tasks.sample import Sample, Span
@@ -71,7 +72,8 @@ def hotpotqa(
 
     `needle_spans` has one span for each fact, in the order of `supporting_facts` without repeats, the whole sentence with the white space
     that belongs to it; facts whose sentence is empty have none. `meta` holds `id`, `type`, `level`, `style`, `facts` (one a span),
-    `length` (tokens of the prompt) and `depth` (mean place of the facts' middles in the context, 0 its start, 1 its end).
+    `fact_tokens` (the positions [start, end) of each fact's tokens), `context` (the item's, so that an answer can be held against its
+    sentences), `length` (tokens of the prompt) and `depth` (mean place of the facts' middles in the context, 0 its start, 1 its end).
 
     Args:
         model_or_tokenizer: what `load_model` returned, or a fast tokenizer.
@@ -180,6 +182,8 @@ def _sample(model_or_tokenizer: Any, item: Mapping[str, Any], style: str, task: 
             "level": item.get("level"),
             "style": style,
             "facts": [list(fact) for fact in facts],
+            "fact_tokens": [_token_span(prompt, span) for span in spans],
+            "context": [[title, list(sentences)] for title, sentences in item["context"]],
             "length": len(prompt.tokens),
             "depth": round(sum(depths) / len(depths), 6),
         },
@@ -194,6 +198,12 @@ def _facts_with_text(item: Mapping[str, Any], sentence_spans: list[list[Span]]) 
     if not facts:
         raise InputError(f"question {item['_id']}: field 'supporting_facts' names empty sentences only; there is no evidence to mark")
     return facts
+
+
+def _token_span(prompt: Prompt, span: Span) -> list[int]:
+    """Positions [start, end) of the tokens that overlap a span; [0, 0] for a span that no token covers (white space left out)."""
+    positions = positions_of(prompt, (span,)).tolist()
+    return [positions[0], positions[-1] + 1] if positions else [0, 0]
 
 
 def _fits(sample: Sample, n_ctx: int | None, room: int) -> bool:

@@ -15,6 +15,7 @@ from mechdyn.tasks.sentences import sentence_ends
 SYSTEM = "You are a helpful AI bot that answers questions for a user. Keep your response short and direct."
 QUESTION = "What is the magic word?"
 INSTRUCTION = "Don't give information outside the document or repeat your findings."
+_CONTEXT = "Context:\n"
 _FIT_ATTEMPTS = 24
 
 
@@ -25,7 +26,7 @@ def needle_sentence(value: str) -> str:
 
 def user_text(context: str, question: str, instruction: str) -> str:
     """The user's part of the prompt of A.1."""
-    return f"Context:\n{context}\n\nQuestion:\n{question}\n\nInstruction:\n{instruction}"
+    return f"{_CONTEXT}{context}\n\nQuestion:\n{question}\n\nInstruction:\n{instruction}"
 
 
 def random_uuid(rng: random.Random) -> str:
@@ -41,6 +42,8 @@ def niah(
     seed: int = 0,
     haystack: str | Path | None = None,
     needle_seed: int | None = None,
+    needle: str | None = None,
+    question: str | None = None,
     room: int = 64,
 ) -> Sample:
     """One needle-in-a-haystack sample of `length` prompt tokens.
@@ -54,26 +57,25 @@ def niah(
         haystack: a text file or a folder of `.txt` files; the procedural prose when left out. Repeated when it is too short.
         room: positions that the model must have left to generate into.
         needle_seed: draws the UUID instead of `seed`: the same needle in another haystack is the retest of DEFINITIONS.
+        needle: a sentence of your own instead of the one with the UUID. The expected answer is then all of it, since nothing says which
+            part answers the question.
+        question: what to ask instead of "What is the magic word?".
 
     Raises:
-        InputError: depth outside [0, 1], a length that cannot hold the needle, a length beyond the model's context, or a haystack
-            that is empty, binary or not there.
+        InputError: depth outside [0, 1], a length that cannot hold the needle, a length beyond the model's context, a haystack that is
+            empty, binary or not there, or a needle or question that is blank.
     """
     tokenizer = getattr(model_or_tokenizer, "tokenizer", model_or_tokenizer)
     check_request(length, depth, getattr(model_or_tokenizer, "n_ctx", None), room)
+    check_texts(needle, question)
     value = random_uuid(random.Random(f"needle-{seed if needle_seed is None else needle_seed}"))
     text = _haystack_text(haystack, seed, length)
-    fitted = _fit(tokenizer, text, needle_sentence(value), length, depth)
-    spans = (fitted.needle_span,)
-    return Sample(
-        task="niah",
-        prompt=fitted.prompt.text,
-        tokens=fitted.prompt.tokens,
-        needle_spans=spans,
-        needle_positions=positions_of(fitted.prompt, spans),
-        context_span=fitted.context_span,
-        question=QUESTION,
-        answer=value,
+    asked = _Asked(needle_sentence(value) if needle is None else needle.strip(), QUESTION if question is None else question.strip(), depth)
+    fitted = _fit(tokenizer, text, asked, length)
+    return _sample(
+        fitted,
+        asked,
+        answer=value if needle is None else asked.needle,
         meta={
             "length": length,
             "depth": depth,
@@ -82,6 +84,36 @@ def niah(
             "haystack": "procedural" if haystack is None else Path(haystack).name,
         },
     )
+
+
+def niah_in(model_or_tokenizer: Any, haystack: str, *, needle: str, question: str, depth: float, room: int = 64) -> Sample:
+    """A needle of your own in a text of your own, neither cut nor repeated: `niah` for what someone types.
+
+    White space in the haystack is left as it is; an empty haystack leaves the needle alone in the context.
+
+    Raises:
+        InputError: what `niah` refuses, or a prompt that leaves the model fewer than `room` positions to generate into.
+    """
+    tokenizer = getattr(model_or_tokenizer, "tokenizer", model_or_tokenizer)
+    n_ctx = getattr(model_or_tokenizer, "n_ctx", None)
+    check_texts(needle, question)
+    check_request(1, depth, None)
+    asked = _Asked(needle.strip(), question.strip(), depth)
+    fitted = _assemble(tokenizer, haystack.strip(), asked)
+    n_tokens = len(fitted.prompt.tokens)
+    if n_ctx is not None and n_tokens + room > n_ctx:
+        raise InputError(
+            f"the prompt has {n_tokens} tokens, and the model holds {n_ctx}, {room} of them for the answer; "
+            f"shorten the haystack by at least {n_tokens + room - n_ctx} tokens"
+        )
+    return _sample(fitted, asked, answer=asked.needle, meta={"length": n_tokens, "depth": depth, "haystack": "own"})
+
+
+def check_texts(needle: str | None, question: str | None) -> None:
+    """Refuse a needle or a question that is there but blank."""
+    for name, text in (("needle", needle), ("question", question)):
+        if text is not None and not text.strip():
+            raise InputError(f"the {name} is empty; give a sentence")
 
 
 def check_request(length: int, depth: float, n_ctx: int | None, room: int = 64) -> None:
@@ -135,19 +167,41 @@ def _haystack_text(haystack: str | Path | None, seed: int, length: int) -> str:
 
 
 @dataclass(frozen=True)
+class _Asked:
+    needle: str
+    question: str
+    depth: float
+
+
+@dataclass(frozen=True)
 class _Fitted:
     prompt: Prompt
     needle_span: tuple[int, int]
     context_span: tuple[int, int]
 
 
-def _fit(tokenizer: Any, text: str, needle: str, length: int, depth: float) -> _Fitted:
+def _sample(fitted: _Fitted, asked: _Asked, answer: str, meta: dict[str, Any]) -> Sample:
+    spans = (fitted.needle_span,)
+    return Sample(
+        task="niah",
+        prompt=fitted.prompt.text,
+        tokens=fitted.prompt.tokens,
+        needle_spans=spans,
+        needle_positions=positions_of(fitted.prompt, spans),
+        context_span=fitted.context_span,
+        question=asked.question,
+        answer=answer,
+        meta=meta,
+    )
+
+
+def _fit(tokenizer: Any, text: str, asked: _Asked, length: int) -> _Fitted:
     """Cut `text` so that the rendered prompt has `length` tokens, or as many fewer as the tokenizer forces.
 
     One character more never makes a prompt much longer, so the cut is searched by secant steps between a cut known to be short enough and
     one known to be too long; the best that fits is kept.
     """
-    low, best = 0, _assemble(tokenizer, "", needle, depth)
+    low, best = 0, _assemble(tokenizer, "", asked)
     if len(best.prompt.tokens) > length:
         raise InputError(
             f"length {length} cannot hold the needle: the prompt without any haystack has {len(best.prompt.tokens)} tokens; "
@@ -158,7 +212,7 @@ def _fit(tokenizer: Any, text: str, needle: str, length: int, depth: float) -> _
     for _ in range(_FIT_ATTEMPTS):
         while len(text) < guess:
             text = f"{text} {text}"
-        candidate = _assemble(tokenizer, text[:guess], needle, depth)
+        candidate = _assemble(tokenizer, text[:guess], asked)
         n_tokens = len(candidate.prompt.tokens)
         if n_tokens <= length:
             low, best = max(low, guess), max(best, candidate, key=lambda fitted: len(fitted.prompt.tokens))
@@ -181,13 +235,13 @@ def _next_cut(low: int, low_tokens: int, high: int | None, high_tokens: int, len
     return min(max(low + 1, low + round(share * (high - low))), high - 1)
 
 
-def _assemble(tokenizer: Any, haystack: str, needle: str, depth: float) -> _Fitted:
+def _assemble(tokenizer: Any, haystack: str, asked: _Asked) -> _Fitted:
     """Insert the needle at the sentence end at or before `depth`, render, and find it again in the rendered text."""
-    target = round(depth * len(haystack))
+    target = round(asked.depth * len(haystack))
     at = max((end for end in sentence_ends(haystack) if end <= target), default=0)
     before, after = haystack[:at], haystack[at:].lstrip()
-    context = " ".join(part for part in (before, needle, after) if part)
-    prompt = render(tokenizer, SYSTEM, user_text(context, QUESTION, INSTRUCTION))
-    start = locate(prompt, context, "haystack")
+    context = " ".join(part for part in (before, asked.needle, after) if part)
+    prompt = render(tokenizer, SYSTEM, user_text(context, asked.question, INSTRUCTION))
+    start = locate(prompt, f"{_CONTEXT}{context}", "haystack") + len(_CONTEXT)
     needle_start = start + (len(before) + 1 if before else 0)
-    return _Fitted(prompt, (needle_start, needle_start + len(needle)), (start, start + len(context)))
+    return _Fitted(prompt, (needle_start, needle_start + len(asked.needle)), (start, start + len(context)))

@@ -20,7 +20,7 @@ class Sample:
 
     `needle_spans` are character spans [start, end) of `prompt`; `needle_positions` the input positions of every token that overlaps one
     of them, ascending; `context_span` the characters of the haystack or of the context paragraphs, needles included. `meta` holds
-    what made the sample (length, depth, seed ...), JSON values only.
+    what made the sample (length, depth, seed ...), JSON values only; traces keep it.
     """
 
     task: str
@@ -43,6 +43,15 @@ class Sample:
         mask[self.needle_positions] = True
         return mask
 
+    @property
+    def fact_masks(self) -> Bool[Tensor, "fact pos"]:
+        """True at the tokens of each supporting fact, a row a fact in the order of `meta["facts"]`; no row for tasks without facts."""
+        spans = self.meta.get("fact_tokens", [])
+        masks = torch.zeros(len(spans), len(self.tokens), dtype=torch.bool)
+        for mask, (start, end) in zip(masks, spans, strict=True):
+            mask[start:end] = True
+        return masks
+
     @cached_property
     def key(self) -> str:
         """A hash of the content: the same prompt, tokens and evidence have the same key on every machine."""
@@ -56,5 +65,5 @@ class Sample:
         return content_hash(content)
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{name}={value}" for name, value in self.meta.items())
-        return f"Sample({self.task}, {len(self)} tokens, {len(self.needle_positions)} of them needle; {facts})"
+        about = ", ".join(f"{name}={value}" for name, value in self.meta.items() if not isinstance(value, list))
+        return f"Sample({self.task}, {len(self)} tokens, {len(self.needle_positions)} of them needle; {about})"

@@ -42,6 +42,7 @@ def step_rows(trace: Trace, manifest: Manifest) -> pa.RecordBatch:
         if trace.ablated_scores is None
         else _packed_scores(trace.ablated_scores, manifest, trace.unit, fixed=False),
         "ablated_heads": pa.nulls(n_steps, pa.list_(INDEX)) if trace.ablated is None else _indices(trace.ablated),
+        "fact_scores": pa.nulls(n_steps, pa.list_(pa.float32())) if trace.fact_scores is None else _lists(trace.fact_scores),
         "hidden": _packed_hidden(trace.hidden, manifest, trace.unit),
     }
     return pa.record_batch(list(columns.values()), schema=steps_schema(manifest))
@@ -52,6 +53,7 @@ def trace_row(trace: Trace, manifest: Manifest) -> pa.RecordBatch:
     columns: dict[str, Any] = {name: getattr(trace, name) for name in (*_TEXTS, "threshold", "n_steps")}
     columns["prompt_tokens"] = _int32(trace.prompt_tokens)
     columns["needle_positions"] = _int32(trace.needle_positions)
+    columns["n_facts"] = 0 if trace.fact_scores is None else trace.fact_scores.shape[1]
     columns["meta"] = to_json(trace.meta, f"the meta of trace {trace.unit}")
     columns["ablated"] = trace.ablated is not None
     columns["ablated_scored"] = trace.ablated_scores is not None
@@ -71,6 +73,7 @@ def trace_of(row: pa.Table, steps: pa.Table, manifest: Manifest) -> Trace:
         token_texts=tuple(steps["token_text"].to_pylist()),
         retrieval_scores=dense_scores(steps["scores"], manifest),
         hidden=hidden_states(steps["hidden"], manifest),
+        fact_scores=_fact_scores(steps["fact_scores"], values["n_facts"]) if values["n_facts"] else None,
         ablated=head_masks(steps["ablated_heads"], manifest) if values["ablated"] else None,
         ablated_scores=dense_scores(steps["ablated_scores"], manifest) if values["ablated_scored"] else None,
     )
@@ -105,6 +108,7 @@ def _check_shapes(trace: Trace, manifest: Manifest) -> None:
         ("ablated", trace.ablated, heads),
         ("ablated_scores", trace.ablated_scores, heads),
         ("hidden", trace.hidden, (trace.n_steps, manifest.d_model)),
+        ("fact_scores", trace.fact_scores, (trace.n_steps, *(trace.fact_scores.shape[1:] if trace.fact_scores is not None else ()))),
     )
     for name, tensor, shape in wanted:
         if tensor is not None and tuple(tensor.shape) != shape:
@@ -125,11 +129,19 @@ def _packed_scores(scores: Float[Tensor, "step layer head"], manifest: Manifest,
         return _indices(scores != 0)
     if scores.dtype == torch.float64:
         raise InputError(f"trace {unit} has float64 scores, a store keeps float32; convert them before appending")
-    values = pa.array(scores.to(torch.float32).flatten().numpy())
     if fixed:
-        return pa.FixedSizeListArray.from_arrays(values, manifest.n_flat)
-    offsets = np.arange(len(scores) + 1, dtype=np.int32) * manifest.n_flat
-    return pa.ListArray.from_arrays(pa.array(offsets), values)
+        return pa.FixedSizeListArray.from_arrays(pa.array(scores.to(torch.float32).flatten().numpy()), manifest.n_flat)
+    return _lists(scores.flatten(1))
+
+
+def _lists(values: Float[Tensor, "step value"]) -> pa.Array:
+    """A float32 list for every step."""
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.to(torch.float32).flatten().numpy()))
+
+
+def _fact_scores(column: Column, n_facts: int) -> Float[Tensor, "step fact"]:
+    return _tensor(_whole(column).flatten()).reshape(len(column), n_facts)
 
 
 def _absent(n_steps: int, manifest: Manifest) -> pa.Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mechdyn.errors import InputError, StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever the columns, their types or their meaning change; a store of another version is refused."""
 
 PACKINGS = ("sparse", "dense")

@@ -1,4 +1,4 @@
-"""The columns of a trace store, version 1.
+"""The columns of a trace store, version 2.
 
 `steps/part-*.parquet` has one row a step, `traces/part-*.parquet` one row a trace in the same order; the two files of a part share its id.
 
@@ -6,6 +6,8 @@ Scores, by `Manifest.scores`:
 
 - `sparse`, for scores that are 0 or 1: the flat indices l · n_heads + h of the heads that score 1, ascending.
 - `dense`: one float32 a head, in flat order, in a list of fixed size.
+
+Fact scores are one float32 a supporting fact, in either case; null for tasks without facts (`n_facts` 0).
 
 The heads that a step ran without are a list of flat indices in either case. Null in `ablated_scores` or `ablated_heads` means that the
 trace has none, which an empty list does not.
@@ -43,6 +45,7 @@ def steps_schema(manifest: Manifest) -> pa.Schema:
             _required("scores", score_type(manifest, nullable=False)),
             pa.field("ablated_scores", score_type(manifest, nullable=True)),
             pa.field("ablated_heads", pa.list_(INDEX)),
+            pa.field("fact_scores", pa.list_(pa.float32())),
             _required("hidden", pa.list_(hidden, manifest.d_model)),
         ],
         metadata=_declaration(manifest),
@@ -65,6 +68,7 @@ def traces_schema(manifest: Manifest) -> pa.Schema:
             _required("threshold", pa.float64()),
             _required("meta", pa.string()),
             _required("n_steps", pa.int32()),
+            _required("n_facts", pa.int32()),
             _required("ablated", pa.bool_()),
             _required("ablated_scored", pa.bool_()),
         ],

@@ -10,8 +10,8 @@ import pyarrow as pa
 from mechdyn.errors import InputError, StoreError
 from mechdyn.traces.folder import MANIFEST, STAGING, STEPS, TRACES, Folder
 from mechdyn.traces.manifest import Manifest, parse_manifest
-from mechdyn.traces.parts import Part, read_part, traces_of, write_part
-from mechdyn.traces.schema import row_bytes, steps_schema
+from mechdyn.traces.parts import Part, opened, read_part, reading, traces_of, write_part
+from mechdyn.traces.schema import row_bytes, steps_schema, traces_schema
 from mechdyn.traces.trace import Trace
 
 if TYPE_CHECKING:
@@ -153,6 +153,14 @@ class TraceStore:
     def n_steps(self) -> int:
         """Steps of all traces in the store."""
         return sum(int(_row_mask(part, indices).sum()) for part, indices in self._selected(None))
+
+    def rows(self, columns: Sequence[str]) -> pa.Table:
+        """A row for every trace, in the order of the store, without reading any steps; columns as in `schema.traces_schema`."""
+        tables = []
+        for part, indices in self._selected(None):
+            with opened(self._folder, part.traces) as file, reading(part.traces):
+                tables.append(file.read(columns=list(columns)).take(indices))
+        return pa.concat_tables(tables) if tables else traces_schema(self.manifest).empty_table().select(list(columns))
 
     def load(self, keys: Sequence[str]) -> list[Trace]:
         """Traces by unit key, in the order asked.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
+from mechdyn.traces.sources import Sources
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,8 +18,8 @@ class Trace:
     """One sample's generation under one ablation (or none), step by step.
 
     Step t generates `tokens[t]`; its attention rows are those of the last input token. Everything is on the CPU. On an ablated run
-    `retrieval_scores` and `hidden` are those of the *observing* forward of each step; `ablated_scores` those of the forward that gave the
-    token, and `ablated` the heads it ran without.
+    `retrieval_scores`, `fact_scores` and `hidden` are those of the *observing* forward of each step; `ablated_scores` those of the
+    forward that gave the token, and `ablated` the heads it ran without.
     """
 
     unit: str
@@ -41,8 +42,14 @@ class Trace:
     """Why generation ended: `eos`, `length` or `error`."""
     ablated: Bool[Tensor, "step layer head"] | None = None
     ablated_scores: Float[Tensor, "step layer head"] | None = None
+    fact_scores: Float[Tensor, "step fact"] | None = None
+    """The highest score of any head with each supporting fact alone as the needle, facts as in `meta["facts"]`; None without facts."""
     patterns: Float[Tensor, "step layer head key"] | None = None
     """Attention rows, zero behind each step's last key; kept only when asked for, never stored."""
+    sources: Sources | None = None
+    """The strongest positions of every attention row; kept when asked for, never stored (`replay` makes them again)."""
+    prompt_texts: tuple[str, ...] | None = None
+    """The text of each prompt token; kept with patterns or sources, never stored."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """JSON values: the sample's meta and what decided the run."""
 

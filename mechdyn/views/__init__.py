@@ -9,10 +9,14 @@ from mechdyn.views.curves import Curve as Curve
 from mechdyn.views.curves import cca as cca
 from mechdyn.views.curves import curves as curves
 from mechdyn.views.curves import progressive as progressive
+from mechdyn.views.explorer.page import Explorer as Explorer
+from mechdyn.views.explorer.page import explorer as explorer
 from mechdyn.views.grid import Cells as Cells
 from mechdyn.views.grid import grid as grid
 from mechdyn.views.layer_head import layer_head as layer_head
+from mechdyn.views.notebook import embed_plotly as embed_plotly
 from mechdyn.views.page import save_page as save_page
+from mechdyn.views.rind import rind as rind
 from mechdyn.views.theme import for_paper as for_paper
 from mechdyn.views.timeline import timeline as timeline
 from mechdyn.views.tokens import Html as Html
@@ -21,15 +25,19 @@ from mechdyn.views.tokens import tokens as tokens
 __all__ = [
     "Cells",
     "Curve",
+    "Explorer",
     "Html",
     "attention",
     "cca",
     "compare",
     "curves",
+    "embed_plotly",
+    "explorer",
     "for_paper",
     "grid",
     "layer_head",
     "progressive",
+    "rind",
     "save_page",
     "timeline",
     "tokens",

@@ -1,23 +1,21 @@
 """Where one head looks at one step: its strongest sources in the context, with the text around them."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet
 from mechdyn.traces.trace import Trace
+from mechdyn.views.positions import stretches
 from mechdyn.views.text import full, isolated, label, printable, short, visible
 from mechdyn.views.theme import MONO, Look, finish, heading, look
 
-Decode = Callable[[Sequence[int]], str]
-
 _AROUND = 12
-"""Tokens decoded on either side of a source."""
+"""Tokens shown on either side of a source."""
 _SIDE_CHARACTERS = 18
 _BINS = 400
 _FLOOR = 1e-4
@@ -37,28 +35,26 @@ class Source:
     needle: bool
 
 
-def attention(
-    trace: Trace, step: int, head: Head | tuple[int, int], *, top_k: int = 20, decode: Decode | None = None, dark: bool = False
-) -> go.Figure:
+def attention(trace: Trace, step: int, head: Head | tuple[int, int], *, top_k: int = 16, dark: bool = False) -> go.Figure:
     """The `top_k` strongest sources of a head at a step, strongest first, under an overview of the whole context.
 
     The overview draws the largest weight of each of at most 400 stretches of the context, on a logarithmic axis from 0.0001 to 1; the
     needle's place is marked below it. Contexts of 100,000 tokens are no larger to draw than short ones.
 
     Args:
-        trace: one generation traced with `keep_patterns=True`.
+        trace: one generation with its sources, which `trace` keeps, or its patterns. A stored trace has neither: `replay` makes its
+            sources again. Without `prompt_texts`, prompt tokens show as their ids.
         step: the generated token; negative steps count from the end.
         head: which head.
-        top_k: how many sources; a shorter context shows all its positions. Ties go to the lower position.
-        decode: token ids to text, as a tokenizer's `decode`. Without it prompt tokens show as their ids.
+        top_k: how many sources, no more than the trace kept; a shorter context shows all its positions. Ties go to the lower position.
         dark: for a dark background.
 
     Raises:
-        InputError: no patterns in the trace, a step or head outside it, or `top_k` below 1.
+        InputError: neither sources nor patterns in the trace, a step or head outside it, or `top_k` below 1.
     """
-    weights = _row(trace, step, head)
+    weights = attention_row(trace, step, head)
     step %= trace.n_steps
-    found = sources(trace, weights, top_k, decode)
+    found = sources(trace, weights, top_k)
     colors = look(dark)
     heights = [_OVERVIEW_PIXELS, _ROW_PIXELS * len(found)]
     figure = make_subplots(
@@ -74,48 +70,46 @@ def attention(
     return finish(figure, heading(trace), subtitle, dark=dark, height=sum(heights) + 190, min_width=480)
 
 
-def sources(trace: Trace, weights: Float[np.ndarray, " key"], top_k: int, decode: Decode | None) -> list[Source]:
-    """The `top_k` largest weights in descending order, ties by position, with their text."""
+def sources(trace: Trace, weights: Float[np.ndarray, " key"], top_k: int) -> list[Source]:
+    """The `top_k` largest weights in descending order, ties by position, with their text. What was not kept (NaN) is none of them."""
     if top_k < 1:
-        raise InputError(f"top_k must be at least 1, got {top_k}; 20 is the default")
-    order = np.argsort(-weights, kind="stable")[:top_k]
-    ids = [*trace.prompt_tokens.tolist(), *trace.tokens.tolist()][: len(weights)]
+        raise InputError(f"top_k must be at least 1, got {top_k}; 16 is the default")
+    known = min(top_k, int(np.isfinite(weights).sum()))
+    order = np.argsort(-weights, kind="stable")[:known]
+    texts = context_texts(trace)[: len(weights)]
     needle = set(trace.needle_positions.tolist())
     found = []
     for position in order.tolist():
-        before, token, after = _text_around(trace, ids, position, decode)
-        found.append(Source(position, float(weights[position]), before, token, after, position in needle))
+        before, after = texts[max(0, position - _AROUND) : position], texts[position + 1 : position + 1 + _AROUND]
+        found.append(Source(position, float(weights[position]), "".join(before), texts[position], "".join(after), position in needle))
     return found
 
 
-def _row(trace: Trace, step: int, head: Head | tuple[int, int]) -> Float[np.ndarray, " key"]:
-    """The step's attention row, cut behind its last key."""
-    if trace.patterns is None:
-        raise InputError("attention needs the trace's patterns and they were not kept; trace again with keep_patterns=True")
+def context_texts(trace: Trace) -> list[str]:
+    """The text of every position, prompt and generated; a prompt token's id where its text was not kept."""
+    return [*(trace.prompt_texts or (f" token id {token}" for token in trace.prompt_tokens.tolist())), *trace.token_texts]
+
+
+def attention_row(trace: Trace, step: int, head: Head | tuple[int, int]) -> Float[np.ndarray, " key"]:
+    """The step's attention row, cut behind its last key; NaN where only the sources were kept and a position is none."""
+    if trace.patterns is None and trace.sources is None:
+        raise InputError("attention needs the trace's sources and they were not kept; trace again, or replay the stored trace")
     trace.heads(step)
     HeadSet.of([head], *trace.retrieval_scores.shape[1:])
     n_keys = len(trace.prompt_tokens) + step % trace.n_steps
-    return trace.patterns[step, head[0], head[1], :n_keys].numpy()
-
-
-def _text_around(trace: Trace, ids: list[int], position: int, decode: Decode | None) -> tuple[str, str, str]:
-    """Text before, of and after one token."""
-    if decode is None:
-        n_prompt = len(trace.prompt_tokens)
-        return "", trace.token_texts[position - n_prompt] if position >= n_prompt else f"token id {ids[position]}", ""
-    start = max(0, position - _AROUND)
-    before, through = decode(ids[start:position]), decode(ids[start : position + 1])
-    # The token as it reads behind the others keeps the space that SentencePiece drops at the start of a text.
-    token = through[len(before) :] if through.startswith(before) else decode([ids[position]])
-    whole = decode(ids[start : position + 1 + _AROUND])
-    after = whole[len(through) :] if whole.startswith(through) else decode(ids[position + 1 : position + 1 + _AROUND])
-    return before, token, after
+    if trace.patterns is not None:
+        return trace.patterns[step, head[0], head[1], :n_keys].numpy()
+    assert trace.sources is not None
+    positions, weights = (each[step, head[0], head[1]].numpy() for each in (trace.sources.positions, trace.sources.weights))
+    row = np.full(n_keys, np.nan, dtype=np.float32)
+    row[positions[positions >= 0]] = weights[positions >= 0]
+    return row
 
 
 def _draw_overview(figure: go.Figure, weights: Float[np.ndarray, " key"], trace: Trace, colors: Look) -> None:
     starts = np.unique(np.linspace(0, len(weights), min(_BINS, len(weights)), endpoint=False).astype(int))
     ends = np.append(starts[1:], len(weights))
-    peaks = np.maximum.reduceat(weights, starts)
+    peaks = np.maximum.reduceat(np.nan_to_num(weights), starts)
     figure.add_trace(
         go.Bar(
             x=(starts + ends - 1) / 2,
@@ -129,7 +123,7 @@ def _draw_overview(figure: go.Figure, weights: Float[np.ndarray, " key"], trace:
         row=1,
         col=1,
     )
-    runs = _runs(trace.needle_positions.numpy())
+    runs = stretches(trace.needle_positions.numpy())
     figure.add_trace(
         go.Scatter(
             x=[(first + last) / 2 for first, last in runs],
@@ -213,11 +207,3 @@ def _hover(source: Source) -> str:
     before, after = (isolated(short(visible(text), 300)) for text in (source.before, source.after))
     place = "<br>in the needle" if source.needle else ""
     return f"…{before}<br><b>[{full(source.token, 600)}]</b><br>{after}…{place}"
-
-
-def _runs(positions: Int[np.ndarray, " needle"]) -> list[tuple[int, int]]:
-    """First and last of every stretch of consecutive positions."""
-    if not len(positions):
-        return []
-    pieces = np.split(positions, np.flatnonzero(np.diff(positions) > 1) + 1)
-    return [(int(piece[0]), int(piece[-1])) for piece in pieces]

@@ -10,7 +10,7 @@ from mechdyn.traces.trace import Trace
 from mechdyn.views.text import label
 from mechdyn.views.theme import MONO, Look, faded, finish, heading, look
 
-_ROW_PIXELS = 24
+_ROW_PIXELS, _HEADER_PIXELS, _MARGIN_PIXELS = 24, 32, 90
 _MAX_TABLE_PIXELS = 900
 
 
@@ -75,7 +75,7 @@ def compare(trace: Trace, other: Trace, *, names: tuple[str, str] | None = None,
             "height": _ROW_PIXELS,
         },
     )
-    height = min(_MAX_TABLE_PIXELS, (_ROW_PIXELS + 2) * (len(pairs) + 2)) + 110
+    height = min(_MAX_TABLE_PIXELS, _ROW_PIXELS * len(pairs) + _HEADER_PIXELS) + _MARGIN_PIXELS
     return finish(go.Figure(table), heading(trace), _parting(pairs, trace, other), dark=dark, height=height, min_width=480)
 
 

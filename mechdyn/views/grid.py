@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from mechdyn.errors import InputError
 from mechdyn.views.text import escape
-from mechdyn.views.theme import Look, evenly, faded, finish, look
+from mechdyn.views.theme import Look, channels, color_at, evenly, faded, finish, ink_on, look
 
 _FAINTEST = 0.25
 """Opacity of a cell of one sample among cells of very many."""
@@ -152,10 +152,5 @@ def _layers(
 def _text_color(value: float, opaque: float, value_range: tuple[float, float], colors: Look) -> str:
     """Black or white, whichever has more contrast with the cell as drawn."""
     low, high = value_range
-    place = float(np.clip((value - low) / (high - low), 0, 1)) * (len(colors.quality) - 1)
-    stops = np.array([[int(color[start : start + 2], 16) for start in (1, 3, 5)] for color in (*colors.quality, colors.background)])
-    fill = np.array([np.interp(place, np.arange(len(colors.quality)), stops[:-1, channel]) for channel in range(3)])
-    blended = (opaque * fill + (1 - opaque) * stops[-1]) / 255
-    linear = np.where(blended <= 0.04045, blended / 12.92, ((blended + 0.055) / 1.055) ** 2.4)
-    luminance = float(linear @ [0.2126, 0.7152, 0.0722])
-    return "#000000" if luminance > 0.179 else "#FFFFFF"
+    fill = color_at(evenly(colors.quality), (value - low) / (high - low))
+    return ink_on(opaque * fill + (1 - opaque) * channels(colors.background))

@@ -50,8 +50,16 @@ def save_page(figures: Sequence[View] | Mapping[str, View], path: str | Path, ti
     """
     if not figures:
         raise InputError("a page needs at least one figure, got none")
+    return save_text(page(figures, title, dark=dark), path)
+
+
+def save_text(text: str, path: str | Path) -> Path:
+    """Write a page whole or not at all: beside `path`, then moved there. Half characters, which UTF-8 has not, become ?.
+
+    Raises:
+        InputError: a path that cannot be written.
+    """
     target = Path(path)
-    text = page(figures, title, dark=dark)
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +77,20 @@ def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool
     """The HTML that `save_page` writes."""
     named = figures.items() if isinstance(figures, Mapping) else (("", figure) for figure in figures)
     sections = "\n".join(_section(index, name, figure) for index, (name, figure) in enumerate(named))
+    return document(f"<main>\n{sections}\n</main>", title, dark=dark)
+
+
+def document(body: str, title: str, *, dark: bool = False, style: str = "") -> str:
+    """A whole page around HTML that is safe already: the title as heading, the look, plotly's script once, nothing loaded.
+
+    Args:
+        body: what stands below the heading.
+        title: of the page, not yet escaped.
+        dark: a dark page.
+        style: further CSS.
+    """
     colors = look(dark)
-    style = _STYLE.format(scheme="dark" if dark else "light", background=colors.background, ink=colors.ink, font=FONT)
+    own = _STYLE.format(scheme="dark" if dark else "light", background=colors.background, ink=colors.ink, font=FONT) + style
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -79,14 +99,12 @@ def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <link rel="icon" href="data:,">
 <title>{html.escape(title)}</title>
-<style>{style}</style>
+<style>{own}</style>
 <script>{get_plotlyjs()}</script>
 </head>
 <body>
 <h1>{html.escape(title)}</h1>
-<main>
-{sections}
-</main>
+{body}
 </body>
 </html>
 """
@@ -94,23 +112,29 @@ def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool
 
 def _section(index: int, name: str, figure: View) -> str:
     heading = f"<h2>{html.escape(name)}</h2>\n" if name else ""
-    return f'<section id="view-{index}" aria-label="{html.escape(_described(name, figure))}">\n{heading}{_body(index, figure)}\n</section>'
+    return f'<section id="view-{index}" aria-label="{html.escape(_described(name, figure))}">\n{heading}{drawn(index, figure)}\n</section>'
 
 
-def _body(index: int, figure: View) -> str:
+def drawn(index: int, figure: View) -> str:
+    """One figure as HTML for a `document`; `index` tells the figures of a page apart."""
     if isinstance(figure, Html):
         return f'<div class="view">{figure.html}</div>'
-    drawn = figure.to_html(
+    plot = figure_html(figure, f"figure-{index}")
+    meta = figure.layout.meta
+    width = meta.get("min_width", 0) if isinstance(meta, dict) else 0
+    return f'<div class="view" tabindex="0"><div style="min-width:{int(width)}px">{plot}</div></div>'
+
+
+def figure_html(figure: go.Figure, name: str, *, script: bool = False) -> str:
+    """A figure as a piece of HTML whose element has the id `name`; with plotly's script, or for a page that has it."""
+    return figure.to_html(
         full_html=False,
-        include_plotlyjs=False,
+        include_plotlyjs=script,
         include_mathjax=False,
-        div_id=f"figure-{index}",
+        div_id=name,
         default_height=f"{figure.layout.height or 450}px",
         config=_CONFIG,
     )
-    meta = figure.layout.meta
-    width = meta.get("min_width", 0) if isinstance(meta, dict) else 0
-    return f'<div class="view" tabindex="0"><div style="min-width:{int(width)}px">{drawn}</div></div>'
 
 
 def _described(name: str, figure: View) -> str:

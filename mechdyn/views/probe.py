@@ -10,7 +10,7 @@ from sklearn.calibration import calibration_curve
 from torch import Tensor
 
 from mechdyn.claims.claim import Verdict
-from mechdyn.claims.paper_values import TABLE_2, TABLE_3
+from mechdyn.claims.paper_values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.errors import InputError
 from mechdyn.probes.dataset import ProbeData
 from mechdyn.probes.probe import Predictor
@@ -53,6 +53,15 @@ def correlations(offsets: Sequence[OffsetCCA], *, title: str = "", dark: bool = 
                 lines.append(Curve(kind, [offset for offset, _ in known], [value for _, value in known], color=color, dash=dash))
         figures[name] = _by_offset(lines, "canonical correlation", title or f"Hidden states and later scores: {name}", dark)
     return figures
+
+
+def correlations_table(offsets: Sequence[OffsetCCA], title: str, *, paper: bool = True) -> Table:
+    """The top correlation by offset: in sample, held out and under the null; with the paper's values, which are of needles, beside them."""
+    built = table(title, "k", "in sample", "held out", "null, held out", *(["paper, in sample"] if paper else []))
+    for at in offsets:
+        values = [interval_text(side.means[1]) for side in (at.in_sample, at.held_out, at.null_held_out)]
+        built.add_row(str(at.offset), *values, *([str(FIGURE_4_TOP_1.get(at.offset, ""))] if paper else []))
+    return built
 
 
 def verdict_curves(verdict: Verdict, *, dark: bool = False) -> dict[str, go.Figure]:

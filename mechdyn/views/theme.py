@@ -10,6 +10,7 @@ Importing this module registers the templates `mechdyn` and `mechdyn_dark` with 
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -116,10 +117,25 @@ def score_axis(scores: Float[np.ndarray, "..."], threshold: float, chosen: Look)
     }
 
 
+def color_at(scale: ColorScale, place: float) -> Float[np.ndarray, " channel"]:
+    """Red, green and blue, 0 to 255, at a place of a scale, clipped to [0, 1]; where the scale jumps, the colour before the jump."""
+    place = min(max(place, 0.0), 1.0)
+    start, low, end, high = next((a, low, b, high) for (a, low), (b, high) in pairwise(scale) if place <= b)
+    part = (place - start) / (end - start) if end > start else 0.0
+    return (1 - part) * channels(low) + part * channels(high)
+
+
+def ink_on(color: Float[np.ndarray, " channel"]) -> str:
+    """Black or white, whichever has more contrast (WCAG) with a colour of red, green and blue from 0 to 255."""
+    shares = color / 255
+    linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return "#000000" if float(linear @ [0.2126, 0.7152, 0.0722]) > 0.179 else "#FFFFFF"
+
+
 def faded(color: str, opacity: float) -> str:
     """`#RRGGBB` as plotly's rgba."""
-    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity:g})"
+    red, green, blue = channels(color)
+    return f"rgba({red:g},{green:g},{blue:g},{opacity:g})"
 
 
 def finish(figure: go.Figure, title: str, subtitle: str, *, dark: bool, height: int, min_width: int = 360) -> go.Figure:
@@ -157,6 +173,11 @@ def for_paper(figure: go.Figure, columns: int = 1) -> go.Figure:
     copy.update_traces(textfont_size=8, selector={"type": "scatter"})
     copy.update_annotations(font_size=9)
     return copy
+
+
+def channels(color: str) -> Float[np.ndarray, " channel"]:
+    """Red, green and blue of `#RRGGBB`, 0 to 255."""
+    return np.array([int(color[start : start + 2], 16) for start in (1, 3, 5)], dtype=np.float64)
 
 
 def _template(chosen: Look) -> go.layout.Template:

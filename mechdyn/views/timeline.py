@@ -18,13 +18,16 @@ _ROW_PIXELS, _LABEL_PIXELS, _STRIP_PIXELS = 22, 14, 56
 _MAX_HEATMAP_PIXELS = 900
 _HOVER_CHARACTERS = 20_000_000
 """Characters of token text that all hovers together may hold: every cell carries its token's text."""
+_TEXT_CELLS = 100_000
+"""Cells up to which they do: beyond, the page would be mostly hovers, and the strip's alone tell the token."""
 
 
 def timeline(trace: Trace, *, heads: str | Iterable[Head | tuple[int, int]] = "varying", n: int = 10, dark: bool = False) -> go.Figure:
     """Heads x generated tokens, coloured by retrieval score, under a strip that counts the retrieving heads of each step.
 
     A binary score shows dark where the head retrieves. A continuous one shows grey up to the trace's threshold and coloured above. A cross
-    in the strip marks a step at which no head of the model retrieves.
+    in the strip marks a step at which no head of the model retrieves. Hovers tell the token, whether the head retrieves and whether it was
+    switched off; beyond 100,000 cells those of the cells tell head, step and score alone.
 
     Args:
         trace: one generation. With an ablation, scores are those of the observing forward.
@@ -70,6 +73,11 @@ def varying(scores: Float[np.ndarray, "step head"], retrieves: Bool[np.ndarray, 
     return np.lexsort((constant_and_idle, -variance))
 
 
+def highest(scores: Float[np.ndarray, "step head"]) -> Int[np.ndarray, " head"]:
+    """Heads by descending mean score, ties by index."""
+    return np.argsort(-np.round(scores.astype(np.float64).mean(axis=0), 12), kind="stable")
+
+
 def _choose(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], n: int) -> tuple[list[Head], str]:
     """The heads to draw from top to bottom, and how they were chosen in words."""
     _, n_layers, n_heads = trace.retrieval_scores.shape
@@ -86,8 +94,7 @@ def _choose(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], n: int)
     if heads == "varying":
         order, how = varying(scores, trace.active.flatten(1).numpy())[:shown], f"the {shown} most varying heads"
     elif heads == "top":
-        means = scores.astype(np.float64).mean(axis=0)
-        order, how = np.argsort(-np.round(means, 12), kind="stable")[:shown], f"the {shown} heads with the highest mean score"
+        order, how = highest(scores)[:shown], f"the {shown} heads with the highest mean score"
     elif heads == "all":
         order, how = np.arange(n_layers * n_heads), f"all {n_layers * n_heads} heads"
     else:
@@ -96,25 +103,27 @@ def _choose(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], n: int)
 
 
 def _cells(trace: Trace, chosen: list[Head], scores: Float[np.ndarray, "row step"]) -> go.Heatmap:
-    shape = (len(chosen), trace.n_steps)
-    limit = max(40, _HOVER_CHARACTERS // (shape[0] * shape[1]))
-    steps = np.array([f"step {step} · {full(text, limit)}" for step, text in enumerate(trace.token_texts)], dtype=object)
-    states = np.where(scores > trace.threshold, "yes", "no").astype(object)
-    if trace.ablated is not None:
-        ablated = trace.ablated.numpy()[:, [head.layer for head in chosen], [head.head for head in chosen]].T
-        states = np.where(ablated, states + ", ablated", states)
-    gap = 1 if shape[0] <= 60 and shape[1] <= 120 else 0
-    return go.Heatmap(
-        z=scores,
-        x=np.arange(trace.n_steps),
-        y=[str(head) for head in chosen],
-        customdata=np.broadcast_to(steps, shape),
-        text=states,
-        coloraxis="coloraxis",
-        xgap=gap,
-        ygap=gap,
+    gap = 1 if len(chosen) <= 60 and trace.n_steps <= 120 else 0
+    drawn = go.Heatmap(z=scores, x=np.arange(trace.n_steps), y=[str(head) for head in chosen], coloraxis="coloraxis", xgap=gap, ygap=gap)
+    if scores.size > _TEXT_CELLS:
+        steps = np.broadcast_to(np.arange(trace.n_steps, dtype=np.int32), scores.shape)
+        return drawn.update(customdata=steps, hovertemplate="<b>%{y}</b> · step %{customdata}<br>score %{z:.3~f}<extra></extra>")
+    limit = max(40, _HOVER_CHARACTERS // scores.size)
+    texts = np.array([f"step {step} · {full(text, limit)}" for step, text in enumerate(trace.token_texts)], dtype=object)
+    return drawn.update(
+        customdata=np.broadcast_to(texts, scores.shape),
+        text=_states(trace, chosen, scores),
         hovertemplate="<b>%{y}</b> · %{customdata}<br>score %{z:.3~f}, retrieves: %{text}<extra></extra>",
     )
+
+
+def _states(trace: Trace, chosen: list[Head], scores: Float[np.ndarray, "row step"]) -> np.ndarray:
+    """What a hover says of each cell in words."""
+    states = np.where(scores > trace.threshold, "yes", "no").astype(object)
+    if trace.ablated is None:
+        return states
+    ablated = trace.ablated.numpy()[:, [head.layer for head in chosen], [head.head for head in chosen]].T
+    return np.where(ablated, states + ", ablated", states)
 
 
 def _strip(trace: Trace, colors: Look) -> go.Bar:

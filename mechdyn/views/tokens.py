@@ -1,13 +1,24 @@
-"""The generated text, coloured by how many heads retrieve at each token (through circuitsvis)."""
+"""Generated tokens coloured by how many heads retrieve, the context by one head's attention (through circuitsvis)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from mechdyn.errors import InputError
+from mechdyn.heads import Head
 from mechdyn.traces.trace import Trace
+from mechdyn.views.attention import attention_row, context_texts
 from mechdyn.views.text import printable
 from mechdyn.views.theme import LIGHT, MONO
 
 _WORD_JOINER = "\u2060"
+WHOLE_CONTEXT = 2000
+"""Tokens that the page still shows whole: circuitsvis makes an element of each."""
+_AROUND_SOURCE, _STRONGEST = 24, 16
+_GAP = " … "
+_MOST_PIXELS = 420
+"""Longer texts scroll."""
 
 
 @dataclass(frozen=True)
@@ -20,26 +31,60 @@ class Html:
         return self.html
 
 
-def tokens(trace: Trace) -> Html:
-    """The generated tokens on a scale from white (no head retrieves) to blue (the most heads of any step); a hover tells the number.
+def tokens(trace: Trace, step: int | None = None, head: Head | tuple[int, int] | None = None) -> Html:
+    """Text coloured from white to blue: the generated tokens by how many heads retrieve or, with step and head, the context by attention.
 
-    circuitsvis draws it; its script is part of the HTML (1.3 MB), since its own output asks the network first. It draws on white, in a
-    dark page too.
+    A hover tells the number, or the weight. Of a context beyond 2,000 tokens only what lies round the 16 strongest sources and the needle
+    is shown, gaps as …. circuitsvis draws it; its script is part of the HTML (1.3 MB), since its own output asks the network first. It
+    draws on white, in a dark page too.
+
+    Args:
+        trace: one generation; for the context with its sources or patterns, as for `attention`.
+        step: with `head`, the step whose attention colours the context; negative steps count from the end.
+        head: the head.
 
     Raises:
-        InputError: a trace without steps.
+        InputError: a trace without steps, one of step and head alone or outside the trace, or neither sources nor patterns in it.
     """
-    from circuitsvis.tokens import colored_tokens  # takes a second to import
-
     if trace.n_steps == 0:
         raise InputError(
             f"tokens needs at least one generated token, the trace has none (it stopped at {trace.stopped}); trace another sample"
         )
-    counts = trace.active.flatten(1).sum(dim=1).tolist()
-    drawn = colored_tokens(
-        [_shown(text) for text in trace.token_texts], counts, min_value=0, max_value=max(1, *counts), positive_color=LIGHT.series[0]
+    if (step is None) != (head is None):
+        raise InputError("tokens colours the context by one head at one step; give both step and head, or neither for the generated tokens")
+    if step is None or head is None:
+        counts = trace.active.flatten(1).sum(dim=1).tolist()
+        return _colored(trace.token_texts, counts, max(1, *counts))
+    weights = np.nan_to_num(attention_row(trace, step, head))
+    texts, shown = context_texts(trace)[: len(weights)], _in_sight(weights, trace)
+    parts = [(texts[position], float(weights[position])) if position >= 0 else (_GAP, 0.0) for position in shown]
+    return _colored([text for text, _ in parts], [weight for _, weight in parts], float(weights.max()) or 1.0)
+
+
+def _in_sight(weights: np.ndarray, trace: Trace) -> list[int]:
+    """The positions to show, -1 for a gap between them."""
+    if len(weights) <= WHOLE_CONTEXT:
+        return list(range(len(weights)))
+    strongest = np.argsort(-weights, kind="stable")[:_STRONGEST]
+    near = np.zeros(len(weights), dtype=bool)
+    for position in [*strongest.tolist(), *trace.needle_positions.tolist()]:
+        near[max(0, position - _AROUND_SOURCE) : position + _AROUND_SOURCE + 1] = True
+    shown: list[int] = []
+    for position in np.flatnonzero(near).tolist():
+        if position - (shown[-1] if shown else -1) > 1:
+            shown.append(-1)
+        shown.append(position)
+    return [*shown, -1] if not near[-1] else shown
+
+
+def _colored(texts: Sequence[str], values: Sequence[int | float], most: int | float) -> Html:
+    from circuitsvis.tokens import colored_tokens  # takes a second to import
+
+    drawn = colored_tokens([_shown(text) for text in texts], list(values), min_value=0, max_value=most, positive_color=LIGHT.series[0])
+    style = (
+        f"background:{LIGHT.background};color:{LIGHT.ink};font-family:{MONO};padding:8px;overflow-wrap:anywhere;"
+        f"max-height:{_MOST_PIXELS}px;overflow:auto"
     )
-    style = f"background:{LIGHT.background};color:{LIGHT.ink};font-family:{MONO};padding:8px;overflow-wrap:anywhere"
     return Html(f'<div style="{style}">{_closed(drawn.local_src)}</div>')
 
 

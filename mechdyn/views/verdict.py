@@ -47,9 +47,14 @@ def print_verdict(verdict: Verdict, console: Console | None = None) -> None:
 
 def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], folder: Path) -> Path | None:
     """The claim's figures as a page, by default Figure 1 of one sample; None without any step."""
-    name, draw = _FIGURES.get(verdict.claim, ("timeline", _one_timeline))
-    figures = draw(verdict, traces)
+    name, figures = verdict_figures(verdict, traces)
     return save_page(figures, folder / f"{name}.html", title=f"{verdict.claim} on {verdict.model}: {verdict.outcome}") if figures else None
+
+
+def verdict_figures(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> tuple[str, Figures]:
+    """The claim's figures, and what to call their page; none without any step."""
+    name, draw = _FIGURES.get(verdict.claim, ("timeline", _one_timeline))
+    return name, draw(verdict, traces)
 
 
 def _plain_tables(verdict: Verdict) -> list[Table]:

@@ -29,7 +29,24 @@ def test_ablate_writes_figures_results_and_traces(run, tmp_path):
     assert run("ablate", *SMALL, "--out", "run")[0] == 0
 
 
+def test_ablate_takes_questions(run, tmp_path):
+    """Figure 6: EM and F1 over lengths and places of the evidence."""
+    arguments = ["--length", "256", "--runs", "1", "--condition", "dynamic", "--condition", "clean", "--out", "run"]
+    code, out, err = run("ablate", "--task", "world", *arguments)
+    assert code == 0, err
+    assert "Ablation on mini, world" in out
+    clean, *dynamic = json.loads((tmp_path / "run" / "results.json").read_text())["conditions"]
+    assert [metric["name"] for metric in clean["metrics"]] == ["f1", "em"]
+    assert clean["metrics"][1]["estimate"] > max(row["metrics"][1]["estimate"] for row in dynamic)
+    assert sum(cell["n"] for cell in clean["cells"]) == 5 and {cell["length"] for cell in clean["cells"]} == {256}
+    page = (tmp_path / "run" / "ablation.html").read_text()
+    assert all(f"<h2>{metric}, commit clean: " in page for metric in ("em", "f1"))
+
+
 BAD = {
+    "depth of questions": (["--task", "world", "--depth", "0.5"], "task world has no use for --depth"),
+    "no file": (["--task", "hotpotqa"], "task hotpotqa needs a file of questions .* --data FILE"),
+    "unknown task": (["--task", "trivia"], "unknown task 'trivia'"),
     "unknown condition": (["--condition", "magic"], "conditions must be some of clean, dynamic, .*, got magic"),
     "unknown method": (["--method", "mask"], "ablation method must be one of zero, mean, resample, got 'mask'"),
     "unknown preset": (["--preset", "huge"], "unknown preset 'huge'"),
@@ -58,6 +75,15 @@ def test_figure_2_has_the_options_of_ablate(tmp_path):
     shown = script("figure_2_ablation_grid", "--help", folder=tmp_path)
     assert shown.returncode == 0
     assert all(option in shown.stdout for option in ("--preset", "--length", "--depth", "--runs", "--condition", "--method"))
+
+
+QUESTIONS = ("figure_6_ablation_questions", "figure_7_progressive_questions", "figure_8_cca_questions", "table_3_regressor")
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_the_scripts_on_questions_ask_the_world_by_default(name, tmp_path):
+    done = script(name, "--haystack", "h.txt", folder=tmp_path)
+    assert (done.returncode, done.stderr.splitlines()[-1][:46]) == (2, "error: task world has no use for --haystack; l")
 
 
 def test_figure_3_draws_what_it_measured(tmp_path):

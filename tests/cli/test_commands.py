@@ -5,6 +5,9 @@ import re
 
 import pytest
 
+from mechdyn.claims import dynamism
+from mechdyn.claims.niah_units import Preset
+
 QUICK = ["--length", "128"]
 
 
@@ -83,6 +86,18 @@ def test_verify_writes_verdicts_that_hold_together(run, tmp_path):
     for row in verdict["evidence"]:
         assert row["n"] > 0 and row["low"] <= row["estimate"] <= row["high"], row
     assert (tmp_path / "run" / "timeline.html").exists()
+
+
+def test_verify_on_questions_tells_what_became_of_each_fact(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(dynamism.PRESETS, "quick", Preset((256,), n_seeds=1, depths=(0.3, 0.7)))
+    code, out, _ = run("verify", "dynamism", "--task", "world", "--out", "run")
+    assert code == 0
+    assert re.search(r"Supporting facts, mini on world, no head off", out) and "facts    run/facts.html" in out
+    assert [len(question["facts"]) for question in json.loads((tmp_path / "run" / "facts.json").read_text())["questions"]] == [2, 2]
+    assert "Groups of questions" in (tmp_path / "run" / "facts.html").read_text()
+    assert run("report", "run")[0] == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Supporting facts: mini, world" in page and "Supporting facts on mini, world, no head off" in page
 
 
 def test_models_lists_what_can_be_loaded(run):

@@ -9,6 +9,7 @@ import torch
 from mechdyn.decoding.ablation import Ablation, ReferenceActivations, reference_activations
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.generate import Row, TraceOptions, generate
+from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.decoding.schedules import Dynamic, NoAblation, RandomHeads, Static
 from mechdyn.decoding.trace import trace, trace_conditions
 from mechdyn.errors import InputError
@@ -77,6 +78,18 @@ def test_dynamic_ablation_equals_plain_hugging_face(pair, commit):
     assert masks.any(), "the sample must have something to ablate"
     assert result.tokens.tolist() == tokens
     assert torch.equal(result.ablated, masks)
+
+
+@pytest.mark.parametrize("commit", ["clean", "ablated"])
+def test_the_reference_engine_keeps_the_same_keys_and_values(pair, commit):
+    """It has no cache: what an ablated step leaves behind is redone at every later one."""
+    plain, wrapped = pair
+    samples, conditions = [random_sample(24, seed=21), random_sample(15, seed=22)], {"dynamic": Ablation(Dynamic(), commit=commit)}
+    reference = trace_conditions(wrapped, samples, conditions, engine=ReferenceEngine(wrapped), max_new_tokens=N_NEW)
+    for sample, found in zip(samples, reference, strict=True):
+        tokens, masks = plain_ablated(plain, sample, lambda step, scores: scores > 0, commit)
+        assert found["dynamic"].tokens.tolist() == tokens
+        assert torch.equal(found["dynamic"].ablated, masks)
 
 
 @pytest.mark.parametrize("commit", ["clean", "ablated"])

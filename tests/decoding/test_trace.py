@@ -127,3 +127,30 @@ def test_auto_is_the_fast_engine_on_all_styles(pair):
     assert isinstance(make_engine(wrapped), FastEngine)
     with pytest.raises(InputError, match="engine must be one of auto, bridge, fast or an engine, got 'quick'"):
         make_engine(wrapped, "quick")
+
+
+def test_on_step_sees_the_trace_grow_and_can_end_it(pair):
+    _, wrapped = pair
+    sample = random_sample(20, seed=4)
+    seen = []
+    result = trace(wrapped, sample, max_new_tokens=4, on_step=seen.append)
+    recorded = [step for step in seen if step.n_steps > 0]
+    assert [step.tokens.tolist() for step in recorded[: result.n_steps]] == [
+        result.tokens[:n].tolist() for n in range(1, result.n_steps + 1)
+    ]
+    assert {step.stopped for step in seen[:-1]} <= {""} and seen[-1].stopped == result.stopped
+    torch.testing.assert_close(seen[0].retrieval_scores, result.retrieval_scores[:1])
+
+    class Enough(Exception):
+        pass
+
+    calls = []
+
+    def cancel(so_far):
+        calls.append(so_far.n_steps)
+        if so_far.n_steps == 2:
+            raise Enough
+
+    with pytest.raises(Enough):
+        trace(wrapped, sample, max_new_tokens=4, on_step=cancel)
+    assert calls == [1, 2]

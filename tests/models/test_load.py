@@ -1,5 +1,6 @@
 """What loads, what is refused, and in which words."""
 
+import copy
 import json
 import shutil
 
@@ -9,7 +10,6 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertLMHeadModel, T5Config
 
 from mechdyn.decoding.bridge_engine import BridgeEngine
-from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.context import pin_longrope
 from mechdyn.models.load import load_model, wrap_model
@@ -17,6 +17,8 @@ from mechdyn.models.registry import MINI_FOLDER, list_models
 from mechdyn.models.revision import folder_revision
 from tests.architectures import tiny_model
 from tests.bundled import mini_tokenizer
+from tests.plain import plain_forward
+from tests.tokenizers import tokenizer_styles
 
 
 @pytest.fixture
@@ -37,6 +39,16 @@ def test_prefill_and_decode_share_their_weights():
     model = load_model("mini")
     bridge_tensors = {parameter.data_ptr() for parameter in model.bridge.parameters()}
     assert {parameter.data_ptr() for parameter in model.twin.parameters()} <= bridge_tensors
+
+
+def test_the_tokenizer_stays_as_it_was():
+    """TransformerLens sets special tokens on the one it is given."""
+    tokenizer = copy.deepcopy(tokenizer_styles()["byte_bpe_plain"])
+    tokenizer.bos_token = None
+    before = (tokenizer.special_tokens_map, tokenizer("A text.")["input_ids"])
+    model = wrap_model(tiny_model("qwen3"), tokenizer, name="raw")
+    assert model.tokenizer is tokenizer
+    assert (tokenizer.special_tokens_map, tokenizer("A text.")["input_ids"]) == before
 
 
 def test_several_ends_of_generation_are_collected():
@@ -66,7 +78,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
 def test_damaged_weights_are_refused_in_one_line(folder):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(InputError, match="cannot be loaded") as error:
+    with pytest.raises(InputError, match="is cut short at 1000 bytes") as error:
         load_model(folder)
     assert "\n" not in str(error.value)
 
@@ -109,22 +121,23 @@ def test_every_weight_tensor_counts_in_the_revision(folder):
         assert folder_revision(folder) != before, name
 
 
-def test_longrope_uses_one_table_for_the_whole_run():
-    """A model whose original context is short: chunked, stepped and whole agree on either side of it once a table is pinned."""
-    for max_length in (None, 300):
-        hf = tiny_model("phi4-mini", original_context=64)
-        pin_longrope(hf.config, max_length)
-        fresh = type(hf)(hf.config).eval()
-        fresh.load_state_dict(hf.state_dict(), strict=False)
-        model = wrap_model(fresh, mini_tokenizer(), name="longrope")
-        assert model.n_ctx == (64 if max_length is None else 131_072)
-        tokens = torch.randint(6, 2000, (60 if max_length is None else 90,), generator=torch.Generator().manual_seed(1))
-        reference = ReferenceEngine(model)
-        expected, _ = reference.step(reference.prefill([tokens[:-1]]), tokens[-1:])
-        for chunk in (16, 128):
-            engine = BridgeEngine(model, chunk=chunk)
-            found, _ = engine.step(engine.prefill([tokens[:-1]]), tokens[-1:])
-            torch.testing.assert_close(found.logits, expected.logits, atol=1e-4, rtol=0)
+@pytest.mark.parametrize(("max_length", "n_tokens", "n_ctx"), [(None, 60, 64), (300, 90, 300)], ids=["short", "long"])
+def test_longrope_uses_one_table_for_the_whole_run(max_length, n_tokens, n_ctx):
+    """A model whose original context is 64: on either side of it, steps behind any chunks are a whole forward in plain code."""
+    hf = tiny_model("phi4-mini", original_context=64)
+    config = copy.deepcopy(hf.config)
+    pin_longrope(config, max_length)
+    pinned = type(hf)(config).eval()
+    pinned.load_state_dict(hf.state_dict(), strict=False)
+    model = wrap_model(pinned, mini_tokenizer(), name="longrope", max_length=max_length)
+    assert model.n_ctx == n_ctx
+    tokens = torch.randint(6, 2000, (n_tokens,), generator=torch.Generator().manual_seed(1))
+    hf.set_attn_implementation("eager")
+    expected, _, _ = plain_forward(hf, tokens)
+    for chunk in (16, 128):
+        engine = BridgeEngine(model, chunk=chunk)
+        found, _ = engine.step(engine.prefill([tokens[:-1]]), tokens[-1:])
+        torch.testing.assert_close(found.logits[0], expected, atol=1e-4, rtol=0)
 
 
 def test_a_sliding_window_bounds_the_context():

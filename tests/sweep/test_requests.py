@@ -22,6 +22,7 @@ BAD = {
     "style of a needle": ({"task": "niah", "style": "direct"}, "task niah has no use for --style"),
     "haystack of a world": ({"task": "world", "haystack": "h.txt"}, "task world has no use for --haystack"),
     "length of a file": ({"task": "hotpotqa", "data": "q.json", "lengths": (256,)}, "task hotpotqa has no use for --length"),
+    "depth of a world": ({"task": "world", "depths": (0.5,)}, "task world has no use for --depth"),
 }
 
 

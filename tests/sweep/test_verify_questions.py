@@ -1,6 +1,7 @@
 """Claims on questions, end to end on the bundled model: what is planned is run and scored by Eq. 2, and judged by the answers' metric."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,19 @@ import pytest
 from mechdyn.claims import conditions, dynamism, probing
 from mechdyn.claims import progressive as progressive_claim
 from mechdyn.claims.claim import Outcome
+from mechdyn.claims.conditions import CLEAN
+from mechdyn.claims.facts import fact_report
+from mechdyn.claims.grid import cell_of
 from mechdyn.claims.niah_units import Preset
 from mechdyn.errors import InputError
-from mechdyn.sweep.configs import ProgressiveConfig, TraceConfig, VerifyConfig
+from mechdyn.sweep.ablate import ablate
+from mechdyn.sweep.configs import AblateConfig, ProgressiveConfig, TraceConfig, VerifyConfig
 from mechdyn.sweep.progressive import progressive
 from mechdyn.sweep.single import trace_one
 from mechdyn.sweep.verify import verify
 from mechdyn.tasks.world import world_items
 from mechdyn.traces.store import TraceStore
+from mechdyn.views.ablation import ablation_grids
 from mechdyn.views.verdict import save_verdict_figure, verdict_tables
 
 TINY = Preset((256,), n_seeds=1, depths=(0.3, 0.7))
@@ -43,6 +49,9 @@ def test_dynamism_on_the_world(tmp_path):
         assert (first.task, first.threshold, first.question) == ("world", 0.5, second.question)
         assert first.sample != second.sample
     assert [row.name for row in found.verdict.evidence[:2]] == ["em", "f1"]
+    assert found.facts == fact_report(found.traces["evaluation"])
+    assert json.loads((tmp_path / "run" / "facts.json").read_text())["groups"][0]["n"] == 2
+    assert found.facts.groups[0].measures["sp EM"].estimate == 1.0
     (shown,) = verdict_tables(found.verdict)
     assert not any("paper" in str(column.header) for column in shown.columns)
     assert save_verdict_figure(found.verdict, found.traces, tmp_path).name == "timeline.html"
@@ -66,6 +75,28 @@ def test_irreplaceability_is_judged_on_f1(tmp_path, monkeypatch):
     found = verify(VerifyConfig("irreplaceability", task="world"), tmp_path / "run")
     assert found.verdict.facts["metric"] == "f1"
     assert save_verdict_figure(found.verdict, found.traces, tmp_path).name == "ablation.html"
+
+
+def test_the_grid_of_a_file_has_cells_where_its_questions_lie(tmp_path, questions):
+    config = AblateConfig(task="hotpotqa", data=questions, conditions=("clean", "dynamic"))
+    found = ablate(config, tmp_path / "run")
+    assert [(row.condition, row.commit, row.n_samples) for row in found.rows] == [
+        ("clean", None, 2),
+        ("dynamic", "clean", 2),
+        ("dynamic", "ablated", 2),
+    ]
+    for row in found.rows:
+        assert {(cell.length, cell.depth): cell.n for cell in row.cells} == Counter(map(cell_of, found.traces[CLEAN]))
+    assert found.traces[CLEAN][0].threshold == 0.5
+    figures = ablation_grids(found.traces)
+    assert {name.partition(",")[0] for name in figures} == {"em", "f1"}
+
+
+def test_a_grid_without_a_right_answer_says_so(tmp_path, questions):
+    spoiled = tmp_path / "spoiled.json"
+    spoiled.write_text(json.dumps([{**item, "answer": "nobody"} for item in json.loads(Path(questions).read_text())]))
+    with pytest.raises(InputError, match="none of the 2 detection samples was answered correctly"):
+        ablate(AblateConfig(task="hotpotqa", data=str(spoiled)), tmp_path / "run")
 
 
 def test_progressive_ablation_on_the_world(tmp_path, monkeypatch):

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pytest
 
 from mechdyn.errors import InputError
-from mechdyn.tasks.hotpot_items import check_item, from_hub, official_layout, read_items
+from mechdyn.tasks.hotpot_items import check_item, read_items
 from mechdyn.tasks.hotpotqa import hotpotqa
 from tests.tokenizers import tokenizer_styles
 
@@ -32,23 +31,17 @@ def valid() -> dict[str, Any]:
     }
 
 
-def columns(item: dict[str, Any]) -> dict[str, Any]:
-    """The same item as a row of the hub's dataset."""
-    return {
-        "id": item["_id"],
-        **{field: item[field] for field in ("question", "answer", "type", "level")},
-        "supporting_facts": {
-            "title": [title for title, _ in item["supporting_facts"]],
-            "sent_id": [i for _, i in item["supporting_facts"]],
-        },
-        "context": {"title": [title for title, _ in item["context"]], "sentences": [sentences for _, sentences in item["context"]]},
-    }
-
-
 def written(folder: Path, content: Any) -> Path:
     path = folder / "questions.json"
     path.write_text(json.dumps(content))
     return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_hindrance(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "questions.json"
+    path.write_bytes(json.dumps([valid()]).encode(encoding))
+    assert read_items(path) == [valid()]
 
 
 def test_items_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -70,8 +63,20 @@ MALFORMED = [
     (_drop("answer"), "question q1: field 'answer' must be text, got nothing (it is missing)"),
     (_drop("context"), "question q1: field 'context' must be a list with at least one pair, got nothing (it is missing)"),
     (_drop("supporting_facts"), "question q1: field 'supporting_facts' must be a list with at least one pair, got nothing (it is missing)"),
-    (_drop("_id"), "item 1: field '_id' must be text, got nothing (it is missing)"),
-    (_put("_id", 7), "item 1: field '_id' must be text, got 7"),
+    (_drop("_id"), "item 1: field '_id' must be text of one line, got nothing (it is missing)"),
+    (_put("_id", 7), "item 1: field '_id' must be text of one line, got 7"),
+    (_put("_id", "a\nb"), "item 1: field '_id' must be text of one line, got 'a\\nb'"),
+    (_put("answer", float("nan")), "question q1: field 'answer' must be text, got nan"),
+    (_put("question", "half \ud83d"), "question q1: field 'question' must be text, got 'half \\ud83d'"),
+    (_put("type", 3), "question q1: field 'type' must be text or left out, got 3"),
+    (_put("level", float("nan")), "question q1: field 'level' must be text or left out, got nan"),
+    (_put("question", json.loads("[" * 900 + "]" * 900)), "question q1: field 'question' must be text, got [[[[[...]]]]]"),
+    (_put("context", json.loads("[" * 900 + "]" * 900)), "paragraph 0: a paragraph is [title, [sentence, ...]], got [[[[[...]]]]]"),
+    (_put("context", [["A", ["\udc00"]]]), "field 'context', paragraph 0: a sentence is text, got '\\udc00'"),
+    (_put("supporting_facts", [["Ada Lunt", float("nan")]]), "a fact is [title, sentence index], got ['Ada Lunt', nan]"),
+    (_put("supporting_facts", [["Ada Lunt", 1.0]]), "a fact is [title, sentence index], got ['Ada Lunt', 1.0]"),
+    (_put("supporting_facts", [["Ada Lunt", 10**30]]), "'supporting_facts' names sentence 1000000000000000000000000000000 of 'Ada Lunt'"),
+    (_put("supporting_facts", {"title": ["Ada Lunt"], "sent_id": [1]}), "'supporting_facts' must be a list with at least one pair, got {'"),
     (_put("answer", " "), "question q1: field 'answer' must be text, got ' '"),
     (_put("question", None), "question q1: field 'question' must be text, got None"),
     (_put("context", []), "question q1: field 'context' must be a list with at least one pair, got []"),
@@ -122,7 +127,11 @@ def test_a_paragraph_may_come_twice_where_no_fact_names_it() -> None:
         (b"[]", "must hold a list with at least one question, got an empty list"),
         (b"", "are not JSON (Expecting value: line 1 column 1 (char 0))"),
         (b'[{"_id": "q1",}]', "are not JSON ("),
-        (b'{"_id": "q1"}\n{"_id": "q2"}', "are not JSON (Extra data: line 2"),
+        (b'{"_id": "q1"}\n{"_id": "q2"}', "(char 14)); put its lines, which are JSON each, into one list"),
+        (b'{"_id": "q1"}\nmore', "(char 14)); put its lines"),
+        (b'{"_id": "q1"}]', "are not JSON (Extra data: line 1 column 14 (char 13)); give a JSON file"),
+        (b'[{"_id": "q1"}', "are not JSON ("),
+        (b'[{"_id": ' + b"1" * 5000 + b"}]", "are not JSON (Exceeds the limit"),
         (b'{"data": []}', "must hold a list with at least one question, got a JSON dict"),
         (b"null", "got a JSON NoneType"),
         (b"[3]", "item 0 must be an object with the fields of HotpotQA's layout, got int"),
@@ -150,46 +159,3 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_ids_must_differ(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="question q1: field '_id' comes twice"):
         read_items(written(tmp_path, [valid(), valid()]))
-
-
-def test_a_hub_row_is_the_official_item() -> None:
-    assert official_layout(columns(valid())) == valid()
-
-
-def test_questions_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    items = [valid(), valid() | {"_id": "q2"}]
-    asked = {}
-
-    def load_dataset(name: str, config: str, **options: Any) -> datasets.Dataset:
-        asked.update(options, name=name, config=config)
-        return datasets.Dataset.from_list([columns(item) for item in items])
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    assert from_hub(split="train", revision="abc") == items
-    assert asked == {"name": "hotpotqa/hotpot_qa", "config": "distractor", "split": "train", "revision": "abc"}
-
-
-def test_hub_datasets_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer_with(result: Any) -> None:
-        def load_dataset(*_: Any, **__: Any) -> Any:
-            if isinstance(result, Exception):
-                raise result
-            return result
-
-        monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-
-    answer_with(ConnectionError("no route\nto the hub"))
-    with pytest.raises(InputError, match=r"dataset a/b \(distractor, validation\) cannot be loaded: no route; give a local file") as caught:
-        from_hub("a/b")
-    assert "\n" not in str(caught.value)
-    answer_with([])
-    with pytest.raises(InputError, match="holds no question; choose another split"):
-        from_hub("a/b")
-    answer_with([{"id": "q1", "question": "?", "context": "text"}])
-    with pytest.raises(InputError, match="question q1: field 'context' must have the columns title and sentences"):
-        from_hub("a/b")
-    row = columns(valid())
-    row["supporting_facts"]["sent_id"].pop()
-    answer_with([row])
-    with pytest.raises(InputError, match="question q1: field 'supporting_facts' has 2 of title and 1 of sent_id"):
-        from_hub("a/b")

@@ -3,12 +3,13 @@
 import dataclasses
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.metrics import extract_answer
@@ -28,10 +29,10 @@ from mechdyn.tasks.hotpotqa import (
 from mechdyn.tasks.niah import SYSTEM, user_text
 from mechdyn.tasks.sample import Span
 from mechdyn.tasks.world import world_items
+from tests.real_data import real_data
 from tests.spans import check_marked, decoded
 from tests.tokenizers import tokenizer_styles
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 FILES = ("hotpot/hotpot_dev_a.json", "hotpot/hotpot_train_extra.json", "2wiki/2wiki_sample.json")
 STYLES = tuple(tokenizer_styles())
 
@@ -92,6 +93,9 @@ def check_question(tokenizer: Any, item: dict[str, Any], style: str = "rationale
         sentence = next(sentences for name, sentences in item["context"] if name == title)[index]
         assert sample.prompt[start:end] == sentence
     check_marked(tokenizer, sample, regions)
+    assert sample.fact_masks.any(dim=0).nonzero().flatten().equal(sample.needle_positions)
+    for mask, region in zip(sample.fact_masks, sample.needle_spans, strict=True):
+        check_marked(tokenizer, dataclasses.replace(sample, needle_positions=mask.nonzero().flatten()), [region])
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -127,7 +131,7 @@ def test_each_fact_decodes_to_its_sentence(style: str) -> None:
 
 def test_real_questions() -> None:
     """Every question of one file under one style, the next question under the next; the slow test has all of it."""
-    for number, item in enumerate(read_items(real(FILES[0]))):
+    for number, item in enumerate(read_items(real_data(FILES[0]))):
         check_question(tokenizer_styles()[STYLES[number % len(STYLES)]], item)
 
 
@@ -135,14 +139,8 @@ def test_real_questions() -> None:
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("file", FILES)
 def test_real_questions_under_every_style(file: str, style: str) -> None:
-    for item in read_items(real(file)):
+    for item in read_items(real_data(file)):
         check_question(tokenizer_styles()[style], item)
-
-
-def real(file: str) -> Path:
-    if not (DATA / file).exists():
-        pytest.skip(f"needs shared/data/{file} beside the repository")
-    return DATA / file
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -163,6 +161,32 @@ def test_random_layouts(seed: int) -> None:
     assert [[text[slice(*span)] for span in paragraph] for paragraph in spans] == [sentences for _, sentences in context]
     for style in STYLES:
         check_question(tokenizer_styles()[style], item)
+
+
+PIECES = st.sampled_from(
+    [
+        *("a", "The", "She sang.", " She sang.", "1992", "'s", "(b)"),
+        *(" ", "  ", "\n", "\t", "\u00a0", "\u2009", "\u3000", "\u200b", "\r\n", "\x0b", "\u2028"),
+        *("&amp;", "&lt;b&gt;", "&nbsp;", "&#39;", "<s>", "</s>", "[INST]", "<|end|>", "<unk>"),
+        *("é", "e\u0301", "\u0301", "ñ", "ﬁ", "ſ", "İ", "Å", "\u1e9b\u0323"),
+        *("שלום", "العربية", "\u202eabc\u202c", "\u200f", "हिन्दी", "ไทย", "中文", "한국어"),
+        *("👍", "👩\u200d👩\u200d👧", "🏳️\u200d🌈", "🇩🇪", "\U0001f9d1\U0001f3fd"),
+    ]
+)
+SENTENCE = st.lists(PIECES, max_size=5).map("".join)
+PARAGRAPHS = st.lists(st.lists(SENTENCE, max_size=4), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), paragraphs=PARAGRAPHS, titles=st.lists(PIECES, min_size=5, max_size=5))
+def test_any_layout_of_any_text(style: str, data: st.DataObject, paragraphs: list[list[str]], titles: list[str]) -> None:
+    """White space of every kind, entities, special tokens' own text, repeats, marks that join, right to left, emoji, empty sentences."""
+    context = [[f"{title}{number}", sentences] for number, (title, sentences) in enumerate(zip(titles, paragraphs, strict=False))]
+    context.append(["Last", ["b"]])
+    facts = [[title, index] for title, sentences in context for index in range(len(sentences))]
+    chosen = data.draw(st.lists(st.sampled_from(facts), max_size=4))
+    check_question(tokenizer_styles()[style], item_of("any", context, [*chosen, ["Last", 0]]))
 
 
 @pytest.mark.parametrize(

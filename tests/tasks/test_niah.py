@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from mechdyn.errors import InputError, UnsupportedModelError
-from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, needle_sentence, niah, read_haystack
+from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, needle_sentence, niah, niah_in, read_haystack
 from mechdyn.tasks.prose import procedural_prose
 from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.sentences import sentence_ends
+from tests.real_data import real_data
 from tests.spans import check_marked, decoded
 from tests.tokenizers import tokenizer_styles
 
 STYLES = tuple(tokenizer_styles())
-HAYSTACKS = Path(__file__).parents[3] / "shared" / "data" / "haystack"
 DEPTHS = (0.0, 0.3, 0.5, 1.0)
 
 
@@ -124,11 +124,10 @@ def test_a_haystack_begins_at_a_seeded_sentence_and_wraps(tmp_path: Path) -> Non
     assert starts == {"Alpha", "Beta", "Gamma", "Delta"}
 
 
-@pytest.mark.skipif(not HAYSTACKS.exists(), reason="needs shared/data/haystack beside the repository")
 @pytest.mark.parametrize("style", STYLES)
 def test_real_books(style: str) -> None:
     tokenizer = tokenizer_styles()[style]
-    for seed, file in enumerate(sorted(HAYSTACKS.glob("*.txt"))):
+    for seed, file in enumerate(sorted(real_data("haystack").glob("*.txt"))):
         sample = niah(tokenizer, length=1200, depth=0.1 + 0.4 * seed, seed=seed, haystack=file)
         assert 1190 <= len(sample) <= 1200
         check_marked(tokenizer, sample, list(sample.needle_spans))
@@ -199,3 +198,50 @@ def test_a_slow_tokenizer_is_refused() -> None:
     slow: Any = SlowTokenizer()
     with pytest.raises(UnsupportedModelError, match="a fast tokenizer with character offsets is needed, got SlowTokenizer"):
         niah(slow, length=300, depth=0.5)
+
+
+OWN = {"needle": " The ferry to Tessil leaves at noon. ", "question": "When does the ferry leave? "}
+HAYSTACK = "Aldo keeps bees.  He sells honey!\nThe ferry is old. Nobody likes rain."
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_needle_and_question_of_ones_own(style: str) -> None:
+    tokenizer = tokenizer_styles()[style]
+    sample = niah(tokenizer, length=400, depth=0.5, **OWN)
+    assert 399 <= len(sample) <= 400
+    ((start, end),) = sample.needle_spans
+    assert sample.prompt[start:end] == sample.answer == OWN["needle"].strip()
+    assert f"Question:\n{sample.question}\n" in sample.prompt and sample.question == OWN["question"].strip()
+    check_marked(tokenizer, sample, [(start, end)])
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_haystack_of_ones_own_is_kept_as_it_is(style: str) -> None:
+    tokenizer = tokenizer_styles()[style]
+    sample = niah_in(tokenizer, HAYSTACK, depth=0.5, **OWN)
+    assert (
+        context_of(sample) == "Aldo keeps bees.  He sells honey! The ferry to Tessil leaves at noon. The ferry is old. Nobody likes rain."
+    )
+    check_marked(tokenizer, sample, list(sample.needle_spans))
+    assert sample.meta["length"] == len(sample)
+
+
+def test_a_needle_alone_is_found_where_it_stands_and_not_in_the_instructions() -> None:
+    sample = niah_in(tokenizer_styles()["byte_bpe"], "", needle="You", question="Who?", depth=0.0)
+    ((start, end),) = sample.needle_spans
+    assert (context_of(sample), sample.prompt[start - 9 : end]) == ("You", "Context:\nYou")
+
+
+def test_own_texts_that_cannot_be_used() -> None:
+    tokenizer = tokenizer_styles()["byte_bpe"]
+    with pytest.raises(InputError, match="the needle is empty; give a sentence"):
+        niah(tokenizer, length=300, depth=0.5, needle=" \n")
+    with pytest.raises(InputError, match="the question is empty"):
+        niah_in(tokenizer, HAYSTACK, needle="A bee.", question="", depth=0.5)
+    with pytest.raises(InputError, match=r"depth must lie in \[0, 1\]"):
+        niah_in(tokenizer, HAYSTACK, needle="A bee.", question="What?", depth=2.0)
+    small = SimpleNamespace(tokenizer=tokenizer, n_ctx=200)
+    with pytest.raises(
+        InputError, match=r"the prompt has \d+ tokens, and the model holds 200, 64 of them for the answer; shorten the haystack"
+    ):
+        niah_in(small, HAYSTACK * 10, depth=0.5, **OWN)

@@ -38,7 +38,7 @@ def filled(tmp_path):
 @pytest.mark.parametrize("scores", ["sparse", "dense"])
 def test_traces_come_back_as_they_were(url, scores, hidden_dtype):
     store = TraceStore.create(url, manifest(scores=scores, hidden_dtype=hidden_dtype))
-    traces = [random_trace(f"u{i}", i, scores == "sparse", ablated=i > 2, ablated_scores=i > 4, threshold=0.5) for i in range(7)]
+    traces = [random_trace(f"u{i}", i, scores == "sparse", i > 2, i > 4, n_facts=i % 3, threshold=0.5) for i in range(7)]
     store.append(traces[:3])
     store.append(traces[3:])
     for opened in (store, TraceStore.open(url)):
@@ -58,6 +58,16 @@ def test_load_keeps_the_order_asked_and_names_what_is_missing(filled):
         store.load(["u1", "nowhere"])
     with pytest.raises(StoreError, match="no trace of unit a, b, c and 2 more"):
         store.load(["a", "b", "c", "d", "e"])
+
+
+def test_rows_of_traces_are_read_without_steps(filled):
+    path, traces = filled
+    for file in (path / "steps").iterdir():
+        file.write_bytes(b"x" * file.stat().st_size)  # nothing that could be read
+    rows = TraceStore.open(path).rows(["unit", "n_steps"])
+    assert rows.to_pylist() == [{"unit": trace.unit, "n_steps": trace.n_steps} for trace in traces]
+    empty = TraceStore.create(path.parent / "empty", manifest()).rows(["unit"])
+    assert (empty.num_rows, empty.column_names) == (0, ["unit"])
 
 
 def test_traces_come_one_by_one_in_the_order_of_the_store(filled):

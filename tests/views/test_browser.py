@@ -1,97 +1,119 @@
-"""What a reader sees: the page in headless Chromium, without a network."""
+"""What a reader sees of the figures: a page of every kind in headless Chromium, without a network."""
 
-import html
-import json
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from mechdyn.views import layer_head, save_page, timeline, tokens
+from mechdyn.stats.resampling import Interval
+from mechdyn.traces.sources import Sources
+from mechdyn.views import Cells, attention, cca, compare, curves, grid, layer_head, progressive, save_page, timeline, tokens
+from mechdyn.views.curves import Curve
+from tests.browser import Browser, needs_browser
 from tests.views.made_up import made_up
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-
-TEXTS = ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "\n", " שלום", "👩\u200d🚀", "�", "$x$", "z" * 2000]
-# Runs after the page's own scripts: hovers a cell, and leaves what the page did in its title.
-PROBE = """<script>
-window.seen = [];
-window.alert = text => seen.push("alert " + text);
-addEventListener("error", event => seen.push("error " + event.message));
-addEventListener("securitypolicyviolation", event => seen.push("blocked " + event.blockedURI));
-const texts = selector => [...document.querySelectorAll(selector)].map(node => node.textContent);
-const report = () => {
-  document.title = JSON.stringify({
-    seen,
-    ticks: texts("#figure-0 .x2tick text"),
-    heads: texts("#figure-0 .y2tick text"),
-    hover: texts("#figure-0 .hoverlayer"),
-    tokens: texts(".colored-tokens > span"),
-    drawn: document.querySelectorAll(".plot-container").length,
-    resources: performance.getEntriesByType("resource").map(entry => entry.name),
-    wide: document.documentElement.scrollWidth > innerWidth,
-  });
-};
-addEventListener("load", () => setTimeout(() => {
-  Plotly.Fx.hover(document.getElementById("figure-0"), {xval: 1, yval: 0}, "x2y2");
-  setTimeout(report, 300);
-}, 300));
-</script>"""
+pytestmark = needs_browser
+HOSTILE = ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>"]
+TEXTS = [*HOSTILE, "\n", " שלום", "👩\u200d🚀", "\ud83d", "$x$", "z" * 2000]
+READY = "document.querySelectorAll('.main-svg').length >= 8 && document.querySelectorAll('.colored-tokens').length == 2"
+TIMELINE, LAYER_HEAD, ATTENTION, _, _, COMPARE, GRID, CURVES = range(8)
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> dict:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scores = np.zeros((8, 2, 2))
     scores[1, 1, 0] = scores[5, 1, 0] = scores[2, 0, 1] = 1
-    trace = made_up(scores, texts=TEXTS)
-    path = save_page([timeline(trace), layer_head(trace, 1), tokens(trace)], tmp_path_factory.mktemp("page") / "page.html", "t")
-    path.write_text(path.read_text().replace("<title>", PROBE + "<title>", 1))
-    return look_at(path)
+    positions = torch.tensor([20, 21, 12], dtype=torch.int32).expand(8, 2, 2, 3)
+    sources = Sources(positions, torch.tensor([0.5, 0.25, 0.125]).half().expand(8, 2, 2, 3))
+    prompt = [*(f" w{position}" for position in range(20)), *TEXTS, *(f" w{position}" for position in range(28, 40))]
+    trace = made_up(scores, texts=TEXTS, sources=sources, prompt_texts=tuple(prompt))
+    other = made_up(scores, texts=[TEXTS[0], *TEXTS[2:], "x"])
+    cells = Cells((256, 512), (0.1, 0.9), np.array([[1.0, 0.25], [0.5, 0.0]]), np.array([[4, 4], [4, 2]]))
+    ten = [Interval(0.5 + 0.04 * k, 0.45 + 0.04 * k, 0.55 + 0.04 * k, 20) for k in range(10)]
+    figures = {
+        "timeline": timeline(trace),
+        "layer_head": layer_head(trace, 1),
+        "attention": attention(trace, 1, (1, 0)),
+        "tokens": tokens(trace),
+        "context": tokens(trace, 1, (1, 0)),
+        "compare": compare(trace, other),
+        "grid": grid({HOSTILE[1]: cells, "b": cells}),
+        "curves": curves([Curve(HOSTILE[0], range(10), ten)], x_title="x", y_title="y"),
+        "cca": cca(range(10), {"top-1": ten}),
+        "progressive": progressive(range(10), ten, ten),
+    }
+    return save_page(figures, tmp_path_factory.mktemp("page") / "page.html", HOSTILE[1])
 
 
-def look_at(path: Path) -> dict:
-    assert CHROMIUM is not None
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=5000"]
-    command = [CHROMIUM, *flags, "--window-size=500,900", f"--user-data-dir={path.parent / 'profile'}", "--dump-dom", path.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    return json.loads(html.unescape(re.findall(r"<title>(.*?)</title>", dom, re.DOTALL)[0]))
+@pytest.fixture
+def opened(browser: Browser, page: Path) -> Browser:
+    browser.open(page, width=500, ready=READY)
+    return browser
 
 
-def test_nothing_runs_that_should_not_and_nothing_is_loaded(page: dict) -> None:
-    assert page["seen"] == []
-    assert page["resources"] == []
-    assert page["drawn"] == 2
+def hover(browser: Browser, figure: int, x: float, y: float, subplot: str) -> str:
+    """What a hover over a cell says."""
+    place = f"#figure-{figure}"
+    browser.run(f"(Plotly.Fx.hover(document.querySelector('{place}'), {{xval: {x}, yval: {y}}}, '{subplot}'), 1)")
+    browser.wait(f"document.querySelector('{place} .hoverlayer').textContent")
+    return browser.text(f"{place} .hoverlayer")
 
 
-def test_labels_show_the_tokens(page: dict) -> None:
-    assert page["heads"] == ["L1H1", "L0H0", "L0H1", "L1H0"]  # drawn upwards
-    ticks = [tick.strip("\u2066\u2069") for tick in page["ticks"]]
+@pytest.mark.parametrize("width", [1280, 400])
+def test_nothing_runs_that_should_not_nothing_is_loaded_and_the_page_does_not_scroll_sideways(
+    browser: Browser, page: Path, width: int
+) -> None:
+    browser.open(page, width=width, ready=READY)
+    assert browser.trouble() == []
+    assert browser.run("document.querySelectorAll('.plot-container').length") == 8
+    assert browser.text("h1") == HOSTILE[1]
+
+
+def test_labels_show_the_tokens(opened: Browser) -> None:
+    assert opened.texts(f"#figure-{TIMELINE} .y2tick text") == ["L1H1", "L0H0", "L0H1", "L1H0"]  # drawn upwards
+    ticks = [tick.strip("\u2066\u2069") for tick in opened.texts(f"#figure-{TIMELINE} .x2tick text")]
     assert ticks == ["<img src=x …", "</script><s…", "⏎", "·שלום", "👩\u200d🚀", "�", "$x$", "z" * 11 + "…"]
 
 
-def test_the_hover_tells_head_step_token_score_and_state(page: dict) -> None:
-    (hover,) = page["hover"]
+def test_the_hover_tells_head_step_token_score_and_state(opened: Browser) -> None:
+    shown = hover(opened, TIMELINE, 1, 0, "x2y2")
     for part in ("L1H0", "step 1 · </script><script>alert(1)</script>", "score 1, retrieves: yes"):
-        assert part in hover
+        assert part in shown
 
 
-def test_circuitsvis_shows_the_tokens_as_text(page: dict) -> None:
-    shown = [text.replace("\u2060", "").replace("\xa0", " ") for text in page["tokens"]]
-    assert shown == [
-        "<img src=x onerror=alert(1)>",
-        "</script><script>alert(1)</script>",
-        " ",
-        " שלום",
-        "👩\u200d🚀",
-        "�",
-        "$x$",
-        "z" * 2000,
-    ]
+def test_the_layer_head_map_tells_each_head(opened: Browser) -> None:
+    assert "L1H0" in hover(opened, LAYER_HEAD, 0, 1, "xy") and "retrieves: yes" in opened.text(f"#figure-{LAYER_HEAD} .hoverlayer")
 
 
-def test_a_narrow_page_does_not_scroll_sideways(page: dict) -> None:
-    assert not page["wide"]
+def test_attention_shows_its_sources_in_order_with_the_text_around(opened: Browser) -> None:
+    lines = [line.replace("\u2066", "").replace("\u2069", "") for line in opened.texts(f"#figure-{ATTENTION} .textpoint text")]
+    assert [line.partition(" ")[0] for line in lines] == ["0.500", "0.250", "0.125"]
+    assert "[<img src=x onerror=aler…]" in lines[0] and "[</script><script>alert(…]" in lines[1] and "[·w12]" in lines[2]
+    assert opened.texts(f"#figure-{ATTENTION} .ytick text, #figure-{ATTENTION} .y2tick text")[-3:] == ["20", "21", "12"]
+
+
+def test_circuitsvis_shows_the_tokens_as_text(opened: Browser) -> None:
+    shown = [text.replace("\u2060", "").replace("\xa0", " ") for text in opened.texts(".colored-tokens > span")]
+    tokens_shown = [*HOSTILE, " ", " שלום", "👩\u200d🚀", "�", "$x$", "z" * 2000]
+    assert shown[: len(TEXTS)] == tokens_shown
+    assert shown[len(TEXTS) :][20:28] == tokens_shown
+
+
+def test_compare_aligns_both_generations(opened: Browser) -> None:
+    cells = opened.texts(f"#figure-{COMPARE} .cell-text")
+    assert "</script><scri…"[:12] in " ".join(cells) and "part at step 1" in opened.text(f"#figure-{COMPARE} .g-gtitle")
+
+
+def test_the_grid_prints_its_values(opened: Browser) -> None:
+    assert opened.texts(f"#figure-{GRID} .textpoint text")[:4] == ["1.00", "0.25", "0.50", "0.00"]
+    assert HOSTILE[1] in opened.texts(f"#figure-{GRID} .annotation-text")
+
+
+def test_a_narrow_page_scrolls_within_its_figures_by_keyboard(browser: Browser, page: Path) -> None:
+    browser.open(page, width=400, ready=READY)
+    view = "document.querySelector('#view-5 .view')"
+    assert browser.run(f"{view}.scrollWidth > {view}.clientWidth && {view}.tabIndex === 0")
+    browser.run(f"{view}.focus()")
+    browser.press("right", "right")
+    browser.wait(f"{view}.scrollLeft > 0")

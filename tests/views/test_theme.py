@@ -7,7 +7,7 @@ import plotly.io as pio
 import pytest
 
 from mechdyn.errors import InputError
-from mechdyn.views.theme import DARK, LIGHT, Look, faded, for_paper, heading, score_axis, score_scale
+from mechdyn.views.theme import DARK, LIGHT, Look, channels, color_at, faded, for_paper, heading, ink_on, score_axis, score_scale
 from tests.views.made_up import made_up, random_scores
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
@@ -123,3 +123,14 @@ def test_the_heading_names_model_and_task_escaped() -> None:
 
 def test_faded_is_the_same_color_with_opacity() -> None:
     assert faded("#FF8000", 0.25) == "rgba(255,128,0,0.25)"
+
+
+def test_a_colour_at_a_place_is_between_its_stops_and_before_a_jump() -> None:
+    scale = [(0.0, "#000000"), (0.5, "#646464"), (0.5, "#0000FF"), (1.0, "#00FF00")]
+    assert [color_at(scale, place).tolist() for place in (-1.0, 0.25, 0.5)] == [[0, 0, 0], [50, 50, 50], [100, 100, 100]]
+    assert [color_at(scale, place).tolist() for place in (0.75, 2.0)] == [[0, 127.5, 127.5], [0, 255, 0]]
+
+
+def test_ink_is_black_or_white_whichever_contrasts_more() -> None:
+    for color in (*LIGHT.scale, *LIGHT.quality, *DARK.scale, "#757575", "#777777"):
+        assert ink_on(channels(color)) == max(("#000000", "#FFFFFF"), key=lambda ink: contrast(ink, color))

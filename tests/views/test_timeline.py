@@ -143,6 +143,8 @@ def test_500_steps_of_1024_heads_take_under_a_second_and_labels_thin_out() -> No
         assert time.process_time() - start < 1
     assert len(figure.layout.xaxis2.tickvals) <= 80
     assert figure.layout.height < 1300
+    assert len(figure.to_json()) < 8_000_000
+    assert cells(figure).customdata[7].tolist() == list(range(500)) and "%{customdata}" in cells(figure).hovertemplate
 
 
 @pytest.mark.parametrize(

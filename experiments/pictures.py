@@ -1,0 +1,63 @@
+"""Pictures of the documentation, from the bundled model: `python -m experiments.pictures` (or `make pictures`) writes them into docs/.
+
+Needs Chromium. Runs go into build/pictures, and go on there when the command is given again.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+from urllib.parse import urlencode
+
+import typer
+
+from mechdyn.cli import run_script
+from mechdyn.errors import InputError
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_SHOWN = {"condition": "clean", "step": 6, "head": "L2H11", "show": "ever"}
+_WIDTH, _HEIGHT = 1040, 860
+_MOST_BYTES = 150_000
+
+
+def pictures(
+    out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("docs"),
+    work: Annotated[Path, typer.Option(help="Folder of the runs that they show.")] = Path("build/pictures"),
+) -> None:
+    """The explorer of one sample, clean beside dynamic ablation."""
+    from mechdyn.sweep.ablate import ablate
+    from mechdyn.sweep.configs import AblateConfig, ExploreConfig
+    from mechdyn.sweep.explore import explore
+    from mechdyn.views import explorer
+
+    run = work / "ablate"
+    conditions = ("clean", "dynamic", "random-average")
+    ablate(AblateConfig(lengths=(512,), depths=(0.5,), runs=2, conditions=conditions), run)
+    explored = explore(ExploreConfig(run=str(run)))
+    page = explorer(explored.traces, title=explored.title).save(work / "explorer.html")
+    picture = screenshot(page, out / "explorer.png", urlencode(_SHOWN))
+    print(f"picture {picture}, {picture.stat().st_size:,} bytes")
+
+
+def screenshot(page: Path, picture: Path, fragment: str = "", *, width: int = _WIDTH, height: int = _HEIGHT) -> Path:
+    """The top of a page as a PNG.
+
+    Raises:
+        InputError: no browser, or a picture too large for the repository.
+    """
+    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if browser is None:
+        raise InputError(f"a picture of a page needs one of {', '.join(_BROWSERS)}; install chromium")
+    with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        flags = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--force-device-scale-factor=1", "--virtual-time-budget=4000"]
+        target = [f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={picture.resolve()}"]
+        address = f"{page.resolve().as_uri()}#{fragment}"
+        subprocess.run([browser, *flags, *target, address], check=True, capture_output=True, timeout=120)
+    if picture.stat().st_size > _MOST_BYTES:
+        raise InputError(f"{picture} has {picture.stat().st_size:,} bytes, pictures may have {_MOST_BYTES:,}; make it smaller")
+    return picture
+
+
+if __name__ == "__main__":
+    run_script(pictures)

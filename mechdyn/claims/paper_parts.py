@@ -1,0 +1,43 @@
+"""The paper's tables and figures, and what runs each: a report says by this what was not run."""
+
+from dataclasses import dataclass
+
+NEEDLES, QUESTIONS = "needles", "questions"
+ABLATION, PROGRESSIVE, SENSITIVITY = "ablation grid", "progressive ablation", "sensitivity"
+CORRELATIONS, PROBES = "correlations by offset", "probes"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table or figure on one kind of task. `measures` is what a run of it measures, `command` what runs it."""
+
+    name: str
+    measures: str
+    on: str
+    command: str
+
+
+_ON_QUESTIONS = "--task world, or --task hotpotqa --data FILE"
+_SCRIPT = "python -m experiments."
+
+
+def _claim(names: tuple[str, str], claim: str) -> tuple[Part, Part]:
+    command = f"mechdyn verify {claim}"
+    return Part(names[0], claim, NEEDLES, command), Part(names[1], claim, QUESTIONS, f"{command} {_ON_QUESTIONS}")
+
+
+PARTS = (
+    *_claim(("Table 1", "Section 4, dynamism"), "dynamism"),
+    *_claim(("Section 3.3, a verdict", "Section 4, a verdict"), "irreplaceability"),
+    *_claim(("Section 3.4, a verdict", "Section 4, a verdict"), "correlation"),
+    *_claim(("beyond the paper", "beyond the paper"), "anticipation"),
+    Part("Figures 2 and 9 to 11", ABLATION, NEEDLES, "mechdyn ablate"),
+    Part("Figures 6 and 12 to 14", ABLATION, QUESTIONS, f"{_SCRIPT}figure_6_ablation_questions"),
+    Part("Figures 3 and 15 to 17", PROGRESSIVE, NEEDLES, f"{_SCRIPT}figure_3_progressive"),
+    Part("Figures 7 and 18 to 20", PROGRESSIVE, QUESTIONS, f"{_SCRIPT}figure_7_progressive_questions"),
+    Part("Figure 4", CORRELATIONS, NEEDLES, f"{_SCRIPT}figure_4_cca"),
+    Part("Figure 8", CORRELATIONS, QUESTIONS, f"{_SCRIPT}figure_8_cca_questions"),
+    Part("Table 2", PROBES, NEEDLES, f"{_SCRIPT}table_2_probe"),
+    Part("Table 3", PROBES, QUESTIONS, f"{_SCRIPT}table_3_regressor"),
+    Part("beyond the paper: sink, local window and threshold", SENSITIVITY, QUESTIONS, f"{_SCRIPT}sensitivity"),
+)

@@ -1,0 +1,126 @@
+"""Reading a checkpoint with transformers: configuration, tokenizer and weights, from a folder or the hub, each failure in one line."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from mechdyn.errors import InputError, UnsupportedModelError
+from mechdyn.models.context import context_of, pin_longrope
+from mechdyn.models.failures import first_line, load_error
+from mechdyn.models.registry import MINI_FOLDER, PAPER_MODELS, list_models
+from mechdyn.models.revision import folder_revision
+from mechdyn.models.weights import check_weights
+from mechdyn.tasks.chat import require_offsets
+
+DeviceMap = str | dict[str, int | str | torch.device]
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A Hugging Face causal model in evaluation mode, its raw tokenizer and what identifies both."""
+
+    hf: Any
+    tokenizer: Any
+    revision: str
+
+
+def read_checkpoint(name: str, dtype: torch.dtype | str, max_length: int | None, device_map: DeviceMap | None = None) -> Checkpoint:
+    """Read the checkpoint behind a name; configuration, tokenizer and files are checked before any weight is read.
+
+    Raises:
+        InputError: nothing of that name, a length beyond the model's context, or files that are missing or damaged.
+        UnsupportedModelError: no causal language model that transformers has, no fast tokenizer, or attention that cannot be traced.
+    """
+    source, config = source_of(name), read_config(name)
+    pin_longrope(config, max_length)
+    context_of(name, config.get_text_config(), max_length)
+    tokenizer = _read_tokenizer(name, source)
+    hf = _read_weights(name, source, config, dtype, device_map)
+    revision = folder_revision(Path(source)) if Path(source).is_dir() else _snapshot(source).name
+    return Checkpoint(hf.eval(), tokenizer, revision)
+
+
+def read_config(name: str) -> Any:
+    """The configuration behind a name, as published."""
+    source = source_of(name)
+    try:
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:
+        raise load_error(name, source, error) from error
+    if type(config) not in AutoModelForCausalLM._model_mapping:
+        raise UnsupportedModelError(
+            f"{name} is a {config.model_type} model; a decoder that generates text is needed (a causal language model of transformers)"
+        )
+    return config
+
+
+def dtype_of(name: str | None) -> torch.dtype | None:
+    """The dtype of a name on the command line; None stays None, which leaves the choice to `load_model`."""
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name is not None and name not in known:
+        raise InputError(f"dtype must be one of {', '.join(known)}, got {name!r}")
+    return known[name] if name is not None else None
+
+
+def source_of(name: str) -> str:
+    """The folder or hub id behind a name."""
+    if name == "mini":
+        return str(MINI_FOLDER)
+    if name in PAPER_MODELS:
+        return PAPER_MODELS[name]
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"folder {name} holds no config.json; give a Hugging Face model directory (save_pretrained writes one)")
+        return str(path)
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return name
+    known = ", ".join(listing.name for listing in list_models())
+    raise InputError(f"unknown model {name!r}: give one of {known}, a local Hugging Face directory, or a hub id owner/name")
+
+
+def _read_tokenizer(name: str, source: str) -> Any:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # tokenizers raises bare Exception for a damaged tokenizer.json
+        if "backend tokenizer" in str(error):
+            raise InputError(f"model {name} has no tokenizer; put tokenizer.json and tokenizer_config.json beside its weights") from error
+        raise InputError(f"the tokenizer of {name} cannot be loaded: {first_line(error)}") from error
+    require_offsets(tokenizer)
+    return tokenizer
+
+
+def _read_weights(name: str, source: str, config: Any, dtype: torch.dtype | str, device_map: DeviceMap | None) -> Any:
+    folder = Path(source)
+    if folder.is_dir():
+        check_weights(name, folder)
+    try:
+        hf, loading = AutoModelForCausalLM.from_pretrained(
+            source,
+            config=config,
+            dtype=dtype,
+            device_map=device_map,
+            attn_implementation="eager",  # some architectures choose their attention for good here, and the bridge needs eager
+            output_loading_info=True,
+            trust_remote_code=False,
+        )
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        if isinstance(error, SafetensorError) and not folder.is_dir():
+            check_weights(name, _snapshot(source))  # names the damaged file
+        raise load_error(name, source, error) from error
+    if loading["missing_keys"]:
+        missing = sorted(loading["missing_keys"])
+        raise InputError(f"model {name} lacks {len(missing)} of its weights ({missing[0]} ...); get the missing safetensors files")
+    return hf
+
+
+def _snapshot(source: str) -> Path:
+    """The folder of a hub repository in the local cache; its name is the commit."""
+    return Path(str(try_to_load_from_cache(source, "config.json"))).parent

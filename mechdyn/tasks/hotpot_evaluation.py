@@ -1,0 +1,82 @@
+"""The official HotpotQA evaluation: answers, supporting facts and both together, over a whole prediction file.
+
+Source: `hotpot_evaluate_v1.py` of Yang et al. 2018. Supporting facts are compared as sets of (title, sentence index); joint precision and
+recall are the products of the answer's and the facts', joint EM is 1 where both are.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mechdyn.errors import InputError
+from mechdyn.metrics import Match, answer_match
+
+Fact = tuple[str, int]
+"""A sentence of the context: its paragraph's title and its index, from 0."""
+
+
+def fact_match(predicted: Iterable[Fact], gold: Iterable[Fact]) -> Match:
+    """Predicted against gold supporting facts, repeats counting once; precision and recall of an empty side are 0."""
+    ours, theirs = set(predicted), set(gold)
+    shared = len(ours & theirs)
+    return Match.of(float(ours == theirs), shared / len(ours) if ours else 0.0, shared / len(theirs) if theirs else 0.0)
+
+
+def joint_match(answer: Match, facts: Match) -> Match:
+    """Answer and supporting facts together."""
+    return Match.of(answer.em * facts.em, answer.precision * facts.precision, answer.recall * facts.recall)
+
+
+def evaluate_predictions(
+    answers: Mapping[str, Any], gold: Sequence[Mapping[str, Any]], facts: Mapping[str, Any] | None = None
+) -> dict[str, float | int]:
+    """The official evaluation of a whole prediction file, every mean over *all* gold questions.
+
+    Args:
+        answers: question id to answer, the `"answer"` part of an official prediction file. Ids that gold lacks are ignored.
+        gold: items with `_id` and `answer`, and with `supporting_facts` where `facts` are given.
+        facts: question id to [title, sentence index] pairs, the `"sp"` part of the file.
+
+    Returns:
+        `em`, `f1`, `precision`, `recall` in [0, 1]; `n`, the gold questions; `missing`, those of them without an answer, which count 0 in
+        every mean. With `facts` the same of supporting facts (`sp_em` ..., `sp_missing`) and jointly (`joint_em` ...): a question
+        without either part counts 0 there.
+
+    Raises:
+        InputError: no gold questions, an answer that is not text, or facts that are not [title, sentence index] pairs.
+    """
+    if not gold:
+        raise InputError("evaluation needs gold questions, got none; a mean over nothing is undefined")
+    matched = [_answer(answers, item) for item in gold]
+    found = _means("", matched, len(gold)) | {"n": len(gold), "missing": matched.count(None)}
+    if facts is None:
+        return found
+    supported = [_facts(facts, item) for item in gold]
+    joint = [joint_match(answer, fact) if answer and fact else None for answer, fact in zip(matched, supported, strict=True)]
+    return found | _means("sp_", supported, len(gold)) | {"sp_missing": supported.count(None)} | _means("joint_", joint, len(gold))
+
+
+def _answer(answers: Mapping[str, Any], item: Mapping[str, Any]) -> Match | None:
+    name = item["_id"]
+    if name not in answers:
+        return None
+    if not isinstance(answers[name], str):
+        raise InputError(
+            f"the prediction of question {name} must be text, got {type(answers[name]).__name__}; leave unanswered questions out"
+        )
+    return answer_match(answers[name], item["answer"])
+
+
+def _facts(facts: Mapping[str, Any], item: Mapping[str, Any]) -> Match | None:
+    name = item["_id"]
+    if name not in facts:
+        return None
+    try:
+        predicted = [(str(title), int(index)) for title, index in facts[name]]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the facts predicted for question {name} must be [title, sentence index] pairs ({error})") from error
+    return fact_match(predicted, [(title, index) for title, index in item["supporting_facts"]])
+
+
+def _means(prefix: str, matches: Sequence[Match | None], n: int) -> dict[str, float | int]:
+    known = [match for match in matches if match is not None]
+    return {f"{prefix}{name}": sum(getattr(match, name) for match in known) / n for name in Match._fields}

@@ -1,0 +1,82 @@
+// The page's data: one deflated block of binary arrays behind a JSON header, as pack.py lays it out.
+
+const ARRAYS = {
+  "|u1": Uint8Array, "<u2": Uint16Array, "<u4": Uint32Array, "<f4": Float32Array,
+};
+
+async function readData(base64) {
+  const text = atob(base64);
+  const packed = new Uint8Array(text.length);
+  for (let index = 0; index < text.length; index++) packed[index] = text.charCodeAt(index);
+  const inflated = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const raw = await new Response(inflated).arrayBuffer();
+  const size = new DataView(raw).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(raw, 4, size)));
+  const base = Math.ceil((4 + size) / 4) * 4;
+  const array = name => {
+    if (!(name in header.arrays)) return null;
+    const [dtype, start, length] = header.arrays[name];
+    return new ARRAYS[dtype](raw, base + start, length);
+  };
+  const conditions = header.conditions.map((facts, index) => condition(header, facts, part => array(`${index}.${part}`)));
+  return {...header, conditions, promptIds: array("prompt.ids"), total: header.layers * header.heads};
+}
+
+// One generation: what was stored of it, and what every view asks of it.
+function condition(header, facts, array) {
+  const total = header.layers * header.heads;
+  const scores = array("scores"), ablated = array("ablated"), positions = array("positions"), weights = array("weights");
+  const none = positions instanceof Uint16Array ? 2 ** 16 - 1 : 2 ** 32 - 1;
+  const score = (step, head) => scores[step * total + head];
+  const active = (step, head) => score(step, head) > facts.threshold;
+  const off = (step, head) => ablated !== null && ablated[step * total + head] === 1;
+  const heads = test => Array.from({length: total}, (_, head) => head).filter(test);
+  const sources = (step, head) => {
+    const found = [];
+    for (let rank = 0; rank < facts.ranks; rank++) {
+      const place = (step * total + head) * facts.ranks + rank;
+      if (positions[place] !== none) found.push({position: positions[place], weight: weights[place] / 65535});
+    }
+    return found;
+  };
+  return {
+    ...facts, ids: array("ids"), varying: array("varying"), top: array("top"), score, active, off, sources,
+    activeHeads: step => heads(head => active(step, head)),
+    offHeads: step => heads(head => off(step, head)),
+    everActive: () => heads(head => Array.from({length: facts.steps}).some((_, step) => active(step, head))),
+    // Heads among whose strongest sources a position is, the strongest look first.
+    lookingAt: (step, position) => heads(() => true)
+      .map(head => ({head, weight: sources(step, head).find(source => source.position === position)?.weight ?? 0}))
+      .filter(look => look.weight > 0)
+      .sort((one, other) => other.weight - one.weight),
+  };
+}
+
+const headName = (data, head) => `L${Math.floor(head / data.heads)}H${head % data.heads}`;
+
+// `L4H7, L2` as heads: a layer alone means all of its heads. Words that are neither are given back.
+function parseHeads(data, text) {
+  const heads = new Set(), wrong = [];
+  for (const word of text.split(/[\s,;]+/).filter(word => word)) {
+    const match = /^L(\d+)(?:H(\d+))?$/i.exec(word);
+    const layer = match ? Number(match[1]) : Infinity;
+    const only = match && match[2] !== undefined ? Number(match[2]) : null;
+    if (layer >= data.layers || (only !== null && only >= data.heads)) wrong.push(word);
+    else if (only !== null) heads.add(layer * data.heads + only);
+    else for (let head = 0; head < data.heads; head++) heads.add(layer * data.heads + head);
+  }
+  return {heads: [...heads], wrong};
+}
+
+// Prompt and generated tokens are one sequence of positions.
+const textAt = (data, run, position) =>
+  position < data.prompt.length ? data.prompt[position] : run.tokens[position - data.prompt.length];
+const idAt = (data, run, position) =>
+  position < data.prompt.length ? data.promptIds[position] : run.ids[position - data.prompt.length];
+const inNeedle = (data, position) => data.needle.some(([first, last]) => first <= position && position <= last);
+
+// Eq. 1 for the strongest source. A binary score says it itself; an ablated run's is that of the observing forward.
+function copies(data, run, step, head, source) {
+  if (!inNeedle(data, source.position)) return false;
+  return run.binary ? run.score(step, head) === 1 : idAt(data, run, source.position) === run.ids[step];
+}

@@ -1,0 +1,83 @@
+"""The explorer: which head looked where when a token came out, as one HTML file that needs no network."""
+
+import base64
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from mechdyn.traces.trace import Trace
+from mechdyn.views.explorer.pack import pack
+from mechdyn.views.page import save_text
+from mechdyn.views.theme import DARK, FONT, LIGHT, MONO, Look, heading
+
+_SCRIPTS = ("data.js", "state.js", "timeline.js", "details.js", "context.js", "main.js")
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+_FRAME_PIXELS = 900
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """A whole page. It shows itself in a notebook, in a frame of its own."""
+
+    html: str
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page; an older file is replaced, missing folders are made.
+
+        Raises:
+            InputError: a path that cannot be written.
+        """
+        return save_text(self.html, path)
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.html)
+        return f'<iframe srcdoc="{page}" style="width:100%;height:{_FRAME_PIXELS}px;border:0" title="explorer"></iframe>'
+
+    def __repr__(self) -> str:
+        return f"Explorer({len(self.html) / 2**20:.1f} MB; .save(path) writes it)"
+
+
+def explorer(traces: Trace | Mapping[str, Trace], *, title: str = "") -> Explorer:
+    """A page to look around in one prompt's generations: timeline, sources of each head, context, conditions side by side.
+
+    Args:
+        traces: one generation, or several of the same prompt by the name of their condition, the first shown first. Heads' sources show
+            where the traces have them: `trace` keeps them, for stored traces `replay` makes them again.
+        title: the heading; model and task when left out.
+
+    Raises:
+        InputError: no trace, one without steps, or traces of different prompts or models.
+    """
+    named = {"clean" if traces.ablated is None else "ablated": traces} if isinstance(traces, Trace) else dict(traces)
+    data = base64.b64encode(pack(named)).decode()
+    assets = files("mechdyn.views.explorer")
+    heading_html = html.escape(title) or heading(next(iter(named.values())))
+    filled = Template(assets.joinpath("page.html").read_text(encoding="utf-8")).substitute(
+        title=heading_html,
+        policy=_POLICY,
+        colors=f":root {{ {_variables(LIGHT)} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}",
+        style=assets.joinpath("style.css").read_text(encoding="utf-8"),
+        script="\n".join(assets.joinpath(script).read_text(encoding="utf-8") for script in _SCRIPTS),
+        data=data,
+    )
+    return Explorer(filled)
+
+
+def _variables(look: Look) -> str:
+    """The theme as CSS variables."""
+    colors = {
+        "background": look.background,
+        "ink": look.ink,
+        "muted": look.muted,
+        "line": look.line,
+        "series": look.series[0],
+        "accent": look.accent,
+        "accent-text": look.accent if look is DARK else "#A8520A",
+        **{f"scale-{index}": color for index, color in enumerate(look.scale)},
+        **{f"below-{index}": color for index, color in enumerate(look.below)},
+    }
+    fonts = {"font": FONT, "mono": MONO}
+    return " ".join(f"--{name}: {value};" for name, value in (colors | fonts).items())

@@ -1,0 +1,126 @@
+"""What became of each supporting fact: a table and a figure of groups of questions, and which fact is retrieved at which token."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+from rich.markup import escape as markup
+from rich.table import Table
+
+from mechdyn.claims.facts import FactGroup, FactReport, question_outcome
+from mechdyn.errors import InputError
+from mechdyn.stats.resampling import Interval
+from mechdyn.traces.trace import Trace
+from mechdyn.views.tables import interval_text, table
+from mechdyn.views.text import escape, full, isolated, label, short, visible
+from mechdyn.views.theme import MONO, finish, heading, look, score_axis
+
+_SHOWN = ("F1", "joint F1", "facts retrieved", "facts quoted")
+_ROW_PIXELS = 22
+_MAX_LABELS = 80
+
+
+def fact_table(report: FactReport, title: str) -> Table:
+    """A line for each group of questions, their number and every measure with its 95 % interval."""
+    names = tuple(report.groups[0].measures)
+    caption = f"{len(report.questions)} questions, {report.n_failed} failed; sp: the facts a rationale quotes; 95 % by question"
+    built = table(title, "questions", "n", *names, caption=caption)
+    for group in report.groups:
+        built.add_row(markup(_name(group)), str(group.n), *(_text(interval) for interval in group.measures.values()))
+    return built
+
+
+def fact_groups(report: FactReport, *, title: str = "", dark: bool = False) -> go.Figure:
+    """A dot with its 95 % interval for each group of questions, a panel for each measure; one without any value stays blank."""
+    colors = look(dark)
+    names = [escape(_name(group)) for group in report.groups]
+    figure = make_subplots(rows=1, cols=len(_SHOWN), shared_yaxes=True, subplot_titles=_SHOWN, horizontal_spacing=0.03)
+    for column, measure in enumerate(_SHOWN, start=1):
+        found = [group.measures[measure] for group in report.groups]
+        dots = go.Scatter(
+            x=[interval.estimate for interval in found],
+            y=names,
+            mode="markers",
+            marker={"size": 8, "color": colors.series[0]},
+            error_x={
+                "array": [interval.high - interval.estimate for interval in found],
+                "arrayminus": [interval.estimate - interval.low for interval in found],
+                "symmetric": False,
+                "color": colors.muted,
+                "thickness": 1.5,
+            },
+            customdata=[f"{interval}, n = {interval.n}" for interval in found],
+            hovertemplate=f"<b>%{{y}}</b><br>{escape(measure)} %{{customdata}}<extra></extra>",
+            showlegend=False,
+        )
+        figure.add_trace(dots, row=1, col=column)
+    figure.update_annotations(font_size=13)
+    figure.update_layout(margin_t=92)
+    figure.update_xaxes(range=[-0.04, 1.04], tickvals=[0, 0.5, 1])
+    figure.update_yaxes(type="category", autorange="reversed")
+    height = 150 + _ROW_PIXELS * len(names)
+    return finish(figure, escape(title or "Supporting facts"), "bars: 95 % intervals by question", dark=dark, height=height, min_width=640)
+
+
+def fact_timeline(trace: Trace, *, dark: bool = False) -> go.Figure:
+    """Supporting facts x generated tokens, coloured by the highest score that any head has for that fact alone.
+
+    Grey up to the trace's threshold, coloured above: there the fact is retrieved. A fact that the answer quotes is marked so.
+
+    Raises:
+        InputError: a trace without steps, or of a task without supporting facts.
+    """
+    outcome = question_outcome(trace)
+    if trace.n_steps == 0 or trace.fact_scores is None:
+        raise InputError(f"a timeline needs at least one generated token, the trace has none (it stopped at {trace.stopped})")
+    rows = [f"{_plain(fact.title, 40)}, sentence {fact.index}" + (" (quoted)" if fact.quoted else "") for fact in outcome.facts]
+    scores = trace.fact_scores.T.numpy()
+    steps = [f"step {step} · {full(text, 100)}" for step, text in enumerate(trace.token_texts)]
+    sentences = np.array([[full(fact.sentence)] for fact in outcome.facts], dtype=object)
+    cells = go.Heatmap(
+        z=scores,
+        x=np.arange(trace.n_steps),
+        y=rows,
+        customdata=np.broadcast_to(np.array(steps, dtype=object), scores.shape),
+        text=np.broadcast_to(sentences, scores.shape),
+        coloraxis="coloraxis",
+        hovertemplate="<b>%{y}</b><br>%{text}<br>%{customdata}<br>highest score %{z:.3~f}<extra></extra>",
+    )
+    figure = go.Figure(cells)
+    figure.update_layout(coloraxis=score_axis(scores, trace.threshold, look(dark)))
+    every = -(-trace.n_steps // _MAX_LABELS)
+    shown = list(range(0, trace.n_steps, every))
+    ticks = {"tickvals": shown, "ticktext": [label(trace.token_texts[step]) for step in shown], "tickangle": -90}
+    figure.update_xaxes(**ticks, tickfont={"family": MONO, "size": 11}, showgrid=False)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+    subtitle = f"{_plain(trace.question, 120)} Expected: {_plain(trace.answer, 60)}; EM {outcome.answer.em:g}"
+    height = 250 + 34 * max(2, len(rows))
+    return finish(
+        figure, f"{heading(trace)} · {_plain(outcome.id, 40)}", subtitle, dark=dark, height=height, min_width=100 + 14 * len(shown)
+    )
+
+
+def fact_page(report: FactReport, traces: Sequence[Trace], *, title: str = "", dark: bool = False) -> dict[str, go.Figure]:
+    """Heading to figure: the groups, and the timeline of a question answered right and of one answered wrong, where there are such."""
+    figures = {"Groups of questions": fact_groups(report, title=title, dark=dark)}
+    done = [trace for trace in traces if trace.stopped != "error"]
+    pairs = [(trace, bool(question.answer.em)) for trace, question in zip(done, report.questions, strict=True) if trace.n_steps]
+    for name, right in (("A question answered right", True), ("A question answered wrong", False)):
+        shown = next((trace for trace, em in pairs if em is right), None)
+        if shown is not None:
+            figures[name] = fact_timeline(shown, dark=dark)
+    return figures
+
+
+def _name(group: FactGroup) -> str:
+    return f"{group.trait}: {group.value}" if group.trait else group.value
+
+
+def _plain(text: str, limit: int) -> str:
+    """Text of a data set for a label."""
+    return isolated(short(visible(text), limit))
+
+
+def _text(interval: Interval) -> str:
+    return interval_text(interval, spec=".2f") if interval.n else "–"

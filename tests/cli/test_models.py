@@ -1,0 +1,41 @@
+"""`mechdyn models check`: one line a check, the verdict in the exit code."""
+
+import re
+from dataclasses import replace
+
+from mechdyn.decoding.bridge_engine import BridgeEngine
+
+
+def test_a_model_that_passes_is_listed_check_by_check(run):
+    code, out, _ = run("models", "check", "planted-static")
+    first, *lines, verdict = out.splitlines()
+    assert code == 0
+    assert first == "planted-static: float32, context 8192"
+    assert len(lines) == 13 and all(re.match(r"ok     [a-z ]+", line) for line in lines)
+    assert re.search(r"^ok +logits +against plain eager forwards \(\d\.\de-\d+, at most 1e-04\)$", out, re.MULTILINE)
+    assert verdict == "planted-static: runs as plain Hugging Face code does"
+
+
+def test_a_failed_check_is_named_and_sets_the_exit_code(run, monkeypatch):
+    step = BridgeEngine.step
+
+    def wrong(self, state, tokens, edit=None):
+        output, after = step(self, state, tokens, edit)
+        return (replace(output, logits=output.logits * 1.1) if edit is not None else output), after
+
+    monkeypatch.setattr(BridgeEngine, "step", wrong)
+    code, out, _ = run("models", "check", "planted-static")
+    assert code == 1
+    assert out.splitlines()[-1] == "planted-static: failed: ablation, fast engine"
+
+
+def test_a_refused_model_is_one_line(run):
+    for arguments, message in (
+        (["nothing"], r"unknown model 'nothing'"),
+        (["mini", "--dtype", "int8"], r"dtype must be one of float32, bfloat16, float16, got 'int8'"),
+        (["mini", "--max-length", "9999"], r"max_length 9999 is beyond mini's context of 2304 positions"),
+        (["planted-static", "--device-map", "auto"], r"give device, or device_map .* controls take a device"),
+    ):
+        code, out, err = run("models", "check", *arguments)
+        assert (code, out) == (2, "")
+        assert re.fullmatch(rf"error: {message}.*\n", err), err
