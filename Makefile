@@ -20,11 +20,11 @@ TL3_PINS := $(VENV_TL3)/constraints.txt
 INSTALLED_TL3 := $(VENV_TL3)/.installed
 # Another preset is another run, so it gets another folder.
 RUN_SUFFIX := $(if $(filter-out quick,$(PRESET)),-$(PRESET))
-NOTEBOOKS := $(sort $(wildcard tutorials/*.ipynb))
+TUTORIALS := $(OFFLINE) OMP_NUM_THREADS=2 $(BIN)/python .ci/tutorials.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-all verify test lint test-slow test-tl3 docs tutorials clean
+.PHONY: help install install-all verify test lint test-slow test-tl3 docs tutorials tutorials-save pictures clean
 
 help:
 	@echo "make verify      check the paper's first claim on the bundled model and both controls (offline, resumes)"
@@ -32,7 +32,8 @@ help:
 	@echo "make test-slow   the tests that take longer"
 	@echo "make test-tl3    the engines' tests with TransformerLens 3.9, its bridge and its HookedTransformer, in $(VENV_TL3)"
 	@echo "make docs        the documentation, warnings being errors, into $(DOCS_OUT)"
-	@echo "make tutorials   run every tutorial on the bundled model"
+	@echo "make tutorials   run every tutorial on the bundled model, and hold it against its notebook"
+	@echo "make pictures    draw the pictures of README and documentation anew (needs Chromium)"
 	@echo "make clean       remove caches and built files (keeps $(VENV) and runs)"
 
 install: $(INSTALLED)
@@ -100,12 +101,18 @@ docs: $(INSTALLED_ALL)
 	@rm -rf docs/_api
 	@$(OFFLINE) $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs $(DOCS_OUT)
 
+pictures: $(INSTALLED_ALL)
+	@echo "== pictures: of the documentation, into docs (needs Chromium)"
+	@$(OFFLINE) $(BIN)/python -m experiments.pictures
+
 tutorials: $(INSTALLED_ALL)
-	@echo "== tutorials: $(words $(NOTEBOOKS)) to run, into build/tutorials"
-	@for notebook in $(NOTEBOOKS); do \
-	  echo "== tutorials: $$notebook"; \
-	  $(OFFLINE) $(BIN)/jupyter-nbconvert --log-level WARN --to notebook --execute --output-dir build/tutorials $$notebook || exit 1; \
-	done
+	@echo "== tutorials: run each, and hold it against its notebook"
+	@$(TUTORIALS) check
+
+# After a change that is meant: the notebooks with their outputs and pictures, to be reviewed and committed.
+tutorials-save: $(INSTALLED_ALL)
+	@$(PIP_INSTALL) --editable ".[images]"
+	@$(TUTORIALS) save
 
 clean:
 	@echo "== clean: caches and built files"

@@ -1,4 +1,4 @@
-"""Figures 3 and 15 to 18: more and more dynamic heads off at each step; which static heads come up in their place, and what it costs.
+"""Figures 3 and 15 to 17: more and more dynamic heads off at each step; which static heads come up in their place, and what it costs.
 
 `python -m experiments.figure_3_progressive --model llama3.1-8b --preset paper` writes the figures, results.json and the traces.
 """

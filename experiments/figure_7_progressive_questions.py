@@ -1,4 +1,6 @@
-"""Figures 7, 19 and 20: more and more dynamic heads off at each step, on questions.
+"""Figures 7 and 18 to 20: more and more dynamic heads off at each step, on questions.
+
+Figure 18 is captioned as of needles; its metric, EM, is that of questions.
 
 The same as `experiments.figure_3_progressive --task world`, or `--task hotpotqa --data FILE`, with the same options.
 """

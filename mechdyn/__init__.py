@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from mechdyn import views as views
     from mechdyn.decoding.ablation import Ablation as Ablation
     from mechdyn.decoding.ablation import reference_activations as reference_activations
+    from mechdyn.decoding.replay import replay as replay
     from mechdyn.decoding.schedules import Dynamic as Dynamic
     from mechdyn.decoding.schedules import RandomHeads as RandomHeads
     from mechdyn.decoding.schedules import Static as Static
@@ -58,6 +59,7 @@ _HOMES = {
     "read_items": "mechdyn.tasks.hotpot_items",
     "reference_activations": "mechdyn.decoding.ablation",
     "register_score": "mechdyn.scores",
+    "replay": "mechdyn.decoding.replay",
     "trace": "mechdyn.decoding.trace",
     "trace_conditions": "mechdyn.decoding.trace",
     "trace_many": "mechdyn.decoding.trace",
@@ -89,6 +91,7 @@ __all__ = [
     "read_items",
     "reference_activations",
     "register_score",
+    "replay",
     "trace",
     "trace_conditions",
     "trace_many",

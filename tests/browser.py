@@ -1,4 +1,4 @@
-"""Headless Chromium without a network, driven through chromedriver by the W3C WebDriver protocol, which is JSON over HTTP."""
+"""Headless Chromium with no network but this machine, driven through chromedriver by the W3C WebDriver protocol: JSON over HTTP."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--hide-scrollbars",
 )
 _KEYS = {"left": "\ue012", "up": "\ue013", "right": "\ue014", "down": "\ue015", "space": " ", "tab": "\ue004", "enter": "\ue007"}
@@ -53,14 +53,16 @@ class Browser:
         self.command("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
 
     def open(
-        self, path: Path, fragment: str = "", *, width: int = 1280, height: int = 900, dark: bool = False, ready: str = "true"
+        self, page: Path | str, fragment: str = "", *, width: int = 1280, height: int = 900, dark: bool = False, ready: str = "true"
     ) -> None:
-        """Load a file, and wait until the JavaScript expression `ready` holds."""
+        """Load a file, or a page of this machine by its URL, and wait until the JavaScript expression `ready` holds."""
         self.size(width, height)
         self.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         self._call("POST", f"{self._session}/url", {"url": "about:blank"})
         self.log()
-        self._call("POST", f"{self._session}/url", {"url": path.resolve().as_uri() + fragment})
+        self._call("POST", f"{self._session}/url", {"url": (page if isinstance(page, str) else page.resolve().as_uri()) + fragment})
+        # Where an earlier test left the pointer it would hover over something.
+        self.command("Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0)
         self.wait(ready)
 
     def size(self, width: int, height: int = 900) -> None:

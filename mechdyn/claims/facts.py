@@ -4,6 +4,9 @@ From traces alone. A fact is *retrieved* at a step where some head's score with 
 (by Eq. 2: the head pays it more than that share of its attention), and *quoted* where its sentence stands in the generated text
 (`mechdyn.tasks.quotes`). The sentences of the context that a rationale quotes are the supporting facts it predicts, held against the gold
 ones by the official evaluation, alone and jointly with the answer. A direct answer predicts none: there those numbers are undefined.
+
+That one of a model's many heads looks at a sentence once proves little (most distractors are retrieved at some step too). So the share of
+steps is told beside it, and each fact is compared with a distractor: a sentence of like length from a paragraph without a supporting fact.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from mechdyn.claims.claim import Evidence
 from mechdyn.claims.conditions import CLEAN, DETECTION_ROLE
@@ -18,17 +23,19 @@ from mechdyn.claims.probing import ROLE
 from mechdyn.errors import InputError
 from mechdyn.metrics import Match, answer_match, extract_answer
 from mechdyn.stats.resampling import Interval, bootstrap_mean
-from mechdyn.tasks.hotpot_evaluation import fact_match, joint_match
+from mechdyn.tasks.hotpot_evaluation import Fact, fact_match, joint_match
 from mechdyn.tasks.quotes import answer_stands_in, quoted_sentences
 from mechdyn.traces.trace import Trace
 
-DISTANCES = (128, 512)
-"""Tokens between the first and the last fact at which the groups of questions part."""
+DISTANCES = {"under 128 tokens": 128, "128 to 511 tokens": 512}
+"""Groups of questions by the tokens between their first and last fact, and where each ends."""
+_FARTHEST = "512 tokens or more"
+_ORDER = (*DISTANCES, _FARTHEST, "all", "some", "none", "yes", "no")
 
 
 @dataclass(frozen=True)
 class FactOutcome:
-    """One supporting fact of one question: its sentence, at how many steps it was retrieved, the highest score any head had for it.
+    """A supporting fact, or a distractor: its sentence, at how many steps it was retrieved, the highest score that any head had for it.
 
     `quoted` is None where no rationale was asked for.
     """
@@ -36,6 +43,7 @@ class FactOutcome:
     title: str
     index: int
     sentence: str
+    n_steps: int
     retrieved_steps: int
     highest_score: float
     quoted: bool | None
@@ -43,7 +51,7 @@ class FactOutcome:
 
 @dataclass(frozen=True)
 class QuestionOutcome:
-    """One question: its traits in words, how its answer, its quoted facts and both agree with gold, and its facts one by one."""
+    """One question: its traits in words, how its answer, its quoted facts and both agree with gold, its facts and their distractors."""
 
     id: str
     traits: Mapping[str, str]
@@ -51,13 +59,17 @@ class QuestionOutcome:
     supporting: Match | None
     joint: Match | None
     facts: tuple[FactOutcome, ...]
+    distractors: tuple[FactOutcome, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Scores are rounded: their last digits depend on the batch they were computed in."""
         matches = {"answer": self.answer, "supporting_facts": self.supporting, "joint": self.joint}
-        facts = [{**vars(fact), "highest_score": round(fact.highest_score, 4)} for fact in self.facts]
         told = {name: match._asdict() if match else None for name, match in matches.items()}
-        return {"id": self.id, "traits": dict(self.traits), **told, "facts": facts}
+        sentences = {
+            name: [{**vars(fact), "highest_score": round(fact.highest_score, 4)} for fact in facts]
+            for name, facts in (("facts", self.facts), ("distractors", self.distractors))
+        }
+        return {"id": self.id, "traits": dict(self.traits), **told, **sentences}
 
 
 @dataclass(frozen=True)
@@ -108,22 +120,30 @@ def question_outcome(trace: Trace) -> QuestionOutcome:
     Raises:
         InputError: a trace of a task without supporting facts.
     """
-    if trace.fact_scores is None:
+    if trace.sentence_scores is None:
         raise InputError(f"a report on facts is of questions, got a trace of the task {trace.task}, which has no supporting facts")
-    gold = [(title, index) for title, index in trace.meta["facts"]]
-    paragraphs = dict(trace.meta["context"])
+    gold, distractors = ([(title, index) for title, index in trace.meta[name]] for name in ("facts", "distractors"))
     rationale = trace.meta["style"] == "rationale"
     quoted = quoted_sentences(trace.text, trace.meta["context"]) if rationale else None
-    retrieved = (trace.fact_scores > trace.threshold).sum(dim=0).tolist()
-    highest = trace.fact_scores.amax(dim=0).tolist() if trace.n_steps else [0.0] * len(gold)
-    facts = tuple(
-        FactOutcome(*fact, paragraphs[fact[0]][fact[1]], steps, score, None if quoted is None else fact in quoted)
-        for fact, steps, score in zip(gold, retrieved, highest, strict=True)
-    )
+    outcomes = _sentences(trace, trace.sentence_scores, [*gold, *distractors], quoted)
+    facts = outcomes[: len(gold)]
     answer = answer_match(extract_answer(trace.text), trace.answer)
     supporting = None if quoted is None else fact_match(quoted, gold)
     joint = joint_match(answer, supporting) if supporting else None
-    return QuestionOutcome(str(trace.meta["id"]), _traits(trace, facts), answer, supporting, joint, facts)
+    return QuestionOutcome(str(trace.meta["id"]), _traits(trace, facts), answer, supporting, joint, facts, outcomes[len(gold) :])
+
+
+def _sentences(
+    trace: Trace, scores: Float[Tensor, "step sentence"], named: Sequence[Fact], quoted: Sequence[Fact] | None
+) -> tuple[FactOutcome, ...]:
+    """What became of each sentence."""
+    paragraphs = dict(trace.meta["context"])
+    retrieved = (scores > trace.threshold).sum(dim=0).tolist()
+    highest = scores.amax(dim=0).tolist() if trace.n_steps else [0.0] * len(named)
+    return tuple(
+        FactOutcome(*fact, paragraphs[fact[0]][fact[1]], trace.n_steps, steps, score, None if quoted is None else fact in quoted)
+        for fact, steps, score in zip(named, retrieved, highest, strict=True)
+    )
 
 
 def _traits(trace: Trace, facts: Sequence[FactOutcome]) -> dict[str, str]:
@@ -131,7 +151,7 @@ def _traits(trace: Trace, facts: Sequence[FactOutcome]) -> dict[str, str]:
     traits = {name: str(trace.meta[name]) for name in ("type", "level") if trace.meta[name] is not None}
     traits["facts"] = str(len(facts))
     traits["answer in a fact"] = "yes" if answer_stands_in(trace.answer, [fact.sentence for fact in facts]) else "no"
-    traits["tokens between facts"] = _distance(trace.meta["fact_tokens"])
+    traits["distance"] = _distance(trace.meta["fact_tokens"])
     traits["facts retrieved"] = _share([fact.retrieved_steps > 0 for fact in facts])
     if all(fact.quoted is not None for fact in facts):
         traits["facts quoted"] = _share([bool(fact.quoted) for fact in facts])
@@ -139,10 +159,10 @@ def _traits(trace: Trace, facts: Sequence[FactOutcome]) -> dict[str, str]:
 
 
 def _distance(spans: Sequence[Sequence[int]]) -> str:
-    """Tokens from the end of the first fact to the start of the last; 0 for one fact."""
+    """From the end of the first fact to the start of the last; 0 tokens for one fact."""
     ordered = sorted((start, end) for start, end in spans)
-    between, (near, far) = max(0, ordered[-1][0] - ordered[0][1]), DISTANCES
-    return f"under {near}" if between < near else f"{near} to {far - 1}" if between < far else f"{far} or more"
+    between = max(0, ordered[-1][0] - ordered[0][1])
+    return next((name for name, bound in DISTANCES.items() if between < bound), _FARTHEST)
 
 
 def _share(held: Sequence[bool]) -> str:
@@ -158,17 +178,26 @@ def _groups(questions: Sequence[QuestionOutcome]) -> tuple[FactGroup, ...]:
             if trait in question.traits:
                 found.setdefault(question.traits[trait], []).append(question)
         if len(found) > 1:
-            groups += [FactGroup(trait, value, len(found[value]), _measures(found[value])) for value in sorted(found)]
+            groups += [FactGroup(trait, value, len(found[value]), _measures(found[value])) for value in sorted(found, key=_place)]
     return tuple(groups)
 
 
+def _place(value: str) -> tuple[int, str]:
+    """Values that have an order of their own come in it, others by name."""
+    return (_ORDER.index(value), "") if value in _ORDER else (-1, value)
+
+
 def _measures(questions: Sequence[QuestionOutcome]) -> dict[str, Interval]:
-    """Means over questions; facts retrieved and quoted are shares of all their facts."""
+    """Means over questions; the share of sentences retrieved at any step, or quoted, and of steps at which a sentence is retrieved."""
+    facts, distractors = [question.facts for question in questions], [question.distractors for question in questions]
     return {
         "EM": _mean(questions, lambda question: question.answer.em),
         "F1": _mean(questions, lambda question: question.answer.f1),
-        "facts retrieved": _shares(questions, lambda fact: fact.retrieved_steps > 0),
-        "facts quoted": _shares(questions, lambda fact: fact.quoted),
+        "facts retrieved": _share_of(facts, lambda fact: (fact.retrieved_steps > 0, 1)),
+        "distractors retrieved": _share_of(distractors, lambda fact: (fact.retrieved_steps > 0, 1)),
+        "fact steps": _share_of(facts, lambda fact: (fact.retrieved_steps, fact.n_steps)),
+        "distractor steps": _share_of(distractors, lambda fact: (fact.retrieved_steps, fact.n_steps)),
+        "facts quoted": _share_of(facts, lambda fact: (bool(fact.quoted), fact.quoted is not None)),
         "sp EM": _mean(questions, lambda question: question.supporting and question.supporting.em),
         "sp F1": _mean(questions, lambda question: question.supporting and question.supporting.f1),
         "joint EM": _mean(questions, lambda question: question.joint and question.joint.em),
@@ -181,6 +210,7 @@ def _mean(questions: Sequence[QuestionOutcome], value: Callable[[QuestionOutcome
     return bootstrap_mean(np.array(values, dtype=np.float64), np.ones(len(values)))
 
 
-def _shares(questions: Sequence[QuestionOutcome], held: Callable[[FactOutcome], bool | None]) -> Interval:
-    rows = [[value for value in map(held, question.facts) if value is not None] for question in questions]
-    return bootstrap_mean(np.array([sum(row) for row in rows], dtype=np.float64), np.array([len(row) for row in rows]))
+def _share_of(sentences: Sequence[Sequence[FactOutcome]], counted: Callable[[FactOutcome], tuple[int, int]]) -> Interval:
+    """What held, of what could have, over all sentences; resampled by question."""
+    rows = np.array([np.sum([counted(fact) for fact in found], axis=0) if found else (0, 0) for found in sentences]).reshape(-1, 2)
+    return bootstrap_mean(rows[:, 0], rows[:, 1])

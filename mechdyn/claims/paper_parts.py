@@ -5,6 +5,7 @@ from dataclasses import dataclass
 NEEDLES, QUESTIONS = "needles", "questions"
 ABLATION, PROGRESSIVE, SENSITIVITY = "ablation grid", "progressive ablation", "sensitivity"
 CORRELATIONS, PROBES = "correlations by offset", "probes"
+DYNAMIC_RAG = "dynamic RAG"
 
 
 @dataclass(frozen=True)
@@ -39,5 +40,6 @@ PARTS = (
     Part("Figure 8", CORRELATIONS, QUESTIONS, f"{_SCRIPT}figure_8_cca_questions"),
     Part("Table 2", PROBES, NEEDLES, f"{_SCRIPT}table_2_probe"),
     Part("Table 3", PROBES, QUESTIONS, f"{_SCRIPT}table_3_regressor"),
+    Part("Table 4", DYNAMIC_RAG, QUESTIONS, "mechdyn rag, or with --task hotpotqa --data FILE"),
     Part("beyond the paper: sink, local window and threshold", SENSITIVITY, QUESTIONS, f"{_SCRIPT}sensitivity"),
 )

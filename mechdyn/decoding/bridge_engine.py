@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechdyn.decoding.cache import select_rows, shallow_copy, to_cache
+from mechdyn.decoding.cache import select_rows, shallow_copy, to_cache, to_prompts
 from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
-from mechdyn.decoding.prefill import prefill
+from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
 from mechdyn.models.model import Model
 
 
@@ -25,8 +25,17 @@ class BridgeEngine:
         self.model, self.chunk = model, chunk
         self._hidden_hook = hidden_hook(model, hidden)
 
-    def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
-        found = prefill(self.model, prompts, positions, self.chunk)
+    def prefill(
+        self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
+    ) -> DecodeState:
+        found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
+        return DecodeState(to_cache(found.prompts), found.visible, found.next_position)
+
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+        if not any(len(row) for row in tokens):
+            return state
+        held = Prefilled(to_prompts(state.memory), state.visible, state.next_position)
+        found = extend(self.model, held, tokens, self.chunk)
         return DecodeState(to_cache(found.prompts), found.visible, found.next_position)
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:

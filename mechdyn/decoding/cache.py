@@ -56,6 +56,11 @@ def to_cache(prompts: Prompts) -> DynamicCache:
     return cache
 
 
+def to_prompts(cache: Any) -> Prompts:
+    """The way back; where padding is, only the state knows."""
+    return Prompts(tuple(layer.keys for layer in cache.layers), tuple(layer.values for layer in cache.layers), None)
+
+
 def shallow_copy(cache: Any) -> Any:
     """A cache that shares its tensors with the original and grows apart from it: appending makes new tensors."""
     fork = copy.copy(cache)

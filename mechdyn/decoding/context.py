@@ -1,4 +1,4 @@
-"""Token, needle and facts at every key position of a batch: what scores are computed against."""
+"""Token, needle and single sentences at every key position of a batch: what scores are computed against."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,14 +19,14 @@ from mechdyn.tasks.sample import Sample
 class KeyContext:
     """Padding included, where the attention rows are. Room for the tokens to come is laid out at once.
 
-    `facts` are each supporting fact's tokens; rows with fewer have none. `append` writes into the room, so go on from the newest context
-    only.
+    `sentences` are the tokens of each sentence that is scored by itself; rows with fewer sentences than others have empty ones. `append`
+    writes into the room, so go on from the newest context only.
     """
 
     _tokens: Int[Tensor, "row room"]
     _needle: Bool[Tensor, "row room"]
     _visible: Bool[Tensor, "row room"]
-    _facts: Bool[Tensor, "row fact room"]
+    _sentences: Bool[Tensor, "row sentence room"]
     n_keys: int
 
     @classmethod
@@ -34,25 +34,25 @@ class KeyContext:
         """The prompts where the engine laid them, all but their last token, and room for `n_new` tokens."""
         visible = pad(state.prompt_visible.cpu().bool(), (0, n_new), value=True)
         tokens, needle = torch.zeros_like(visible, dtype=torch.long), torch.zeros_like(visible)
-        masks = [sample.fact_masks for sample in samples]
-        facts = torch.zeros(len(samples), max(len(mask) for mask in masks), visible.shape[1], dtype=torch.bool)
+        masks = [sample.sentence_masks for sample in samples]
+        sentences = torch.zeros(len(samples), max(len(mask) for mask in masks), visible.shape[1], dtype=torch.bool)
         n_keys = state.prompt_visible.shape[1]
         for row, sample in enumerate(samples):
             places = visible[row, : n_keys + 1].nonzero().flatten()
             tokens[row, places] = sample.tokens
             needle[row, places] = sample.needle_mask
-            facts[row, : len(masks[row]), places] = masks[row]
+            sentences[row, : len(masks[row]), places] = masks[row]
         device = state.prompt_visible.device
-        return cls(tokens.to(device), needle.to(device), visible.to(device), facts.to(device), n_keys)
+        return cls(tokens.to(device), needle.to(device), visible.to(device), sentences.to(device), n_keys)
 
     def append(self, tokens: Int[Tensor, " row"]) -> "KeyContext":
-        """One more key position in every row; needle and facts lie in the prompt."""
+        """One more key position in every row; needle and sentences lie in the prompt."""
         self._tokens[:, self.n_keys] = tokens
         return replace(self, n_keys=self.n_keys + 1)
 
     def select(self, rows: list[int]) -> "KeyContext":
         """Some of the rows."""
-        return KeyContext(self._tokens[rows], self._needle[rows], self._visible[rows], self._facts[rows], self.n_keys)
+        return KeyContext(self._tokens[rows], self._needle[rows], self._visible[rows], self._sentences[rows], self.n_keys)
 
     @property
     def tokens(self) -> Int[Tensor, "row key"]:
@@ -67,8 +67,8 @@ class KeyContext:
         return self._visible[:, : self.n_keys]
 
     @property
-    def facts(self) -> Bool[Tensor, "row fact key"]:
-        return self._facts[..., : self.n_keys]
+    def sentences(self) -> Bool[Tensor, "row sentence key"]:
+        return self._sentences[..., : self.n_keys]
 
 
 def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row layer head"]:
@@ -82,23 +82,23 @@ def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyC
     return torch.stack(_by_layer(output.patterns, step, score), dim=1).float().cpu()
 
 
-def score_facts(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row fact"]:
-    """The highest score that any head has for each supporting fact, that fact alone being the needle; on the CPU.
+def score_sentences(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row sentence"]:
+    """The highest score that any head has for each sentence, that sentence alone being the needle; on the CPU.
 
-    With Eq. 2 the highest share of attention that any head pays to the fact. A row with fewer facts has zeros behind them.
+    With Eq. 2 the highest share of attention that any head pays to it. Empty sentences have 0.
     """
-    n_rows, n_facts, _ = context.facts.shape
-    if n_facts == 0:
+    n_rows, n_sentences, _ = context.sentences.shape
+    if n_sentences == 0:
         return torch.zeros(n_rows, 0)
     step = StepContext(
-        tokens=repeat(context.tokens, "row key -> (row fact) key", fact=n_facts),
-        needle=rearrange(context.facts, "row fact key -> (row fact) key"),
-        visible=repeat(context.visible, "row key -> (row fact) key", fact=n_facts),
-        predicted=repeat(predicted, "row -> (row fact)", fact=n_facts),
+        tokens=repeat(context.tokens, "row key -> (row sentence) key", sentence=n_sentences),
+        needle=rearrange(context.sentences, "row sentence key -> (row sentence) key"),
+        visible=repeat(context.visible, "row key -> (row sentence) key", sentence=n_sentences),
+        predicted=repeat(predicted, "row -> (row sentence)", sentence=n_sentences),
     )
-    patterns = (repeat(pattern, "row head key -> (row fact) head key", fact=n_facts) for pattern in output.patterns)
+    patterns = (repeat(pattern, "row head key -> (row sentence) head key", sentence=n_sentences) for pattern in output.patterns)
     highest = torch.stack(_by_layer(patterns, step, score)).amax(dim=(0, 2)).float().cpu()
-    return rearrange(highest, "(row fact) -> row fact", fact=n_facts)
+    return rearrange(highest, "(row sentence) -> row sentence", sentence=n_sentences)
 
 
 def _by_layer(patterns: Iterable[Float[Tensor, "row head key"]], step: StepContext, score: Score) -> list[Float[Tensor, "row head"]]:

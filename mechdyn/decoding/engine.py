@@ -61,11 +61,21 @@ class StepOutput:
 class Engine(Protocol):
     """Runs a model token by token."""
 
-    def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
+    def prefill(
+        self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
+    ) -> DecodeState:
         """The state after these tokens, one row a prompt. An empty prompt is allowed.
 
         `positions` are the position ids of each prompt's tokens, ascending; without them tokens are counted from 0. Gaps hide tokens: drop
-        them, keep the others' positions, and nothing behind them carries their influence.
+        them, keep the others' positions, and nothing behind them carries their influence. `apart` reads each prompt by itself: where
+        lengths differ much, padding costs more than batching gains.
+        """
+        ...
+
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+        """The state behind some more tokens of each row, none for some if you like; the state given stays as it was.
+
+        They are padded on their left, so padding may lie between them and what the row held before.
         """
         ...
 

@@ -12,7 +12,7 @@ from mechdyn.decoding.capture import check_hidden, hooked_points
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.memory import Memory
 from mechdyn.decoding.one_query import MemoryQuery
-from mechdyn.decoding.prefill import prefill
+from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 
@@ -29,11 +29,20 @@ class FastEngine:
         self._layers = [model.twin.get_submodule(block.name) for block in model.bridge.blocks]
         self._final_norm = model.twin.get_submodule(model.bridge.ln_final.name)
 
-    def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
+    def prefill(
+        self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
+    ) -> DecodeState:
         if hooked := hooked_points(self.model):
             raise InputError(f"the bridge carries hooks ({hooked[0]} ...), which the fast engine does not run; ask for engine='bridge'")
-        found = prefill(self.model, prompts, positions, self.chunk)
+        found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
         return DecodeState(Memory.after(found.prompts, len(prompts)), found.visible, found.next_position)
+
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+        if not any(len(row) for row in tokens):
+            return state
+        held = Prefilled(state.memory.laid_out(), state.visible, state.next_position)
+        found = extend(self.model, held, tokens, self.chunk)
+        return DecodeState(Memory.after(found.prompts, len(tokens)), found.visible, found.next_position)
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
         index = list(rows)

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechdyn.decoding.ablation import Ablation
-from mechdyn.decoding.context import KeyContext, score_facts, score_step
+from mechdyn.decoding.context import KeyContext, score_sentences, score_step
 from mechdyn.decoding.engine import DecodeState, Engine, HeadEdit, StepOutput
 from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.decoding.schedules import Observation
@@ -46,7 +46,7 @@ class Row:
     ablation: Ablation | None = None
     tokens: list[int] = field(default_factory=list)
     scores: list[Float[Tensor, "layer head"]] = field(default_factory=list)
-    fact_scores: list[Float[Tensor, " fact"]] = field(default_factory=list)
+    sentence_scores: list[Float[Tensor, " sentence"]] = field(default_factory=list)
     hidden: list[Float[Tensor, " d_model"]] = field(default_factory=list)
     ablated: list[Bool[Tensor, "layer head"]] = field(default_factory=list)
     ablated_scores: list[Float[Tensor, "layer head"]] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Step:
 
     observed: StepOutput
     scores: Float[Tensor, "row layer head"]
-    fact_scores: Float[Tensor, "row fact"]
+    sentence_scores: Float[Tensor, "row sentence"]
     masks: Bool[Tensor, "row layer head"]
     tokens: Int[Tensor, " row"]
     finite: Bool[Tensor, " row"]
@@ -122,10 +122,10 @@ def _step(
     tokens = observed.logits.argmax(dim=-1).cpu()
     finite = observed.logits.isfinite().all(dim=-1).cpu()
     scores = score_step(observed, tokens, context, options.score)
-    facts = score_facts(observed, tokens, context, options.score)
+    sentences = score_sentences(observed, tokens, context, options.score)
     masks, values = _choose_heads(live, observed, scores, options.threshold)
     if not masks.any():
-        return Step(observed, scores, facts, masks, tokens, finite, None), clean
+        return Step(observed, scores, sentences, masks, tokens, finite, None), clean
     ablation = _shared_ablation(live)
     edit = HeadEdit(masks, values, whole=ablation.scope == "all")
     if edit.whole:
@@ -137,7 +137,7 @@ def _step(
     edited_scores = score_step(edited, edited_tokens, context, options.score)
     finite &= edited.logits.isfinite().all(dim=-1).cpu()
     kept = dirty if ablation.commit == "ablated" else clean
-    return Step(observed, scores, facts, masks, torch.where(edits, edited_tokens, tokens), finite, edited_scores), kept
+    return Step(observed, scores, sentences, masks, torch.where(edits, edited_tokens, tokens), finite, edited_scores), kept
 
 
 def _choose_heads(
@@ -206,7 +206,7 @@ def _record(row: Row, index: int, step: Step, context: KeyContext, model: Model,
         return
     row.tokens.append(token)
     row.scores.append(step.scores[index])
-    row.fact_scores.append(step.fact_scores[index])
+    row.sentence_scores.append(step.sentence_scores[index])
     row.hidden.append(step.observed.hidden[index].float().cpu())
     if row.ablation is not None:
         edited = step.edited_scores is not None and bool(step.masks[index].any())

@@ -7,9 +7,11 @@ which prompt each of its rows goes on from. Rows that share a prompt have its ke
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 Layers = tuple[Float[Tensor, "_ kv_head pos _d"], ...]
 
@@ -34,6 +36,20 @@ class Prompts:
     def select(self, chosen: Sequence[int]) -> "Prompts":
         """Some of the prompts, copied."""
         return self._map(lambda tensor: tensor[list(chosen)])
+
+    @classmethod
+    def stack(cls, each: Sequence["Prompts"]) -> "Prompts":
+        """All prompts of several, in order, padded on their left to the longest. None of them is empty."""
+        width, layers = max(one.length for one in each), range(len(each[0].keys))
+        keys = tuple(torch.cat([pad(one.keys[layer], (0, 0, width - one.length, 0)) for one in each]) for layer in layers)
+        values = tuple(torch.cat([pad(one.values[layer], (0, 0, width - one.length, 0)) for one in each]) for layer in layers)
+        padding = torch.cat([pad(one.hidden(), (width - one.length, 0), value=True) for one in each])
+        return cls(keys, values, padding if padding.any() else None)
+
+    def hidden(self) -> Bool[Tensor, "prompt pos"]:
+        """True at padding."""
+        shape = (self.keys[0].shape[0], self.length)
+        return self.padding if self.padding is not None else torch.zeros(shape, dtype=torch.bool, device=self.keys[0].device)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Prompts":
         padding = change(self.padding) if self.padding is not None else None
@@ -115,6 +131,17 @@ class Memory:
         index = list(rows)
         tails = tuple(keys[index] for keys in self.tail_keys), tuple(values[index] for values in self.tail_values)
         return Memory(prompts, grid, *tails)
+
+    def laid_out(self) -> Prompts:
+        """Prompt and tail of each row in one, copied: what a forward of several tokens reads. Padding is the state's to tell."""
+        held, rows = self.prompts, self.grid.prompts
+        if not self.tail_keys:
+            return held.select(rows)
+        if not held.keys:
+            return Prompts(self.tail_keys, self.tail_values, None)
+        keys = tuple(torch.cat([near[rows], far], dim=2) for near, far in zip(held.keys, self.tail_keys, strict=True))
+        values = tuple(torch.cat([near[rows], far], dim=2) for near, far in zip(held.values, self.tail_values, strict=True))
+        return Prompts(keys, values, None)
 
     def grown(self, keys: Layers, values: Layers) -> "Memory":
         """The same prompts with another tail."""

@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers.cache_utils import Cache
 
 from mechdyn.decoding.cache import PromptLayer
@@ -58,10 +59,47 @@ def prefill(
         for layer in layers:
             layer.spread()
     read(rest, rest_positions, visible)
+    return _filled(model, layers, visible, behind(positions))
+
+
+def prefill_apart(
+    model: Model,
+    prompts: Sequence[Int[Tensor, " _"]],
+    positions: Sequence[Int[Tensor, " _"]] | None = None,
+    chunk: int | None = None,
+) -> Prefilled:
+    """The same, each prompt read by itself: where lengths differ much, padding and its masks cost more than batching gains."""
+    if not all(len(prompt) for prompt in prompts):
+        return prefill(model, prompts, positions, chunk)
+    positions = check_positions(prompts, positions)
+    found = [prefill(model, [prompt], [row], chunk) for prompt, row in zip(prompts, positions, strict=True)]
+    width = max(one.visible.shape[1] for one in found)
+    visible = torch.cat([pad(one.visible, (width - one.visible.shape[1], 0)) for one in found])
+    return Prefilled(Prompts.stack([one.prompts for one in found]), visible, torch.cat([one.next_position for one in found]))
+
+
+@torch.inference_mode()
+def extend(model: Model, held: Prefilled, tokens: Sequence[Int[Tensor, " _"]], chunk: int | None = None) -> Prefilled:
+    """Read some more tokens of each row, none for some if you like. What is held stays as it was and is copied once.
+
+    The tokens are padded on their left, so padding may lie between them and what the row held before.
+    """
+    more, more_visible = left_pad(tokens)
+    positions, next_position = going_on(held.next_position.cpu(), more_visible)
+    visible = torch.cat([held.visible.cpu(), more_visible], dim=1)
+    layers = [PromptLayer(len(tokens), visible.shape[1]) for _ in range(model.n_layers)]
+    for layer, keys, values in zip(layers, held.prompts.keys, held.prompts.values, strict=False):
+        layer.update(keys, values)
+    _Reader(model, Cache(layers=layers), chunk)(more, positions, visible)
+    return _filled(model, layers, visible, next_position)
+
+
+def _filled(model: Model, layers: Sequence[PromptLayer], visible: Int[Tensor, "row pos"], next_position: Int[Tensor, " row"]) -> Prefilled:
+    """What a cache holds after it has been read."""
     padding = None if visible.all() else ~visible.bool().to(model.device)
     filled = [(layer.keys, layer.values) for layer in layers if layer.keys is not None and layer.values is not None]
-    held = Prompts(tuple(keys for keys, _ in filled), tuple(values for _, values in filled), padding)
-    return Prefilled(held, visible.to(model.device), behind(positions).to(model.device))
+    prompts = Prompts(tuple(keys for keys, _ in filled), tuple(values for _, values in filled), padding)
+    return Prefilled(prompts, visible.to(model.device), next_position.to(model.device))
 
 
 class _Reader:
@@ -106,6 +144,12 @@ def check_positions(prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[In
 def behind(positions: Sequence[Int[Tensor, " _"]]) -> Int[Tensor, " row"]:
     """The position id that follows each row's last."""
     return torch.tensor([int(row[-1]) + 1 if len(row) else 0 for row in positions])
+
+
+def going_on(next_position: Int[Tensor, " row"], visible: Int[Tensor, "row pos"]) -> tuple[Int[Tensor, "row pos"], Int[Tensor, " row"]]:
+    """Position ids of left-padded tokens that follow, and of what follows them."""
+    positions = next_position[:, None] + visible.cumsum(dim=1) - 1
+    return positions.clamp(min=0), next_position + visible.sum(dim=1)
 
 
 def left_pad(prompts: Sequence[Int[Tensor, " _"]]) -> tuple[Int[Tensor, "row pos"], Int[Tensor, "row pos"]]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
-from mechdyn.decoding.prefill import behind, check_positions, left_pad
+from mechdyn.decoding.prefill import behind, check_positions, going_on, left_pad
 from mechdyn.models.model import Model
 
 
@@ -33,10 +33,18 @@ class ReferenceEngine:
         self.model = model
         self._hidden_hook = hidden_hook(model, hidden)
 
-    def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
+    def prefill(
+        self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
+    ) -> DecodeState:
         positions = check_positions(prompts, positions)
         tokens, visible = left_pad(prompts)
         return DecodeState(Sequences(tokens, left_pad(positions)[0]), visible, behind(positions))
+
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+        past, (more, more_visible) = state.memory, left_pad(tokens)
+        positions, next_position = going_on(state.next_position, more_visible)
+        memory = Sequences(torch.cat([past.tokens, more], dim=1), torch.cat([past.positions, positions], dim=1), past.edits)
+        return DecodeState(memory, torch.cat([state.visible, more_visible], dim=1), next_position)
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
         index = list(rows)

@@ -158,7 +158,7 @@ def check_sample(model: Model, sample: Sample) -> None:
 def _finish(row: Row, model: Model, options: TraceOptions) -> Trace:
     sample, tokenizer = row.sample, model.tokenizer
     no_heads = torch.zeros(0, model.n_layers, model.n_heads)
-    n_facts = len(sample.fact_masks)
+    n_sentences = len(sample.sentence_masks)
     result = Trace(
         unit="",
         sample=sample.key,
@@ -171,7 +171,9 @@ def _finish(row: Row, model: Model, options: TraceOptions) -> Trace:
         token_texts=tuple(tokenizer.decode([token]) for token in row.tokens),
         text=tokenizer.decode(row.tokens, skip_special_tokens=True),
         retrieval_scores=torch.stack(row.scores) if row.scores else no_heads,
-        fact_scores=(torch.stack(row.fact_scores)[:, :n_facts] if row.fact_scores else torch.zeros(0, n_facts)) if n_facts else None,
+        sentence_scores=(torch.stack(row.sentence_scores)[:, :n_sentences] if row.sentence_scores else torch.zeros(0, n_sentences))
+        if n_sentences
+        else None,
         hidden=torch.stack(row.hidden) if row.hidden else torch.zeros(0, model.d_model),
         threshold=options.threshold,
         stopped=row.stopped,

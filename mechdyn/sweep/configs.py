@@ -132,6 +132,61 @@ class SensitivityConfig:
 
 
 @dataclass(frozen=True)
+class RagConfig:
+    """What `mechdyn rag` was asked."""
+
+    model: str = _model()
+    task: str = option("world", "world (procedural two-hop questions) or hotpotqa (questions of --data).")
+    preset: str = option("quick", "quick, standard or paper: prompt lengths and numbers of questions.")
+    lengths: tuple[int, ...] = _lengths()
+    questions: int | None = option(None, "Questions at each length (of a file: at most half of it) instead of the preset's.", min=1)
+    strategies: tuple[str, ...] = option(
+        (),
+        "dynamic, oracle, static, dynamic-random, fixed-random, no-context or full-context; may be repeated. All when left out.",
+        flag="--strategy",
+    )
+    probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
+    threshold: float = option(1.2, "A sentence with a word of a RIND value above this is retrieved for.")
+    k: int = option(16, "Context positions that the chosen heads retrieve.", flag="-k")
+    window: int = option(32, "Tokens shown to either side of each cluster of positions.")
+    heads: int = option(5, "Heads that each strategy chooses.")
+    variant: str = option("code", "code or paper: RIND as DRAGIN's published code has it, or as its paper prints it.")
+    attention: str = option("alone", "alone or full: RIND's attention from a forward over the draft alone, or from generation itself.")
+    draft: str = option("hidden", "hidden or windows: what a draft behind a rewritten sentence sees, nothing or still the last windows.")
+    mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")
+    max_sentences: int = option(10, "Sentences an answer may have; one more round than this is the bound.")
+    seed: int = _seed()
+    style: str | None = _style()
+    data: str | None = _data()
+    batch_size: int = option(8, "Questions answered together, each under all strategies.", min=1)
+
+
+@dataclass(frozen=True)
+class RagSweepConfig:
+    """The sweep of threshold, k and window: one number moves, the others stay at their defaults."""
+
+    model: str = _model()
+    task: str = option("world", "world (procedural two-hop questions) or hotpotqa (questions of --data).")
+    preset: str = option("quick", "quick, standard or paper: prompt lengths and numbers of questions.")
+    lengths: tuple[int, ...] = _lengths()
+    questions: int | None = option(None, "Questions at each length (of a file: at most half of it) instead of the preset's.", min=1)
+    strategies: tuple[str, ...] = option(
+        (), "Strategy; may be repeated. dynamic, oracle, static, fixed-random if left out.", flag="--strategy"
+    )
+    thresholds: tuple[float, ...] = option(
+        (), "RIND threshold; may be repeated. 0.4, 0.8, 1.2, 1.6 and 2.4 if left out.", flag="--threshold"
+    )
+    ks: tuple[int, ...] = option((), "Context positions; may be repeated. 4, 8, 16, 32 and 64 if left out.", flag="-k")
+    windows: tuple[int, ...] = option((), "Tokens to either side; may be repeated. 8, 16, 32, 64 and 128 if left out.", flag="--window")
+    probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
+    mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")
+    seed: int = _seed()
+    style: str | None = _style()
+    data: str | None = _data()
+    batch_size: int = option(4, "Questions answered together, each under all strategies and settings.", min=1)
+
+
+@dataclass(frozen=True)
 class CheckConfig:
     """What `mechdyn models check` was asked."""
 
@@ -140,3 +195,13 @@ class CheckConfig:
     device_map: str | None = option(None, "auto: spread the layers over all CUDA devices.")
     dtype: str | None = option(None, "float32, bfloat16 or float16; float32 on the CPU, else the checkpoint's own, when left out.")
     max_length: int | None = option(None, "The longest sequence that will be run; models with longrope scaling need it.", min=1)
+
+
+@dataclass(frozen=True)
+class AppConfig:
+    """What `mechdyn app` was asked."""
+
+    model: str = _model()
+    host: str = option("127.0.0.1", "Address to listen on; other than this machine's own, it lets others use the model.")
+    port: int = option(8050, "Port to listen on; 0 takes any free one.", min=0, max=65535)
+    dark: bool = option(False, "A dark page.")

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mechdyn.claims.condition_names import condition_name
 from mechdyn.claims.conditions import CLEAN, CONDITIONS
 from mechdyn.decoding.replay import can_replay, replay
 from mechdyn.errors import InputError
 from mechdyn.metrics import is_correct
 from mechdyn.models.load import load_model
+from mechdyn.models.model import Model
 from mechdyn.sweep.configs import ExploreConfig
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
@@ -87,7 +90,7 @@ def explore(config: ExploreConfig) -> Explored:
     names = _conditions(sample, config.conditions)
     traces = store.load([sample.units[name] for name in names])
     if config.sources and any(map(can_replay, traces)):
-        model = load_model(config.model or store.manifest.model)
+        model = _load(config, store)
         again = iter(replay(model, [trace for trace in traces if can_replay(trace)], keep_sources=config.sources))
         traces = [next(again) if can_replay(trace) else trace for trace in traces]
     title = " · ".join(part for part in (store.manifest.model, sample.task, sample.about) if part)
@@ -106,6 +109,17 @@ def choose(samples: Sequence[StoredSample], wanted: str | None) -> StoredSample:
             f"{len(found) or 'no'} samples of the run are named {wanted!r}; give a number from 0 to {len(samples) - 1}, or a key of --list"
         )
     return found[0]
+
+
+def _load(config: ExploreConfig, store: TraceStore) -> Model:
+    """The run's model, in the dtype it ran in."""
+    name = config.model or store.manifest.model
+    try:
+        return load_model(name, dtype=getattr(torch, store.manifest.dtype))
+    except InputError as error:
+        raise InputError(
+            f"the run's model cannot be loaded ({error}); say where it lies with --model, or leave sources out with --sources 0"
+        ) from error
 
 
 def _conditions(sample: StoredSample, wanted: Sequence[str]) -> list[str]:

@@ -51,14 +51,14 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def read_folder(path: Path, config: Mapping[str, Any], command: str) -> Folder:
+def read_folder(path: Path, config: Mapping[str, Any], command: str, *, traced: bool = True) -> Folder:
     """Every planned trace, by store and role; a store without a list of roles has one role, `trace`.
 
     Raises:
-        StoreError: planned traces that are not stored, no store at all, or one that is damaged.
+        StoreError: planned traces that are not stored, no store at all where the run is one that is `traced`, or one that is damaged.
     """
     stores = sorted(each for each in path.glob(_STORES) if each.is_dir())
-    if not stores:
+    if traced and not stores:
         raise unfinished(path, "nothing is traced yet", command)
     traces, manifests = {}, {}
     for each in stores:

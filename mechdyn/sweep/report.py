@@ -13,8 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 from mechdyn.claims.claim import Verdict
 from mechdyn.claims.conditions import COMMITS, DETECTION_ROLE, Detection
 from mechdyn.claims.grid import GridRow, grid_rows
-from mechdyn.claims.paper_parts import ABLATION, CORRELATIONS, NEEDLES, PARTS, PROBES, PROGRESSIVE, QUESTIONS, SENSITIVITY
+from mechdyn.claims.paper_parts import ABLATION, CORRELATIONS, DYNAMIC_RAG, NEEDLES, PARTS, PROBES, PROGRESSIVE, QUESTIONS, SENSITIVITY
 from mechdyn.claims.progressive import ProgressivePoint, progressive_point
+from mechdyn.claims.rag import RagRow, judge_rag, rag_row
 from mechdyn.claims.registry import get_claim
 from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
 from mechdyn.errors import StoreError
@@ -23,9 +24,10 @@ from mechdyn.probes.report import Report
 from mechdyn.stats.cca_offsets import CCAResult
 from mechdyn.sweep.ablate import require_detection
 from mechdyn.sweep.command_line import command_line
-from mechdyn.sweep.configs import AblateConfig, ProgressiveConfig, SensitivityConfig, TraceConfig, VerifyConfig
+from mechdyn.sweep.configs import AblateConfig, ProgressiveConfig, RagConfig, SensitivityConfig, TraceConfig, VerifyConfig
 from mechdyn.sweep.finished import Folder, parsed, read_config, read_folder, unfinished
 from mechdyn.sweep.probe_files import FIGURE_4, REPORT, read_correlations, read_reports
+from mechdyn.sweep.rag_logs import RagLogs
 from mechdyn.sweep.run_folder import CONFIG
 from mechdyn.sweep.sensitivity import window_name
 from mechdyn.traces.trace import Trace
@@ -89,6 +91,17 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
+class Strategies:
+    """Dynamic RAG, from the logs of its answers; the other fields are those of `Judged`."""
+
+    rows: tuple[RagRow, ...]
+    verdict: Verdict
+    again: bool
+    changed: tuple[str, ...]
+    measures: frozenset[str] = frozenset({DYNAMIC_RAG})
+
+
+@dataclass(frozen=True, eq=False)
 class Single:
     """One trace."""
 
@@ -142,6 +155,8 @@ class Kind:
     program: str
     results: tuple[str, ...]
     read: Callable[[Folder, bool], Content]
+    traced: bool = True
+    """Whether such a run always has traces."""
 
 
 def read_run(path: str | Path, *, again: bool = True) -> Run:
@@ -161,7 +176,7 @@ def read_run(path: str | Path, *, again: bool = True) -> Run:
         raise StoreError(f"{path / CONFIG} is of no command that this mechdyn has; read it with the mechdyn that wrote it, or run again")
     kind = KINDS[config_type]
     command = command_line(kind.program, config_type, _asked(config), out=path)
-    folder = read_folder(path, config, command)
+    folder = read_folder(path, config, command, traced=kind.traced)
     if not any(any(path.glob(result)) for result in kind.results):
         raise unfinished(path, f"it has no {kind.results[0]}", command)
     return Run(folder, command, kind.read(folder, again))
@@ -211,6 +226,23 @@ def _settings(folder: Folder, again: bool) -> Settings:
     return Settings(tuple(cell for cells in judged for cell in cells))
 
 
+def _strategies(folder: Folder, again: bool) -> Strategies:
+    """Rows are always computed from the logs; the verdict where it is to be judged again."""
+    recorded = parsed(folder.path / VERDICTS, lambda rows: Verdict.from_json(rows[0]))
+    store = RagLogs(folder.path)
+    questions, names = store.questions(), folder.config["strategies"]
+    found = {name: store.read(name) for name in names}
+    lacking = [name for name in names if any(question.sample not in found[name] for question in questions)]
+    if lacking or not questions:
+        raise StoreError(
+            f"run {folder.path} lacks answers of {lacking[0] if lacking else 'every strategy'}; go on with it by running it again"
+        )
+    logs = {name: [found[name][question.sample] for question in questions] for name in names}
+    verdict = judge_rag(recorded.model, questions, logs, recorded.facts) if again else recorded
+    rows = tuple(rag_row(name, questions, answers) for name, answers in logs.items())
+    return Strategies(rows, verdict, again, _changed(recorded, verdict))
+
+
 def _single(folder: Folder, again: bool) -> Single:
     ((trace,),) = folder.roles.values()
     return Single(trace)
@@ -246,5 +278,6 @@ KINDS: Mapping[type, Kind] = {
     AblateConfig: Kind("mechdyn ablate", (RESULTS,), _grid),
     ProgressiveConfig: Kind("python -m experiments.figure_3_progressive", (RESULTS,), _points),
     SensitivityConfig: Kind("python -m experiments.sensitivity", (RESULTS,), _settings),
+    RagConfig: Kind("mechdyn rag", (VERDICTS,), _strategies, traced=False),
     TraceConfig: Kind("mechdyn trace", (CONFIG,), _single),
 }

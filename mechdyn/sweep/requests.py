@@ -1,5 +1,6 @@
 """From what the user chose to the request that a claim plans by; what cannot be is refused before anything is written."""
 
+import logging
 from collections.abc import Sequence
 
 from mechdyn.claims.claim import Plan, Request
@@ -12,6 +13,7 @@ from mechdyn.tasks.hotpotqa import INSTRUCTIONS, load_items, load_samples
 from mechdyn.tasks.niah import check_request, read_haystack
 
 STYLES = tuple(INSTRUCTIONS)
+_log = logging.getLogger(__name__)
 
 
 def check_choices(
@@ -56,6 +58,8 @@ def make_request(
 ) -> Request:
     """The request; for questions of a file, with the ids of those whose prompt the model can hold beside the answer.
 
+    A warning says how many were left out.
+
     Raises:
         InputError: choices that do not go together, or a file that cannot be read or of which the model can hold fewer than two questions.
     """
@@ -99,5 +103,13 @@ def _questions(model: Model, data: str, style: str) -> tuple[str, tuple[str, ...
         raise InputError(
             f"the model holds {len(loaded.samples)} of the {len(items)} questions of {data} within its context of {model.n_ctx} positions, "
             "and 2 are needed, one to find static heads on and one to measure; take shorter questions or a model with more context"
+        )
+    if loaded.skipped:
+        _log.warning(
+            "%d of the %d questions of %s are left out: with room for the answer they are longer than the model's context of %d positions",
+            len(loaded.skipped),
+            len(items),
+            data,
+            model.n_ctx,
         )
     return content_hash(items), tuple(sample.meta["id"] for sample in loaded.samples)

@@ -1,8 +1,10 @@
 """Rendering a system and a user text as the model expects them, and finding character spans in its tokens."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -53,6 +55,13 @@ def positions_of(prompt: Prompt, spans: tuple[Span, ...]) -> Int[Tensor, " pos"]
         ],
         dtype=torch.long,
     )
+
+
+def token_spans(prompt: Prompt, spans: Sequence[Span]) -> list[list[int]]:
+    """Input positions [first, last + 1) of the tokens that overlap each character span; [0, 0] for a span that no token covers."""
+    offsets = np.array(prompt.offsets, dtype=np.int64).reshape(-1, 2)
+    found = (np.flatnonzero((offsets[:, 0] < end) & (start < offsets[:, 1])) for start, end in spans)
+    return [[int(positions[0]), int(positions[-1]) + 1] if len(positions) else [0, 0] for positions in found]
 
 
 def locate(prompt: Prompt, text: str, what: str) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mechdyn.errors import InputError
-from mechdyn.tasks.chat import Prompt, locate, positions_of, render
+from mechdyn.tasks.chat import Prompt, locate, positions_of, render, token_spans
 from mechdyn.tasks.hotpot_hub import from_hub as from_hub
 from mechdyn.tasks.hotpot_hub import load_items as load_items
 from mechdyn.tasks.hotpot_items import Item, check_item
@@ -72,7 +72,8 @@ def hotpotqa(
 
     `needle_spans` has one span for each fact, in the order of `supporting_facts` without repeats, the whole sentence with the white space
     that belongs to it; facts whose sentence is empty have none. `meta` holds `id`, `type`, `level`, `style`, `facts` (one a span),
-    `fact_tokens` (the positions [start, end) of each fact's tokens), `context` (the item's, so that an answer can be held against its
+    `fact_tokens` (the positions [start, end) of each fact's tokens), `distractors` and `distractor_tokens` (as many sentences of like
+    length from paragraphs without a supporting fact, to compare with), `context` (the item's, so that an answer can be held against its
     sentences), `length` (tokens of the prompt) and `depth` (mean place of the facts' middles in the context, 0 its start, 1 its end).
 
     Args:
@@ -166,6 +167,8 @@ def _sample(model_or_tokenizer: Any, item: Mapping[str, Any], style: str, task: 
     start = locate(prompt, user, "context or the question") + user.index(context)
     facts = _facts_with_text(item, sentence_spans)
     spans = tuple((start + begin, start + end) for begin, end in facts.values())
+    fact_tokens = token_spans(prompt, spans)
+    distractors = _distractors(item, prompt, sentence_spans, start, fact_tokens)
     depths = [(begin + end) / 2 / len(context) for begin, end in facts.values()]
     return Sample(
         task=task,
@@ -182,7 +185,9 @@ def _sample(model_or_tokenizer: Any, item: Mapping[str, Any], style: str, task: 
             "level": item.get("level"),
             "style": style,
             "facts": [list(fact) for fact in facts],
-            "fact_tokens": [_token_span(prompt, span) for span in spans],
+            "fact_tokens": fact_tokens,
+            "distractors": [list(place) for place in distractors],
+            "distractor_tokens": list(distractors.values()),
             "context": [[title, list(sentences)] for title, sentences in item["context"]],
             "length": len(prompt.tokens),
             "depth": round(sum(depths) / len(depths), 6),
@@ -200,10 +205,28 @@ def _facts_with_text(item: Mapping[str, Any], sentence_spans: list[list[Span]]) 
     return facts
 
 
-def _token_span(prompt: Prompt, span: Span) -> list[int]:
-    """Positions [start, end) of the tokens that overlap a span; [0, 0] for a span that no token covers (white space left out)."""
-    positions = positions_of(prompt, (span,)).tolist()
-    return [positions[0], positions[-1] + 1] if positions else [0, 0]
+def _distractors(
+    item: Mapping[str, Any], prompt: Prompt, sentence_spans: list[list[Span]], start: int, fact_tokens: Sequence[Sequence[int]]
+) -> dict[tuple[str, int], list[int]]:
+    """For each fact the sentence nearest to it in number of tokens, no sentence twice, with its tokens; the first of several.
+
+    Only paragraphs without a supporting fact have distractors; where they have too few sentences, some facts go without.
+    """
+    named = {title for title, _ in item["supporting_facts"]}
+    places = {
+        (title, index): (start + begin, start + end)
+        for (title, sentences), spans in zip(item["context"], sentence_spans, strict=True)
+        for index, (sentence, (begin, end)) in enumerate(zip(sentences, spans, strict=True))
+        if title not in named and sentence.strip()
+    }
+    left = {
+        place: tokens for place, tokens in zip(places, token_spans(prompt, tuple(places.values())), strict=True) if tokens[1] > tokens[0]
+    }
+    chosen = {}
+    for first, last in fact_tokens[: len(left)]:
+        nearest = min(left, key=lambda place: abs(left[place][1] - left[place][0] - (last - first)))
+        chosen[nearest] = left.pop(nearest)
+    return chosen
 
 
 def _fits(sample: Sample, n_ctx: int | None, room: int) -> bool:

@@ -44,9 +44,9 @@ class Sample:
         return mask
 
     @property
-    def fact_masks(self) -> Bool[Tensor, "fact pos"]:
-        """True at the tokens of each supporting fact, a row a fact in the order of `meta["facts"]`; no row for tasks without facts."""
-        spans = self.meta.get("fact_tokens", [])
+    def sentence_masks(self) -> Bool[Tensor, "sentence pos"]:
+        """True at the tokens of each sentence that is scored by itself: `meta["facts"]`, then `meta["distractors"]`; for needles none."""
+        spans = [*self.meta.get("fact_tokens", []), *self.meta.get("distractor_tokens", [])]
         masks = torch.zeros(len(spans), len(self.tokens), dtype=torch.bool)
         for mask, (start, end) in zip(masks, spans, strict=True):
             mask[start:end] = True

@@ -42,7 +42,7 @@ def step_rows(trace: Trace, manifest: Manifest) -> pa.RecordBatch:
         if trace.ablated_scores is None
         else _packed_scores(trace.ablated_scores, manifest, trace.unit, fixed=False),
         "ablated_heads": pa.nulls(n_steps, pa.list_(INDEX)) if trace.ablated is None else _indices(trace.ablated),
-        "fact_scores": pa.nulls(n_steps, pa.list_(pa.float32())) if trace.fact_scores is None else _lists(trace.fact_scores),
+        "sentence_scores": pa.nulls(n_steps, pa.list_(pa.float32())) if trace.sentence_scores is None else _lists(trace.sentence_scores),
         "hidden": _packed_hidden(trace.hidden, manifest, trace.unit),
     }
     return pa.record_batch(list(columns.values()), schema=steps_schema(manifest))
@@ -53,7 +53,7 @@ def trace_row(trace: Trace, manifest: Manifest) -> pa.RecordBatch:
     columns: dict[str, Any] = {name: getattr(trace, name) for name in (*_TEXTS, "threshold", "n_steps")}
     columns["prompt_tokens"] = _int32(trace.prompt_tokens)
     columns["needle_positions"] = _int32(trace.needle_positions)
-    columns["n_facts"] = 0 if trace.fact_scores is None else trace.fact_scores.shape[1]
+    columns["n_sentences"] = 0 if trace.sentence_scores is None else trace.sentence_scores.shape[1]
     columns["meta"] = to_json(trace.meta, f"the meta of trace {trace.unit}")
     columns["ablated"] = trace.ablated is not None
     columns["ablated_scored"] = trace.ablated_scores is not None
@@ -73,7 +73,7 @@ def trace_of(row: pa.Table, steps: pa.Table, manifest: Manifest) -> Trace:
         token_texts=tuple(steps["token_text"].to_pylist()),
         retrieval_scores=dense_scores(steps["scores"], manifest),
         hidden=hidden_states(steps["hidden"], manifest),
-        fact_scores=_fact_scores(steps["fact_scores"], values["n_facts"]) if values["n_facts"] else None,
+        sentence_scores=_sentence_scores(steps["sentence_scores"], values["n_sentences"]) if values["n_sentences"] else None,
         ablated=head_masks(steps["ablated_heads"], manifest) if values["ablated"] else None,
         ablated_scores=dense_scores(steps["ablated_scores"], manifest) if values["ablated_scored"] else None,
     )
@@ -108,7 +108,11 @@ def _check_shapes(trace: Trace, manifest: Manifest) -> None:
         ("ablated", trace.ablated, heads),
         ("ablated_scores", trace.ablated_scores, heads),
         ("hidden", trace.hidden, (trace.n_steps, manifest.d_model)),
-        ("fact_scores", trace.fact_scores, (trace.n_steps, *(trace.fact_scores.shape[1:] if trace.fact_scores is not None else ()))),
+        (
+            "sentence_scores",
+            trace.sentence_scores,
+            (trace.n_steps, *(trace.sentence_scores.shape[1:] if trace.sentence_scores is not None else ())),
+        ),
     )
     for name, tensor, shape in wanted:
         if tensor is not None and tuple(tensor.shape) != shape:
@@ -140,8 +144,8 @@ def _lists(values: Float[Tensor, "step value"]) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.to(torch.float32).flatten().numpy()))
 
 
-def _fact_scores(column: Column, n_facts: int) -> Float[Tensor, "step fact"]:
-    return _tensor(_whole(column).flatten()).reshape(len(column), n_facts)
+def _sentence_scores(column: Column, n_sentences: int) -> Float[Tensor, "step sentence"]:
+    return _tensor(_whole(column).flatten()).reshape(len(column), n_sentences)
 
 
 def _absent(n_steps: int, manifest: Manifest) -> pa.Array:

@@ -20,7 +20,7 @@ GROUP_BYTES = 32 * 2**20
 """About how much of a part is held in memory before it is written out as a row group, and what a reader takes in at once."""
 _TRACES_PER_GROUP = 512
 _STEP_BYTES = b"mechdyn.steps_bytes"
-_STEP_COLUMNS = ["token", "token_text", "scores", "ablated_scores", "ablated_heads", "fact_scores", "hidden"]
+_STEP_COLUMNS = ["token", "token_text", "scores", "ablated_scores", "ablated_heads", "sentence_scores", "hidden"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ Scores, by `Manifest.scores`:
 - `sparse`, for scores that are 0 or 1: the flat indices l · n_heads + h of the heads that score 1, ascending.
 - `dense`: one float32 a head, in flat order, in a list of fixed size.
 
-Fact scores are one float32 a supporting fact, in either case; null for tasks without facts (`n_facts` 0).
+Sentence scores are one float32 a sentence, in either case; null for tasks whose sentences are not scored by themselves (`n_sentences` 0).
 
 The heads that a step ran without are a list of flat indices in either case. Null in `ablated_scores` or `ablated_heads` means that the
 trace has none, which an empty list does not.
@@ -45,7 +45,7 @@ def steps_schema(manifest: Manifest) -> pa.Schema:
             _required("scores", score_type(manifest, nullable=False)),
             pa.field("ablated_scores", score_type(manifest, nullable=True)),
             pa.field("ablated_heads", pa.list_(INDEX)),
-            pa.field("fact_scores", pa.list_(pa.float32())),
+            pa.field("sentence_scores", pa.list_(pa.float32())),
             _required("hidden", pa.list_(hidden, manifest.d_model)),
         ],
         metadata=_declaration(manifest),
@@ -68,7 +68,7 @@ def traces_schema(manifest: Manifest) -> pa.Schema:
             _required("threshold", pa.float64()),
             _required("meta", pa.string()),
             _required("n_steps", pa.int32()),
-            _required("n_facts", pa.int32()),
+            _required("n_sentences", pa.int32()),
             _required("ablated", pa.bool_()),
             _required("ablated_scored", pa.bool_()),
         ],

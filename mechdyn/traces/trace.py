@@ -18,7 +18,7 @@ class Trace:
     """One sample's generation under one ablation (or none), step by step.
 
     Step t generates `tokens[t]`; its attention rows are those of the last input token. Everything is on the CPU. On an ablated run
-    `retrieval_scores`, `fact_scores` and `hidden` are those of the *observing* forward of each step; `ablated_scores` those of the
+    `retrieval_scores`, `sentence_scores` and `hidden` are those of the *observing* forward of each step; `ablated_scores` those of the
     forward that gave the token, and `ablated` the heads it ran without.
     """
 
@@ -42,8 +42,9 @@ class Trace:
     """Why generation ended: `eos`, `length` or `error`."""
     ablated: Bool[Tensor, "step layer head"] | None = None
     ablated_scores: Float[Tensor, "step layer head"] | None = None
-    fact_scores: Float[Tensor, "step fact"] | None = None
-    """The highest score of any head with each supporting fact alone as the needle, facts as in `meta["facts"]`; None without facts."""
+    sentence_scores: Float[Tensor, "step sentence"] | None = None
+    """The highest score of any head with one sentence alone as the needle: each supporting fact of `meta["facts"]`, then each of
+    `meta["distractors"]`. None for tasks without facts."""
     patterns: Float[Tensor, "step layer head key"] | None = None
     """Attention rows, zero behind each step's last key; kept only when asked for, never stored."""
     sources: Sources | None = None

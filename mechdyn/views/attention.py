@@ -93,7 +93,9 @@ def context_texts(trace: Trace) -> list[str]:
 def attention_row(trace: Trace, step: int, head: Head | tuple[int, int]) -> Float[np.ndarray, " key"]:
     """The step's attention row, cut behind its last key; NaN where only the sources were kept and a position is none."""
     if trace.patterns is None and trace.sources is None:
-        raise InputError("attention needs the trace's sources and they were not kept; trace again, or replay the stored trace")
+        raise InputError(
+            "attention needs the trace's sources and they were not kept; trace again, or give a stored trace its sources with replay"
+        )
     trace.heads(step)
     HeadSet.of([head], *trace.retrieval_scores.shape[1:])
     n_keys = len(trace.prompt_tokens) + step % trace.n_steps

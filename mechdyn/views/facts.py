@@ -16,18 +16,20 @@ from mechdyn.views.tables import interval_text, table
 from mechdyn.views.text import escape, full, isolated, label, short, visible
 from mechdyn.views.theme import MONO, finish, heading, look, score_axis
 
-_SHOWN = ("F1", "joint F1", "facts retrieved", "facts quoted")
+_SHOWN = ("F1", "facts retrieved", "distractors retrieved", "fact steps", "distractor steps", "facts quoted", "sp F1", "joint F1")
 _ROW_PIXELS = 22
 _MAX_LABELS = 80
 
 
 def fact_table(report: FactReport, title: str) -> Table:
-    """A line for each group of questions, their number and every measure with its 95 % interval."""
-    names = tuple(report.groups[0].measures)
-    caption = f"{len(report.questions)} questions, {report.n_failed} failed; sp: the facts a rationale quotes; 95 % by question"
-    built = table(title, "questions", "n", *names, caption=caption)
+    """A line for each group of questions, their number and measures, each with its 95 % interval."""
+    caption = (
+        f"{len(report.questions)} questions, {report.n_failed} failed; retrieved: at any step; steps: share of steps at which one is; "
+        "sp: the facts that a rationale quotes; 95 % by question"
+    )
+    built = table(title, "questions", "n", *_SHOWN, caption=caption)
     for group in report.groups:
-        built.add_row(markup(_name(group)), str(group.n), *(_text(interval) for interval in group.measures.values()))
+        built.add_row(markup(_name(group)), str(group.n), *(_text(group.measures[name]) for name in _SHOWN))
     return built
 
 
@@ -60,7 +62,7 @@ def fact_groups(report: FactReport, *, title: str = "", dark: bool = False) -> g
     figure.update_xaxes(range=[-0.04, 1.04], tickvals=[0, 0.5, 1])
     figure.update_yaxes(type="category", autorange="reversed")
     height = 150 + _ROW_PIXELS * len(names)
-    return finish(figure, escape(title or "Supporting facts"), "bars: 95 % intervals by question", dark=dark, height=height, min_width=640)
+    return finish(figure, escape(title or "Supporting facts"), "bars: 95 % intervals by question", dark=dark, height=height, min_width=1100)
 
 
 def fact_timeline(trace: Trace, *, dark: bool = False) -> go.Figure:
@@ -72,10 +74,10 @@ def fact_timeline(trace: Trace, *, dark: bool = False) -> go.Figure:
         InputError: a trace without steps, or of a task without supporting facts.
     """
     outcome = question_outcome(trace)
-    if trace.n_steps == 0 or trace.fact_scores is None:
+    if trace.n_steps == 0 or trace.sentence_scores is None:
         raise InputError(f"a timeline needs at least one generated token, the trace has none (it stopped at {trace.stopped})")
     rows = [f"{_plain(fact.title, 40)}, sentence {fact.index}" + (" (quoted)" if fact.quoted else "") for fact in outcome.facts]
-    scores = trace.fact_scores.T.numpy()
+    scores = trace.sentence_scores[:, : len(rows)].T.numpy()
     steps = [f"step {step} · {full(text, 100)}" for step, text in enumerate(trace.token_texts)]
     sentences = np.array([[full(fact.sentence)] for fact in outcome.facts], dtype=object)
     cells = go.Heatmap(

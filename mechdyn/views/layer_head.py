@@ -1,20 +1,27 @@
 """Every head of the model at one step."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import plotly.graph_objects as go
 
+from mechdyn.heads import Head, HeadSet
 from mechdyn.traces.trace import Trace
 from mechdyn.views.text import label
 from mechdyn.views.theme import finish, heading, look, numbered, score_axis
 
 
-def layer_head(trace: Trace, step: int, *, dark: bool = False) -> go.Figure:
+def layer_head(trace: Trace, step: int, *, marked: Iterable[Head | tuple[int, int]] = (), dark: bool = False) -> go.Figure:
     """Layers x heads, coloured by retrieval score at one generated token; heads switched off at that step carry a frame.
 
-    Negative steps count from the end.
+    Args:
+        trace: one generation.
+        step: the generated token; negative steps count from the end.
+        marked: heads that carry a cross, such as those chosen for the next ablation.
+        dark: for a dark background.
 
     Raises:
-        InputError: a step outside the trace.
+        InputError: a step outside the trace, or a marked head outside the model.
     """
     retrieving = trace.heads(step)
     step %= trace.n_steps
@@ -33,6 +40,9 @@ def layer_head(trace: Trace, step: int, *, dark: bool = False) -> go.Figure:
     figure.update_layout(coloraxis=score_axis(trace.retrieval_scores.numpy(), trace.threshold, colors))
     if trace.ablated is not None:
         figure.add_trace(_ablated(trace, step, colors.accent))
+    crossed = HeadSet.of(marked, n_layers, n_heads)
+    if len(crossed):
+        figure.add_trace(_crosses(crossed, colors.accent))
     figure.update_xaxes(title_text="head", **numbered(n_heads))
     figure.update_yaxes(title_text="layer", **numbered(n_layers))
     subtitle = f"step {step}, generating {label(trace.token_texts[step], 24)}: {len(retrieving)} of {n_layers * n_heads} heads retrieve"
@@ -50,4 +60,16 @@ def _ablated(trace: Trace, step: int, color: str) -> go.Scatter:
         showlegend=True,
         hoverinfo="skip",
         marker={"symbol": "square-open", "size": 10, "line": {"width": 2}, "color": color},
+    )
+
+
+def _crosses(heads: HeadSet, color: str) -> go.Scatter:
+    return go.Scatter(
+        x=[head.head for head in heads],
+        y=[head.layer for head in heads],
+        mode="markers",
+        name="marked",
+        showlegend=True,
+        hoverinfo="skip",
+        marker={"symbol": "x-thin", "size": 11, "line": {"width": 3, "color": color}, "color": color},
     )

@@ -31,7 +31,7 @@ section {{ margin: 0 0 28px; }}
 
 
 def save_page(figures: Sequence[View] | Mapping[str, View], path: str | Path, title: str, *, dark: bool = False) -> Path:
-    """Write figures to one self-contained HTML page: plotly's script once, nothing loaded, figures scroll sideways on a narrow screen.
+    """Write figures to one self-contained HTML page: plotly's script once at most, nothing loaded, figures scroll sideways.
 
     The page appears whole or not at all: it is written beside `path` and moved there. An older file at `path` is replaced, missing folders
     are made.
@@ -75,12 +75,13 @@ def save_text(text: str, path: str | Path) -> Path:
 
 def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool = False) -> str:
     """The HTML that `save_page` writes."""
-    named = figures.items() if isinstance(figures, Mapping) else (("", figure) for figure in figures)
+    named = list(figures.items()) if isinstance(figures, Mapping) else [("", figure) for figure in figures]
     sections = "\n".join(_section(index, name, figure) for index, (name, figure) in enumerate(named))
-    return document(f"<main>\n{sections}\n</main>", title, dark=dark)
+    drawn = any(isinstance(figure, go.Figure) for _, figure in named)
+    return document(f"<main>\n{sections}\n</main>", title, dark=dark, plotly=drawn)
 
 
-def document(body: str, title: str, *, dark: bool = False, style: str = "") -> str:
+def document(body: str, title: str, *, dark: bool = False, style: str = "", plotly: bool = True) -> str:
     """A whole page around HTML that is safe already: the title as heading, the look, plotly's script once, nothing loaded.
 
     Args:
@@ -88,8 +89,10 @@ def document(body: str, title: str, *, dark: bool = False, style: str = "") -> s
         title: of the page, not yet escaped.
         dark: a dark page.
         style: further CSS.
+        plotly: whether its script (4.8 MB) is needed.
     """
     colors = look(dark)
+    script = f"<script>{get_plotlyjs()}</script>" if plotly else ""
     own = _STYLE.format(scheme="dark" if dark else "light", background=colors.background, ink=colors.ink, font=FONT) + style
     return f"""<!doctype html>
 <html lang="en">
@@ -100,7 +103,7 @@ def document(body: str, title: str, *, dark: bool = False, style: str = "") -> s
 <link rel="icon" href="data:,">
 <title>{html.escape(title)}</title>
 <style>{own}</style>
-<script>{get_plotlyjs()}</script>
+{script}
 </head>
 <body>
 <h1>{html.escape(title)}</h1>

@@ -13,11 +13,12 @@ from rich.table import Table
 from mechdyn.claims.claim import Verdict
 from mechdyn.claims.facts import clean_traces, fact_report
 from mechdyn.claims.paper_values import FIGURE_3
-from mechdyn.sweep.report import Content, Grid, Judged, Points, Run, Settings, Single, not_run
+from mechdyn.sweep.report import Content, Grid, Judged, Points, Run, Settings, Single, Strategies, not_run
 from mechdyn.views.ablation import ablation_grids, grid_table, progressive_figures, progressive_table
 from mechdyn.views.facts import fact_page, fact_table
 from mechdyn.views.page import View
 from mechdyn.views.probe import correlations, correlations_table, probe_table
+from mechdyn.views.rag_results import rag_tables
 from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
 from mechdyn.views.tables import table
 from mechdyn.views.timeline import timeline
@@ -57,7 +58,7 @@ class Report:
 
 def make_report(runs: Sequence[Run]) -> Report:
     """The report of some runs, verdicts first."""
-    judged = [run for run in runs if isinstance(run.content, Judged) and run.content.verdict is not None]
+    judged = [run for run in runs if isinstance(run.content, Judged | Strategies) and run.content.verdict is not None]
     models = dict.fromkeys(run.model for run in runs)
     return Report(
         title=f"mechdyn: {len(judged)} verdict{'' if len(judged) == 1 else 's'} on {', '.join(models)}",
@@ -72,7 +73,7 @@ def _verdicts(runs: Sequence[Run]) -> Table:
     """One line a verdict; the reference's of a sensitivity grid is not one of its own."""
     built = table("Verdicts", "claim", "model", "task", "preset", "verdict", "judged", words=True)
     for run in runs:
-        if isinstance(run.content, Judged) and run.content.verdict is not None:
+        if isinstance(run.content, Judged | Strategies) and run.content.verdict is not None:
             verdict = run.content.verdict
             how = "as recorded" if not run.content.again else "again, otherwise" if run.content.changed else "again, the same"
             built.add_row(verdict.claim, escape(run.model), run.task, run.preset, str(verdict.outcome), how)
@@ -120,14 +121,17 @@ def _facts(run: Run) -> Section:
 def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
     _, figures = verdict_figures(verdict, run.folder.roles)
     named = figures if isinstance(figures, Mapping) else dict(zip((_ONE_SAMPLE,), figures, strict=False))
-    changed = [f"Judged again from the stored traces, these differ from verdicts.json: {', '.join(found.changed)}."] * bool(found.changed)
     return Section(
         heading=f"{verdict.claim} ({_OF_PAPER[verdict.claim]}): {run.model}, {run.task}: {verdict.outcome}",
         command=run.command,
         tables=tuple(verdict_tables(verdict)),
         figures=named,
-        remarks=(*changed, *verdict.reasons, *((_NOT_PRINTED,) if verdict.claim == "irreplaceability" else ())),
+        remarks=(*_otherwise(found), *verdict.reasons, *((_NOT_PRINTED,) if verdict.claim == "irreplaceability" else ())),
     )
+
+
+def _otherwise(found: Judged | Strategies) -> list[str]:
+    return [f"Judged again from what is stored, these differ from verdicts.json: {', '.join(found.changed)}."] * bool(found.changed)
 
 
 @sections.register
@@ -155,6 +159,12 @@ def _settings(found: Settings, run: Run) -> list[Section]:
     remark = "The paper states none of the three numbers and shows no such grid."
     heading = f"Sensitivity of Eq. 2: {run.model}, {run.task}"
     return [Section(heading, run.command, (sensitivity_table(found.cells, title),), {"verdict by setting": figure}, (remark,))]
+
+
+@sections.register
+def _strategies(found: Strategies, run: Run) -> list[Section]:
+    heading = f"{found.verdict.claim} (5, Table 4): {run.model}, {run.task}: {found.verdict.outcome}"
+    return [Section(heading, run.command, tuple(rag_tables(found.rows, found.verdict)), {}, (*_otherwise(found), *found.verdict.reasons))]
 
 
 @sections.register

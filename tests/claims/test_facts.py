@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,8 +22,8 @@ BOTH = "Ada Lunt founded Wren Mill. She was born in Ashford."
 SILENT, FIRST, SECOND = [0.1, 0.5], [0.7, 0.0], [0.2, 0.6]
 
 
-def question(name="q", text=f"{BOTH} So the answer is Ashford.", fact_scores=(FIRST, SECOND, SECOND), **changes):
-    """Two facts under a threshold of 0.5; `changes` go into the meta or, named so, into the trace."""
+def question(name="q", text=f"{BOTH} So the answer is Ashford.", fact_scores=(FIRST, SECOND, SECOND), other=0.5, **changes):
+    """Two facts and a distractor, scored `other` at every step, under a threshold of 0.5; `changes` go into the meta or the trace."""
     n_steps = len(fact_scores)
     meta = {
         "id": name,
@@ -31,10 +32,12 @@ def question(name="q", text=f"{BOTH} So the answer is Ashford.", fact_scores=(FI
         "style": "rationale",
         "facts": FACTS,
         "fact_tokens": [[10, 20], [50, 60]],
+        "distractors": [["Other", 0]],
+        "distractor_tokens": [[62, 70]],
         "context": CONTEXT,
     }
     stopped, answer = changes.pop("stopped", "eos"), changes.pop("answer", "Ashford")
-    scores = torch.tensor(fact_scores).reshape(n_steps, 2)
+    scores = torch.tensor([[*pair, other] for pair in fact_scores]).reshape(n_steps, 3)
     return Trace(
         unit=name,
         sample=name,
@@ -50,7 +53,7 @@ def question(name="q", text=f"{BOTH} So the answer is Ashford.", fact_scores=(FI
         hidden=torch.zeros(n_steps, 4),
         threshold=0.5,
         stopped=stopped,
-        fact_scores=scores,
+        sentence_scores=scores,
         meta=meta | changes,
     )
 
@@ -70,7 +73,7 @@ def test_each_fact_has_its_steps_its_highest_score_and_its_quote():
         "level": "hard",
         "facts": "2",
         "answer in a fact": "yes",
-        "tokens between facts": "under 128",
+        "distance": "under 128 tokens",
         "facts retrieved": "all",
         "facts quoted": "some",
     }
@@ -79,16 +82,36 @@ def test_each_fact_has_its_steps_its_highest_score_and_its_quote():
 @pytest.mark.parametrize(
     ("spans", "distance"),
     [
-        ([[0, 10], [137, 140]], "under 128"),
-        ([[138, 140], [0, 10]], "128 to 511"),
-        ([[0, 10], [521, 530]], "128 to 511"),
-        ([[0, 10], [200, 205], [522, 530]], "512 or more"),
-        ([[5, 9]], "under 128"),
-        ([[5, 9], [8, 12]], "under 128"),
+        ([[0, 10], [137, 140]], "under 128 tokens"),
+        ([[138, 140], [0, 10]], "128 to 511 tokens"),
+        ([[0, 10], [521, 530]], "128 to 511 tokens"),
+        ([[0, 10], [200, 205], [522, 530]], "512 tokens or more"),
+        ([[5, 9]], "under 128 tokens"),
+        ([[5, 9], [8, 12]], "under 128 tokens"),
     ],
 )
 def test_distance_is_from_the_end_of_the_first_fact_to_the_start_of_the_last(spans, distance):
-    assert question_outcome(question(fact_tokens=spans)).traits["tokens between facts"] == distance
+    assert question_outcome(question(fact_tokens=spans)).traits["distance"] == distance
+
+
+def test_each_question_is_compared_with_its_distractors():
+    traces = [question("a", other=0.5), question("b", other=0.75), question("c", distractors=[], distractor_tokens=[])]
+    traces[2] = replace(traces[2], sentence_scores=traces[2].sentence_scores[:, :2])
+    report = fact_report(traces)
+    assert [[fact.retrieved_steps for fact in outcome.distractors] for outcome in report.questions] == [[0], [3], []]
+    other = report.questions[1].distractors[0]
+    assert (other.title, other.sentence, other.quoted, other.highest_score) == ("Other", " It is blue.", False, 0.75)
+    share = report.groups[0].measures["distractors retrieved"]
+    assert (share.estimate, share.n) == (0.5, 2)
+    assert report.groups[0].measures["facts retrieved"].estimate == 1.0
+    assert report.groups[0].measures["fact steps"].estimate == pytest.approx((1 + 2) / (2 * 3))
+    assert report.groups[0].measures["distractor steps"].estimate == pytest.approx(3 / 6)
+
+
+def test_groups_with_an_order_come_in_it():
+    spans = ([[0, 1], [600, 601]], [[0, 1], [2, 3]], [[0, 1], [200, 201]])
+    report = fact_report([question(f"q{index}", fact_tokens=span) for index, span in enumerate(spans)])
+    assert [group.value for group in report.groups[1:]] == ["under 128 tokens", "128 to 511 tokens", "512 tokens or more"]
 
 
 def test_a_direct_answer_predicts_no_facts():
@@ -162,6 +185,7 @@ def test_reports_are_json_without_nan():
         "title": "Wren Mill",
         "index": 0,
         "sentence": "Ada Lunt founded Wren Mill.",
+        "n_steps": 0,
         "retrieved_steps": 0,
         "highest_score": 0.0,
         "quoted": True,
@@ -177,7 +201,7 @@ def test_the_measured_generations_of_every_claim_are_those_without_ablation():
 
 def test_needles_have_no_facts():
     trace = question()
-    needle = Trace(**{**vars(trace), "task": "niah", "fact_scores": None})
+    needle = replace(trace, task="niah", sentence_scores=None, meta={"style": None, "context": []})
     with pytest.raises(InputError, match="a report on facts is of questions, got a trace of the task niah"):
         fact_report([needle])
     assert fact_report([question(stopped="error")]).groups[0].n == 0

@@ -90,7 +90,7 @@ def test_scores_of_a_padded_batch_are_those_of_eager_attentions(pair, attended, 
         wanted = [[[eq_2(row, set().union(*needles), sink, local) for row in layer] for layer in step] for step in rows]
         torch.testing.assert_close(found.retrieval_scores, torch.tensor(wanted), atol=1e-5, rtol=0)
         highest = [[max(eq_2(row, needle, sink, local) for layer in step for row in layer) for needle in needles] for step in rows]
-        torch.testing.assert_close(found.fact_scores, torch.tensor(highest), atol=1e-5, rtol=0)
+        torch.testing.assert_close(found.sentence_scores, torch.tensor(highest), atol=1e-5, rtol=0)
         some |= bool((found.retrieval_scores > 0.01).any())
     assert some == (windows not in NOTHING_LEFT)
 
@@ -103,12 +103,12 @@ def test_facts_of_a_copying_score_are_found_one_by_one(pair, attended):
     needles = [set(range(*span)) for span in sample.meta["fact_tokens"]]
     for step, predicted in enumerate(tokens):
         scores = [plain_copy_paste(torch.tensor(rows[step]), ids, needle, predicted) for needle in needles]
-        assert found.fact_scores[step].tolist() == [float(score.max()) for score in scores]
+        assert found.sentence_scores[step].tolist() == [float(score.max()) for score in scores]
 
 
-def test_a_sample_without_facts_has_no_fact_scores(pair):
+def test_a_sample_without_facts_has_no_sentence_scores(pair):
     tokens = torch.randint(LIVE.start, LIVE.stop, (12,))
     needle = Sample("niah", "n", tokens, ((0, 1),), torch.tensor([3]), (0, 1), "?", "!")
     alone, beside, facts = *trace_many(pair[1], [needle], max_new_tokens=2), *trace_many(pair[1], [needle, sample_of("one")])
-    assert alone.fact_scores is None and beside.fact_scores is None
-    assert facts.fact_scores.shape == (facts.n_steps, 1)
+    assert alone.sentence_scores is None and beside.sentence_scores is None
+    assert facts.sentence_scores.shape == (facts.n_steps, 1)

@@ -67,6 +67,8 @@ def test_what_is_not_there_is_named(run, tmp_path):
         explore(ExploreConfig(run=str(run), conditions=("static",)))
     with pytest.raises(InputError, match=r"made with mini .* this model is planted-static"):
         explore(ExploreConfig(run=str(run), model="planted-static"))
+    with pytest.raises(InputError, match=r"model cannot be loaded \(.*mimi.*\); say where it lies with --model, or leave sources out"):
+        explore(ExploreConfig(run=str(run), model="mimi"))
     with pytest.raises(InputError, match=r"is neither the folder of a run nor a trace store \(no traces/manifest.json\)"):
         open_traces(tmp_path)
     with pytest.raises(InputError, match=r"nowhere does not exist"):

@@ -37,12 +37,16 @@ def test_choices_that_do_not_go_together_are_one_line(case):
         check_choices(**choices)
 
 
-def test_questions_that_the_model_cannot_hold_are_left_out(tmp_path):
+def test_questions_that_the_model_cannot_hold_are_left_out_and_counted(tmp_path, caplog):
     items = world_items(6, seed=1, n_chains=1) + [{**item, "_id": f"long-{item['_id']}"} for item in world_items(3, seed=2, n_chains=8)]
     file = tmp_path / "questions.json"
     file.write_text(json.dumps(items))
     longest = max(len(hotpotqa(mini_tokenizer(), item)) for item in items[:6])
     request = make_request(model_of(longest + 128), task="hotpotqa", data=str(file))
+    assert caplog.messages == [
+        f"3 of the 9 questions of {file} are left out: with room for the answer they are longer than the model's context "
+        f"of {longest + 128} positions"
+    ]
     assert request.questions == tuple(item["_id"] for item in items[:6])
     assert (request.data_digest, request.style) == (content_hash(items), "rationale")
     with pytest.raises(InputError, match=r"the model holds 0 of the 9 questions of .* context of 100 positions, and 2 are needed"):

@@ -27,7 +27,7 @@ from mechdyn.tasks.hotpotqa import (
     select,
 )
 from mechdyn.tasks.niah import SYSTEM, user_text
-from mechdyn.tasks.sample import Span
+from mechdyn.tasks.sample import Sample, Span
 from mechdyn.tasks.world import world_items
 from tests.real_data import real_data
 from tests.spans import check_marked, decoded
@@ -93,8 +93,9 @@ def check_question(tokenizer: Any, item: dict[str, Any], style: str = "rationale
         sentence = next(sentences for name, sentences in item["context"] if name == title)[index]
         assert sample.prompt[start:end] == sentence
     check_marked(tokenizer, sample, regions)
-    assert sample.fact_masks.any(dim=0).nonzero().flatten().equal(sample.needle_positions)
-    for mask, region in zip(sample.fact_masks, sample.needle_spans, strict=True):
+    facts = sample.sentence_masks[: len(sample.needle_spans)]
+    assert facts.any(dim=0).nonzero().flatten().equal(sample.needle_positions)
+    for mask, region in zip(facts, sample.needle_spans, strict=True):
         check_marked(tokenizer, dataclasses.replace(sample, needle_positions=mask.nonzero().flatten()), [region])
 
 
@@ -269,6 +270,43 @@ def test_meta_says_where_the_evidence_lies() -> None:
     both = hotpotqa(tokenizer_styles()["byte_bpe"], item_of("x", facts, [["B", 0], ["A", 0]]))
     assert both.meta["facts"] == [["B", 0], ["A", 0]]
     assert both.meta["depth"] < sample.meta["depth"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_distractors_are_as_long_as_the_facts_and_of_other_paragraphs(style: str) -> None:
+    tokenizer = tokenizer_styles()[style]
+    for item in world_items(4, seed=3):
+        sample = hotpotqa(tokenizer, item)
+        named = {title for title, _ in item["supporting_facts"]}
+        lengths = {}
+        for title, sentences in item["context"]:
+            for index, sentence in enumerate(sentences):
+                (span,) = (sample.prompt.index(sentence, sample.prompt.index(f"{title}: ")),)
+                overlapping = [p for p, (a, b) in enumerate(offsets(tokenizer, sample)) if a < span + len(sentence) and span < b]
+                lengths[title, index] = (overlapping[0], overlapping[-1] + 1)
+        pool = {place: end - start for place, (start, end) in lengths.items() if place[0] not in named}
+        for fact, place, tokens in zip(
+            map(tuple, sample.meta["facts"]), map(tuple, sample.meta["distractors"]), sample.meta["distractor_tokens"], strict=True
+        ):
+            assert tuple(tokens) == lengths[place]
+            wanted = lengths[fact][1] - lengths[fact][0]
+            assert abs(pool[place] - wanted) == min(abs(length - wanted) for length in pool.values())
+            del pool[place]
+
+
+def offsets(tokenizer: Any, sample: Sample) -> list[Span]:
+    """Of the rendered prompt; BOS covers nothing."""
+    encoded = tokenizer(sample.prompt, add_special_tokens=False, return_offsets_mapping=True)
+    missing = len(sample) - len(encoded["input_ids"])
+    assert sample.tokens[missing:].tolist() == encoded["input_ids"]
+    return [(0, 0)] * missing + encoded["offset_mapping"]
+
+
+def test_questions_without_other_paragraphs_have_no_distractors() -> None:
+    tokenizer = tokenizer_styles()["byte_bpe"]
+    assert hotpotqa(tokenizer, item_of("x", [["A", ["a", "b"]]], [["A", 0]])).meta["distractors"] == []
+    few = hotpotqa(tokenizer, item_of("x", [["A", ["a.", " b."]], ["B", ["", "c"]]], [["A", 0], ["A", 1]]))
+    assert (few.meta["distractors"], len(few.sentence_masks)) == ([["B", 1]], 3)
 
 
 def test_2wiki_items_have_no_level() -> None:

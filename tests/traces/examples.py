@@ -18,7 +18,7 @@ def manifest(**changes):
     return Manifest(**(values | changes))
 
 
-def random_trace(unit, n_steps=5, binary=True, ablated=False, ablated_scores=False, n_facts=0, threshold=0.0, seed=0):
+def random_trace(unit, n_steps=5, binary=True, ablated=False, ablated_scores=False, n_sentences=0, threshold=0.0, seed=0):
     generator = torch.Generator().manual_seed(seed + zlib.crc32(unit.encode()))
 
     def scores():
@@ -38,7 +38,7 @@ def random_trace(unit, n_steps=5, binary=True, ablated=False, ablated_scores=Fal
         text="an answer",
         retrieval_scores=scores(),
         hidden=torch.randn(n_steps, D_MODEL, generator=generator),
-        fact_scores=torch.rand(n_steps, n_facts, generator=generator) if n_facts else None,
+        sentence_scores=torch.rand(n_steps, n_sentences, generator=generator) if n_sentences else None,
         threshold=threshold,
         stopped="length",
         ablated=torch.rand(n_steps, LAYERS, HEADS, generator=generator) < 0.2 if ablated else None,

@@ -12,10 +12,10 @@ from tests.traces.examples import D_MODEL, HEADS, LAYERS, assert_same, manifest,
 @pytest.mark.parametrize("n_steps", [0, 1, 7])
 @pytest.mark.parametrize("scores", ["sparse", "dense"])
 @pytest.mark.parametrize("ablated", [(False, False), (True, False), (True, True), (False, True)])
-@pytest.mark.parametrize("n_facts", [0, 3])
-def test_a_trace_survives_its_rows(n_steps, scores, ablated, n_facts):
+@pytest.mark.parametrize("n_sentences", [0, 3])
+def test_a_trace_survives_its_rows(n_steps, scores, ablated, n_sentences):
     ours = manifest(scores=scores)
-    trace = random_trace("a", n_steps, scores == "sparse", *ablated, n_facts)
+    trace = random_trace("a", n_steps, scores == "sparse", *ablated, n_sentences)
     row, steps = pa.Table.from_batches([trace_row(trace, ours)]), pa.Table.from_batches([step_rows(trace, ours)])
     assert_same(trace_of(row, steps, ours), trace)
 
@@ -65,7 +65,7 @@ def test_half_precision_scores_come_back_equal_and_nan_stays():
         ({"retrieval_scores": torch.zeros(5, LAYERS + 1, HEADS)}, {}, r"retrieval_scores of trace a must have the shape \(5, 3, 4\)"),
         ({"hidden": torch.zeros(5, D_MODEL + 1)}, {}, r"hidden of trace a must have the shape \(5, 8\)"),
         ({"ablated": torch.zeros(4, LAYERS, HEADS, dtype=torch.bool)}, {}, "ablated of trace a must have the shape"),
-        ({"fact_scores": torch.zeros(4, 2)}, {}, r"fact_scores of trace a must have the shape \(5, 2\)"),
+        ({"sentence_scores": torch.zeros(4, 2)}, {}, r"sentence_scores of trace a must have the shape \(5, 2\)"),
         ({"token_texts": ("x",)}, {}, "has 5 tokens but 1 token texts"),
         ({"retrieval_scores": torch.full((5, LAYERS, HEADS), 0.5)}, {}, "scores other than 0 and 1"),
         ({"retrieval_scores": torch.full((5, LAYERS, HEADS), float("nan"))}, {}, "scores other than 0 and 1"),

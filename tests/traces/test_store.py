@@ -38,7 +38,7 @@ def filled(tmp_path):
 @pytest.mark.parametrize("scores", ["sparse", "dense"])
 def test_traces_come_back_as_they_were(url, scores, hidden_dtype):
     store = TraceStore.create(url, manifest(scores=scores, hidden_dtype=hidden_dtype))
-    traces = [random_trace(f"u{i}", i, scores == "sparse", i > 2, i > 4, n_facts=i % 3, threshold=0.5) for i in range(7)]
+    traces = [random_trace(f"u{i}", i, scores == "sparse", i > 2, i > 4, n_sentences=i % 3, threshold=0.5) for i in range(7)]
     store.append(traces[:3])
     store.append(traces[3:])
     for opened in (store, TraceStore.open(url)):

@@ -108,7 +108,7 @@ def test_short_contexts_show_all_their_positions() -> None:
 
 def test_bad_arguments_are_refused() -> None:
     trace = with_patterns()
-    with pytest.raises(InputError, match="sources and they were not kept; trace again, or replay the stored trace"):
+    with pytest.raises(InputError, match="sources and they were not kept; trace again, or give a stored trace its sources with replay"):
         attention(made_up(np.zeros((1, 1, 1))), 0, (0, 0))
     with pytest.raises(InputError, match=r"step must lie in \[0, 2\]"):
         attention(trace, 3, (0, 0))

@@ -22,18 +22,18 @@ def test_the_table_has_a_line_for_each_group():
     assert column(built, 1)[:3] == ["3", "2", "1"]
     assert built.caption.startswith("3 questions, 0 failed")
     direct = fact_table(fact_report([question(style="direct")]), "title")
-    assert column(direct, 9) == ["–"]
+    assert column(direct, 7) == ["–"]
 
 
 def test_a_dot_for_each_group_and_measure():
     report = fact_report(TRACES)
     figure = fact_groups(report, title="<b>m</b>")
-    assert len(figure.data) == 4
+    assert len(figure.data) == 8
     for dots in figure.data:
         assert len(dots.x) == len(dots.y) == len(report.groups)
     assert figure.data[0].x[0] == pytest.approx(2 / 3)
     assert figure.layout.title.text == "&lt;b&gt;m&lt;/b&gt;"
-    blank = fact_groups(fact_report([question(style="direct")])).data[3]
+    blank = fact_groups(fact_report([question(style="direct")])).data[5]
     assert np.isnan(blank.x[0])
 
 
@@ -41,7 +41,7 @@ def test_the_timeline_has_a_row_for_each_fact():
     trace = question(text="She was born in Ashford.")
     figure = fact_timeline(trace)
     (cells,) = figure.data
-    np.testing.assert_allclose(cells.z, trace.fact_scores.T)
+    np.testing.assert_allclose(cells.z, trace.sentence_scores[:, :2].T)
     assert [name.endswith("(quoted)") for name in cells.y] == [False, True]
     assert "Wren Mill, sentence 0" in cells.y[0]
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 1)
@@ -49,7 +49,7 @@ def test_the_timeline_has_a_row_for_each_fact():
 
 def test_text_of_a_data_set_is_escaped_and_cut():
     facts = [["<i>T</i>" * 20, 0], ["Ada Lunt", 0]]
-    trace = question(facts=facts, context=[[facts[0][0], ["<b>x</b>"]], ["Ada Lunt", ["y"]]])
+    trace = question(facts=facts, context=[[facts[0][0], ["<b>x</b>"]], ["Ada Lunt", ["y"]], ["Other", ["z"]]])
     (cells,) = fact_timeline(trace).data
     assert "<i>" not in cells.y[0] and len(cells.y[0]) < 200
     assert "<b>" not in cells.text[0][0]

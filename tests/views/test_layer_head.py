@@ -37,3 +37,12 @@ def test_a_step_outside_the_trace_is_refused() -> None:
 def test_layers_are_counted_in_whole_numbers(layers: int, step: int) -> None:
     axis = layer_head(made_up(np.zeros((1, layers, 4))), 0).layout.yaxis
     assert (axis.tick0, axis.dtick) == (0, step)
+
+
+def test_marked_heads_carry_a_cross() -> None:
+    scores = np.zeros((1, 2, 3))
+    (crosses,) = [drawn for drawn in layer_head(made_up(scores), 0, marked=[(1, 2), (0, 0)]).data if drawn.name == "marked"]
+    assert list(zip(crosses.y, crosses.x, strict=True)) == [(0, 0), (1, 2)]
+    assert not [drawn for drawn in layer_head(made_up(scores), 0).data if drawn.name == "marked"]
+    with pytest.raises(InputError, match="head L2H0 is outside a model of 2 layers x 3 heads"):
+        layer_head(made_up(scores), 0, marked=[(2, 0)])

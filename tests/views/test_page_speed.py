@@ -55,7 +55,5 @@ def test_a_timeline_of_500_steps_and_1024_heads_draws_in_under_a_second(browser:
         busy.append(browser.cpu_seconds() - before)
         wall.append(browser.run("window.took") / 1000)
     size = page.stat().st_size / 1e6
-    print(
-        f"timeline, {'binary' if binary else 'continuous'}: {size:.1f} MB, drawn in {median(wall):.2f} s, {median(busy):.2f} s of processor"
-    )
+    print(f"timeline, binary {binary}: {size:.1f} MB, drawn in {median(wall):.2f} s, {median(busy):.2f} s of processor time")
     assert median(busy) < 1

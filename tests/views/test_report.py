@@ -1,12 +1,10 @@
 """Reports: everything is escaped, nothing is lost, and the page holds together in a browser."""
 
-import json
 import re
 from pathlib import Path
 from typing import get_type_hints
 
 import numpy as np
-import pytest
 from rich.markup import escape
 
 from mechdyn.sweep.report import KINDS
@@ -15,9 +13,9 @@ from mechdyn.views.page import save_text
 from mechdyn.views.report import Report, Section, sections
 from mechdyn.views.report_page import report_html, report_markdown
 from mechdyn.views.tables import plain, table, table_html, table_markdown
+from tests.browser import Browser, needs_browser
 from tests.views.made_up import made_up
 from tests.views.reading import html_tables, markdown_tables
-from tests.views.test_browser import CHROMIUM, look_at
 
 ODD = [
     "<script>alert(1)</script>",
@@ -70,35 +68,17 @@ def test_every_kind_of_run_has_a_function_of_its_own() -> None:
     assert len(contents) > 4 and all(sections.dispatch(content) is not fallback for content in contents)
 
 
-_PROBE = """<script>
-window.seen = [];
-window.alert = text => seen.push("alert " + text);
-addEventListener("error", event => seen.push("error " + event.message));
-addEventListener("securitypolicyviolation", event => seen.push("blocked " + event.blockedURI));
-const widths = () => [...document.querySelectorAll(".js-plotly-plot")].map(plot => plot.getBoundingClientRect().width);
-addEventListener("load", () => setTimeout(() => {
-  const before = widths();
-  dispatchEvent(new Event("beforeprint"));
-  const printed = widths();
-  dispatchEvent(new Event("afterprint"));
-  document.title = JSON.stringify({
-    seen, before, printed, after: widths(),
-    links: [...document.querySelectorAll("nav a")].map(a => !!document.querySelector(a.getAttribute("href"))),
-    resources: performance.getEntriesByType("resource").map(entry => entry.name),
-    page: document.documentElement.scrollWidth, screen: innerWidth,
-    first: document.querySelector("main").firstElementChild.id,
-  });
-}, 300));
-</script>"""
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-def test_the_page_in_a_browser_loads_nothing_and_prints(tmp_path: Path) -> None:
+@needs_browser
+def test_the_page_in_a_browser_loads_nothing_and_prints(browser: Browser, tmp_path: Path) -> None:
     long = timeline(made_up(np.ones((60, 2, 2)), texts=["token"] * 60))
     section = Section("wide", "mechdyn trace", report().sections[0].tables, {"one": long})
-    page = save_text(report_html(report(sections=(section,))).replace("<title>", _PROBE + "<title>", 1), tmp_path / "report.html")
-    found = look_at(page)
-    assert found["seen"] == [] and found["resources"] == []
-    assert found["page"] <= found["screen"] and found["first"] == "verdicts"
-    assert found["links"] == [True, True, True]
-    assert found["before"][0] > found["screen"] >= found["printed"][0] and found["after"] == found["before"], json.dumps(found)
+    page = save_text(report_html(report(sections=(section,))), tmp_path / "report.html")
+    browser.open(page, width=500, ready="document.querySelector('.js-plotly-plot .plot-container') !== null")
+    assert browser.trouble() == []
+    assert browser.run("document.querySelector('main').firstElementChild.id") == "verdicts"
+    assert browser.run("[...document.querySelectorAll('nav a')].map(a => !!document.querySelector(a.getAttribute('href')))") == [True] * 3
+    width = "document.querySelector('.js-plotly-plot').getBoundingClientRect().width"
+    before = browser.run(width)
+    printed = browser.run(f"(dispatchEvent(new Event('beforeprint')), {width})")
+    after = browser.run(f"(dispatchEvent(new Event('afterprint')), {width})")
+    assert before > 500 >= printed and after == before

@@ -10,7 +10,7 @@ from mechdyn.errors import InputError
 from mechdyn.rag.rind import Rind, WordValue
 from mechdyn.rag.sentences import Sentence
 from mechdyn.views import rind, save_page
-from tests.views.test_browser import CHROMIUM, look_at
+from tests.browser import Browser, needs_browser
 from tests.views.test_theme import contrast
 
 TEXTS = (" <script>alert(1)</script>", " \"quotes'", " &lt;", "\n\nשלום", "  \u202eevil", " x" + "z" * 2000, " it", "")
@@ -127,35 +127,15 @@ def test_a_draft_without_words_is_refused() -> None:
         rind(Rind((), (), (), 1.0, "code"))
 
 
-PROBE = """<script>
-window.seen = [];
-window.alert = text => seen.push("alert " + text);
-addEventListener("error", event => seen.push("error " + event.message));
-addEventListener("securitypolicyviolation", event => seen.push("blocked " + event.blockedURI));
-addEventListener("load", () => {
-  const words = [...document.querySelectorAll(".word")];
-  const readout = word => { const after = getComputedStyle(word, "::after"); return [after.display, after.content]; };
-  words[0].focus();
-  document.title = JSON.stringify({
-    seen,
-    words: words.map(word => word.textContent),
-    focused: readout(words[0]),
-    other: readout(words[1]),
-    boxes: [words[0], words[5]].map(word => getComputedStyle(word).backgroundColor),
-    resources: performance.getEntriesByType("resource").map(entry => entry.name),
-    wide: document.documentElement.scrollWidth > innerWidth,
-  });
-});
-</script>"""
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-def test_in_a_browser_a_word_in_focus_shows_its_numbers_and_nothing_runs(tmp_path: Path) -> None:
-    path = save_page({"light": rind(made_up()), "dark": rind(made_up(), dark=True)}, tmp_path / "page.html", "t")
-    path.write_text(path.read_text().replace("<title>", PROBE + "<title>", 1))
-    page = look_at(path)
-    assert (page["seen"], page["resources"], page["wide"]) == ([], [], False)
-    assert page["words"][:2] == ["<script>alert(1)</script>", "\"quotes'"]
-    assert page["focused"][0] == "block" and "value 0 (threshold 1)" in page["focused"][1]
-    assert page["other"][0] == "none"
-    assert page["boxes"][0] != page["boxes"][1]
+@needs_browser
+def test_in_a_browser_a_word_in_focus_shows_its_numbers_and_nothing_runs(browser: Browser, tmp_path: Path) -> None:
+    browser.open(save_page({"light": rind(made_up()), "dark": rind(made_up(), dark=True)}, tmp_path / "page.html", "t"), width=500)
+    browser.run("document.querySelector('.word').focus()")
+    assert browser.trouble() == []
+    assert browser.texts(".word")[:2] == ["<script>alert(1)</script>", "\"quotes'"]
+    readouts = "[...document.querySelectorAll('.word')].map(word => getComputedStyle(word, '::after')).map(it => [it.display, it.content])"
+    focused, other = browser.run(readouts)[:2]
+    assert focused[0] == "block" and "value 0 (threshold 1)" in focused[1]
+    assert other[0] == "none"
+    boxes = browser.run("[...document.querySelectorAll('.word')].map(word => getComputedStyle(word).backgroundColor)")
+    assert boxes[0] != boxes[5]

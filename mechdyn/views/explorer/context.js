@@ -77,7 +77,6 @@ function makeContext(data, app) {
     });
     const chosen = at >= 0 ? span(at) : null;
     if (chosen) { chosen.classList.add("at"); marked.push(chosen); }
-    pane.style.setProperty("--generated", step);
     pane.querySelectorAll(".generated").forEach(token => token.classList.toggle("later", token.dataset.position - data.prompt.length >= step));
   }
 

@@ -116,6 +116,7 @@ async function start() {
     byId("answer").textContent = data.answer;
     byId("conditions").hidden = data.conditions.length < 2;
     byId("needle").disabled = !data.needle.length;
+    if (data.needle.length > 1) byId("needle").textContent = `To the next of ${data.needle.length} needles`;
     byId("condition").addEventListener("change", event => { app.set({condition: Number(event.target.value)}); follow(); });
     byId("versus").addEventListener("change", event => app.set({versus: Number(event.target.value)}));
     byId("show").addEventListener("change", event => app.set({show: event.target.value}));
@@ -123,7 +124,8 @@ async function start() {
     byId("play").addEventListener("click", () => play(timer === null));
     byId("back").addEventListener("click", () => go(app.state.step - 1));
     byId("forward").addEventListener("click", () => go(app.state.step + 1));
-    byId("needle").addEventListener("click", () => context.show(data.needle[0][0]));
+    let needle = 0;
+    byId("needle").addEventListener("click", () => context.show(data.needle[needle++ % data.needle.length][0]));
     byId("strongest").addEventListener("click", () => {
       const strongest = app.run().sources(app.state.step, app.state.head)[0];
       if (strongest) context.show(strongest.position);

@@ -11,6 +11,7 @@ function makeTimeline(data, app) {
     above = 12 + LETTER * Math.min(MOST_LETTERS, Math.max(...run.labels.map(label => [...label].length)));
     heads = found.heads;
     byId("wrong").textContent = found.wrong.length ? `no head of this model: ${found.wrong.join(", ")}` : "";
+    byId("retrieves").textContent = run.binary ? "retrieves" : `retrieves: score above ${run.threshold}, the stronger the higher`;
     byId("shown").textContent = `${heads.length} of ${data.total} heads`;
     plane.style.width = `${NAME + run.steps * CELL + 4}px`;
     plane.style.height = `${above + heads.length * CELL + 4}px`;

@@ -1,0 +1,90 @@
+"""The tutorials: `tutorials.py check` runs each and holds it against its notebook, `tutorials.py save` writes the notebooks anew.
+
+A tutorial is a py:percent text, which is what is edited and reviewed, and a notebook of the same cells with their outputs. `save` needs the
+extra [images]: it puts a picture beside each figure, for code hosts that run no scripts.
+"""
+
+import base64
+import os
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+import plotly.io as pio
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).resolve().parents[1] / "tutorials"
+PLOTLY, PNG = "application/vnd.plotly.v1+json", "image/png"
+MAX_SECONDS = 120
+
+
+def run(text: Path) -> nbformat.NotebookNode:
+    """The notebook of a text, executed; an assert that fails stops it."""
+    notebook = jupytext.read(text)
+    for index, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{index}"  # else a new one at random each time
+    started = time.monotonic()
+    client = NotebookClient(
+        notebook, timeout=MAX_SECONDS, kernel_name="python3", record_timing=False, resources={"metadata": {"path": FOLDER}}
+    )
+    client.execute()
+    print(f"== tutorials: {text.stem} ran in {time.monotonic() - started:.0f} s", flush=True)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    return notebook
+
+
+def texts(cell: nbformat.NotebookNode) -> str:
+    """What a cell printed or returned as text; of a figure nothing."""
+    shown = []
+    for output in cell.get("outputs", ()):
+        data = output.get("data", {})
+        shown.append(output.get("text", "") if output.output_type == "stream" else "" if PLOTLY in data else data.get("text/plain", ""))
+    return "".join(shown)
+
+
+def differences(text: Path) -> list[str]:
+    """A line for every cell that is not as its notebook has it: its source, or what it shows."""
+    saved_at = text.with_suffix(".ipynb")
+    if not saved_at.exists():
+        return [f"{saved_at.name} is missing"]
+    fresh, saved = run(text), nbformat.read(saved_at, as_version=4)
+    if [cell.source for cell in fresh.cells] != [cell.source for cell in saved.cells]:
+        return [f"{saved_at.name} has other cells than {text.name}"]
+    pairs = enumerate(zip(fresh.cells, saved.cells, strict=True))
+    return [f"{text.name}, cell {index}: shows {texts(a)!r}, its notebook {texts(b)!r}" for index, (a, b) in pairs if texts(a) != texts(b)]
+
+
+def save(text: Path) -> None:
+    """Write the notebook with its outputs, a picture beside each figure."""
+    notebook = run(text)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            figure = output.get("data", {}).get(PLOTLY)
+            if figure is not None:
+                drawn = pio.from_json(pio.to_json({name: figure[name] for name in ("data", "layout")}, validate=False), skip_invalid=True)
+                output.data[PNG] = base64.b64encode(drawn.to_image("png", width=800)).decode()
+                output.data.pop("text/html", None)
+    nbformat.write(notebook, text.with_suffix(".ipynb"))
+
+
+def main() -> None:
+    """Entry point."""
+    os.environ |= {"PLOTLY_RENDERER": "plotly_mimetype", "PYTHONHASHSEED": "0", "TQDM_DISABLE": "1"}
+    tutorials = sorted(FOLDER.glob("[0-9]*.py"))
+    if sys.argv[1:] == ["save"]:
+        for text in tutorials:
+            save(text)
+    elif sys.argv[1:] == ["check"]:
+        wrong = [line for text in tutorials for line in differences(text)]
+        hint = "; where the change is meant, run make tutorials-save and review it"
+        sys.exit("\n".join(wrong) + hint if wrong else 0)
+    else:
+        sys.exit("usage: tutorials.py check | save")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""What stands on the page: the form, the figures, their identifiers and their look."""
+
+import random
+from typing import Any
+
+from dash import dcc, html
+
+from mechdyn.app.ask import Ask
+from mechdyn.app.bench import Bench
+from mechdyn.heads import Head
+from mechdyn.tasks.niah import QUESTION, needle_sentence, random_uuid
+from mechdyn.views.theme import FONT, MONO, look
+
+FIELDS = ("needle", "question", "haystack", "length", "depth", "seed", "new_tokens")
+"""Identifiers of the form's fields: those of `Ask`."""
+
+NOTHING_YET = "Nothing has run yet."
+
+_GRAPH = {"displaylogo": False, "responsive": True, "showSendToCloud": False}
+
+INDEX = """<!doctype html>
+<html lang="en">
+<head>{{%metas%}}<title>{{%title%}}</title><link rel="icon" href="data:,">{{%css%}}<style>{style}</style></head>
+<body>{{%app_entry%}}<footer>{{%config%}}{{%scripts%}}{{%renderer%}}</footer></body>
+</html>"""
+
+_STYLE = """
+:root {{ color-scheme: {scheme}; --Dash-Fill-Interactive-Strong: {strong}; --Dash-Text-Primary: {ink}; --Dash-Text-Strong: {ink};
+  --Dash-Text-Weak: {muted}; --Dash-Text-Disabled: {muted}; --Dash-Fill-Inverse-Strong: {background}; --Dash-Stroke-Strong: {line};
+  --Dash-Stroke-Weak: {line}; --Dash-Fill-Disabled: {line}; }}
+* {{ box-sizing: border-box; }}
+body {{ margin: 0 auto; max-width: 1200px; padding: 16px; background: {background}; color: {ink}; font: 16px/1.5 {font}; }}
+h1 {{ font-size: 22px; line-height: 1.25; margin: 0 0 4px; }}
+h2 {{ font-size: 17px; line-height: 1.3; margin: 24px 0 4px; }}
+p {{ margin: 0 0 8px; }}
+.small {{ color: {muted}; font-size: 14px; }}
+.fields {{ display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 10px 16px; align-items: end; margin: 12px 0; }}
+.wide {{ grid-column: 1 / -1; }}
+label {{ display: block; font-size: 14px; color: {muted}; }}
+.fields textarea, .fields .dash-input-container {{ width: 100%; border: 1px solid {muted}; border-radius: 4px; background: {background}; }}
+.fields textarea, .fields input {{ padding: 6px 8px; color: {ink}; font: 15px/1.4 {font}; }}
+.fields input {{ width: 100%; border: 0; background: transparent; }}
+button {{ padding: 6px 14px; margin: 0 8px 8px 0; border: 1px solid {muted}; border-radius: 4px; background: {background}; color: {ink};
+  font: 15px/1.4 {font}; cursor: pointer; }}
+button.main {{ background: {strong}; border-color: {strong}; color: {on_strong}; }}
+button:disabled {{ opacity: 0.45; cursor: default; }}
+button:focus-visible, textarea:focus-visible, input:focus-visible {{ outline: 2px solid {accent}; outline-offset: 1px; }}
+progress {{ width: 220px; max-width: 100%; accent-color: {strong}; vertical-align: middle; margin-right: 10px; }}
+.answer {{ font: 15px/1.5 {mono}; white-space: pre-wrap; overflow-wrap: anywhere; border-left: 4px solid {line}; padding: 2px 0 2px 10px;
+  margin: 4px 0; }}
+.error {{ color: {ink}; border-left: 4px solid {accent}; padding: 2px 0 2px 10px; overflow-wrap: anywhere; }}
+.error:empty {{ display: none; }}
+.scroll {{ overflow-x: auto; }}
+@media (max-width: 700px) {{ .fields {{ grid-template-columns: repeat(2, minmax(0, 1fr)); }} }}
+"""
+
+
+def index(dark: bool) -> str:
+    """The page's frame, with its style inside it."""
+    colors = look(dark)
+    style = _STYLE.format(
+        scheme="dark" if dark else "light",
+        background=colors.background,
+        ink=colors.ink,
+        muted=colors.muted,
+        line=colors.line,
+        accent=colors.accent,
+        strong=colors.series[0],
+        on_strong="#000000" if dark else "#FFFFFF",
+        font=FONT,
+        mono=MONO,
+    )
+    return INDEX.format(style=style)
+
+
+def layout(bench: Bench) -> html.Main:
+    """The whole page before anything has run."""
+    model = bench.model
+    heads = [str(Head(layer, head)) for layer in range(model.n_layers) for head in range(model.n_heads)]
+    return html.Main(
+        [
+            html.H1(f"Heads of {model.name} as they fire"),
+            html.P(f"{model.n_layers} layers × {model.n_heads} heads, {model.n_ctx} positions for prompt and answer", className="small"),
+            _form(bench),
+            html.Div(
+                [
+                    html.Button("Run", id="run", className="main"),
+                    html.Button("Cancel", id="cancel", disabled=True),
+                    html.Progress(id="progress", value="0", max="1"),
+                    html.Span(NOTHING_YET, id="status", role="status"),
+                ]
+            ),
+            html.P("", id="error", className="error", role="alert"),
+            html.Div([*_results(heads)], id="results", hidden=True),
+            dcc.Interval(id="clock", interval=400, disabled=True),
+            dcc.Store(id="jobs", data={}),
+            dcc.Store(id="seen", data={}),
+            dcc.Store(id="head", data=None),
+        ]
+    )
+
+
+def _form(bench: Bench) -> html.Div:
+    start, limits, n_ctx = (
+        Ask(needle_sentence(random_uuid(random.Random("the first needle of the app"))), QUESTION),
+        bench.limits,
+        bench.model.n_ctx,
+    )
+    return html.Div(
+        [
+            _field(
+                "needle",
+                "Needle: the sentence to be found",
+                dcc.Textarea,
+                "wide",
+                value=start.needle,
+                rows=2,
+                maxLength=limits.needle_characters,
+            ),
+            _field("question", "Question", dcc.Input, "wide", value=start.question, type="text", maxLength=limits.question_characters),
+            _field(
+                "haystack",
+                "Haystack: the text around it; procedural prose when left empty",
+                dcc.Textarea,
+                "wide",
+                value="",
+                rows=3,
+                maxLength=limits.haystack_characters,
+            ),
+            _field(
+                "length",
+                "Prompt tokens, without a haystack",
+                dcc.Input,
+                "",
+                value=min(start.length, n_ctx // 2),
+                type="number",
+                min=1,
+                max=n_ctx,
+                step=1,
+            ),
+            _field("depth", "Depth, 0 to 1", dcc.Input, "", value=start.depth, type="number", min=0, max=1, step=0.05),
+            _field("seed", "Seed of the prose", dcc.Input, "", value=start.seed, type="number", step=1),
+            _field(
+                "new_tokens",
+                "New tokens at most",
+                dcc.Input,
+                "",
+                value=start.new_tokens,
+                type="number",
+                min=1,
+                max=limits.new_tokens,
+                step=1,
+            ),
+        ],
+        className="fields",
+    )
+
+
+def _field(name: str, text: str, kind: Any, place: str, **properties: Any) -> html.Div:
+    return html.Div([html.Label(text, htmlFor=name), kind(id=name, **properties)], className=place)
+
+
+def _results(heads: list[str]) -> list[Any]:
+    return [
+        html.H2("Answer"),
+        html.Div("", id="answer", className="answer"),
+        html.H2("Heads over the generated tokens"),
+        html.P("Click a cell: its head is switched off or on, and the page goes to its step.", className="small"),
+        dcc.RadioItems(
+            id="rows",
+            options=[
+                {"label": "most varying", "value": "varying"},
+                {"label": "highest scores", "value": "top"},
+                {"label": "all heads", "value": "all"},
+            ],
+            value="varying",
+            inline=True,
+        ),
+        _graph("timeline"),
+        html.H2("All heads at one step"),
+        html.P("Click a cell to switch its head off or on and to see where it looks. The slider takes the arrow keys.", className="small"),
+        html.Div(dcc.Slider(id="step", min=0, max=1, step=1, value=0, marks=None, tooltip={"placement": "bottom"})),
+        _graph("map"),
+        html.Div([html.H2("Where the head looks"), _graph("sources")], id="looks", hidden=True),
+        html.H2("Without these heads"),
+        dcc.Dropdown(id="off", options=heads, value=[], multi=True, placeholder="heads switched off, by click or by name"),
+        html.P("Their outputs are set to zero at every generated token.", className="small"),
+        html.Button("Add this step's retrieval heads", id="add"),
+        html.Button("Clear", id="clear"),
+        html.Button("Run without them", id="without", className="main", disabled=True),
+        html.Div(
+            [
+                html.H2("What is generated instead"),
+                html.Div("", id="answer-without", className="answer"),
+                _graph("comparison"),
+            ],
+            id="ablated",
+            hidden=True,
+        ),
+    ]
+
+
+def _graph(name: str) -> html.Div:
+    return html.Div(dcc.Graph(id=name, config=_GRAPH), className="scroll", tabIndex="0")

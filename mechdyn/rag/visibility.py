@@ -1,0 +1,104 @@
+"""Which tokens of a prompt are its context, and the prompt with most of them hidden.
+
+Hiding is exact by construction: hidden tokens are left out of prefill and the others keep their position ids, so no later key or value
+carries anything of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from mechdyn.errors import InputError
+from mechdyn.rag.log import QuestionRecord
+from mechdyn.rag.windows import Span
+from mechdyn.tasks.chat import encode, positions_of
+from mechdyn.tasks.sample import Sample
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """A sample and the tokens of its context: positions `start` to `end` of the prompt, one a token that overlaps the context's characters.
+
+    Everything before and behind (system text, question, instruction) is always visible.
+    """
+
+    sample: Sample
+    offsets: tuple[Span, ...]
+    """Characters of the prompt that each of its tokens covers."""
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    @property
+    def whole(self) -> tuple[Span, ...]:
+        """All of the context."""
+        return ((self.start, self.end),)
+
+    def characters(self, span: Span) -> Span:
+        """The prompt's characters under some of its tokens, none outside the context."""
+        start, end = self.sample.context_span
+        return max(start, self.offsets[span[0]][0]), min(end, self.offsets[span[1] - 1][1])
+
+    def text(self, span: Span) -> str:
+        """The context's text under some of its tokens."""
+        start, end = self.characters(span)
+        return self.sample.prompt[start:end]
+
+
+def find_context(tokenizer: Any, sample: Sample) -> Context:
+    """Where the tokens of a sample's context are.
+
+    Raises:
+        InputError: a sample of another tokenizer, or one without context.
+    """
+    prompt = encode(tokenizer, sample.prompt, add_special_tokens=getattr(tokenizer, "chat_template", None) is None)
+    if not torch.equal(prompt.tokens, sample.tokens):
+        raise InputError("the sample's tokens are not this tokenizer's tokens of its prompt; build the sample with the model it is run on")
+    positions = positions_of(prompt, (sample.context_span,))
+    if not len(positions):
+        raise InputError("the sample has no context to retrieve from; take a task with one (world, hotpotqa)")
+    return Context(sample, prompt.offsets, int(positions[0]), int(positions[-1]) + 1)
+
+
+def record(context: Context) -> QuestionRecord:
+    """What a run keeps of a sample beside its logs."""
+    sample = context.sample
+    return QuestionRecord(
+        sample.key, sample.task, sample.question, sample.answer, sample.prompt, sample.context_span, len(context), sample.needle_spans
+    )
+
+
+def visible_positions(context: Context, shown: Sequence[Span]) -> Int[Tensor, " visible"]:
+    """Position ids of the prompt's tokens with only the spans `shown` of the context, ascending."""
+    keep = torch.ones(len(context.sample), dtype=torch.bool)
+    keep[context.start : context.end] = False
+    for start, end in shown:
+        if not context.start <= start <= end <= context.end:
+            raise InputError(f"a window must lie in the context, positions {context.start} to {context.end}, got {start} to {end}")
+        keep[start:end] = True
+    return keep.nonzero().flatten()
+
+
+def cut_prompt(tokenizer: Any, context: Context, shown: Sequence[Span]) -> Int[Tensor, " pos"]:
+    """A real prompt whose context is the text of the spans, a line each: what a production pipeline would send."""
+    if tuple(shown) == context.whole:
+        return context.sample.tokens
+    start, end = context.sample.context_span
+    lines = "\n".join(context.text(span).strip() for span in shown)
+    text = context.sample.prompt[:start] + lines + context.sample.prompt[end:]
+    return encode(tokenizer, text, add_special_tokens=getattr(tokenizer, "chat_template", None) is None).tokens
+
+
+def shown_facts(context: Context, shown: Sequence[Span]) -> tuple[float, ...]:
+    """The share of each supporting fact's tokens that is visible."""
+    visible = torch.zeros(len(context.sample), dtype=torch.bool)
+    for start, end in shown:
+        visible[start:end] = True
+    facts = context.sample.meta.get("fact_tokens", [])
+    return tuple(float(visible[start:end].float().mean()) for start, end in facts if end > start)

@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from mechdyn.app.ask import Ask
+from mechdyn.app.bench import Bench
+from mechdyn.decoding.schedules import Static
+from mechdyn.decoding.trace import trace
+from mechdyn.errors import InputError
+from mechdyn.heads import HeadSet
+from mechdyn.models.load import load_model
+
+ASK = Ask("The magic word is d6e3b34c-9e6e-4514-88d2-f95c18c63ccf.", "What is the magic word?", length=256, new_tokens=6)
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench(load_model("mini"))
+
+
+def finished(bench: Bench, name: str):
+    entry = bench.entry(name)
+    assert entry is not None
+    snapshot = entry.job.wait(60.0)
+    assert snapshot.stage == "done", snapshot
+    return snapshot.trace
+
+
+def test_a_request_gives_the_trace_that_the_library_gives(bench: Bench) -> None:
+    result = finished(bench, bench.ask(ASK))
+    expected = trace(bench.model, ASK.sample(bench.model, bench.limits), max_new_tokens=6)
+    assert (result.text, result.n_steps) == (expected.text, 6)
+    torch.testing.assert_close(result.retrieval_scores, expected.retrieval_scores)
+
+
+def test_the_same_request_without_heads_is_the_ablated_trace(bench: Bench) -> None:
+    name = bench.ask(ASK)
+    heads = [str(head) for head in finished(bench, name).heads(0)]
+    result = finished(bench, bench.without(name, heads))
+    off = HeadSet.from_mask(result.ablated[0])
+    assert [str(head) for head in off] == heads
+    expected = trace(bench.model, ASK.sample(bench.model, bench.limits), ablate=Static(off), max_new_tokens=6)
+    assert result.text == expected.text != finished(bench, name).text
+
+
+def test_what_cannot_run_is_refused_at_once(bench: Bench) -> None:
+    name = bench.ask(ASK)
+    with pytest.raises(InputError, match="no head is switched off"):
+        bench.without(name, [])
+    with pytest.raises(InputError, match="head L9H0 is outside a model of 5 layers x 16 heads"):
+        bench.without(name, ["L9H0"])
+    with pytest.raises(InputError, match="a head is written like L4H7"):
+        bench.without(name, ["x"])
+    with pytest.raises(InputError, match="that generation is no longer kept"):
+        bench.without("unknown", ["L0H0"])
+    with pytest.raises(InputError, match="beyond the model's context"):
+        bench.ask(Ask("A bee.", "What?", length=10_000))
+    assert bench.entry(None) is bench.entry("unknown") is None
+
+
+def test_the_oldest_requests_are_let_go(bench: Bench) -> None:
+    names = [bench.ask(Ask("A bee.", "What?", length=200, new_tokens=1)) for _ in range(34)]
+    assert bench.entry(names[0]) is None and bench.entry(names[-1]) is not None
+    bench.cancel([*names, "unknown"])
+    last = bench.entry(names[-1])
+    assert last is not None and last.job.wait(60.0).stage in ("cancelled", "done")

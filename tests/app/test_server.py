@@ -1,0 +1,134 @@
+"""The page over HTTP and in Chromium, which can reach nothing but this machine."""
+
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from mechdyn.app.bench import Bench
+from mechdyn.app.server import address, make_app, make_http_server
+from mechdyn.errors import InputError
+from mechdyn.models.load import load_model
+from tests.browser import needs_browser, open_browser
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    server = make_http_server(make_app(Bench(load_model("mini"))), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield address(server, "127.0.0.1")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def ask(url: str, path: str = "/", host: str | None = None) -> tuple[http.client.HTTPResponse, str]:
+    connection = http.client.HTTPConnection(url.removeprefix("http://").rstrip("/"), timeout=30)
+    connection.request("GET", path, headers={"Host": host} if host else {})
+    response = connection.getresponse()
+    return response, response.read().decode()
+
+
+def test_the_page_loads_nothing_from_elsewhere(url: str) -> None:
+    response, text = ask(url)
+    assert response.status == 200
+    assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+    assert "//cdn" not in text and "https://" not in text and "_dash-component-suites" in text
+    assert {"needle", "question", "haystack", "run", "cancel", "off"} <= set(
+        json.dumps(json.loads(ask(url, "/_dash-layout")[1])).split('"')
+    )
+
+
+def test_requests_in_the_name_of_another_host_are_refused(url: str) -> None:
+    assert ask(url, host="attacker.example")[0].status == 400
+    assert ask(url, host=url.removeprefix("http://").rstrip("/").replace("127.0.0.1", "localhost"))[0].status == 200
+
+
+def test_an_address_that_cannot_be_bound_is_one_line(url: str) -> None:
+    app = make_app(Bench(load_model("mini")))
+    with pytest.raises(InputError, match=r"cannot listen on 127\.0\.0\.1, port \d+ \(.*in use\); choose another with --host and --port"):
+        make_http_server(app, "127.0.0.1", int(url.rsplit(":", 1)[1].rstrip("/")))
+    with pytest.raises(InputError, match=r"cannot listen on 203\.0\.113\.1, port 0"):
+        make_http_server(app, "203.0.113.1", 0)
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_newcomer_runs_clicks_a_head_off_and_compares(url: str) -> None:
+    with open_browser() as browser:
+        browser.open(url, ready="document.querySelector('#run') !== null")
+        browser.click("#run")
+        browser.wait("document.querySelector('#status').textContent.startsWith('Done')", 60)
+        n_steps = int(browser.text("#status").split()[1])
+        # All is drawn, and nothing above the map will move it any more.
+        browser.wait(f"document.querySelectorAll('#timeline .x2tick').length === {n_steps}")
+        browser.wait(
+            f"(document.querySelector('#map .nsewdrag') && document.querySelector('#map').textContent.includes('step {n_steps - 1}'))"
+        )
+        assert browser.text("#answer") in browser.run("document.querySelector('#needle').value")
+        browser.click("#map .nsewdrag")
+        browser.wait("document.querySelector('#off').textContent.includes('L2H')")  # the middle of 5 layers
+        browser.wait("!document.querySelector('#looks').hidden")
+        browser.click("#answer")  # plotly tells of a click only where the pointer has moved over the figure since it was drawn
+        browser.click("#map .nsewdrag")
+        browser.wait("!document.querySelector('#off').textContent.includes('L2H')")
+        browser.click("#add")
+        browser.wait("!document.querySelector('#without').disabled")
+        browser.click("#without")
+        browser.wait("document.querySelector('#status').textContent.includes('Without') && !document.querySelector('#ablated').hidden", 60)
+        browser.wait("document.querySelector('#status').textContent.includes('Done')", 60)
+        assert browser.text("#answer-without") != browser.text("#answer")
+        for width in (1280, 400):
+            browser.size(width)
+            assert not browser.run("document.documentElement.scrollWidth > innerWidth")
+        loaded = browser.run("performance.getEntriesByType('resource').map(each => each.name)")
+        assert [name for name in loaded if not name.startswith((url, "data:"))] == []
+        assert browser.run("window.seen") == []
+        assert [line for line in browser.log() if line.startswith("SEVERE")] == []
+
+
+@needs_browser
+@pytest.mark.slow
+def test_bad_input_shows_one_line_and_a_run_can_be_cancelled(url: str) -> None:
+    with open_browser() as browser:
+        browser.open(url, ready="document.querySelector('#run') !== null")
+        browser.click("#question")
+        browser.run("document.querySelector('#question').select()")
+        browser.press(" ")
+        browser.press("tab")
+        browser.click("#run")
+        browser.wait("document.querySelector('#error').textContent.includes('the question is empty')")
+        assert browser.run("document.querySelector('#results').hidden")
+
+
+def test_the_command_says_where_the_page_is(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from werkzeug.serving import BaseWSGIServer
+
+    def interrupted(_: BaseWSGIServer) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BaseWSGIServer, "serve_forever", interrupted)
+    code, out, err = run("app", "--port", "0")
+    assert (code, err) == (0, "")
+    assert out.startswith("mini is at http://127.0.0.1:")
+    code, _, err = run("app", "--port", "0", "--host", "0.0.0.0")
+    assert code == 0 and err.startswith("warning: no password guards the page; whoever can reach 0.0.0.0")
+
+
+def test_a_missing_extra_names_the_line_that_installs_it(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mechdyn.cli.serve.find_spec", lambda _: None)
+    code, out, err = run("app")
+    assert (code, out) == (2, "")
+    assert err == "error: mechdyn app needs Dash, which is not installed; run: pip install 'mechdyn[app]'\n"
+
+
+def test_a_taken_port_is_one_line(run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code, out, err = run("app", "--port", taken.getsockname()[1])
+    assert (code, out) == (2, "") and err.startswith("error: cannot listen on 127.0.0.1")
