@@ -32,14 +32,14 @@ class FastEngine:
     def prefill(
         self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
     ) -> DecodeState:
-        if hooked := hooked_points(self.model):
-            raise InputError(f"the bridge carries hooks ({hooked[0]} ...), which the fast engine does not run; ask for engine='bridge'")
+        self._refuse_hooks()
         found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
         return DecodeState(Memory.after(found.prompts, len(prompts)), found.visible, found.next_position)
 
     def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
         if not any(len(row) for row in tokens):
             return state
+        self._refuse_hooks()
         held = Prefilled(state.memory.laid_out(), state.visible, state.next_position)
         found = extend(self.model, held, tokens, self.chunk)
         return DecodeState(Memory.after(found.prompts, len(tokens)), found.visible, found.next_position)
@@ -72,6 +72,10 @@ class FastEngine:
         after = replace(state, memory=query.memory(), next_position=state.next_position + 1, n_fed=state.n_fed + 1)
         hidden = query.final if self.hidden == "final" else query.residual
         return StepOutput(logits[:, -1], query.patterns(), hidden, query if edit is None else None), after
+
+    def _refuse_hooks(self) -> None:
+        if hooked := hooked_points(self.model):
+            raise InputError(f"the bridge carries hooks ({hooked[0]} ...), which the fast engine does not run; ask for engine='bridge'")
 
     @contextmanager
     def _read_by(self, query: MemoryQuery) -> Iterator[None]:
