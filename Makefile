@@ -101,10 +101,6 @@ docs: $(INSTALLED_ALL)
 	@rm -rf docs/_api
 	@$(OFFLINE) $(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --builder html docs $(DOCS_OUT)
 
-pictures: $(INSTALLED_ALL)
-	@echo "== pictures: of the documentation, into docs (needs Chromium)"
-	@$(OFFLINE) $(BIN)/python -m experiments.pictures
-
 tutorials: $(INSTALLED_ALL)
 	@echo "== tutorials: run each, and hold it against its notebook"
 	@$(TUTORIALS) check
@@ -113,6 +109,11 @@ tutorials: $(INSTALLED_ALL)
 tutorials-save: $(INSTALLED_ALL)
 	@$(PIP_INSTALL) --editable ".[images]"
 	@$(TUTORIALS) save
+
+pictures: $(INSTALLED_ALL)
+	@echo "== pictures: of README and docs, into docs/pictures (needs Chromium)"
+	@$(PIP_INSTALL) --editable ".[images]"
+	@$(OFFLINE) $(BIN)/python -m experiments.pictures
 
 clean:
 	@echo "== clean: caches and built files"

@@ -74,16 +74,17 @@ def save(text: Path) -> None:
 def main() -> None:
     """Entry point."""
     os.environ |= {"PLOTLY_RENDERER": "plotly_mimetype", "PYTHONHASHSEED": "0", "TQDM_DISABLE": "1"}
-    tutorials = sorted(FOLDER.glob("[0-9]*.py"))
-    if sys.argv[1:] == ["save"]:
+    command, names = "".join(sys.argv[1:2]), sys.argv[2:]
+    tutorials = [text for text in sorted(FOLDER.glob("[0-9]*.py")) if not names or text.stem in names]
+    if command == "save":
         for text in tutorials:
             save(text)
-    elif sys.argv[1:] == ["check"]:
+    elif command == "check":
         wrong = [line for text in tutorials for line in differences(text)]
         hint = "; where the change is meant, run make tutorials-save and review it"
         sys.exit("\n".join(wrong) + hint if wrong else 0)
     else:
-        sys.exit("usage: tutorials.py check | save")
+        sys.exit("usage: tutorials.py check | save [TUTORIAL…], all when none is named")
 
 
 if __name__ == "__main__":

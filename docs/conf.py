@@ -14,6 +14,8 @@ extensions = ["myst_parser", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.
 exclude_patterns = ["_build", "_api/modules.rst"]
 html_theme = "furo"
 html_title = "mechdyn"
+html_static_path = ["_static"]
+html_css_files = ["mechdyn.css"]
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 

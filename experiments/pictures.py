@@ -1,6 +1,7 @@
-"""Pictures of the documentation, from the bundled model: `python -m experiments.pictures` (or `make pictures`) writes them into docs/.
+"""Pictures of README and documentation, from the bundled model: `python -m experiments.pictures`, or `make pictures`.
 
-Needs Chromium. Runs go into build/pictures, and go on there when the command is given again.
+They go into docs/pictures. Needs Chromium and the extra [images]. Runs go into build/pictures, and go on there when the command is given
+again.
 """
 
 import shutil
@@ -22,10 +23,10 @@ _MOST_BYTES = 150_000
 
 
 def pictures(
-    out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("docs"),
+    out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("docs/pictures"),
     work: Annotated[Path, typer.Option(help="Folder of the runs that they show.")] = Path("build/pictures"),
 ) -> None:
-    """The explorer of one sample, clean beside dynamic ablation."""
+    """The timeline and the heads of one step of the README's sample; the explorer of one, clean beside dynamic ablation."""
     from mechdyn.sweep.ablate import ablate
     from mechdyn.sweep.configs import AblateConfig, ExploreConfig
     from mechdyn.sweep.explore import explore
@@ -36,8 +37,21 @@ def pictures(
     ablate(AblateConfig(lengths=(512,), depths=(0.5,), runs=2, conditions=conditions), run)
     explored = explore(ExploreConfig(run=str(run)))
     page = explorer(explored.traces, title=explored.title).save(work / "explorer.html")
-    picture = screenshot(page, out / "explorer.png", urlencode(_SHOWN))
-    print(f"picture {picture}, {picture.stat().st_size:,} bytes")
+    out.mkdir(parents=True, exist_ok=True)
+    for picture in (screenshot(page, out / "explorer.png", urlencode(_SHOWN)), *figures(out)):
+        print(f"picture {picture}, {picture.stat().st_size:,} bytes")
+
+
+def figures(out: Path) -> list[Path]:
+    """The figures of the README's first lines, as SVG."""
+    import mechdyn as md
+
+    model = md.load_model("mini")
+    trace = md.trace(model, md.niah(model, length=512, depth=0.5, seed=0))
+    drawn = {"timeline.svg": md.views.timeline(trace), "layer_head.svg": md.views.layer_head(trace, step=16)}
+    for name, figure in drawn.items():
+        figure.write_image(out / name, width=860)
+    return [out / name for name in drawn]
 
 
 def screenshot(page: Path, picture: Path, fragment: str = "", *, width: int = _WIDTH, height: int = _HEIGHT) -> Path:

@@ -2,9 +2,12 @@
 
 import logging
 import socket
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from dash import Dash
+from flask import abort, request
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from mechdyn.app.bench import Bench
@@ -12,7 +15,6 @@ from mechdyn.app.callbacks import add_callbacks
 from mechdyn.app.layout import index, layout
 from mechdyn.errors import InputError
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MAX_REQUEST_BYTES = 4_000_000
 # Everything comes from this server: nothing else may be loaded or asked. Plotly compiles a piece of WebAssembly that it carries.
 _POLICY = (
@@ -46,18 +48,12 @@ def make_app(bench: Bench, *, dark: bool = False) -> Dash:
     return app
 
 
-def make_http_server(app: Dash, host: str, port: int) -> BaseWSGIServer:
-    """Bind the page to an address; port 0 takes any free one. `serve_forever()` serves, `shutdown()` from another thread ends it.
-
-    On a loopback address, requests that name another host are refused, so that no foreign page can reach this one through a name that it
-    controls.
+def listen(host: str, port: int) -> socket.socket:
+    """Take an address, before the model that is to answer there is loaded; port 0 takes any free one.
 
     Raises:
-        InputError: an address that cannot be bound.
+        InputError: an address that cannot be taken.
     """
-    if host in LOOPBACK:
-        app.server.config["TRUSTED_HOSTS"] = ["127.0.0.1", "localhost", "[::1]"]
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -67,7 +63,33 @@ def make_http_server(app: Dash, host: str, port: int) -> BaseWSGIServer:
         listener.close()
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot listen on {host}, port {port} ({reason}); choose another with --host and --port") from error
-    return make_server(host, listener.getsockname()[1], app.server, threaded=True, fd=listener.detach())
+    return listener
+
+
+def make_http_server(app: Dash, host: str, listener: socket.socket) -> BaseWSGIServer:
+    """Serve the page where `listen` listens: `serve_forever()` serves, `shutdown()` from another thread ends it.
+
+    On a loopback address, requests that name another host are refused, so that no foreign page can reach this one through a name that it
+    controls.
+    """
+    if is_loopback(host):
+        app.server.before_request(_refuse_other_names)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    with listener:  # the server works on a copy
+        return make_server(host, listener.getsockname()[1], app.server, threaded=True, fd=listener.fileno())
+
+
+def _refuse_other_names() -> None:
+    if not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+        abort(400, "this page answers to the names of this machine only")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def address(server: BaseWSGIServer, host: str) -> str:

@@ -23,12 +23,18 @@ def serve(
     if find_spec("dash") is None:
         raise MechdynError("mechdyn app needs Dash, which is not installed; run: pip install 'mechdyn[app]'")
     from mechdyn.app.bench import Bench
-    from mechdyn.app.server import LOOPBACK, address, make_app, make_http_server
+    from mechdyn.app.server import address, is_loopback, listen, make_app, make_http_server
     from mechdyn.models.load import load_model
 
-    server = make_http_server(make_app(Bench(load_model(config.model)), dark=config.dark), config.host, config.port)
+    listener = listen(config.host, config.port)
+    try:
+        page = make_app(Bench(load_model(config.model)), dark=config.dark)
+    except BaseException:
+        listener.close()
+        raise
+    server = make_http_server(page, config.host, listener)
     url = address(server, config.host)
-    if config.host not in LOOPBACK:
+    if not is_loopback(config.host):
         print(f"warning: no password guards the page; whoever can reach {config.host} can use the model on this machine", file=sys.stderr)
     print(f"{config.model} is at {url} (Ctrl-C ends it)", flush=True)
     if show and sys.stdout.isatty():

@@ -39,8 +39,8 @@ class BridgeEngine:
         return DecodeState(to_cache(found.prompts), found.visible, found.next_position)
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        index = list(rows)
-        return DecodeState(select_rows(state.memory, index), state.prompt_visible[index], state.next_position[index], state.n_fed)
+        index = torch.tensor(list(rows))  # on the CPU: layers may lie on several devices
+        return DecodeState(select_rows(state.memory, rows), state.prompt_visible[index], state.next_position[index], state.n_fed)
 
     @torch.inference_mode()
     def step(

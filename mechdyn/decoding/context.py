@@ -52,7 +52,8 @@ class KeyContext:
 
     def select(self, rows: list[int]) -> "KeyContext":
         """Some of the rows."""
-        return KeyContext(self._tokens[rows], self._needle[rows], self._visible[rows], self._sentences[rows], self.n_keys)
+        index = torch.tensor(rows)
+        return KeyContext(self._tokens[index], self._needle[index], self._visible[index], self._sentences[index], self.n_keys)
 
     @property
     def tokens(self) -> Int[Tensor, "row key"]:

@@ -45,8 +45,8 @@ class FastEngine:
         return DecodeState(Memory.after(found.prompts, len(tokens)), found.visible, found.next_position)
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        index = list(rows)
-        return DecodeState(state.memory.fork(index), state.prompt_visible[index], state.next_position[index], state.n_fed)
+        index = torch.tensor(list(rows))  # on the CPU: layers may lie on several devices
+        return DecodeState(state.memory.fork(rows), state.prompt_visible[index], state.next_position[index], state.n_fed)
 
     @torch.inference_mode()
     def step(

@@ -35,7 +35,8 @@ class Prompts:
 
     def select(self, chosen: Sequence[int]) -> "Prompts":
         """Some of the prompts, copied."""
-        return self._map(lambda tensor: tensor[list(chosen)])
+        index = torch.tensor(list(chosen))
+        return self._map(lambda tensor: tensor[index])
 
     @classmethod
     def stack(cls, each: Sequence["Prompts"]) -> "Prompts":
@@ -91,15 +92,15 @@ class Grid:
     def lay(self, rows: Float[Tensor, "row kv_head group _"]) -> Float[Tensor, "prompt kv_head copy_group _"]:
         """Queries or attention rows to where their prompt is; empty places are zero."""
         if not self.full:
-            laid = rows.new_zeros(self.n_prompts * self.n_copies, *rows.shape[1:])
-            laid[list(self.places)] = rows
-            rows = laid
+            row_at = {place: row for row, place in enumerate(self.places)}
+            order = [row_at.get(place, len(rows)) for place in range(self.n_prompts * self.n_copies)]
+            rows = torch.cat([rows, torch.zeros_like(rows[:1])])[torch.tensor(order)]
         return rearrange(rows, "(prompt copy) kv_head group last -> prompt kv_head (copy group) last", copy=self.n_copies)
 
     def take(self, laid: Float[Tensor, "prompt kv_head copy_group _"]) -> Float[Tensor, "row kv_head group _"]:
         """The way back."""
         rows = rearrange(laid, "prompt kv_head (copy group) last -> (prompt copy) kv_head group last", copy=self.n_copies)
-        return rows if self.full else rows[list(self.places)]
+        return rows if self.full else rows[torch.tensor(self.places)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,15 +129,15 @@ class Memory:
         else:
             prompts, kept = self.prompts.narrow(used[0], used[-1]), list(range(used[0], used[-1] + 1))
         grid = Grid.of([kept.index(prompt) for prompt in wanted], len(kept))
-        index = list(rows)
+        index = torch.tensor(list(rows))
         tails = tuple(keys[index] for keys in self.tail_keys), tuple(values[index] for values in self.tail_values)
         return Memory(prompts, grid, *tails)
 
     def laid_out(self) -> Prompts:
         """Prompt and tail of each row in one, copied: what a forward of several tokens reads. Padding is the state's to tell."""
-        held, rows = self.prompts, self.grid.prompts
+        held, rows = self.prompts, torch.tensor(self.grid.prompts)
         if not self.tail_keys:
-            return held.select(rows)
+            return held.select(self.grid.prompts)
         if not held.keys:
             return Prompts(self.tail_keys, self.tail_values, None)
         keys = tuple(torch.cat([near[rows], far], dim=2) for near, far in zip(held.keys, self.tail_keys, strict=True))

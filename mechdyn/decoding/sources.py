@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 from mechdyn.traces.sources import Sources
 
@@ -19,7 +20,10 @@ StepSources = tuple[Int[Tensor, "layer head rank"], Float[Tensor, "layer head ra
 def strongest(patterns: Sequence[Float[Tensor, "row head key"]], row: int, visible: Bool[Tensor, " key"], k: int) -> StepSources:
     """Positions and weights of the `k` largest weights of every head of one row of a batch; positions count visible keys only."""
     found = [_of_layer(pattern[row][:, visible.to(pattern.device)].float(), k) for pattern in patterns]
-    return torch.stack([positions for positions, _ in found]), torch.stack([weights for _, weights in found])
+    # One copy from the device a step, not one a layer.
+    positions, weights = (torch.stack(parts).cpu() for parts in zip(*found, strict=True))
+    missing = k - positions.shape[-1]
+    return pad(positions.int(), (0, missing), value=-1), pad(weights.half(), (0, missing))
 
 
 def as_sources(steps: Sequence[StepSources]) -> Sources | None:
@@ -29,15 +33,11 @@ def as_sources(steps: Sequence[StepSources]) -> Sources | None:
     return Sources(torch.stack([positions for positions, _ in steps]), torch.stack([weights for _, weights in steps]))
 
 
-def _of_layer(pattern: Float[Tensor, "head key"], k: int) -> tuple[Int[Tensor, "head rank"], Float[Tensor, "head rank"]]:
-    """One layer's, as int32 and float16 on the CPU, filled up to `k`."""
+def _of_layer(pattern: Float[Tensor, "head key"], k: int) -> tuple[Int[Tensor, "head found"], Float[Tensor, "head found"]]:
+    """One layer's, as many as it has keys."""
     n_keys = pattern.shape[1]
     places = torch.arange(n_keys, device=pattern.device)
     # The bits of floats that are not negative sort as the floats do; the place below them gives ties to the lower position.
     keys = (pattern.contiguous().view(torch.int32).long() << _PLACES) | (2**_PLACES - 1 - places)
     order = keys.topk(min(k, n_keys), dim=1).indices
-    positions = torch.full((len(pattern), k), -1, dtype=torch.int32)
-    weights = torch.zeros(len(pattern), k, dtype=torch.float16)
-    positions[:, : order.shape[1]] = order.to("cpu", torch.int32)
-    weights[:, : order.shape[1]] = pattern.gather(1, order).to("cpu", torch.float16)
-    return positions, weights
+    return order, pattern.gather(1, order)

@@ -26,7 +26,7 @@ class AsymmetricLoss:
     clip: float = 0.05
     eps: float = 1e-8
     per_row: bool = False
-    """Divide by the number of rows: the step size then does not depend on the size of a batch."""
+    """Divide by the number of rows, so that the step size does not depend on the size of a batch."""
 
     def __post_init__(self) -> None:
         if min(self.gamma_negative, self.gamma_positive) < 0 or not 0 <= self.clip < 1 or not 0 < self.eps < 1:

@@ -29,7 +29,7 @@ class Server:
     engine: Engine
     contexts: Sequence[Context]
     score: Score = field(default_factory=Reasoning)
-    _whole: DecodeState | None = None
+    _whole: DecodeState | None = field(default=None, init=False)
 
     @torch.inference_mode()
     def write(self, requests: Sequence[Write]) -> list[Written]:
@@ -151,7 +151,7 @@ def _continue(engine: Engine, model: Model, requests: Sequence[Write], state: De
 def _entropy(logits: Float[Tensor, "row vocab"]) -> Float[Tensor, " row"]:
     """In nats."""
     log = logits.log_softmax(dim=-1)
-    return -(log.exp() * log).nan_to_num(0.0).sum(dim=-1)
+    return (-log.exp() * log).nan_to_num(0.0).sum(dim=-1).clamp(min=0.0)
 
 
 def _lay_out(tokenizer: Any, request: Write) -> tuple[Int[Tensor, " pos"], Int[Tensor, " pos"]]:

@@ -16,6 +16,7 @@ from mechdyn.views.grid import grid as grid
 from mechdyn.views.layer_head import layer_head as layer_head
 from mechdyn.views.notebook import embed_plotly as embed_plotly
 from mechdyn.views.page import save_page as save_page
+from mechdyn.views.rag import rag_sample as rag_sample
 from mechdyn.views.rind import rind as rind
 from mechdyn.views.theme import for_paper as for_paper
 from mechdyn.views.timeline import timeline as timeline
@@ -37,6 +38,7 @@ __all__ = [
     "grid",
     "layer_head",
     "progressive",
+    "rag_sample",
     "rind",
     "save_page",
     "timeline",

@@ -4,20 +4,25 @@ import http.client
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from mechdyn.app.bench import Bench
-from mechdyn.app.server import address, make_app, make_http_server
+from mechdyn.app.job import OnStep
+from mechdyn.app.server import address, is_loopback, listen, make_app, make_http_server
+from mechdyn.decoding.trace import trace as quick_trace
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
+from mechdyn.traces.trace import Trace
 from tests.browser import needs_browser, open_browser
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    server = make_http_server(make_app(Bench(load_model("mini"))), "127.0.0.1", 0)
+    server = make_http_server(make_app(Bench(load_model("mini"))), "127.0.0.1", listen("127.0.0.1", 0))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield address(server, "127.0.0.1")
@@ -44,16 +49,47 @@ def test_the_page_loads_nothing_from_elsewhere(url: str) -> None:
 
 
 def test_requests_in_the_name_of_another_host_are_refused(url: str) -> None:
-    assert ask(url, host="attacker.example")[0].status == 400
-    assert ask(url, host=url.removeprefix("http://").rstrip("/").replace("127.0.0.1", "localhost"))[0].status == 200
+    for name in ("attacker.example", "127.0.0.1.attacker.example:8050", "localhost.attacker.example", "192.0.2.1", "a b"):
+        assert ask(url, host=name)[0].status == 400
 
 
-def test_an_address_that_cannot_be_bound_is_one_line(url: str) -> None:
-    app = make_app(Bench(load_model("mini")))
+@pytest.mark.parametrize("name", ["[::1]", "localhost", "127.0.0.1"])
+def test_every_name_of_this_machine_is_answered(url: str, name: str) -> None:
+    assert ask(url, host=f"{name}:8050")[0].status == 200
+    assert ask(url, host=name)[0].status == 200
+
+
+def test_an_address_that_cannot_be_taken_is_one_line(url: str) -> None:
     with pytest.raises(InputError, match=r"cannot listen on 127\.0\.0\.1, port \d+ \(.*in use\); choose another with --host and --port"):
-        make_http_server(app, "127.0.0.1", int(url.rsplit(":", 1)[1].rstrip("/")))
+        listen("127.0.0.1", int(url.rsplit(":", 1)[1].rstrip("/")))
     with pytest.raises(InputError, match=r"cannot listen on 203\.0\.113\.1, port 0"):
-        make_http_server(app, "203.0.113.1", 0)
+        listen("203.0.113.1", 0)
+    with pytest.raises(InputError, match="port 99999"):
+        listen("127.0.0.1", 99999)
+
+
+def test_closing_gives_the_port_back() -> None:
+    listener = listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    make_http_server(make_app(Bench(load_model("mini"))), "127.0.0.1", listener).server_close()
+    listen("127.0.0.1", port).close()
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("127.0.0.1", True),
+        ("127.0.0.9", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.0.2.1", False),
+        ("name", False),
+    ],
+)
+def test_what_only_this_machine_can_reach(host: str, local: bool) -> None:
+    assert is_loopback(host) is local
 
 
 @pytest.mark.slow
@@ -91,18 +127,34 @@ def test_a_newcomer_runs_clicks_a_head_off_and_compares(url: str) -> None:
         assert [line for line in browser.log() if line.startswith("SEVERE")] == []
 
 
-@needs_browser
 @pytest.mark.slow
-def test_bad_input_shows_one_line_and_a_run_can_be_cancelled(url: str) -> None:
+@needs_browser
+def test_bad_input_shows_one_line_and_a_run_can_be_cancelled(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow_trace(*arguments: Any, on_step: OnStep, **options: Any) -> Trace:
+        def wait_then_step(trace: Trace) -> None:
+            time.sleep(0.3)
+            on_step(trace)
+
+        return quick_trace(*arguments, on_step=wait_then_step, **options)
+
+    monkeypatch.setattr("mechdyn.app.bench.trace", slow_trace)
     with open_browser() as browser:
         browser.open(url, ready="document.querySelector('#run') !== null")
         browser.click("#question")
         browser.run("document.querySelector('#question').select()")
-        browser.press(" ")
-        browser.press("tab")
+        browser.press(" ", "tab")
         browser.click("#run")
         browser.wait("document.querySelector('#error').textContent.includes('the question is empty')")
         assert browser.run("document.querySelector('#results').hidden")
+        browser.click("#question")
+        browser.press("?", "tab")
+        browser.click("#run")
+        browser.wait("document.querySelector('#status').textContent.startsWith('Writing')")
+        browser.wait("!document.querySelector('#cancel').disabled")
+        browser.click("#cancel")
+        browser.wait("document.querySelector('#status').textContent.startsWith('Cancelled')")
+        assert browser.text("#error") == ""
+        assert browser.run("document.querySelector('#cancel').disabled && document.querySelector('#timeline .main-svg') !== null")
 
 
 def test_the_command_says_where_the_page_is(run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.cli.test_ablate import script
+
 SMALL = ["--length", "200", "--questions", "2", "-k", "4", "--window", "8"]
 
 
@@ -53,3 +55,17 @@ def test_questions_without_supporting_facts_are_refused(run, tmp_path):
     code, _, err = run("rag", "--task", "hotpotqa", "--data", "file.json", "--out", "run")
     assert code == 2 and "supporting_facts" in err and err.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_table_4_asks_hotpotqa_by_default(tmp_path):
+    done = script("table_4_dynamic_rag", folder=tmp_path)
+    assert done.returncode == 2 and "task hotpotqa needs a file of questions" in done.stderr
+
+
+def test_the_sweep_writes_a_table_and_a_figure(tmp_path):
+    values = ["--threshold", "0.5", "-k", "4", "-k", "16", "--window", "8", "--strategy", "oracle"]
+    done = script("rag_sweep", "--length", "200", "--questions", "2", *values, "--out", "run", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "oracle, threshold 0.5" in done.stdout and "oracle, k 16" in done.stdout
+    assert (tmp_path / "run" / "sweep.html").exists()
+    assert len(json.loads((tmp_path / "run" / "results.json").read_text())["conditions"]) == 4

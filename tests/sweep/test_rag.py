@@ -15,6 +15,7 @@ from mechdyn.sweep.configs import RagConfig, RagSweepConfig
 from mechdyn.sweep.rag import rag
 from mechdyn.sweep.rag_sweep import rag_sweep
 from mechdyn.sweep.report import read_run
+from mechdyn.tasks.world import world_items
 from mechdyn.views.report import make_report
 
 SMALL = {"lengths": (220,), "questions": 3, "k": 4, "window": 12, "batch_size": 2}
@@ -101,6 +102,17 @@ def test_a_run_that_lacks_answers_is_not_finished(done, tmp_path):
     (copy / "logs" / "oracle.jsonl").unlink()
     with pytest.raises(StoreError, match="lacks answers of oracle"):
         read_run(copy)
+
+
+def test_questions_of_a_file_are_parted_into_those_to_find_heads_on_and_those_to_answer(tmp_path):
+    file = tmp_path / "questions.json"
+    file.write_text(json.dumps(world_items(24, seed=5, n_chains=2)))
+    config = RagConfig(task="hotpotqa", data=str(file), questions=2, strategies=("static", "oracle"))
+    run = rag(config, tmp_path / "run")
+    assert [question.task for question in run.questions] == ["hotpotqa"] * 2
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["facts"]["detection_samples"] == 12
+    traced = {unit.sample["id"] for unit in module.prepare(config).detection}
+    assert len(traced) == 12 and not traced & {unit.sample["id"] for unit in module.prepare(config).units}
 
 
 def test_a_sweep_gives_a_row_for_each_strategy_and_setting(done, tmp_path):

@@ -72,7 +72,7 @@ function makeContext(data, app) {
       token.classList.add("source");
       if (rank === 0) token.classList.add("strongest");
       token.style.setProperty("--weight", `${Math.round(100 * Math.sqrt(source.weight))}%`);
-      token.title = `position ${source.position}, weight ${source.weight.toFixed(3)}`;
+      token.title = `position ${source.position}, weight ${weightText(source.weight)}`;
       marked.push(token);
     });
     const chosen = at >= 0 ? span(at) : null;

@@ -46,7 +46,7 @@ function makeDetails(data, app, show) {
     );
     button.append(
       bar,
-      make("span", {className: "weight", textContent: source.weight.toFixed(3)}),
+      make("span", {className: "weight", textContent: weightText(source.weight)}),
       make("span", {className: "position", textContent: source.position.toLocaleString("en")}),
       text,
     );
@@ -77,7 +77,7 @@ function makeDetails(data, app, show) {
     const looks = run.lookingAt(step, at);
     byId("looks-title").textContent = `${looks.length} of ${data.total} heads have position ${at.toLocaleString("en")} (${cut(textAt(data, run, at).trim(), 24)}) among their sources at step ${step}`;
     byId("looking").replaceChildren(...chips(looks.map(look => look.head), head => ({
-      off: run.off(step, head), active: run.active(step, head), note: looks.find(look => look.head === head).weight.toFixed(3),
+      off: run.off(step, head), active: run.active(step, head), note: weightText(looks.find(look => look.head === head).weight),
     }), looks.length));
   }
 
@@ -100,6 +100,8 @@ function makeDetails(data, app, show) {
 
   return {draw};
 }
+
+const weightText = weight => weight < 0.001 ? "<.001" : weight.toFixed(3);
 
 function beside(className, text) {
   const side = make("span", {className});

@@ -32,14 +32,18 @@ STEPS, LAYERS, HEADS = 8, 3, 4
 
 
 def hand_made() -> tuple[Trace, Trace]:
-    """Head L1H2 copies the needle's token 12 at steps 1 and 5; the ablated run lost it there and parted at step 1."""
+    """Head L1H2 copies the needle's token 12 at steps 1 and 5, L2H1 only looks at the needle at step 2.
+
+    The ablated run is without L1H2 at step 1, and parts there.
+    """
     scores = np.zeros((STEPS, LAYERS, HEADS))
     scores[[1, 5], 1, 2] = scores[3, 0, 0] = 1
     positions = torch.zeros(STEPS, LAYERS, HEADS, 3, dtype=torch.int32)
     positions[...] = torch.tensor([20, 33, 2], dtype=torch.int32)
     positions[[1, 5], 1, 2] = torch.tensor([12, 30, 0], dtype=torch.int32)
+    positions[2, 2, 1] = torch.tensor([13, 30, 0], dtype=torch.int32)
     weights = torch.zeros(STEPS, LAYERS, HEADS, 3).half()
-    weights[...] = torch.tensor([0.5, 0.25, 0.125])
+    weights[...] = torch.tensor([0.5, 0.25, 0.0001])
     prompt = [f" w{position}" for position in range(40)]
     prompt[20 : 20 + len(TEXTS)] = TEXTS
     clean = made_up(
@@ -97,14 +101,14 @@ def test_it_opens_where_a_head_first_retrieves_and_shows_every_score(opened: Bro
 
 def test_the_sources_of_the_chosen_head_are_its_own_with_the_copied_token_marked(opened: Browser) -> None:
     assert opened.texts("#sources .position") == ["12", "30", "0"]
-    assert opened.texts("#sources .weight") == ["0.500", "0.250", "0.125"]
+    assert opened.texts("#sources .weight") == ["0.500", "0.250", "<.001"]
     assert opened.texts("#sources mark") == [" w12", " w30", " w0"]
     assert opened.texts("#sources .badge") == ["copied", "", ""]
     assert opened.text("#sources .before") == " w5 w6 w7 w8 w9 w10 w11" and opened.text("#sources .after").startswith(" w13 w14")
     assert opened.texts("#context .source") == [" w0", " w12", " w30"]
     assert opened.texts("#context .strongest") == [" w12"]
     assert opened.texts("#context .needle") == [f" w{position}" for position in range(10, 15)]
-    assert "3 of 41 positions hold 88 % of its attention" in opened.text("#sources .note")
+    assert "3 of 41 positions hold 75 % of its attention" in opened.text("#sources .note")
 
 
 def test_a_click_on_a_cell_shows_that_head_at_that_step(opened: Browser) -> None:
@@ -112,6 +116,25 @@ def test_a_click_on_a_cell_shows_that_head_at_that_step(opened: Browser) -> None
     assert opened.text("#chosen").startswith("L0H0 at step 3, generating")
     assert opened.texts("#sources .position") == ["20", "33", "2"]
     assert {name: state(opened)[name] for name in ("step", "head")} == {"step": "3", "head": "L0H0"}
+
+
+def test_a_look_at_the_needle_that_copies_nothing_is_no_copy(opened: Browser) -> None:
+    opened.click("#cell-9-2")
+    assert opened.text("#chosen").startswith("L2H1 at step 2")
+    assert opened.texts("#sources .badge") == ["needle", "", ""]
+
+
+def test_of_a_continuous_score_eq_1_tells_what_is_copied(browser: Browser, tmp_path: Path) -> None:
+    clean = hand_made()[0]
+    ids = clean.tokens.clone()
+    ids[1] = clean.prompt_tokens[12]
+    trace = replace(clean, retrieval_scores=clean.retrieval_scores * 0.75, threshold=0.5, tokens=ids)
+    browser.open(explorer(trace).save(tmp_path / "page.html"), "#step=1&head=L1H2", ready=READY)
+    assert browser.texts("#sources .badge") == ["copied", "", ""]
+    browser.click("#cell-6-5")
+    assert browser.texts("#sources .badge") == ["needle", "", ""]
+    assert browser.text("#retrieves") == "retrieves: score above 0.5, the stronger the higher"
+    assert browser.trouble() == []
 
 
 def test_a_source_leads_to_its_place_and_tells_who_else_looks_there(opened: Browser) -> None:
