@@ -12,7 +12,7 @@ from mechdyn.sweep.configs import VerifyConfig
 from mechdyn.sweep.verify import verify
 from mechdyn.traces.store import TraceStore
 
-FEW = Preset((160, 200), n_seeds=1, depths=(0.3, 0.7))
+FEW = Preset((200, 240), n_seeds=1, depths=(0.3, 0.7))
 CASES = [
     ("dynamism", "mini", "niah", FEW),
     ("dynamism", "mini", "world", FEW),
