@@ -21,7 +21,7 @@ INSTALLED_TL3 := $(VENV_TL3)/.installed
 TL3_TESTS := $(addprefix tests/,models/test_hooked.py models/test_load.py $(addprefix decoding/,test_engines.py test_ablation.py test_trace.py))
 # Another preset is another run, so it gets another folder.
 RUN_SUFFIX := $(if $(filter-out quick,$(PRESET)),-$(PRESET))
-TUTORIALS := $(OFFLINE) OMP_NUM_THREADS=2 $(BIN)/python .ci/tutorials.py
+TUTORIALS := $(OFFLINE) $(BIN)/python .ci/tutorials.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
