@@ -1,7 +1,7 @@
 """Token, needle and single sentences at every key position of a batch: what scores are computed against."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from einops import rearrange, repeat
@@ -56,7 +56,7 @@ def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyC
     if n_keys != n_seen:
         raise UnsupportedModelError(f"attention runs over {n_keys} of {n_seen} positions: the model forgets keys (a sliding window?)")
     step = StepContext(context.tokens, context.needle, context.visible, predicted)
-    return torch.stack(_layer_scores(output, step, score), dim=1).float().cpu()
+    return torch.stack(_layer_scores(output.patterns, step, score), dim=1).float().cpu()
 
 
 def score_sentences(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row sentence"]:
@@ -74,16 +74,16 @@ def score_sentences(output: StepOutput, predicted: Int[Tensor, " row"], context:
         predicted=repeat(predicted, "row -> (row sentence)", sentence=n_sentences),
     )
     repeated = tuple(repeat(pattern, "row head key -> (row sentence) head key", sentence=n_sentences) for pattern in output.patterns)
-    layers = [scores.amax(dim=1) for scores in _layer_scores(replace(output, patterns=repeated), step, score)]
+    layers = [scores.amax(dim=1) for scores in _layer_scores(repeated, step, score)]
     highest = torch.stack(layers).amax(dim=0).float().cpu()
     return rearrange(highest, "(row sentence) -> row sentence", sentence=n_sentences)
 
 
-def _layer_scores(output: StepOutput, step: StepContext, score: Score) -> list[Float[Tensor, "row head"]]:
+def _layer_scores(patterns: Sequence[Float[Tensor, "row head key"]], step: StepContext, score: Score) -> list[Float[Tensor, "row head"]]:
     """Each layer's scores, computed where its attention rows lie (a model may be spread over devices) and sent to where the first's do."""
     steps = {
         device: StepContext(*(tensor.to(device) for tensor in (step.tokens, step.needle, step.visible, step.predicted)))
-        for device in {pattern.device for pattern in output.patterns}
+        for device in {pattern.device for pattern in patterns}
     }
-    home = output.patterns[0].device
-    return [score(pattern, steps[pattern.device]).to(home) for pattern in output.patterns]
+    home = patterns[0].device
+    return [score(pattern, steps[pattern.device]).to(home) for pattern in patterns]
