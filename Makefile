@@ -118,4 +118,4 @@ pictures: $(INSTALLED_ALL)
 clean:
 	@echo "== clean: caches and built files"
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache docs/_build docs/_api
-	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -not -path './$(VENV_TL3)/*' -prune -exec rm -rf {} +
