@@ -20,7 +20,7 @@ TL3_PINS := $(VENV_TL3)/constraints.txt
 INSTALLED_TL3 := $(VENV_TL3)/.installed
 # Another preset is another run, so it gets another folder.
 RUN_SUFFIX := $(if $(filter-out quick,$(PRESET)),-$(PRESET))
-TUTORIALS := $(OFFLINE) OMP_NUM_THREADS=2 $(BIN)/python .ci/tutorials.py
+TUTORIALS := $(OFFLINE) $(BIN)/python .ci/tutorials.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -118,4 +118,4 @@ pictures: $(INSTALLED_ALL)
 clean:
 	@echo "== clean: caches and built files"
 	@rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache docs/_build docs/_api
-	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -not -path './$(VENV_TL3)/*' -prune -exec rm -rf {} +

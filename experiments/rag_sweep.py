@@ -20,7 +20,7 @@ def sweep(config: RagSweepConfig, out: OutOption = None) -> None:
     title = f"Dynamic RAG on {config.model}, {config.task}: threshold, k and window"
     rows = list(found.rows.values())
     print_tables([conditions_table(rows, title), windows_table(rows)])
-    page = save_page(sweep_figures(found.curves), found.folder / "sweep.html", title=title)
+    page = save_page(list(sweep_figures(found.curves).values()), found.folder / "sweep.html", title=title)
     print(f"figures  {page}\nresults  {found.folder / 'results.json'}")
 
 

@@ -19,3 +19,7 @@ class StoreError(MechdynError):
 
 class NumericalError(MechdynError):
     """A forward pass that gave NaN or infinite logits."""
+
+
+class OutOfMemoryError(MechdynError):
+    """A batch that the device's memory does not hold, even one sample at a time where a smaller batch was possible."""

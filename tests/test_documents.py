@@ -73,7 +73,8 @@ def test_the_readme_shows_the_public_calls() -> None:
 
 def test_the_readme_shows_commands() -> None:
     assert {"verify", "trace", "ablate", "explore", "report", "models"} <= {words[1] for words in README.commands("mechdyn")}
-    assert {"verify", "test"} <= {words[1] for words in README.commands("make")}
+    assert ["make", "verify"] in README.commands("make")
+    assert ["source", ".venv/bin/activate"] in README.commands("source")  # else there is no command `mechdyn`
 
 
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=" ".join)

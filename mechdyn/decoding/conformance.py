@@ -12,6 +12,7 @@ from mechdyn.models.checkpoint import DeviceMap, read_config
 from mechdyn.models.context import beyond_original_context
 from mechdyn.models.load import load_checkpoint, wrap_model
 from mechdyn.models.model import Model
+from mechdyn.models.quirks import Quirk, quirks_of
 from mechdyn.models.registry import CONTROLS
 
 _LENGTHS = (48, 29)
@@ -20,12 +21,13 @@ _STEPS = 4
 
 @dataclass(frozen=True)
 class Conformance:
-    """All checks of one model."""
+    """All checks of one model, and what it has of its own that is looked after."""
 
     model: str
     dtype: str
     n_ctx: int
     checks: tuple[Check, ...]
+    quirks: tuple[Quirk, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -70,7 +72,8 @@ def check_pair(model: Model, hf: Any, seed: int = 0) -> Conformance:
     fed = torch.randint(n_vocab, (len(prompts), _STEPS), generator=generator)
     subject = Subject(model, plain, prompts, fed)
     checks = tuple(check for run in CHECKS for check in run(subject))
-    return Conformance(model.name, str(model.dtype).removeprefix("torch."), model.n_ctx, checks)
+    quirks = quirks_of(hf.config, model.tokenizer, hf.generation_config)
+    return Conformance(model.name, str(model.dtype).removeprefix("torch."), model.n_ctx, checks, quirks)
 
 
 def _published_config(name: str, max_length: int | None) -> Any:

@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
+from mechdyn.decoding.batches import naming_memory
 from mechdyn.decoding.engine import DecodeState, Engine, HeadEdit
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.sources import KEEP_SOURCES, StepSources, as_sources, strongest
@@ -43,10 +44,11 @@ def replay(model: Model, traces: Sequence[Trace], *, keep_sources: int = KEEP_SO
     state: DecodeState | None = None
     texts: tuple[str, ...] = ()
     for index, trace in enumerate(tqdm(traces, desc="replaying", unit="trace", disable=None, delay=1)):
-        if state is None or not torch.equal(trace.prompt_tokens, traces[index - 1].prompt_tokens):
-            state = engine.prefill([trace.prompt_tokens[:-1]])
-            texts = texts_in_place(model.tokenizer, trace.prompt_tokens.tolist())
-        steps = _steps(engine, engine.fork(state, [0]), trace, keep_sources)
+        with naming_memory(model, [len(trace.prompt_tokens)], trace.n_steps):
+            if state is None or not torch.equal(trace.prompt_tokens, traces[index - 1].prompt_tokens):
+                state = engine.prefill([trace.prompt_tokens[:-1]])
+                texts = texts_in_place(model.tokenizer, trace.prompt_tokens.tolist())
+            steps = _steps(engine, engine.fork(state, [0]), trace, keep_sources)
         found.append(replace(trace, sources=as_sources(steps), prompt_texts=texts))
     return found
 

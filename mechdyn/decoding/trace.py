@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mechdyn.decoding.ablation import Ablation
+from mechdyn.decoding.batches import in_batches, naming_memory
 from mechdyn.decoding.engine import DecodeState, Engine
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.generate import MAX_NEW_TOKENS, Row, TraceOptions, generate
@@ -55,22 +55,31 @@ def trace(
             well.
         on_step: called after each step with the trace so far (`stopped` is empty until the last one), to show progress. An exception that
             it raises ends the generation and reaches the caller.
+
+    Raises:
+        OutOfMemoryError: the device does not hold it; the message has the plan's figures.
     """
     options = TraceOptions(score, threshold, max_new_tokens, keep_patterns, keep_sources)
     watch = None if on_step is None else lambda rows: on_step(_finish(rows[0], model, options))
-    return _run(make_engine(model, engine), model, [Row(sample, as_ablation(ablate))], options, on_step=watch)[0]
+    return _run_batch(engine, model, [Row(sample, as_ablation(ablate))], options, watch)[0]
 
 
 def trace_many(
     model: Model, samples: Iterable[Sample], *, batch_size: int = 8, engine: str | Engine = "auto", **options: Any
 ) -> Iterator[Trace]:
-    """Traces of many samples without ablation, in order, `batch_size` at a time; further keyword arguments are fields of `TraceOptions`."""
+    """Traces of many samples without ablation, in order, `batch_size` at a time; further keyword arguments are fields of `TraceOptions`.
+
+    Where memory runs out, smaller batches are tried, and a warning says so; the traces are the same.
+    """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     chosen = TraceOptions(**options)
-    remaining = iter(samples)
-    while batch := list(islice(remaining, batch_size)):
-        yield from _run(make_engine(model, engine), model, [Row(sample) for sample in batch], chosen)
+
+    def run(batch: list[Sample]) -> list[Trace]:
+        return _run_batch(engine, model, [Row(sample) for sample in batch], chosen)
+
+    for traces in in_batches([samples], batch_size, run):
+        yield from traces
 
 
 def trace_conditions(
@@ -87,21 +96,25 @@ def trace_conditions(
 
     Returns:
         For each sample the trace of each condition, in the order given.
+
+    Raises:
+        OutOfMemoryError: the samples are too many, or too long, to be run together under these conditions.
     """
     if not conditions:
         raise InputError("conditions must name at least one ablation, got none; {'clean': None} runs without any")
-    chosen, engine = TraceOptions(**options), make_engine(model, engine)
-    ablations = {name: as_ablation(ablation) for name, ablation in conditions.items()}
+    chosen, ablations = TraceOptions(**options), {name: as_ablation(ablation) for name, ablation in conditions.items()}
     for sample in samples:
         check_sample(model, sample)
-    state = engine.prefill([sample.tokens[:-1] for sample in samples])
     found: list[dict[str, Trace]] = [{} for _ in samples]
-    for names in _alike(ablations):
-        places = [(index, name) for index in range(len(samples)) for name in names]
-        rows = [Row(samples[index], ablations[name]) for index, name in places]
-        forked = engine.fork(state, [index for index, _ in places])
-        for (index, name), result in zip(places, _run(engine, model, rows, chosen, forked), strict=True):
-            found[index][name] = result
+    with naming_memory(model, [len(sample) for sample in samples], chosen.max_new_tokens, len(conditions), any(ablations.values())):
+        engine = make_engine(model, engine)
+        state = engine.prefill([sample.tokens[:-1] for sample in samples])
+        for names in _alike(ablations):
+            places = [(index, name) for index in range(len(samples)) for name in names]
+            rows = [Row(samples[index], ablations[name]) for index, name in places]
+            forked = engine.fork(state, [index for index, _ in places])
+            for (index, name), result in zip(places, _run(engine, model, rows, chosen, forked), strict=True):
+                found[index][name] = result
     return [{name: traces[name] for name in conditions} for traces in found]
 
 
@@ -123,6 +136,14 @@ def _alike(ablations: Mapping[str, Ablation | None]) -> list[list[str]]:
     if not names:
         return [clean]
     return [names[0] + clean, *names[1:]]
+
+
+def _run_batch(
+    engine: str | Engine, model: Model, rows: list[Row], options: TraceOptions, on_step: Callable[[Sequence[Row]], None] | None = None
+) -> list[Trace]:
+    """One batch, a prompt a row."""
+    with naming_memory(model, [len(row.sample) for row in rows], options.max_new_tokens, ablates=any(row.ablation for row in rows)):
+        return _run(make_engine(model, engine), model, rows, options, on_step=on_step)
 
 
 def _run(

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.context import context_of, pin_longrope
 from mechdyn.models.failures import first_line, load_error
+from mechdyn.models.out_of_memory import is_out_of_memory
 from mechdyn.models.registry import MINI_FOLDER, PAPER_MODELS, list_models
 from mechdyn.models.revision import folder_revision
 from mechdyn.models.weights import check_weights
@@ -109,9 +110,9 @@ def _read_weights(name: str, source: str, config: Any, dtype: torch.dtype | str,
             output_loading_info=True,
             trust_remote_code=False,
         )
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         if isinstance(error, SafetensorError) and not folder.is_dir():
             check_weights(name, _snapshot(source))  # names the damaged file
         raise load_error(name, source, error) from error

@@ -14,15 +14,18 @@ import transformers
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoTokenizer
 
-from mechdyn.errors import InputError, UnsupportedModelError
+from mechdyn.errors import InputError, OutOfMemoryError, UnsupportedModelError
 from mechdyn.models.attention import use_own_attention
 from mechdyn.models.checkpoint import Checkpoint, DeviceMap, read_checkpoint
 from mechdyn.models.context import context_of
 from mechdyn.models.failures import first_line
+from mechdyn.models.hardware import GIB, memory_of_device
 from mechdyn.models.hooks import require_hooks
 from mechdyn.models.model import Model
+from mechdyn.models.out_of_memory import is_out_of_memory
 from mechdyn.models.planted import build_planted, planted_tokenizer
 from mechdyn.models.registry import CONTROLS, MINI_FOLDER
+from mechdyn.models.shape import planned_shape
 from mechdyn.tasks.chat import require_offsets
 
 _BUNDLED = ("mini", *CONTROLS)
@@ -52,10 +55,14 @@ def load_model(
     Raises:
         InputError: nothing of that name, or a folder or hub repository that cannot be read.
         UnsupportedModelError: no causal language model, no fast tokenizer, or no attention pattern to hook.
+        OutOfMemoryError: the device does not hold the weights.
     """
     name = str(name_or_path)
-    checkpoint, device = load_checkpoint(name, device=device, dtype=dtype, max_length=max_length, device_map=device_map)
-    return wrap_model(checkpoint.hf, checkpoint.tokenizer, name=name, revision=checkpoint.revision, device=device, max_length=max_length)
+    with _naming_weights(name, _default_device(device), dtype):
+        checkpoint, device = load_checkpoint(name, device=device, dtype=dtype, max_length=max_length, device_map=device_map)
+        return wrap_model(
+            checkpoint.hf, checkpoint.tokenizer, name=name, revision=checkpoint.revision, device=device, max_length=max_length
+        )
 
 
 def load_checkpoint(
@@ -69,7 +76,7 @@ def load_checkpoint(
     """The plain Hugging Face model behind a name, as `load_model` takes it, before any hook; and where its inputs go."""
     if device_map is not None and (device is not None or name in CONTROLS):
         raise InputError("give device, or device_map to spread a checkpoint's layers over several, not both; controls take a device")
-    device = torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
+    device = _default_device(device)
     with _quiet():
         if name in CONTROLS:
             checkpoint = _load_control(name, dtype or torch.float32)
@@ -79,6 +86,30 @@ def load_checkpoint(
         if device_map is None:
             return Checkpoint(checkpoint.hf.to(device), checkpoint.tokenizer, checkpoint.revision), device
     return checkpoint, checkpoint.hf.get_input_embeddings().weight.device
+
+
+@contextmanager
+def _naming_weights(name: str, device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
+    """Where a model does not fit while it is loaded, say how large its weights are.
+
+    Raises:
+        OutOfMemoryError: instead of torch's errors and `MemoryError`.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        shape = planned_shape(name)
+        size = shape.n_parameters * (dtype or (torch.float32 if device.type == "cpu" else shape.dtype)).itemsize
+        raise OutOfMemoryError(
+            f"out of memory on {device}: the weights of {name} take {size / GIB:.1f} GiB of {memory_of_device(device) / GIB:.1f}; "
+            "take a smaller dtype (torch.bfloat16), another device, or several with device_map='auto' (mechdyn plan tells what fits)"
+        ) from error
+
+
+def _default_device(device: str | torch.device | None) -> torch.device:
+    return torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
 
 
 def wrap_model(

@@ -205,3 +205,18 @@ class AppConfig:
     host: str = option("127.0.0.1", "Address to listen on; other than this machine's own, it lets others use the model.")
     port: int = option(8050, "Port to listen on; 0 takes any free one.", min=0, max=65535)
     dark: bool = option(False, "A dark page.")
+
+
+@dataclass(frozen=True)
+class PlanConfig:
+    """What `mechdyn plan` was asked."""
+
+    model: str = _model()
+    lengths: tuple[int, ...] = option((512,), "Prompt length in tokens; may be repeated.", flag="--length/--lengths")
+    runs: int = option(1, "Samples of each length.", min=1)
+    conditions: int = option(1, "Ways in which each sample is continued, as the conditions of an ablation.", min=1)
+    ablate: bool = option(False, "Heads are switched off at each step: one forward observes, a second is ablated.")
+    max_new_tokens: int = option(64, "Tokens of an answer, at most.", min=1)
+    batch_size: int = _batch_size()
+    device: str | None = option(None, "cpu or cuda (measured here), h100, h200, a100-80gb, l40s or rtx4090; as for loading if left out.")
+    dtype: str | None = option(None, "float32, bfloat16 or float16; as for loading if left out.")

@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 from tqdm import tqdm
 
 from mechdyn.decoding.ablation import Ablation, ReferenceActivations
 from mechdyn.decoding.ablation_json import ablation_from_json
+from mechdyn.decoding.batches import in_batches
 from mechdyn.decoding.trace import trace_conditions
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
@@ -49,7 +49,8 @@ def run_units(
     """Trace every unit that the store does not hold yet; a killed run goes on where it stopped.
 
     Units that differ only in their ablation run together, from one prefill of their sample. A generation that meets NaN or infinite logits
-    is stored as far as it came, with `stopped == "error"`, and the run goes on.
+    is stored as far as it came, with `stopped == "error"`, and the run goes on. Where memory runs out, the rest is run in smaller batches
+    with the same results, and a warning says so.
 
     Args:
         model: what the units name.
@@ -64,6 +65,7 @@ def run_units(
 
     Raises:
         InputError: a unit of another model, or one whose sample or ablation cannot be made; nothing of its batch is stored.
+        OutOfMemoryError: one sample alone is too much; what was run before it is stored.
     """
     present = store.keys()
     missing = {unit.key: unit for unit in units if unit.key not in present}
@@ -93,10 +95,10 @@ def _trace_batches(model: Model, units: dict[str, Unit], batch_size: int, refere
     groups: dict[tuple[str, ...], list[_Conditions]] = {}
     for conditions in _by_sample(units):
         groups.setdefault((content_hash(dict(conditions.first.decoding)), *conditions.ablations), []).append(conditions)
-    for group in groups.values():
-        ordered = iter(sorted(group, key=lambda conditions: (conditions.first.sample.get("length", 0), conditions.first.key)))
-        while batch := list(islice(ordered, batch_size)):
-            yield _trace_batch(model, batch, reference)
+    alike = (
+        sorted(group, key=lambda conditions: (conditions.first.sample.get("length", 0), conditions.first.key)) for group in groups.values()
+    )
+    yield from in_batches(alike, batch_size, lambda batch: _trace_batch(model, batch, reference))
 
 
 def _by_sample(units: dict[str, Unit]) -> list[_Conditions]:

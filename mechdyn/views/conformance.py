@@ -7,11 +7,12 @@ _OUTCOME = {True: "ok", False: "FAILED", None: "-"}
 
 
 def conformance_text(conformance: Conformance) -> str:
-    """Outcome, name and what was compared with the largest difference found; the verdict in the last line."""
+    """What is looked after, then outcome, name and what was compared with the largest difference found; the verdict in the last line."""
     failed = [check.name for check in conformance.checks if check.passed is False]
     facts = f"{conformance.model}: {conformance.dtype}, context {conformance.n_ctx}"
     verdict = f"failed: {', '.join(failed)}" if failed else "runs as plain Hugging Face code does"
-    return "\n".join([facts, *map(_line, conformance.checks), f"{conformance.model}: {verdict}"])
+    quirks = (f"{'quirk':6}  {quirk.name:12} {quirk.handling}" for quirk in conformance.quirks)
+    return "\n".join([facts, *quirks, *map(_line, conformance.checks), f"{conformance.model}: {verdict}"])
 
 
 def _line(check: Check) -> str:

@@ -11,7 +11,8 @@ def test_a_model_that_passes_is_listed_check_by_check(run):
     first, *lines, verdict = out.splitlines()
     assert code == 0
     assert first == "planted-static: float32, context 8192"
-    assert len(lines) == 13 and all(re.match(r"ok     [a-z ]+", line) for line in lines)
+    checks = [line for line in lines if not line.startswith("quirk")]
+    assert len(checks) == 13 and all(re.match(r"ok     [a-z ]+", line) for line in checks)
     assert re.search(r"^ok +logits +against plain eager forwards \(\d\.\de-\d+, at most 1e-04\)$", out, re.MULTILINE)
     assert verdict == "planted-static: runs as plain Hugging Face code does"
 

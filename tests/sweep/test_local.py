@@ -8,7 +8,7 @@ import torch
 
 from mechdyn.decoding.ablation_json import ablation_from_json
 from mechdyn.decoding.trace import trace, trace_conditions
-from mechdyn.errors import InputError
+from mechdyn.errors import InputError, OutOfMemoryError
 from mechdyn.models.load import wrap_model
 from mechdyn.sweep import local
 from mechdyn.sweep.local import run_units
@@ -113,6 +113,35 @@ def test_a_killed_run_goes_on_where_it_stopped(model, units, tmp_path, monkeypat
     resumed, expected = by_unit(killed), by_unit(whole)
     assert resumed.keys() == expected.keys()
     assert all(resumed[key][0] == expected[key][0] and torch.equal(resumed[key][1], expected[key][1]) for key in expected)
+
+
+def test_where_memory_runs_out_smaller_batches_give_the_same(model, units, tmp_path, monkeypatch, caplog):
+    small, whole = (open_store(tmp_path / name, model) for name in ("small", "whole"))
+    run_units(model, units, whole)
+
+    def holds_one(model, samples, conditions, **options):
+        if len(samples) > 1:
+            raise OutOfMemoryError(f"{len(samples)} prompts are too many")
+        return trace_conditions(model, samples, conditions, **options)
+
+    monkeypatch.setattr(local, "trace_conditions", holds_one)
+    with caplog.at_level(logging.WARNING):
+        assert run_units(model, units, small) == 0
+    assert caplog.messages == ["3 prompts are too many; going on with 1 at a time"]
+    found, expected = by_unit(small), by_unit(whole)
+    assert all(found[key][0] == expected[key][0] and torch.equal(found[key][1], expected[key][1]) for key in expected)
+
+
+def test_what_was_run_before_memory_ran_out_is_stored(model, units, store, monkeypatch):
+    def holds_short_ones(model, samples, conditions, **options):
+        if max(map(len, samples)) > 140:
+            raise OutOfMemoryError("a prompt of 160 tokens is too long")
+        return trace_conditions(model, samples, conditions, **options)
+
+    monkeypatch.setattr(local, "trace_conditions", holds_short_ones)
+    with pytest.raises(OutOfMemoryError, match="a prompt of 160 tokens is too long"):
+        run_units(model, units, store, batch_size=2)
+    assert store.keys() == {each.key for each in units if each.sample["length"] == 128}
 
 
 def test_logits_that_are_not_finite_stop_one_sample_only(tmp_path, caplog):
