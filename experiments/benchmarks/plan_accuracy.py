@@ -124,7 +124,7 @@ class Stopwatch:
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
-        self.extend, self.fork, self.step = engine.extend, engine.fork, engine.step
+        self.fork, self.step, self.extend = engine.fork, engine.step, engine.extend
 
     def prefill(self, prompts: Any, positions: Any = None, *, apart: bool = False) -> Any:
         started = time.process_time()

@@ -75,7 +75,7 @@ class Server:
     def _seen(self, request: Observe, output: StepOutput, visible: Bool[Tensor, " key"], row: int) -> Seen:
         """Padding dropped, a row's keys are the prompt and the text in order: key i is position i."""
         sample = request.context.sample
-        pattern = torch.stack([pattern[row][:, visible].float().cpu() for pattern in output.patterns])
+        pattern = torch.stack([pattern[row][:, visible.to(pattern.device)].float().cpu() for pattern in output.patterns])
         tokens = _joined(sample.tokens, request.kept)
         needle = pad(sample.needle_mask, (0, len(request.kept)))
         n_layers, n_keys = len(pattern), len(tokens)
