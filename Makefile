@@ -18,6 +18,7 @@ PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.t
 # The same versions with TransformerLens 3.9, and what that needs besides.
 TL3_PINS := $(VENV_TL3)/constraints.txt
 INSTALLED_TL3 := $(VENV_TL3)/.installed
+TL3_TESTS := $(addprefix tests/,models/test_hooked.py models/test_load.py $(addprefix decoding/,test_engines.py test_ablation.py test_trace.py))
 # Another preset is another run, so it gets another folder.
 RUN_SUFFIX := $(if $(filter-out quick,$(PRESET)),-$(PRESET))
 TUTORIALS := $(OFFLINE) $(BIN)/python .ci/tutorials.py
@@ -91,10 +92,10 @@ $(INSTALLED_TL3): pyproject.toml constraints.txt constraints-tl3.txt
 	  --editable . beartype hypothesis psutil pytest
 	@touch $@
 
-# `models` and `decoding` alone import TransformerLens, so their tests are the ones that can tell.
+# `models` and `decoding` alone import TransformerLens; these tests go through everything that they ask of it.
 test-tl3: $(INSTALLED_TL3)
 	@echo "== test-tl3: the models' and engines' tests with TransformerLens 3.9"
-	@OMP_NUM_THREADS=1 $(VENV_TL3)/bin/python -m pytest -q -m "not slow" tests/models tests/decoding
+	@OMP_NUM_THREADS=1 $(VENV_TL3)/bin/python -m pytest -q -m "not slow" $(TL3_TESTS)
 
 docs: $(INSTALLED_ALL)
 	@echo "== docs: sphinx, warnings being errors, into $(DOCS_OUT)"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mechdyn.errors import InputError
-from mechdyn.scores import Reasoning, StepContext, copy_paste, named_score, register_score
+from mechdyn.scores import Reasoning, StepContext, copy_paste, named_score, register_score, strongest_key
 
 
 def random_step(seed: int, n_rows: int = 3, n_heads: int = 4, max_keys: int = 60) -> tuple[torch.Tensor, StepContext]:
@@ -187,3 +187,14 @@ def test_a_users_score_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(InputError, match="a score with options is a frozen dataclass, got the class Plain"):
         register_score("plain", Plain)
+
+
+@pytest.mark.parametrize("n_keys", [1, 100, 2047, 2048, 2049, 2175, 5000])
+def test_the_strongest_key_is_the_first_maximum(n_keys):
+    """Few distinct values, so that ties abound, within blocks and across their borders."""
+    pattern = torch.randint(0, 3, (2, 5, n_keys), generator=torch.Generator().manual_seed(n_keys)).float()
+    pattern[0, 0] = 0.0
+    pattern[0, 1, -1] = 9.0
+    pattern[1, 1, n_keys // 2 :] = 7.0
+    expected = [[row.tolist().index(max(row.tolist())) for row in heads] for heads in pattern]
+    assert strongest_key(pattern).tolist() == expected

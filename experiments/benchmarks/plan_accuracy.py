@@ -124,11 +124,11 @@ class Stopwatch:
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
-        self.fork, self.step = engine.fork, engine.step
+        self.fork, self.step, self.extend = engine.fork, engine.step, engine.extend
 
-    def prefill(self, prompts: Any, positions: Any = None) -> Any:
+    def prefill(self, prompts: Any, positions: Any = None, *, apart: bool = False) -> Any:
         started = time.process_time()
-        state = self._engine.prefill(prompts, positions)
+        state = self._engine.prefill(prompts, positions, apart=apart)
         self.prefilled = time.process_time()
         self.seconds, self.cached = self.prefilled - started, _tensor_bytes(state.memory)
         return state

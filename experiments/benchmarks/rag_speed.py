@@ -21,7 +21,6 @@ import torch
 
 from mechdyn.decoding.engine import DecodeState
 from mechdyn.decoding.engines import make_engine
-from mechdyn.decoding.prefill import prefill_apart
 from mechdyn.heads import Head, rank_heads
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
@@ -44,7 +43,7 @@ class Unshared(Server):
     """Reads the whole prompt for every request that needs it."""
 
     def whole_prompts(self, requests: Sequence[Write | Observe]) -> DecodeState:
-        return prefill_apart(self.model, [request.context.sample.tokens[:-1] for request in requests])
+        return self.engine.prefill([request.context.sample.tokens[:-1] for request in requests], apart=True)
 
 
 def conditions(model: Model, max_new_tokens: int) -> dict[str, Condition]:

@@ -1,58 +1,64 @@
 """The standard engine: decode steps of a TransformerBridge with a key-value cache."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechdyn.decoding.cache import fork_rows, shallow_copy
-from mechdyn.decoding.capture import Capture, edit_hooks
+from mechdyn.decoding.cache import select_rows, shallow_copy, to_cache, to_prompts
+from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
-from mechdyn.decoding.prefill import prefill
-from mechdyn.errors import InputError
+from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
 from mechdyn.models.model import Model
 
 
 class BridgeEngine:
-    """Prefill through the sdpa twin, then one hooked forward a step.
+    """Prefill through the sdpa twin (through the bridge, where it carries hooks of the user's), then one hooked forward a step.
 
-    `hidden` chooses the final hidden state: `final` is the output of the last norm, `residual` the stream before it.
+    `hidden` chooses the final hidden state: `final` is the output of the last norm, `residual` the stream before it. `chunk` is the number
+    of tokens that prefill reads at a time.
     """
 
-    def __init__(self, model: Model, hidden: str = "final") -> None:
-        self.model = model
+    def __init__(self, model: Model, hidden: str = "final", chunk: int | None = None) -> None:
+        self.model, self.chunk = model, chunk
         self._hidden_hook = hidden_hook(model, hidden)
 
-    def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
-        return prefill(self.model, prompts, positions)
+    def prefill(
+        self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
+    ) -> DecodeState:
+        found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
+        return DecodeState(to_cache(found.prompts), found.visible, found.next_position)
+
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+        if not any(len(row) for row in tokens):
+            return state
+        held = Prefilled(to_prompts(state.memory), state.visible, state.next_position)
+        found = extend(self.model, held, tokens, self.chunk)
+        return DecodeState(to_cache(found.prompts), found.visible, found.next_position)
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        return fork_rows(state, rows)
+        index = torch.tensor(list(rows))  # on the CPU: layers may lie on several devices
+        return DecodeState(select_rows(state.memory, rows), state.prompt_visible[index], state.next_position[index], state.n_fed)
 
     @torch.inference_mode()
-    def step(self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
+    def step(
+        self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, observed: StepOutput | None = None
+    ) -> tuple[StepOutput, DecodeState]:
         if edit is not None and edit.whole:
             raise ValueError("an engine with a cache cannot edit past positions; use ReferenceEngine")
         model, capture = self.model, Capture()
-        visible = torch.cat([state.visible, torch.ones_like(state.visible[:, :1])], dim=1)
+        after = replace(state, memory=shallow_copy(state.memory), next_position=state.next_position + 1, n_fed=state.n_fed + 1)
         hooks = capture.hooks(model.n_layers, self._hidden_hook) + (edit_hooks(edit) if edit is not None else [])
         with model.bridge.hooks(fwd_hooks=hooks):
-            logits, memory = model.bridge(
+            logits, _ = model.bridge(
                 tokens[:, None].to(model.device),
-                past_key_values=shallow_copy(state.memory),
-                attention_mask=visible,
+                past_key_values=after.memory,
+                attention_mask=after.visible,
                 position_ids=state.next_position[:, None],
                 use_cache=True,
                 return_type="logits_and_cache",
             )
         patterns = tuple(capture.patterns[layer] for layer in range(model.n_layers))
-        return StepOutput(logits[:, -1], patterns, capture.hidden), DecodeState(memory, visible, state.next_position + 1)
-
-
-def hidden_hook(model: Model, hidden: str) -> str:
-    """The hook behind a choice of final hidden state (DEFINITIONS, Steps)."""
-    hooks = {"final": "ln_final.hook_out", "residual": f"blocks.{model.n_layers - 1}.hook_resid_post"}
-    if hidden not in hooks:
-        raise InputError(f"hidden must be one of {', '.join(hooks)}, got {hidden!r}")
-    return hooks[hidden]
+        return StepOutput(logits[:, -1], patterns, capture.hidden), after

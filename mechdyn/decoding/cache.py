@@ -1,4 +1,4 @@
-"""Key-value caches as values: forks share tensors and grow apart."""
+"""Key-value caches of transformers: one that prefill fills in place, and the bridge engine's, which are values."""
 
 import copy
 from collections.abc import Sequence
@@ -6,10 +6,59 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
-from transformers import DynamicCache
+from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from mechdyn.decoding.engine import DecodeState
+from mechdyn.decoding.memory import Prompts
+
+
+class PromptLayer(DynamicLayer):
+    """One layer's keys and values, allocated once for all rows and positions and written in place, chunk by chunk.
+
+    Where a chunk has one row, it is a prefix that all rows share; `spread` gives it to the others.
+    """
+
+    def __init__(self, n_rows: int, width: int) -> None:
+        super().__init__()
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
+        self._n_rows, self._width, self._length = n_rows, width, 0
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
+        if self.keys is None or self.values is None:
+            self.keys, self.values = self._room_for(key_states), self._room_for(value_states)
+        n_rows, start = key_states.shape[0], self._length
+        self._length += key_states.shape[2]
+        self.keys[:n_rows, :, start : self._length] = key_states
+        self.values[:n_rows, :, start : self._length] = value_states
+        return self.keys[:n_rows, :, : self._length], self.values[:n_rows, :, : self._length]
+
+    def get_seq_length(self) -> int:
+        return self._length
+
+    def _room_for(self, states: Tensor) -> Tensor:
+        return states.new_empty(self._n_rows, states.shape[1], self._width, states.shape[3])
+
+    def spread(self) -> None:
+        """Copy what the first row holds to all others."""
+        for states in (self.keys, self.values):
+            if states is not None:
+                states[1:, :, : self._length] = states[:1, :, : self._length]
+
+
+def to_cache(prompts: Prompts) -> DynamicCache:
+    """A growing cache that begins with the prompts' keys and values, not copied."""
+    cache = DynamicCache()
+    for keys, values in zip(prompts.keys, prompts.values, strict=True):
+        layer = DynamicLayer()
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = keys, values
+        cache.layers.append(layer)
+    return cache
+
+
+def to_prompts(cache: Any) -> Prompts:
+    """The way back; where padding is, only the state knows."""
+    return Prompts(tuple(layer.keys for layer in cache.layers), tuple(layer.values for layer in cache.layers), None)
 
 
 def shallow_copy(cache: Any) -> Any:
@@ -19,27 +68,9 @@ def shallow_copy(cache: Any) -> Any:
     return fork
 
 
-def fork_rows(state: DecodeState, rows: Sequence[int]) -> DecodeState:
-    """The named rows of a state, in that order; a row may be named several times."""
-    index = torch.tensor(list(rows))  # on the CPU: layers may lie on several devices
-    memory = shallow_copy(state.memory)
-    if memory.get_seq_length():
-        memory.batch_select_indices(index)
-    return DecodeState(memory, state.visible[index], state.next_position[index])
-
-
-def stack_rows(states: Sequence[DecodeState], config: Any) -> DecodeState:
-    """One state of all rows of several, in order, padded on their left to the widest; the model's `config` says what its cache is like."""
-    width = max(state.visible.shape[1] for state in states)
-    cache = DynamicCache(config=config)
-    for layer in range(len(states[0].memory.layers)):
-        keys = torch.cat([_widened(state.memory.layers[layer].keys, width) for state in states])
-        values = torch.cat([_widened(state.memory.layers[layer].values, width) for state in states])
-        cache.update(keys, values, layer)
-    visible = torch.cat([pad(state.visible, (width - state.visible.shape[1], 0)) for state in states])
-    return DecodeState(cache, visible, torch.cat([state.next_position for state in states]))
-
-
-def _widened(tensor: Tensor, width: int) -> Tensor:
-    """Zeros before the first key: padding that is never read."""
-    return pad(tensor, (0, 0, width - tensor.shape[2], 0))
+def select_rows(cache: Any, rows: Sequence[int]) -> Any:
+    """The named rows, in that order; a row may be named several times."""
+    fork = shallow_copy(cache)
+    if fork.layers:
+        fork.batch_select_indices(torch.tensor(list(rows)))
+    return fork

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechdyn.decoding.engine import HeadEdit
+from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 
 Hook = tuple[str, Callable[[Tensor, Any], Tensor | None]]
@@ -41,6 +42,24 @@ def last_layer_pattern(model: Model, tokens: Int[Tensor, " pos"]) -> Float[Tenso
     hook = f"blocks.{model.n_layers - 1}.attn.hook_pattern"
     model.bridge.run_with_hooks(tokens[None].to(model.device), fwd_hooks=[(hook, read)], return_type=None)
     return found[0]
+
+
+def hidden_hook(model: Model, hidden: str) -> str:
+    """The hook behind a choice of final hidden state (DEFINITIONS, Steps)."""
+    hooks = {"final": "ln_final.hook_out", "residual": f"blocks.{model.n_layers - 1}.hook_resid_post"}
+    return hooks[check_hidden(hidden)]
+
+
+def check_hidden(hidden: str) -> str:
+    """Refuse what is no final hidden state."""
+    if hidden not in ("final", "residual"):
+        raise InputError(f"hidden must be one of final, residual, got {hidden!r}")
+    return hidden
+
+
+def hooked_points(model: Model) -> list[str]:
+    """Hook points of the bridge that carry hooks, outside a step the user's own."""
+    return [name for name, point in model.bridge.hook_dict.items() if point.fwd_hooks or point.bwd_hooks]
 
 
 def edit_hooks(edit: HeadEdit, column: int = -1) -> list[Hook]:

@@ -12,7 +12,6 @@ from mechdyn.decoding.engine import DecodeState, Engine, HeadEdit, StepOutput
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.plain import PlainModel, PlainOutput
-from mechdyn.decoding.prefill import prefill
 from mechdyn.decoding.trace import trace
 from mechdyn.models.model import Model
 from mechdyn.tasks.chat import render
@@ -87,7 +86,7 @@ def consistency(subject: Subject) -> list[Check]:
     """Chunks, padding and single steps change nothing."""
     model, engine = subject.model, BridgeEngine(subject.model)
     batch, _ = _first_step(engine, subject)
-    chunked, _ = engine.step(prefill(model, subject.prompts, chunk=_CHUNK), subject.fed[:, 0])
+    chunked, _ = _first_step(BridgeEngine(model, chunk=_CHUNK), subject)
     alone = [engine.step(engine.prefill([prompt]), subject.fed[row, :1])[0] for row, prompt in enumerate(subject.prompts)]
     state, stepped = engine.prefill(subject.prompts), batch
     for step in range(subject.fed.shape[1]):

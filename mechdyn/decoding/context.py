@@ -1,12 +1,13 @@
 """Token, needle and single sentences at every key position of a batch: what scores are computed against."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 from mechdyn.decoding.engine import DecodeState, StepOutput
 from mechdyn.errors import UnsupportedModelError
@@ -16,47 +17,70 @@ from mechdyn.tasks.sample import Sample
 
 @dataclass(frozen=True, eq=False)
 class KeyContext:
-    """Padding included, on the CPU; grows by one fed token a step.
+    """Padding included, where the attention rows are. Room for the tokens to come is laid out at once.
 
-    `sentences` are the tokens of each sentence that is scored by itself; rows with fewer sentences than others have empty ones.
+    `sentences` are the tokens of each sentence that is scored by itself; rows with fewer sentences than others have empty ones. `append`
+    writes into the room, so go on from the newest context only.
     """
 
-    tokens: Int[Tensor, "row key"]
-    needle: Bool[Tensor, "row key"]
-    visible: Bool[Tensor, "row key"]
-    sentences: Bool[Tensor, "row sentence key"]
+    _tokens: Int[Tensor, "row room"]
+    _needle: Bool[Tensor, "row room"]
+    _visible: Bool[Tensor, "row room"]
+    _sentences: Bool[Tensor, "row sentence room"]
+    n_keys: int
 
     @classmethod
-    def of(cls, samples: Sequence[Sample], state: DecodeState) -> "KeyContext":
-        """The prompts without their last token, where the engine laid them."""
-        visible = state.visible.cpu().bool()
+    def of(cls, samples: Sequence[Sample], state: DecodeState, n_new: int) -> "KeyContext":
+        """The prompts where the engine laid them, all but their last token, and room for `n_new` tokens."""
+        visible = pad(state.prompt_visible.cpu().bool(), (0, n_new), value=True)
         tokens, needle = torch.zeros_like(visible, dtype=torch.long), torch.zeros_like(visible)
         masks = [sample.sentence_masks for sample in samples]
         sentences = torch.zeros(len(samples), max(len(mask) for mask in masks), visible.shape[1], dtype=torch.bool)
+        n_keys = state.prompt_visible.shape[1]
         for row, sample in enumerate(samples):
-            tokens[row, visible[row]] = sample.tokens[:-1]
-            needle[row, visible[row]] = sample.needle_mask[:-1]
-            sentences[row][: len(masks[row]), visible[row]] = masks[row][:, :-1]
-        return cls(tokens, needle, visible, sentences)
+            places = visible[row, : n_keys + 1].nonzero().flatten()
+            tokens[row, places] = sample.tokens
+            needle[row, places] = sample.needle_mask
+            sentences[row, : len(masks[row]), places] = masks[row]
+        device = state.prompt_visible.device
+        return cls(tokens.to(device), needle.to(device), visible.to(device), sentences.to(device), n_keys)
 
-    def append(self, tokens: Int[Tensor, " row"], needle: Bool[Tensor, " row"]) -> "KeyContext":
-        """One more key position in every row; behind the sentences, which lie in the context."""
-        visible, sentence = torch.ones_like(needle), self.sentences.new_zeros(self.sentences.shape[:2])
-        columns = ((self.tokens, tokens), (self.needle, needle), (self.visible, visible), (self.sentences, sentence))
-        return KeyContext(*(torch.cat([whole, column[..., None]], dim=-1) for whole, column in columns))
+    def append(self, tokens: Int[Tensor, " row"]) -> "KeyContext":
+        """One more key position in every row; needle and sentences lie in the prompt."""
+        self._tokens[:, self.n_keys] = tokens
+        return replace(self, n_keys=self.n_keys + 1)
 
     def select(self, rows: list[int]) -> "KeyContext":
         """Some of the rows."""
-        return KeyContext(self.tokens[rows], self.needle[rows], self.visible[rows], self.sentences[rows])
+        index = torch.tensor(rows)
+        return KeyContext(self._tokens[index], self._needle[index], self._visible[index], self._sentences[index], self.n_keys)
+
+    @property
+    def tokens(self) -> Int[Tensor, "row key"]:
+        return self._tokens[:, : self.n_keys]
+
+    @property
+    def needle(self) -> Bool[Tensor, "row key"]:
+        return self._needle[:, : self.n_keys]
+
+    @property
+    def visible(self) -> Bool[Tensor, "row key"]:
+        return self._visible[:, : self.n_keys]
+
+    @property
+    def sentences(self) -> Bool[Tensor, "row sentence key"]:
+        return self._sentences[..., : self.n_keys]
 
 
 def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row layer head"]:
     """Every head's score at one step, on the CPU."""
-    n_keys, n_seen = output.patterns[0].shape[-1], context.tokens.shape[1]
-    if n_keys != n_seen:
-        raise UnsupportedModelError(f"attention runs over {n_keys} of {n_seen} positions: the model forgets keys (a sliding window?)")
+    n_keys = output.patterns[0].shape[-1]
+    if n_keys != context.n_keys:
+        raise UnsupportedModelError(
+            f"attention runs over {n_keys} of {context.n_keys} positions: the model forgets keys (a sliding window?)"
+        )
     step = StepContext(context.tokens, context.needle, context.visible, predicted)
-    return torch.stack(_layer_scores(output.patterns, step, score), dim=1).float().cpu()
+    return torch.stack(_by_layer(output.patterns, step, score), dim=1).float().cpu()
 
 
 def score_sentences(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row sentence"]:
@@ -73,17 +97,16 @@ def score_sentences(output: StepOutput, predicted: Int[Tensor, " row"], context:
         visible=repeat(context.visible, "row key -> (row sentence) key", sentence=n_sentences),
         predicted=repeat(predicted, "row -> (row sentence)", sentence=n_sentences),
     )
-    repeated = tuple(repeat(pattern, "row head key -> (row sentence) head key", sentence=n_sentences) for pattern in output.patterns)
-    layers = [scores.amax(dim=1) for scores in _layer_scores(repeated, step, score)]
-    highest = torch.stack(layers).amax(dim=0).float().cpu()
+    patterns = (repeat(pattern, "row head key -> (row sentence) head key", sentence=n_sentences) for pattern in output.patterns)
+    highest = torch.stack(_by_layer(patterns, step, score)).amax(dim=(0, 2)).float().cpu()
     return rearrange(highest, "(row sentence) -> row sentence", sentence=n_sentences)
 
 
-def _layer_scores(patterns: Sequence[Float[Tensor, "row head key"]], step: StepContext, score: Score) -> list[Float[Tensor, "row head"]]:
-    """Each layer's scores, computed where its attention rows lie (a model may be spread over devices) and sent to where the first's do."""
-    steps = {
-        device: StepContext(*(tensor.to(device) for tensor in (step.tokens, step.needle, step.visible, step.predicted)))
-        for device in {pattern.device for pattern in patterns}
-    }
-    home = patterns[0].device
-    return [score(pattern, steps[pattern.device]).to(home) for pattern in patterns]
+def _by_layer(patterns: Iterable[Float[Tensor, "row head key"]], step: StepContext, score: Score) -> list[Float[Tensor, "row head"]]:
+    """Scores of each layer, all on the first one's device; layers may lie on several."""
+    scores: list[Tensor] = []
+    for pattern in patterns:
+        if pattern.device != step.predicted.device:
+            step = StepContext(*(part.to(pattern.device) for part in (step.tokens, step.needle, step.visible, step.predicted)))
+        scores.append(score(pattern, step))
+    return [layer.to(scores[0].device) for layer in scores]

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,35 +27,55 @@ class HeadEdit:
 
 @dataclass(frozen=True, eq=False)
 class DecodeState:
-    """Rows of equal width, left padded. `visible` is 1 at real positions; `next_position` is each row's next position id.
+    """Rows of equal width, left padded: prompts, of which `prompt_visible` is 1 at real positions, and `n_fed` tokens fed to each since.
 
-    `memory` is the engine's own: keys and values, or for an engine without a cache the tokens so far. To go on further behind (tokens in
-    between are hidden), replace `next_position`.
+    `next_position` is each row's next position id. To go on further behind (tokens in between are hidden), replace it. `memory` is the
+    engine's own: keys and values, or for an engine without a cache the tokens so far.
     """
 
     memory: Any
-    visible: Int[Tensor, "row key"]
+    prompt_visible: Int[Tensor, "row pos"]
     next_position: Int[Tensor, " row"]
+    n_fed: int = 0
+
+    @property
+    def visible(self) -> Int[Tensor, "row key"]:
+        """1 at real positions of prompt and fed tokens."""
+        return pad(self.prompt_visible, (0, self.n_fed), value=1)
 
 
 @dataclass(frozen=True, eq=False)
 class StepOutput:
-    """One step of every row: next-token logits, the attention row of each layer, the final hidden state (all at the last position)."""
+    """One step of every row: next-token logits, the attention row of each layer, the final hidden state (all at the last position).
+
+    `trail` is the engine's own: what an edited step of the same input can take over instead of computing it again.
+    """
 
     logits: Float[Tensor, "row vocab"]
     patterns: tuple[Float[Tensor, "row head key"], ...]
     hidden: Float[Tensor, "row d_model"]
+    trail: Any = None
 
 
 @runtime_checkable
 class Engine(Protocol):
     """Runs a model token by token."""
 
-    def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
+    def prefill(
+        self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
+    ) -> DecodeState:
         """The state after these tokens, one row a prompt. An empty prompt is allowed.
 
         `positions` are the position ids of each prompt's tokens, ascending; without them tokens are counted from 0. Gaps hide tokens: drop
-        them, keep the others' positions, and nothing behind them carries their influence.
+        them, keep the others' positions, and nothing behind them carries their influence. `apart` reads each prompt by itself: where
+        lengths differ much, padding costs more than batching gains.
+        """
+        ...
+
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+        """The state behind some more tokens of each row, none for some if you like; the state given stays as it was.
+
+        They are padded on their left, so padding may lie between them and what the row held before.
         """
         ...
 
@@ -62,6 +83,11 @@ class Engine(Protocol):
         """A state of the named rows, in that order; a row may be named several times."""
         ...
 
-    def step(self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
-        """Feed one token to each row: what it gives, and the state behind it."""
+    def step(
+        self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, observed: StepOutput | None = None
+    ) -> tuple[StepOutput, DecodeState]:
+        """Feed one token to each row: what it gives, and the state behind it.
+
+        `observed` is what the same step gave without the edit, for an engine that can make use of it; it changes no result.
+        """
         ...

@@ -1,49 +1,98 @@
-"""The fast engine: decode steps through transformers' attention interface, without the bridge's copies of keys and values."""
+"""The fast engine: decode steps through transformers' attention interface, at a cost near that of plain generation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechdyn.decoding.cache import fork_rows, shallow_copy
+from mechdyn.decoding.capture import check_hidden, hooked_points
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
-from mechdyn.decoding.prefill import prefill
-from mechdyn.models.attention import Rows
+from mechdyn.decoding.memory import Memory
+from mechdyn.decoding.one_query import MemoryQuery
+from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
+from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 
 
 class FastEngine:
-    """Equal to `BridgeEngine` in scores and logits, at a step's cost near that of plain generation.
+    """Equal to `BridgeEngine` in logits, scores and head sets. It runs the sdpa twin, where hooks of the bridge do not act.
 
-    It runs the sdpa twin, so TransformerLens hooks that a user has put on the bridge do not act here, and the final hidden state is always
-    the one behind the last norm.
+    `hidden` chooses the final hidden state: `final` is the output of the last norm, `residual` the stream before it. `chunk` is the number
+    of tokens that prefill reads at a time.
     """
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, model: Model, hidden: str = "final", chunk: int | None = None) -> None:
+        self.model, self.hidden, self.chunk = model, check_hidden(hidden), chunk
+        self._layers = [model.twin.get_submodule(block.name) for block in model.bridge.blocks]
+        self._final_norm = model.twin.get_submodule(model.bridge.ln_final.name)
 
-    def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
-        return prefill(self.model, prompts, positions)
+    def prefill(
+        self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
+    ) -> DecodeState:
+        self._refuse_hooks()
+        found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
+        return DecodeState(Memory.after(found.prompts, len(prompts)), found.visible, found.next_position)
+
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+        if not any(len(row) for row in tokens):
+            return state
+        self._refuse_hooks()
+        held = Prefilled(state.memory.laid_out(), state.visible, state.next_position)
+        found = extend(self.model, held, tokens, self.chunk)
+        return DecodeState(Memory.after(found.prompts, len(tokens)), found.visible, found.next_position)
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        return fork_rows(state, rows)
+        index = torch.tensor(list(rows))  # on the CPU: layers may lie on several devices
+        return DecodeState(state.memory.fork(rows), state.prompt_visible[index], state.next_position[index], state.n_fed)
 
     @torch.inference_mode()
-    def step(self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
+    def step(
+        self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, observed: StepOutput | None = None
+    ) -> tuple[StepOutput, DecodeState]:
+        """An edited step takes the layers before its first edited head from `observed`."""
         if edit is not None and edit.whole:
             raise ValueError("an engine with a cache cannot edit past positions; use ReferenceEngine")
-        visible = torch.cat([state.visible, torch.ones_like(state.visible[:, :1])], dim=1)
-        rows = Rows() if edit is None else Rows(edit.mask, edit.values)
-        output = self.model.twin(
-            tokens[:, None].to(self.model.device),
-            past_key_values=shallow_copy(state.memory),
-            attention_mask=None if bool(visible.all()) else visible,
-            position_ids=state.next_position[:, None],
-            use_cache=True,
-            output_hidden_states=True,
-            rows=rows,
-        )
-        patterns = tuple(rows.patterns[layer] for layer in range(self.model.n_layers))
-        hidden = output.hidden_states[-1][:, -1]
-        return StepOutput(output.logits[:, -1], patterns, hidden), DecodeState(output.past_key_values, visible, state.next_position + 1)
+        seen = observed.trail if edit is not None and observed is not None else None
+        if seen is not None and (seen.before is not state.memory or not torch.equal(seen.tokens, tokens)):
+            raise ValueError("observed must be what the same state gave for the same tokens")
+        query = MemoryQuery(state.memory, tokens, edit, seen)
+        device = self.model.twin.get_input_embeddings().weight.device
+        with self._read_by(query):
+            logits = self.model.twin(
+                tokens[:, None].to(device),
+                # A mask that is 4-D already is passed on as it is; the query keeps its own.
+                attention_mask=torch.ones(len(tokens), 1, 1, 1, dtype=torch.bool, device=device),
+                position_ids=state.next_position[:, None].to(device),
+                use_cache=False,
+                one_query=query,
+            ).logits
+        after = replace(state, memory=query.memory(), next_position=state.next_position + 1, n_fed=state.n_fed + 1)
+        hidden = query.final if self.hidden == "final" else query.residual
+        return StepOutput(logits[:, -1], query.patterns(), hidden, query if edit is None else None), after
+
+    def _refuse_hooks(self) -> None:
+        if hooked := hooked_points(self.model):
+            raise InputError(f"the bridge carries hooks ({hooked[0]} ...), which the fast engine does not run; ask for engine='bridge'")
+
+    @contextmanager
+    def _read_by(self, query: MemoryQuery) -> Iterator[None]:
+        """Let the query read the layers' outputs and the last norm, and skip the layers that it knows."""
+        skipped = self._layers[: query.first]
+        handles = [self._final_norm.register_forward_hook(query.read_norm)]
+        if query.observing:
+            handles += [layer.register_forward_hook(query.read_layer) for layer in self._layers]
+        replaced = [layer.__dict__.get("forward") for layer in skipped]
+        for layer in skipped:
+            layer.forward = query.known_output
+        try:
+            yield
+        finally:
+            for layer, forward in zip(skipped, replaced, strict=True):
+                del layer.forward
+                if forward is not None:
+                    layer.forward = forward
+            for handle in handles:
+                handle.remove()

@@ -83,11 +83,10 @@ def generate(
     """
     live = list(rows)
     _refuse_gaps(rows, state)
-    context = KeyContext.of([row.sample for row in rows], state)
+    context = KeyContext.of([row.sample for row in rows], state, options.max_new_tokens)
     inputs = torch.stack([row.sample.tokens[-1] for row in rows])
-    in_needle = torch.stack([row.sample.needle_mask[-1] for row in rows])
     while True:
-        context = context.append(inputs, in_needle)
+        context = context.append(inputs)
         step, state = _step(engine, model, live, state, context, inputs, options)
         for index, row in enumerate(live):
             _record(row, index, step, context, model, options)
@@ -96,7 +95,7 @@ def generate(
         keep = [index for index, row in enumerate(live) if not row.stopped]
         if not keep:
             return
-        inputs, in_needle = step.tokens[keep], torch.zeros(len(keep), dtype=torch.bool)
+        inputs = step.tokens[keep]
         if len(keep) < len(live):
             live = [live[index] for index in keep]
             state, context = engine.fork(state, keep), context.select(keep)
@@ -132,7 +131,7 @@ def _step(
     if edit.whole:
         edited, dirty = _whole_step(model, context, edit), clean
     else:
-        edited, dirty = engine.step(state, inputs, edit)
+        edited, dirty = engine.step(state, inputs, edit, observed)
     edits = masks.flatten(1).any(dim=1)
     edited_tokens = edited.logits.argmax(dim=-1).cpu()
     edited_scores = score_step(edited, edited_tokens, context, options.score)
@@ -148,14 +147,14 @@ def _choose_heads(
     masks = torch.zeros_like(scores, dtype=torch.bool)
     if all(row.ablation is None for row in live):
         return masks, None
-    weights = torch.stack([pattern.amax(dim=-1).float().cpu() for pattern in observed.patterns], dim=1)
     values = []
     for index, row in enumerate(live):
         if row.ablation is None:
             continue
         step = len(row.tokens)
         active = scores[index] > threshold
-        masks[index] = row.ablation.schedule.heads(Observation(row.sample.key, step, scores[index], active, weights[index]))
+        patterns = tuple(pattern[index] for pattern in observed.patterns)
+        masks[index] = row.ablation.schedule.heads(Observation(row.sample.key, step, scores[index], active, patterns))
         values.append((index, row.ablation.values(row.sample.key, step)))
     return masks, _stack_values(values, len(live))
 
@@ -179,7 +178,7 @@ def _shared_ablation(live: list[Row]) -> Ablation:
 def _whole_step(model: Model, context: KeyContext, edit: HeadEdit) -> StepOutput:
     """Scope `all`: the whole sequence afresh, heads edited at every position."""
     reference = ReferenceEngine(model)
-    prompts = [tokens[visible] for tokens, visible in zip(context.tokens, context.visible, strict=True)]
+    prompts = [tokens[visible].cpu() for tokens, visible in zip(context.tokens, context.visible, strict=True)]
     state = reference.prefill([prompt[:-1] for prompt in prompts])
     output, _ = reference.step(state, torch.stack([prompt[-1] for prompt in prompts]), edit)
     return _spread(output, context)
@@ -214,7 +213,7 @@ def _record(row: Row, index: int, step: Step, context: KeyContext, model: Model,
         row.ablated.append(step.masks[index])
         row.ablated_scores.append(step.edited_scores[index] if edited and step.edited_scores is not None else step.scores[index])
     if options.keep_patterns:
-        visible = context.visible[index]
+        visible = context.visible[index].cpu()
         row.patterns.append(torch.stack([pattern[index].float().cpu()[:, visible] for pattern in step.observed.patterns]))
     if options.keep_sources:
         row.sources.append(strongest(step.observed.patterns, index, context.visible[index], options.keep_sources))

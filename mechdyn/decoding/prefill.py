@@ -1,27 +1,45 @@
-"""Prefill in O(N) memory: the sdpa twin reads the prompts in chunks and leaves a cache that the bridge goes on from."""
+"""Prefill in O(N) memory: the sdpa twin reads the prompts in chunks and leaves keys and values that any engine goes on from."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from transformers import DynamicCache
+from torch.nn.functional import pad
+from transformers.cache_utils import Cache
 
-from mechdyn.decoding.cache import shallow_copy, stack_rows
-from mechdyn.decoding.engine import DecodeState
+from mechdyn.decoding.cache import PromptLayer
+from mechdyn.decoding.capture import hooked_points
+from mechdyn.decoding.memory import Prompts
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 
 CHUNK = 2048
-"""Tokens a chunk: a padded batch needs a chunk x length mask in each call."""
+"""Tokens a chunk: bounds the activations of a forward, and for a padded batch its mask of chunk x length."""
+HOOKED_CHUNK = 256
+"""Tokens a chunk through the bridge, which holds a chunk x length pattern for every head."""
 MIN_SHARED = 64
 """A common prefix shorter than this is not worth a forward of its own."""
 
 
+@dataclass(frozen=True, eq=False)
+class Prefilled:
+    """Keys and values of a batch of prompts, where they are visible, and each row's next position id."""
+
+    prompts: Prompts
+    visible: Int[Tensor, "row pos"]
+    next_position: Int[Tensor, " row"]
+
+
+@torch.inference_mode()
 def prefill(
-    model: Model, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, chunk: int = CHUNK
-) -> DecodeState:
+    model: Model,
+    prompts: Sequence[Int[Tensor, " _"]],
+    positions: Sequence[Int[Tensor, " _"]] | None = None,
+    chunk: int | None = None,
+) -> Prefilled:
     """Run the prompts through the twin, chunk by chunk, as one batch of equal width.
 
     A prefix that all prompts share (a haystack up to its needle) is read once. The rest is padded on its left, so padding may lie
@@ -33,44 +51,81 @@ def prefill(
         n_shared = 0
     rest, rest_visible = left_pad([prompt[n_shared:] for prompt in prompts])
     rest_positions, _ = left_pad([row[n_shared:] for row in positions])
-    visible = torch.cat([torch.ones(len(prompts), n_shared, dtype=torch.long), rest_visible], dim=1).to(model.device)
-    cache = DynamicCache(config=model.twin.config)
-    with torch.inference_mode():
-        if n_shared:
-            _read(model, cache, prompts[0][None, :n_shared], positions[0][None, :n_shared], visible[:1, :n_shared], chunk)
-            cache.batch_repeat_interleave(len(prompts))
-        _read(model, cache, rest, rest_positions, visible, chunk)
-    return DecodeState(cache, visible, behind(positions).to(model.device))
+    visible = torch.cat([torch.ones(len(prompts), n_shared, dtype=torch.long), rest_visible], dim=1)
+    layers = [PromptLayer(len(prompts), visible.shape[1]) for _ in range(model.n_layers)]
+    read = _Reader(model, Cache(layers=layers), chunk)
+    if n_shared:
+        read(prompts[0][None, :n_shared], positions[0][None, :n_shared], visible[:1, :n_shared])
+        for layer in layers:
+            layer.spread()
+    read(rest, rest_positions, visible)
+    return _filled(model, layers, visible, behind(positions))
 
 
 def prefill_apart(
-    model: Model, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, chunk: int = CHUNK
-) -> DecodeState:
-    """The same state, each prompt read by itself: where lengths differ much, padding and its masks cost more than batching gains.
-
-    Prompts are of at least one token.
-    """
+    model: Model,
+    prompts: Sequence[Int[Tensor, " _"]],
+    positions: Sequence[Int[Tensor, " _"]] | None = None,
+    chunk: int | None = None,
+) -> Prefilled:
+    """The same, each prompt read by itself: where lengths differ much, padding and its masks cost more than batching gains."""
+    if not all(len(prompt) for prompt in prompts):
+        return prefill(model, prompts, positions, chunk)
     positions = check_positions(prompts, positions)
-    states = [prefill(model, [prompt], [row], chunk) for prompt, row in zip(prompts, positions, strict=True)]
-    return stack_rows(states, model.twin.config)
+    found = [prefill(model, [prompt], [row], chunk) for prompt, row in zip(prompts, positions, strict=True)]
+    width = max(one.visible.shape[1] for one in found)
+    visible = torch.cat([pad(one.visible, (width - one.visible.shape[1], 0)) for one in found])
+    return Prefilled(Prompts.stack([one.prompts for one in found]), visible, torch.cat([one.next_position for one in found]))
 
 
-def extend(model: Model, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], chunk: int = CHUNK) -> DecodeState:
-    """The state behind some more tokens of each row, none for some if you like; the state given stays as it was.
+@torch.inference_mode()
+def extend(model: Model, held: Prefilled, tokens: Sequence[Int[Tensor, " _"]], chunk: int | None = None) -> Prefilled:
+    """Read some more tokens of each row, none for some if you like. What is held stays as it was and is copied once.
 
-    What is appended is padded on its left, so padding may lie between it and what the row held before.
+    The tokens are padded on their left, so padding may lie between them and what the row held before.
     """
     more, more_visible = left_pad(tokens)
-    if not more.shape[1]:
-        return state
-    lengths = more_visible.sum(dim=1).to(model.device)
-    offset = torch.arange(more.shape[1], device=model.device) - (more.shape[1] - lengths[:, None])
-    positions = (state.next_position[:, None] + offset).clamp(min=0)
-    visible = torch.cat([state.visible, more_visible.to(model.device)], dim=1)
-    cache = shallow_copy(state.memory)
-    with torch.inference_mode():
-        _read(model, cache, more, positions, visible, chunk)
-    return DecodeState(cache, visible, state.next_position + lengths)
+    positions, next_position = going_on(held.next_position.cpu(), more_visible)
+    visible = torch.cat([held.visible.cpu(), more_visible], dim=1)
+    layers = [PromptLayer(len(tokens), visible.shape[1]) for _ in range(model.n_layers)]
+    for layer, keys, values in zip(layers, held.prompts.keys, held.prompts.values, strict=False):
+        layer.update(keys, values)
+    _Reader(model, Cache(layers=layers), chunk)(more, positions, visible)
+    return _filled(model, layers, visible, next_position)
+
+
+def _filled(model: Model, layers: Sequence[PromptLayer], visible: Int[Tensor, "row pos"], next_position: Int[Tensor, " row"]) -> Prefilled:
+    """What a cache holds after it has been read."""
+    padding = None if visible.all() else ~visible.bool().to(model.device)
+    filled = [(layer.keys, layer.values) for layer in layers if layer.keys is not None and layer.values is not None]
+    prompts = Prompts(tuple(keys for keys, _ in filled), tuple(values for _, values in filled), padding)
+    return Prefilled(prompts, visible.to(model.device), next_position.to(model.device))
+
+
+class _Reader:
+    """Appends tokens to a cache, chunk by chunk: through the twin, or where the bridge carries hooks, through the bridge."""
+
+    def __init__(self, model: Model, cache: Cache, chunk: int | None) -> None:
+        hooked = bool(hooked_points(model))
+        self._device, self._cache = model.device, cache
+        self._chunk = chunk or (HOOKED_CHUNK if hooked else CHUNK)
+        self._forward = partial(model.bridge, return_type="logits_and_cache") if hooked else model.twin
+
+    def __call__(self, tokens: Int[Tensor, "row pos"], positions: Int[Tensor, "row pos"], visible: Int[Tensor, "row key"]) -> None:
+        """`visible` covers what the cache holds already and the tokens."""
+        before = visible.shape[1] - tokens.shape[1]
+        mask = None if visible.all() else visible.to(self._device)
+        tokens, positions = tokens.to(self._device), positions.to(self._device)
+        for start in range(0, tokens.shape[1], self._chunk):
+            end = min(start + self._chunk, tokens.shape[1])
+            self._forward(
+                tokens[:, start:end],
+                attention_mask=mask[:, : before + end] if mask is not None else None,
+                position_ids=positions[:, start:end],
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
 
 
 def check_positions(prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None) -> list[Int[Tensor, " _"]]:
@@ -91,6 +146,12 @@ def behind(positions: Sequence[Int[Tensor, " _"]]) -> Int[Tensor, " row"]:
     return torch.tensor([int(row[-1]) + 1 if len(row) else 0 for row in positions])
 
 
+def going_on(next_position: Int[Tensor, " row"], visible: Int[Tensor, "row pos"]) -> tuple[Int[Tensor, "row pos"], Int[Tensor, " row"]]:
+    """Position ids of left-padded tokens that follow, and of what follows them."""
+    positions = next_position[:, None] + visible.cumsum(dim=1) - 1
+    return positions.clamp(min=0), next_position + visible.sum(dim=1)
+
+
 def left_pad(prompts: Sequence[Int[Tensor, " _"]]) -> tuple[Int[Tensor, "row pos"], Int[Tensor, "row pos"]]:
     """Tokens of equal width and their visibility; what stands at padding is never read."""
     width = max(len(prompt) for prompt in prompts)
@@ -108,22 +169,3 @@ def _shared_prefix(prompts: Sequence[Int[Tensor, " _"]]) -> int:
     width = min(len(prompt) for prompt in prompts)
     stacked = torch.stack([prompt[:width] for prompt in prompts])
     return int((stacked == stacked[:1]).all(dim=0).long().cumprod(dim=0).sum())
-
-
-def _read(
-    model: Model, cache: Any, tokens: Int[Tensor, "row pos"], positions: Int[Tensor, "row pos"], visible: Int[Tensor, "row key"], chunk: int
-) -> None:
-    """Append tokens to the cache; `visible` covers what the cache holds already and the tokens."""
-    before = visible.shape[1] - tokens.shape[1]
-    tokens, positions = tokens.to(model.device), positions.to(model.device)
-    padded = not bool(visible.all())
-    for start in range(0, tokens.shape[1], chunk):
-        end = min(start + chunk, tokens.shape[1])
-        model.twin(
-            tokens[:, start:end],
-            attention_mask=visible[:, : before + end] if padded else None,
-            position_ids=positions[:, start:end],
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )

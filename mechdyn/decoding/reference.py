@@ -1,16 +1,15 @@
 """The reference engine: the whole sequence through the hooked model at every step, no cache. Slow, short, and hard to get wrong."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechdyn.decoding.bridge_engine import hidden_hook
-from mechdyn.decoding.capture import Capture, edit_hooks
+from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
-from mechdyn.decoding.prefill import behind, check_positions, left_pad
+from mechdyn.decoding.prefill import behind, check_positions, going_on, left_pad
 from mechdyn.models.model import Model
 
 
@@ -22,7 +21,7 @@ class Sequences:
     positions: Int[Tensor, "row pos"]
     edits: tuple[tuple[int, HeadEdit], ...] = ()
 
-    def select(self, rows: Int[Tensor, " chosen"]) -> "Sequences":
+    def select(self, rows: list[int]) -> "Sequences":
         edits = ((column, HeadEdit(edit.mask[rows], None if edit.values is None else edit.values[rows])) for column, edit in self.edits)
         return Sequences(self.tokens[rows], self.positions[rows], tuple(edits))
 
@@ -34,32 +33,42 @@ class ReferenceEngine:
         self.model = model
         self._hidden_hook = hidden_hook(model, hidden)
 
-    def prefill(self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None) -> DecodeState:
+    def prefill(
+        self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
+    ) -> DecodeState:
         positions = check_positions(prompts, positions)
         tokens, visible = left_pad(prompts)
         return DecodeState(Sequences(tokens, left_pad(positions)[0]), visible, behind(positions))
 
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+        past, (more, more_visible) = state.memory, left_pad(tokens)
+        positions, next_position = going_on(state.next_position, more_visible)
+        memory = Sequences(torch.cat([past.tokens, more], dim=1), torch.cat([past.positions, positions], dim=1), past.edits)
+        return DecodeState(memory, torch.cat([state.visible, more_visible], dim=1), next_position)
+
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        index = torch.tensor(list(rows))
-        return DecodeState(state.memory.select(index), state.visible[index], state.next_position[index])
+        index = list(rows)
+        return DecodeState(state.memory.select(index), state.prompt_visible[index], state.next_position[index], state.n_fed)
 
     @torch.inference_mode()
-    def step(self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
+    def step(
+        self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, observed: StepOutput | None = None
+    ) -> tuple[StepOutput, DecodeState]:
         model, capture, past = self.model, Capture(), state.memory
         sequence = torch.cat([past.tokens, tokens[:, None].cpu()], dim=1)
         positions = torch.cat([past.positions, state.next_position[:, None]], dim=1)
-        visible = torch.cat([state.visible, torch.ones_like(state.visible[:, :1])], dim=1)
         edits = past.edits if edit is None else (*past.edits, (sequence.shape[1] - 1, edit))
+        # An edit of all positions is one forward's alone: the next one may edit others.
+        kept = edits if edit is None or not edit.whole else past.edits
+        memory = Sequences(sequence, positions, kept)
+        after = replace(state, memory=memory, next_position=state.next_position + 1, n_fed=state.n_fed + 1)
         hooks = capture.hooks(model.n_layers, self._hidden_hook)
         logits = model.bridge.run_with_hooks(
             sequence.to(model.device),
             fwd_hooks=hooks + [hook for column, each in edits for hook in edit_hooks(each, column)],
-            attention_mask=visible.to(model.device),
+            attention_mask=after.visible.to(model.device),
             position_ids=positions.to(model.device),
             return_type="logits",
         )
         patterns = tuple(capture.patterns[layer] for layer in range(model.n_layers))
-        # An edit of all positions is one forward's alone: the next one may edit others.
-        kept = edits if edit is None or not edit.whole else past.edits
-        memory = Sequences(sequence, positions, kept)
-        return StepOutput(logits[:, -1], patterns, capture.hidden), DecodeState(memory, visible, state.next_position + 1)
+        return StepOutput(logits[:, -1], patterns, capture.hidden), after

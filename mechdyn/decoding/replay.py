@@ -62,7 +62,7 @@ def _steps(engine: Engine, state: DecodeState, trace: Trace, keep: int) -> list[
         observed, clean = engine.step(state, fed[step : step + 1])
         found.append(strongest(observed.patterns, 0, clean.visible[0].cpu().bool(), keep))
         if dirty and trace.ablated is not None and bool(trace.ablated[step].any()):
-            _, state = engine.step(state, fed[step : step + 1], HeadEdit(trace.ablated[step : step + 1]))
+            _, state = engine.step(state, fed[step : step + 1], HeadEdit(trace.ablated[step : step + 1]), observed)
         else:
             state = clean
     return found

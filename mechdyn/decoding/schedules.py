@@ -20,15 +20,18 @@ from mechdyn.heads import HeadSet, RankedHeads
 class Observation:
     """What the observing forward of one row showed at one step.
 
-    `scores` and `active` are the retrieval scores and the heads above the threshold; `weight` is each head's attention on its strongest
-    key, which for an active copy-paste head is the copied token.
+    `scores` and `active` are the retrieval scores and the heads above the threshold, `patterns` the attention row of each layer.
     """
 
     sample: str
     step: int
     scores: Float[Tensor, "layer head"]
     active: Bool[Tensor, "layer head"]
-    weight: Float[Tensor, "layer head"]
+    patterns: tuple[Float[Tensor, "head key"], ...]
+
+    def weight(self) -> Float[Tensor, "layer head"]:
+        """Each head's attention on its strongest key, which for an active copy-paste head is the copied token."""
+        return torch.stack([pattern.amax(dim=-1).float().cpu() for pattern in self.patterns])
 
 
 @runtime_checkable
@@ -68,10 +71,10 @@ class Dynamic:
     def heads(self, observation: Observation) -> Bool[Tensor, "layer head"]:
         if self.top_k is None or int(observation.active.sum()) <= self.top_k:
             return observation.active
-        active = observation.active.flatten()
+        scores, weights = observation.scores.flatten(), observation.weight().flatten()
         rank = sorted(
-            active.nonzero().flatten().tolist(),
-            key=lambda index: (-float(observation.scores.flatten()[index]), -float(observation.weight.flatten()[index]), index),
+            observation.active.flatten().nonzero().flatten().tolist(),
+            key=lambda index: (-float(scores[index]), -float(weights[index]), index),
         )
         return _mask(rank[: self.top_k], observation.active)
 

@@ -15,7 +15,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoTokenizer
 
 from mechdyn.errors import InputError, OutOfMemoryError, UnsupportedModelError
-from mechdyn.models.attention import use_attention_with_rows
+from mechdyn.models.attention import use_own_attention
 from mechdyn.models.checkpoint import Checkpoint, DeviceMap, read_checkpoint
 from mechdyn.models.context import context_of
 from mechdyn.models.failures import first_line
@@ -133,7 +133,7 @@ def wrap_model(
     try:
         with _quiet():
             twin = weight_sharing_copy(hf)
-            use_attention_with_rows(twin)
+            use_own_attention(twin)
             bridge = TransformerBridge.boot_transformers(
                 name,
                 hf_model=hf.eval(),

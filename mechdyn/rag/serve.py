@@ -11,7 +11,6 @@ from torch.nn.functional import pad
 
 from mechdyn.decoding.capture import last_layer_pattern
 from mechdyn.decoding.engine import DecodeState, Engine, StepOutput
-from mechdyn.decoding.prefill import extend, prefill_apart
 from mechdyn.models.model import Model
 from mechdyn.rag.requests import Attend, Observe, Seen, Write, Written
 from mechdyn.rag.sentences import draft_sentences
@@ -58,25 +57,25 @@ class Server:
     def whole_prompts(self, requests: Sequence[Write | Observe]) -> DecodeState:
         """The prompts less their last token, all of the context visible: a row a request, from one prefill."""
         if self._whole is None:
-            self._whole = prefill_apart(self.model, [context.sample.tokens[:-1] for context in self.contexts])
+            self._whole = self.engine.prefill([context.sample.tokens[:-1] for context in self.contexts], apart=True)
         places = {id(context): place for place, context in enumerate(self.contexts)}
         return self.engine.fork(self._whole, [places[id(request.context)] for request in requests])
 
     def _behind_whole(self, requests: Sequence[Write | Observe]) -> tuple[DecodeState, Int[Tensor, " row"]]:
         texts = [_joined(request.context.sample.tokens[-1:], request.kept) for request in requests]
-        state = extend(self.model, self.whole_prompts(requests), [text[:-1] for text in texts])
+        state = self.engine.extend(self.whole_prompts(requests), [text[:-1] for text in texts])
         return state, torch.stack([text[-1] for text in texts])
 
     def _behind_prompts(self, requests: Sequence[Write]) -> tuple[DecodeState, Int[Tensor, " row"]]:
         laid = [_lay_out(self.model.tokenizer, request) for request in requests]
-        state = prefill_apart(self.model, [tokens[:-1] for tokens, _ in laid], [positions[:-1] for _, positions in laid])
+        state = self.engine.prefill([tokens[:-1] for tokens, _ in laid], [positions[:-1] for _, positions in laid], apart=True)
         last = torch.stack([positions[-1] for _, positions in laid]).to(state.next_position)
         return replace(state, next_position=last), torch.stack([tokens[-1] for tokens, _ in laid])
 
     def _seen(self, request: Observe, output: StepOutput, visible: Bool[Tensor, " key"], row: int) -> Seen:
         """Padding dropped, a row's keys are the prompt and the text in order: key i is position i."""
         sample = request.context.sample
-        pattern = torch.stack([pattern[row][:, visible].float().cpu() for pattern in output.patterns])
+        pattern = torch.stack([pattern[row][:, visible.to(pattern.device)].float().cpu() for pattern in output.patterns])
         tokens = _joined(sample.tokens, request.kept)
         needle = pad(sample.needle_mask, (0, len(request.kept)))
         n_layers, n_keys = len(pattern), len(tokens)

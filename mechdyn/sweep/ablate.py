@@ -13,6 +13,7 @@ from mechdyn.claims.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO,
 from mechdyn.claims.grid import GridRow, detection_facts, grid_rows
 from mechdyn.claims.niah_units import Preset, chosen_preset
 from mechdyn.decoding.ablation import METHODS, Ablation, ReferenceActivations, reference_activations
+from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.schedules import NoAblation
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
@@ -57,6 +58,7 @@ def ablate(config: AblateConfig, out: str | Path) -> AblationGrid:
     )
     first = grid_plan(request, preset, {})
     check_samples(model, first)
+    engine = make_engine(model, config.engine)
     folder = open_run(out, {**asdict(config), "model": model.identity()})
     how, reference = _how(config, model, first)
     traces = run_stages(
@@ -66,6 +68,7 @@ def ablate(config: AblateConfig, out: str | Path) -> AblationGrid:
         batch_size=config.batch_size,
         describe=f"ablation on {Path(config.model).name}, {config.task}",
         reference=reference,
+        engine=engine,
         record=folder / ROLES,
     )
     detection = require_detection(traces[DETECTION_ROLE])

@@ -25,6 +25,7 @@ _lengths = partial(option, (), "Prompt length in tokens instead of the preset's;
 _seed = partial(option, 0, "Draws every sample.")
 _haystack = partial(option, None, "Text file or folder of .txt files; procedural prose when left out.")
 _batch_size = partial(option, 8, "Samples generated together, each under all of its conditions.", min=1)
+_engine = partial(option, "auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
 _task = partial(option, "niah", "niah (needles), world (procedural two-hop questions) or hotpotqa (questions of --data).")
 _style = partial(option, None, "rationale or direct: how questions ask for the answer; rationale when left out.")
 _data = partial(option, None, "JSON file in HotpotQA's layout for --task hotpotqa, or hub:OWNER/NAME[@REVISION][:CONFIG[:SPLIT]].")
@@ -44,6 +45,7 @@ class VerifyConfig:
     task: str = _task()
     style: str | None = _style()
     data: str | None = _data()
+    engine: str = _engine()
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class AblateConfig:
     task: str = _task()
     style: str | None = _style()
     data: str | None = _data()
+    engine: str = _engine()
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class TraceConfig:
     style: str | None = _style()
     data: str | None = _data()
     question: str | None = option(None, "Id of a question of --data; the first that the model can hold if left out.")
+    engine: str = _engine()
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ class ProgressiveConfig:
     task: str = _task()
     style: str | None = _style()
     data: str | None = _data()
+    engine: str = _engine()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from tqdm import tqdm
 from mechdyn.decoding.ablation import Ablation, ReferenceActivations
 from mechdyn.decoding.ablation_json import ablation_from_json
 from mechdyn.decoding.batches import in_batches
+from mechdyn.decoding.engine import Engine
+from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.trace import trace_conditions
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
@@ -45,6 +47,7 @@ def run_units(
     batch_size: int = 8,
     describe: str = "tracing",
     reference: ReferenceActivations | None = None,
+    engine: str | Engine = "auto",
 ) -> int:
     """Trace every unit that the store does not hold yet; a killed run goes on where it stopped.
 
@@ -59,6 +62,7 @@ def run_units(
         batch_size: samples generated together, each under all of its ablations.
         describe: what the progress bar says.
         reference: for units with mean or resample ablation.
+        engine: as in `trace`.
 
     Returns:
         How many of the generations run here failed.
@@ -74,7 +78,7 @@ def run_units(
     n_failed = 0
     try:
         with tqdm(total=len(missing), desc=describe, unit="trace", disable=None, delay=1) as bar:
-            for batch in _trace_batches(model, missing, batch_size, reference):
+            for batch in _trace_batches(model, missing, batch_size, reference, make_engine(model, engine)):
                 waiting += batch
                 n_failed += sum(trace.stopped == "error" for trace in batch)
                 bar.update(len(batch))
@@ -90,7 +94,9 @@ def run_units(
     return n_failed
 
 
-def _trace_batches(model: Model, units: dict[str, Unit], batch_size: int, reference: ReferenceActivations | None) -> Iterator[list[Trace]]:
+def _trace_batches(
+    model: Model, units: dict[str, Unit], batch_size: int, reference: ReferenceActivations | None, engine: Engine
+) -> Iterator[list[Trace]]:
     """Batches of samples that are decoded alike under the same ablations; those of like length together, so that little is padding."""
     groups: dict[tuple[str, ...], list[_Conditions]] = {}
     for conditions in _by_sample(units):
@@ -98,7 +104,7 @@ def _trace_batches(model: Model, units: dict[str, Unit], batch_size: int, refere
     alike = (
         sorted(group, key=lambda conditions: (conditions.first.sample.get("length", 0), conditions.first.key)) for group in groups.values()
     )
-    yield from in_batches(alike, batch_size, lambda batch: _trace_batch(model, batch, reference))
+    yield from in_batches(alike, batch_size, lambda batch: _trace_batch(model, batch, reference, engine))
 
 
 def _by_sample(units: dict[str, Unit]) -> list[_Conditions]:
@@ -110,7 +116,7 @@ def _by_sample(units: dict[str, Unit]) -> list[_Conditions]:
     return [_Conditions(tuple(unit for _, unit in pairs), tuple(ablation for ablation, _ in pairs)) for pairs in ordered]
 
 
-def _trace_batch(model: Model, batch: Sequence[_Conditions], reference: ReferenceActivations | None) -> list[Trace]:
+def _trace_batch(model: Model, batch: Sequence[_Conditions], reference: ReferenceActivations | None, engine: Engine) -> list[Trace]:
     """Every sample of the batch under every ablation, each trace with its unit's key."""
     first = batch[0]
     ablations: dict[str, Ablation | None] = {
@@ -121,7 +127,7 @@ def _trace_batch(model: Model, batch: Sequence[_Conditions], reference: Referenc
     score = named_score(options.pop("score"))
     threshold = options.pop("threshold", score.threshold)
     samples = [build_sample(model, conditions.first.sample) for conditions in batch]
-    found = trace_conditions(model, samples, ablations, score=score.score, threshold=threshold, **options)
+    found = trace_conditions(model, samples, ablations, score=score.score, threshold=threshold, engine=engine, **options)
     return [
         replace(traces[name], unit=unit.key, meta=_meta(traces[name]))
         for conditions, traces in zip(batch, found, strict=True)

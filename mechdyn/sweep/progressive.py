@@ -8,6 +8,7 @@ from mechdyn.claims.conditions import COMMITS, DETECTION_ROLE
 from mechdyn.claims.grid import detection_facts
 from mechdyn.claims.niah_units import chosen_preset
 from mechdyn.claims.progressive import PRESETS, ProgressivePoint, default_masked, progressive_plan, progressive_point
+from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.sweep.ablate import require_detection
@@ -43,10 +44,11 @@ def progressive(config: ProgressiveConfig, out: str | Path) -> Progressive:
     )
     plan = progressive_plan(request, preset, masked)
     check_samples(model, plan)
+    engine = make_engine(model, config.engine)
     folder = open_run(out, {**asdict(config), "masked": masked, "model": model.identity()})
     store = open_store(folder / "traces", model, score=plan.units[0].decoding["score"], seed=config.seed)
     describe = f"progressive ablation on {Path(config.model).name}, {config.task}"
-    traces = run_stages(lambda _: plan, model, store, batch_size=config.batch_size, describe=describe, record=folder / ROLES)
+    traces = run_stages(lambda _: plan, model, store, batch_size=config.batch_size, describe=describe, engine=engine, record=folder / ROLES)
     detection = require_detection(traces[DETECTION_ROLE])
     points = {commit: tuple(progressive_point(k, commit, traces, detection.ranking) for k in masked) for commit in COMMITS}
     rows = [point.as_json() for row in points.values() for point in row]

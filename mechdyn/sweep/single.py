@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mechdyn.claims.task_units import question_unit
+from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
@@ -24,9 +25,10 @@ def trace_one(config: TraceConfig, out: str | Path) -> tuple[Trace, Path]:
     model = load_model(config.model)
     unit = _needle(model, config) if config.task == "niah" else _question(model, config)
     build_sample(model, unit.sample)
+    engine = make_engine(model, config.engine)
     folder = open_run(out, {**asdict(config), "model": model.identity()})
     store = open_store(folder / "traces", model, score=unit.decoding["score"])
-    run_units(model, [unit], store)
+    run_units(model, [unit], store, engine=engine)
     return store.load([unit.key])[0], folder
 
 

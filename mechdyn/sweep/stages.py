@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mechdyn.claims.claim import NO_TRACES, Plan
 from mechdyn.decoding.ablation import ReferenceActivations
+from mechdyn.decoding.engine import Engine
 from mechdyn.models.model import Model
 from mechdyn.sweep.local import run_units
 from mechdyn.sweep.run_folder import write_json
@@ -24,6 +25,7 @@ def run_stages(
     batch_size: int = 8,
     describe: str = "tracing",
     reference: ReferenceActivations | None = None,
+    engine: str | Engine = "auto",
     record: Path | None = None,
 ) -> Traces:
     """Ask for roles, run the new ones together, show what came out and ask again, until nothing new is named.
@@ -40,6 +42,6 @@ def run_stages(
         if record is not None:
             write_json(record, keys)
         label = next(iter(new)) if len(new) == 1 else f"{len(new)} roles"
-        run_units(model, Plan(new).units, store, batch_size=batch_size, describe=f"{describe}: {label}", reference=reference)
+        run_units(model, Plan(new).units, store, batch_size=batch_size, describe=f"{describe}: {label}", reference=reference, engine=engine)
         traces |= {role: store.load(keys[role]) for role in new}
     return traces

@@ -8,6 +8,7 @@ from pathlib import Path
 from mechdyn.claims.claim import Claim, Request, Verdict
 from mechdyn.claims.facts import FactReport, clean_traces, fact_report
 from mechdyn.claims.registry import get_claim
+from mechdyn.decoding.engines import make_engine
 from mechdyn.models.load import load_model
 from mechdyn.sweep.configs import VerifyConfig
 from mechdyn.sweep.requests import check_choices, check_samples, make_request
@@ -68,8 +69,11 @@ def trace_claim(config: VerifyConfig, out: str | Path) -> Traced:
     )
     first = claim.plan(request)
     check_samples(model, first)
+    engine = make_engine(model, config.engine)
     folder = open_run(out, {**asdict(config), "model": model.identity()})
     store = open_store(folder / "traces", model, score=first.units[0].decoding["score"], seed=config.seed)
     describe = f"{claim.name} on {Path(config.model).name}, {config.task}"
-    traces = run_stages(partial(claim.plan, request), model, store, batch_size=config.batch_size, describe=describe, record=folder / ROLES)
+    traces = run_stages(
+        partial(claim.plan, request), model, store, batch_size=config.batch_size, describe=describe, engine=engine, record=folder / ROLES
+    )
     return Traced(claim, request, traces, folder)

@@ -9,7 +9,6 @@ import torch
 from mechdyn.decoding.ablation import Ablation, ReferenceActivations, reference_activations
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.generate import Row, TraceOptions, generate
-from mechdyn.decoding.prefill import prefill
 from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.decoding.schedules import Dynamic, NoAblation, RandomHeads, Static
 from mechdyn.decoding.trace import trace, trace_conditions
@@ -167,7 +166,8 @@ def test_conditions_in_one_batch_equal_each_alone(pair):
 def test_all_conditions_start_from_one_prefill(pair, monkeypatch):
     _, wrapped = pair
     engine, prefills = FastEngine(wrapped), []
-    monkeypatch.setattr(FastEngine, "prefill", lambda self, prompts: prefills.append(len(prompts)) or prefill(wrapped, prompts))
+    run = FastEngine.prefill
+    monkeypatch.setattr(FastEngine, "prefill", lambda self, prompts: prefills.append(len(prompts)) or run(self, prompts))
     samples = [random_sample(12, seed=1), random_sample(20, seed=2)]
     conditions = {
         "clean": None,

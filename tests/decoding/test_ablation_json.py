@@ -29,7 +29,8 @@ SCHEDULES = {
 def observation(seed):
     generator = torch.Generator().manual_seed(seed)
     scores = (torch.rand(LAYERS, HEADS, generator=generator) < 0.4).float()
-    return Observation(f"sample {seed}", seed, scores, scores > 0, torch.rand(LAYERS, HEADS, generator=generator))
+    patterns = tuple(torch.rand(LAYERS, HEADS, 7, generator=generator))
+    return Observation(f"sample {seed}", seed, scores, scores > 0, patterns)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

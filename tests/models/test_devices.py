@@ -12,6 +12,7 @@ from mechdyn.errors import InputError
 from mechdyn.models.load import load_model, wrap_model
 from mechdyn.scores import Reasoning, copy_paste
 from mechdyn.tasks.niah import niah
+from mechdyn.tasks.world_sample import world
 from tests.architectures import tiny_model
 from tests.bundled import mini_tokenizer
 from tests.devices import FIRST, SECOND, pretended_devices, spread
@@ -61,7 +62,9 @@ def test_each_layer_stays_on_its_device_and_inputs_go_to_the_embeddings(pair):
 
 @pytest.mark.parametrize(("engine", "score"), [("bridge", copy_paste), ("fast", Reasoning())], ids=["bridge", "fast"])
 def test_traces_of_a_spread_model_are_those_of_one_device(pair, samples, engine, score):
+    """A question beside the needles: its sentences are scored one by one."""
     one, two = pair
+    samples = [*samples[:2], world(mini_tokenizer(), length=260, seed=1)]
     expected = list(trace_many(one, samples, engine=engine, max_new_tokens=3, score=score))
     with pretended_devices():
         found = list(trace_many(two, samples, engine=engine, max_new_tokens=3, score=score))

@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertLMHeadModel, T5Config
 
 from mechdyn.decoding.bridge_engine import BridgeEngine
-from mechdyn.decoding.prefill import prefill
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.context import pin_longrope
 from mechdyn.models.load import load_model, wrap_model
@@ -136,7 +135,8 @@ def test_longrope_uses_one_table_for_the_whole_run(max_length, n_tokens, n_ctx):
     hf.set_attn_implementation("eager")
     expected, _, _ = plain_forward(hf, tokens)
     for chunk in (16, 128):
-        found, _ = BridgeEngine(model).step(prefill(model, [tokens[:-1]], chunk=chunk), tokens[-1:])
+        engine = BridgeEngine(model, chunk=chunk)
+        found, _ = engine.step(engine.prefill([tokens[:-1]]), tokens[-1:])
         torch.testing.assert_close(found.logits[0], expected, atol=1e-4, rtol=0)
 
 

@@ -1,0 +1,149 @@
+"""What the fast engine remembers: the prompts' keys and values, never written to, and a short tail of fed tokens.
+
+States are values although nothing long is ever copied: a step makes a new tail and leaves the prompts where they are, and a fork only says
+which prompt each of its rows goes on from. Rows that share a prompt have its keys and values read once for all of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import pad
+
+Layers = tuple[Float[Tensor, "_ kv_head pos _d"], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Prompts:
+    """Keys and values of every layer, left padded (`padding` is None where nothing is). Empty prompts have no layers at all."""
+
+    keys: Layers
+    values: Layers
+    padding: Bool[Tensor, "prompt pos"] | None
+
+    @property
+    def length(self) -> int:
+        """Positions, padding included."""
+        return self.keys[0].shape[2] if self.keys else 0
+
+    def narrow(self, first: int, last: int) -> "Prompts":
+        """Neighbouring prompts, without a copy."""
+        return self._map(lambda tensor: tensor[first : last + 1])
+
+    def select(self, chosen: Sequence[int]) -> "Prompts":
+        """Some of the prompts, copied."""
+        index = torch.tensor(list(chosen))
+        return self._map(lambda tensor: tensor[index])
+
+    @classmethod
+    def stack(cls, each: Sequence["Prompts"]) -> "Prompts":
+        """All prompts of several, in order, padded on their left to the longest. None of them is empty."""
+        width, layers = max(one.length for one in each), range(len(each[0].keys))
+        keys = tuple(torch.cat([pad(one.keys[layer], (0, 0, width - one.length, 0)) for one in each]) for layer in layers)
+        values = tuple(torch.cat([pad(one.values[layer], (0, 0, width - one.length, 0)) for one in each]) for layer in layers)
+        padding = torch.cat([pad(one.hidden(), (width - one.length, 0), value=True) for one in each])
+        return cls(keys, values, padding if padding.any() else None)
+
+    def hidden(self) -> Bool[Tensor, "prompt pos"]:
+        """True at padding."""
+        shape = (self.keys[0].shape[0], self.length)
+        return self.padding if self.padding is not None else torch.zeros(shape, dtype=torch.bool, device=self.keys[0].device)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Prompts":
+        padding = change(self.padding) if self.padding is not None else None
+        return Prompts(tuple(map(change, self.keys)), tuple(map(change, self.values)), padding)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the rows of a batch stand among (prompt, copy) places: rows of one prompt side by side, so that they share its keys.
+
+    `places` has the place `prompt * n_copies + copy` of each row.
+    """
+
+    n_prompts: int
+    n_copies: int
+    places: tuple[int, ...]
+
+    @classmethod
+    def of(cls, prompts: Sequence[int], n_prompts: int) -> "Grid":
+        """The grid of rows that go on from these prompts."""
+        taken = [0] * n_prompts
+        copies = []
+        for prompt in prompts:
+            copies.append(taken[prompt])
+            taken[prompt] += 1
+        n_copies = max(taken)
+        return cls(n_prompts, n_copies, tuple(prompt * n_copies + copy for prompt, copy in zip(prompts, copies, strict=True)))
+
+    @property
+    def prompts(self) -> list[int]:
+        """The prompt of each row."""
+        return [place // self.n_copies for place in self.places]
+
+    @property
+    def full(self) -> bool:
+        """Whether the rows are the places, in order."""
+        return self.places == tuple(range(self.n_prompts * self.n_copies))
+
+    def lay(self, rows: Float[Tensor, "row kv_head group _"]) -> Float[Tensor, "prompt kv_head copy_group _"]:
+        """Queries or attention rows to where their prompt is; empty places are zero."""
+        if not self.full:
+            row_at = {place: row for row, place in enumerate(self.places)}
+            order = [row_at.get(place, len(rows)) for place in range(self.n_prompts * self.n_copies)]
+            rows = torch.cat([rows, torch.zeros_like(rows[:1])])[torch.tensor(order)]
+        return rearrange(rows, "(prompt copy) kv_head group last -> prompt kv_head (copy group) last", copy=self.n_copies)
+
+    def take(self, laid: Float[Tensor, "prompt kv_head copy_group _"]) -> Float[Tensor, "row kv_head group _"]:
+        """The way back."""
+        rows = rearrange(laid, "prompt kv_head (copy group) last -> (prompt copy) kv_head group last", copy=self.n_copies)
+        return rows if self.full else rows[torch.tensor(self.places)]
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """All that decode steps go on from. The tail has every row's fed tokens, none padded; before the first it has no layers."""
+
+    prompts: Prompts
+    grid: Grid
+    tail_keys: Layers = ()
+    tail_values: Layers = ()
+
+    @classmethod
+    def after(cls, prompts: Prompts, n_rows: int) -> "Memory":
+        """Directly behind a prefill: a row a prompt."""
+        return cls(prompts, Grid.of(range(n_rows), n_rows))
+
+    def fork(self, rows: Sequence[int]) -> "Memory":
+        """The named rows, in that order; a row may be named several times.
+
+        Prompts that no row needs any more are dropped where that is free (at either end) or worth a copy (half of those left or more).
+        """
+        wanted = [self.grid.prompts[row] for row in rows]
+        used = sorted(set(wanted))
+        if 2 * len(used) <= used[-1] - used[0] + 1:
+            prompts, kept = self.prompts.select(used), used
+        else:
+            prompts, kept = self.prompts.narrow(used[0], used[-1]), list(range(used[0], used[-1] + 1))
+        grid = Grid.of([kept.index(prompt) for prompt in wanted], len(kept))
+        index = torch.tensor(list(rows))
+        tails = tuple(keys[index] for keys in self.tail_keys), tuple(values[index] for values in self.tail_values)
+        return Memory(prompts, grid, *tails)
+
+    def laid_out(self) -> Prompts:
+        """Prompt and tail of each row in one, copied: what a forward of several tokens reads. Padding is the state's to tell."""
+        held, rows = self.prompts, torch.tensor(self.grid.prompts)
+        if not self.tail_keys:
+            return held.select(self.grid.prompts)
+        if not held.keys:
+            return Prompts(self.tail_keys, self.tail_values, None)
+        keys = tuple(torch.cat([near[rows], far], dim=2) for near, far in zip(held.keys, self.tail_keys, strict=True))
+        values = tuple(torch.cat([near[rows], far], dim=2) for near, far in zip(held.values, self.tail_values, strict=True))
+        return Prompts(keys, values, None)
+
+    def grown(self, keys: Layers, values: Layers) -> "Memory":
+        """The same prompts with another tail."""
+        return replace(self, tail_keys=keys, tail_values=values)
