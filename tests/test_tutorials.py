@@ -70,4 +70,5 @@ def test_outputs_show_on_a_code_host(name: str) -> None:
     pictures = [data["image/png"] for data in shown if "application/vnd.plotly.v1+json" in data]
     assert all(base64.b64decode("".join(picture)).startswith(b"\x89PNG") for picture in pictures)
     assert pictures or any("text/html" in data for data in shown)
-    assert "/work/" not in json.dumps(outputs) and "/home/" not in json.dumps(outputs) and "/tmp/" not in json.dumps(outputs)
+    told = json.dumps(outputs)
+    assert not [folder for folder in (str(Path.cwd()), str(Path.home()), "/home/", "/tmp/") if folder in told]

@@ -17,6 +17,7 @@ def add_callbacks(app: Dash, bench: Bench, *, dark: bool) -> None:
     _add_starting(app, bench)
     _add_watching(app, bench)
     _add_drawing(app, bench, dark)
+    _add_comparing(app, bench, dark)
     _add_choosing(app, bench)
 
 
@@ -137,6 +138,8 @@ def _add_drawing(app: Dash, bench: Bench, dark: bool) -> None:
             return (True if head is None else no_update), no_update, no_update
         return False, *screen.draw_sources(trace, step, head, dark)
 
+
+def _add_comparing(app: Dash, bench: Bench, dark: bool) -> None:
     @app.callback(
         Output("ablated", "hidden"),
         Output("answer-without", "children"),
