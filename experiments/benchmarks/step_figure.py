@@ -45,7 +45,8 @@ def figure(found: list[dict[str, Any]]) -> go.Figure:
             costs = [point["ratio"][way] for point in points]
             line = {"mode": "lines+markers", "name": name, "legendgroup": way, "showlegend": column == 1, "line": {"color": colour}}
             drawn.add_scatter(x=values, y=costs, row=1, col=column, **line)
-        drawn.update_xaxes(type="log", tickvals=values, row=1, col=column)
+        texts = [f"{value // 1024} k" if value >= 1024 else str(value) for value in values]
+        drawn.update_xaxes(type="log", tickvals=values, ticktext=texts, row=1, col=column)
     drawn.update_yaxes(rangemode="tozero")
     drawn.update_yaxes(title="times a step of generate", col=1)
     return drawn.update_layout(template=look(False).name, width=900, height=340)
