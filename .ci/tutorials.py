@@ -14,6 +14,7 @@ import jupytext
 import nbformat
 import plotly.io as pio
 from nbclient import NotebookClient
+from outputs import alike
 
 FOLDER = Path(__file__).resolve().parents[1] / "tutorials"
 PLOTLY, PNG = "application/vnd.plotly.v1+json", "image/png"
@@ -55,7 +56,11 @@ def differences(text: Path) -> list[str]:
     if [cell.source for cell in fresh.cells] != [cell.source for cell in saved.cells]:
         return [f"{saved_at.name} has other cells than {text.name}"]
     pairs = enumerate(zip(fresh.cells, saved.cells, strict=True))
-    return [f"{text.name}, cell {index}: shows {texts(a)!r}, its notebook {texts(b)!r}" for index, (a, b) in pairs if texts(a) != texts(b)]
+    return [
+        f"{text.name}, cell {index}: shows {texts(a)!r}, its notebook {texts(b)!r}"
+        for index, (a, b) in pairs
+        if not alike(texts(a), texts(b))
+    ]
 
 
 def save(text: Path) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import runpy
 from itertools import pairwise
 from pathlib import Path
 
@@ -72,3 +73,20 @@ def test_outputs_show_on_a_code_host(name: str) -> None:
     assert pictures or any("text/html" in data for data in shown)
     told = json.dumps(outputs)
     assert not [folder for folder in (str(Path.cwd()), str(Path.home()), "/home/", "/tmp/") if folder in told]
+
+
+@pytest.mark.parametrize(
+    "fresh, saved, same",
+    [
+        ("AUPRC 0.94 [0.92, 0.94]", "AUPRC 0.94 [0.92, 0.95]", True),
+        ("AUPRC 0.94", "AUPRC 0.97", False),
+        ("L3H6 at 0.50", "L3H7 at 0.50", False),
+        ("12 heads", "13 heads", False),
+        ("True", "False", False),
+        ("0.5 0.6", "0.5", False),
+        ("-0.01", "0.01", True),
+    ],
+)
+def test_outputs_may_differ_in_the_last_digits_of_decimals_alone(fresh: str, saved: str, same: bool) -> None:
+    alike = runpy.run_path(str(FOLDER.parent / ".ci" / "outputs.py"))["alike"]
+    assert alike(fresh, saved) is same
