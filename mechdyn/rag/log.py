@@ -71,7 +71,7 @@ class RagLog:
         for round in content["rounds"]:
             for word in (round["rind"] or {}).get("words", ()):
                 word |= {name: float(f"{word[name]:.{_DIGITS}f}") for name in ("attention", "entropy", "value")}
-        return content | {"seconds": float(f"{self.seconds:.4f}")}
+        return content
 
 
 @dataclass(frozen=True)

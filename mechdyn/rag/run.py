@@ -112,7 +112,7 @@ def run_tasks(tasks: Sequence[Task], server: Server) -> list[RagLog]:
             try:
                 each.wants = each.asking.send(found[each.wants])
             except StopIteration as stop:
-                logs[place] = replace(stop.value, forwards=each.forwards, seconds=each.seconds)
+                logs[place] = replace(stop.value, forwards=each.forwards, seconds=round(each.seconds, 4))
                 del running[place]
     return [logs[place] for place in range(len(tasks))]
 
