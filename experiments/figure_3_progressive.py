@@ -3,18 +3,18 @@
 `python -m experiments.figure_3_progressive --model llama3.1-8b --preset paper` writes the figures, results.json and the traces.
 """
 
-from mechdyn.claims.paper_values import FIGURE_3
 from mechdyn.cli import OutOption, default_folder, run_script, takes
-from mechdyn.sweep.configs import ProgressiveConfig
+from mechdyn.paper.values import FIGURE_3
+from mechdyn.runs.configs import ProgressiveConfig
 
 
 @takes(ProgressiveConfig)
 def figure_3(config: ProgressiveConfig, out: OutOption = None) -> None:
     """Progressive ablation: compensated static heads (left axis) and the answers' quality (right axis) against k."""
-    from mechdyn.sweep.progressive import progressive
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.progressive import progressive
     from mechdyn.views.ablation import progressive_figures, progressive_table
     from mechdyn.views.page import save_page
-    from mechdyn.views.tables import print_tables
 
     result = progressive(config, out or default_folder("progressive", config))
     title = f"Progressive ablation on {config.model}, {config.task}"

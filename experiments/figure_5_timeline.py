@@ -6,13 +6,13 @@ trace; the bundled model takes a question of the procedural world.
 
 from mechdyn.cli import OutOption, run_script, takes
 from mechdyn.cli.trace import trace_folder
-from mechdyn.sweep.configs import TraceConfig
+from mechdyn.runs.configs import TraceConfig
 
 
 @takes(TraceConfig, defaults={"task": "world"})
 def figure_5(config: TraceConfig, out: OutOption = None) -> None:
     """Timeline of continuous scores: grey up to the threshold, coloured above it."""
-    from mechdyn.sweep.single import trace_one
+    from mechdyn.runs.trace import trace_one
     from mechdyn.views.page import save_page
     from mechdyn.views.timeline import timeline
 

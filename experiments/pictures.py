@@ -27,9 +27,9 @@ def pictures(
     work: Annotated[Path, typer.Option(help="Folder of the runs that they show.")] = Path("build/pictures"),
 ) -> None:
     """The timeline and the heads of one step of the README's sample; the explorer of one, clean beside dynamic ablation."""
-    from mechdyn.sweep.ablate import ablate
-    from mechdyn.sweep.configs import AblateConfig, ExploreConfig
-    from mechdyn.sweep.explore import explore
+    from mechdyn.runs.ablate import ablate
+    from mechdyn.runs.configs import AblateConfig, ExploreConfig
+    from mechdyn.runs.explore import explore
     from mechdyn.views import explorer
 
     run = work / "ablate"

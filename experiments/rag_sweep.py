@@ -5,16 +5,16 @@ share drafts and prefills.
 """
 
 from mechdyn.cli import OutOption, default_folder, run_script, takes
-from mechdyn.sweep.configs import RagSweepConfig
+from mechdyn.runs.configs import RagSweepConfig
 
 
 @takes(RagSweepConfig)
 def sweep(config: RagSweepConfig, out: OutOption = None) -> None:
     """F1, retrievals and shown tokens of each strategy as one number moves."""
-    from mechdyn.sweep.rag_sweep import rag_sweep
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.rag_sweep import rag_sweep
     from mechdyn.views.page import save_page
     from mechdyn.views.rag_results import conditions_table, sweep_figures, windows_table
-    from mechdyn.views.tables import print_tables
 
     found = rag_sweep(config, out or default_folder("rag-sweep", config))
     title = f"Dynamic RAG on {config.model}, {config.task}: threshold, k and window"

@@ -5,16 +5,16 @@ results.json and the traces. Nine runs give 27 verdicts: thresholds are put to s
 """
 
 from mechdyn.cli import OutOption, default_folder, run_script, takes
-from mechdyn.sweep.configs import SensitivityConfig
+from mechdyn.runs.configs import SensitivityConfig
 
 
 @takes(SensitivityConfig)
 def sensitivity_grid(config: SensitivityConfig, out: OutOption = None) -> None:
     """The dynamism verdict at each sink, local window and threshold of DEFINITIONS, and which verdicts flip."""
-    from mechdyn.sweep.sensitivity import sensitivity
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.sensitivity import sensitivity
     from mechdyn.views.page import save_page
     from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
-    from mechdyn.views.tables import print_tables
 
     result = sensitivity(config, out or default_folder("sensitivity", config))
     title = f"Dynamism on {config.model}, {config.task}: sink, local window and threshold of Eq. 2"

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mechdyn.cli import OutOption, default_folder, run_script, takes
-from mechdyn.sweep.configs import VerifyConfig
+from mechdyn.runs.configs import VerifyConfig
 
 
 @takes(VerifyConfig, claim="correlation")
@@ -22,15 +22,15 @@ def table_2(
 ) -> None:
     """Fit the probe and its baselines, print the table, save the probe, draw its quality by head and its calibration."""
     from mechdyn.claims.correlation import PROBE, baselines, fitted_probe
-    from mechdyn.claims.probing import PROBES, ROLE, outline
     from mechdyn.probes.dataset import probe_data
     from mechdyn.probes.report import compare
     from mechdyn.probes.storage import save_probe
-    from mechdyn.sweep.run_folder import write_json
-    from mechdyn.sweep.verify import trace_claim
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.folder import write_json
+    from mechdyn.runs.verify import trace_claim
+    from mechdyn.studies.probing import PROBES, ROLE, outline
     from mechdyn.views.page import save_page
     from mechdyn.views.probe import probe_figures, probe_table
-    from mechdyn.views.tables import print_tables
 
     traced = trace_claim(config, out or default_folder("correlation", config))
     rows = probe_data(outline(traced.traces[ROLE]).traces, offset, binary=config.task == "niah", seed=config.seed)

@@ -8,9 +8,6 @@ if TYPE_CHECKING:
     from mechdyn.decoding.ablation import Ablation as Ablation
     from mechdyn.decoding.ablation import reference_activations as reference_activations
     from mechdyn.decoding.replay import replay as replay
-    from mechdyn.decoding.schedules import Dynamic as Dynamic
-    from mechdyn.decoding.schedules import RandomHeads as RandomHeads
-    from mechdyn.decoding.schedules import Static as Static
     from mechdyn.decoding.trace import trace as trace
     from mechdyn.decoding.trace import trace_conditions as trace_conditions
     from mechdyn.decoding.trace import trace_many as trace_many
@@ -20,17 +17,20 @@ if TYPE_CHECKING:
     from mechdyn.models.load import load_model as load_model
     from mechdyn.probes.dataset import probe_data as probe_data
     from mechdyn.probes.fit import fit_probe as fit_probe
+    from mechdyn.runs.configs import VerifyConfig as VerifyConfig
+    from mechdyn.runs.verify import verify as verify
+    from mechdyn.schedules import Dynamic as Dynamic
+    from mechdyn.schedules import RandomHeads as RandomHeads
+    from mechdyn.schedules import Static as Static
     from mechdyn.scores import Reasoning as Reasoning
     from mechdyn.scores import Score as Score
     from mechdyn.scores import copy_paste as copy_paste
     from mechdyn.scores import register_score as register_score
-    from mechdyn.sweep.configs import VerifyConfig as VerifyConfig
-    from mechdyn.sweep.verify import verify as verify
     from mechdyn.tasks.hotpot_items import read_items as read_items
     from mechdyn.tasks.hotpotqa import hotpotqa as hotpotqa
     from mechdyn.tasks.niah import niah as niah
     from mechdyn.tasks.sample import Sample as Sample
-    from mechdyn.tasks.world_sample import world as world
+    from mechdyn.tasks.world_task import world as world
     from mechdyn.traces.store import TraceStore as TraceStore
     from mechdyn.traces.trace import Trace as Trace
 
@@ -38,18 +38,18 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Ablation": "mechdyn.decoding.ablation",
-    "Dynamic": "mechdyn.decoding.schedules",
+    "Dynamic": "mechdyn.schedules",
     "Head": "mechdyn.heads",
     "HeadSet": "mechdyn.heads",
     "MechdynError": "mechdyn.errors",
-    "RandomHeads": "mechdyn.decoding.schedules",
+    "RandomHeads": "mechdyn.schedules",
     "Reasoning": "mechdyn.scores",
     "Sample": "mechdyn.tasks.sample",
     "Score": "mechdyn.scores",
-    "Static": "mechdyn.decoding.schedules",
+    "Static": "mechdyn.schedules",
     "Trace": "mechdyn.traces.trace",
     "TraceStore": "mechdyn.traces.store",
-    "VerifyConfig": "mechdyn.sweep.configs",
+    "VerifyConfig": "mechdyn.runs.configs",
     "copy_paste": "mechdyn.scores",
     "fit_probe": "mechdyn.probes.fit",
     "hotpotqa": "mechdyn.tasks.hotpotqa",
@@ -63,8 +63,8 @@ _HOMES = {
     "trace": "mechdyn.decoding.trace",
     "trace_conditions": "mechdyn.decoding.trace",
     "trace_many": "mechdyn.decoding.trace",
-    "verify": "mechdyn.sweep.verify",
-    "world": "mechdyn.tasks.world_sample",
+    "verify": "mechdyn.runs.verify",
+    "world": "mechdyn.tasks.world_task",
 }
 _MODULES = ("views",)
 

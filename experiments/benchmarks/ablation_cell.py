@@ -27,12 +27,12 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from mechdyn.decoding.schedules import Dynamic, RandomHeads, Schedule, Static
 from mechdyn.decoding.trace import trace_conditions
 from mechdyn.heads import HeadSet
 from mechdyn.models.load import wrap_model
 from mechdyn.models.model import Model
 from mechdyn.models.registry import MINI_FOLDER
+from mechdyn.schedules import Dynamic, RandomHeads, Schedule, Static
 from mechdyn.tasks.sample import Sample
 
 

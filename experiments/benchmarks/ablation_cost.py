@@ -16,8 +16,8 @@ from plotly.subplots import make_subplots
 from tqdm import tqdm
 
 from experiments.benchmarks.ablation_cell import Cell, make_cell
-from mechdyn.decoding.schedules import RandomHeads, Schedule
 from mechdyn.decoding.trace import trace_conditions
+from mechdyn.schedules import RandomHeads, Schedule
 from mechdyn.tasks.sample import Sample
 from mechdyn.views.theme import look
 

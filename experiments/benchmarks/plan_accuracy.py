@@ -25,13 +25,13 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, Qwen3Conf
 
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.prefill import CHUNK
-from mechdyn.decoding.schedules import Dynamic, RandomHeads
 from mechdyn.decoding.trace import trace, trace_conditions
 from mechdyn.models.footprint import Workload, memory_of, prefill_of, step_of
 from mechdyn.models.hardware import measure_device
 from mechdyn.models.load import load_model
 from mechdyn.models.registry import MINI_FOLDER
 from mechdyn.models.shape import planned_shape
+from mechdyn.schedules import Dynamic, RandomHeads
 from mechdyn.tasks.niah import niah
 from mechdyn.tasks.sample import Sample
 

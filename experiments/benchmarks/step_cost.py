@@ -38,8 +38,8 @@ from mechdyn.decoding.cache import to_cache
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.generate import Row, TraceOptions, generate
-from mechdyn.decoding.schedules import RandomHeads
 from mechdyn.models.model import Model
+from mechdyn.schedules import RandomHeads
 from mechdyn.tasks.sample import Sample
 
 WAYS = ("sdpa", "trace", "ablate")

@@ -19,7 +19,7 @@ from experiments.train_mini.evaluate import EvaluateConfig, evaluate, print_eval
 from experiments.train_mini.tokenizer import save_tokenizer, train_tokenizer
 from experiments.train_mini.train import build_model, train_worker
 from mechdyn.errors import InputError
-from mechdyn.sweep.run_folder import write_json
+from mechdyn.runs.folder import write_json
 
 
 def main() -> None:

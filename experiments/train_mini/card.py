@@ -16,7 +16,7 @@ from experiments.train_mini.cells import Evaluation, Row, ablated_heads, depth_t
 from experiments.train_mini.config import Stage, TrainConfig
 from experiments.train_mini.texts import held_out_file
 from mechdyn.errors import InputError, MechdynError
-from mechdyn.sweep.run_folder import write_text
+from mechdyn.runs.folder import write_text
 
 _HEAD = """---
 license: mit

@@ -18,16 +18,16 @@ from experiments.train_mini.cells import ABLATION, TWO_HOP, UUID, Cell, Evaluati
 from experiments.train_mini.config import TrainConfig
 from experiments.train_mini.texts import held_out_file
 from mechdyn.decoding.ablation import Ablation
-from mechdyn.decoding.schedules import RandomHeads
 from mechdyn.decoding.trace import trace_conditions
 from mechdyn.errors import InputError, MechdynError
 from mechdyn.metrics import is_correct
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
-from mechdyn.sweep.run_folder import write_json
+from mechdyn.runs.folder import write_json
+from mechdyn.schedules import RandomHeads
 from mechdyn.tasks.niah import niah
 from mechdyn.tasks.sample import Sample
-from mechdyn.tasks.world_sample import world
+from mechdyn.tasks.world_task import world
 from mechdyn.traces.trace import Trace
 
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)

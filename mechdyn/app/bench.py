@@ -10,10 +10,10 @@ from typing import Any
 from mechdyn.app.ask import Ask, Limits
 from mechdyn.app.job import Job, OnStep
 from mechdyn.decoding.engines import make_engine
-from mechdyn.decoding.schedules import Static
 from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet
+from mechdyn.schedules import Static
 from mechdyn.tasks.sample import Sample
 from mechdyn.traces.trace import Trace
 

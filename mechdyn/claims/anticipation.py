@@ -14,8 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from mechdyn.claims.claim import NO_TRACES, Evidence, Outcome, Plan, Request, Verdict
-from mechdyn.claims.probing import (
+from mechdyn.evidence import Evidence, Outcome, Verdict
+from mechdyn.plans import NO_TRACES, Plan, Request
+from mechdyn.probes.auprc import auprc_difference
+from mechdyn.probes.baselines import BaseRate, Persistence, PersistenceByHead, StepRate, previous_probe
+from mechdyn.probes.dataset import probe_data
+from mechdyn.probes.fit import fit_probe
+from mechdyn.probes.probe import Predictor
+from mechdyn.probes.report import Report, compare
+from mechdyn.stats.cca_offsets import OffsetCCA, cca_by_offset
+from mechdyn.stats.resampling import Interval
+from mechdyn.studies.probing import (
     PROBES,
     ROLE,
     attempt,
@@ -31,14 +40,6 @@ from mechdyn.claims.probing import (
     training_device,
     wholly_above,
 )
-from mechdyn.probes.auprc import auprc_difference
-from mechdyn.probes.baselines import BaseRate, Persistence, PersistenceByHead, StepRate, previous_probe
-from mechdyn.probes.dataset import probe_data
-from mechdyn.probes.fit import fit_probe
-from mechdyn.probes.probe import Predictor
-from mechdyn.probes.report import Report, compare
-from mechdyn.stats.cca_offsets import OffsetCCA, cca_by_offset
-from mechdyn.stats.resampling import Interval
 from mechdyn.traces.trace import Trace
 
 OFFSETS = (1, 2)

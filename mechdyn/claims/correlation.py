@@ -16,9 +16,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from mechdyn.claims.claim import NO_TRACES, Evidence, Outcome, Plan, Request, Verdict
-from mechdyn.claims.paper_values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
-from mechdyn.claims.probing import (
+from mechdyn.evidence import Evidence, Outcome, Verdict
+from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
+from mechdyn.plans import NO_TRACES, Plan, Request
+from mechdyn.probes.baselines import BaseRate, Persistence, StepRate, linear_probe, shuffled_probe
+from mechdyn.probes.dataset import ProbeData, probe_data
+from mechdyn.probes.fit import fit_probe
+from mechdyn.probes.probe import Predictor, Probe
+from mechdyn.probes.report import Report, compare
+from mechdyn.stats.cca_offsets import TOPS, OffsetCCA, cca_by_offset
+from mechdyn.studies.probing import (
     PROBES,
     ROLE,
     attempt,
@@ -33,12 +40,6 @@ from mechdyn.claims.probing import (
     training_device,
     wholly_above,
 )
-from mechdyn.probes.baselines import BaseRate, Persistence, StepRate, linear_probe, shuffled_probe
-from mechdyn.probes.dataset import ProbeData, probe_data
-from mechdyn.probes.fit import fit_probe
-from mechdyn.probes.probe import Predictor, Probe
-from mechdyn.probes.report import Report, compare
-from mechdyn.stats.cca_offsets import TOPS, OffsetCCA, cca_by_offset
 from mechdyn.traces.trace import Trace
 
 OFFSETS = (0, 1, 2)

@@ -17,12 +17,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mechdyn.claims.claim import MIN_RETRIEVING_SAMPLES, NO_TRACES, Evidence, Outcome, Plan, Request, Verdict
-from mechdyn.claims.niah_units import DETECTION, EVALUATION, Preset, chosen_preset
-from mechdyn.claims.task_units import RETEST_TASKS, retest_units, task_units
 from mechdyn.errors import InputError
+from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Verdict
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.metrics import answer_quality, is_correct, primary_metric
+from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, RETEST_TASKS, Plan, Preset, Request, chosen_preset, retest_units, task_units
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, heads_per_step, static_ranking
 from mechdyn.stats.resampling import Interval, bootstrap_mean
 from mechdyn.traces.trace import Trace

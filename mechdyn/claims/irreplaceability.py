@@ -22,8 +22,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mechdyn.claims.claim import MIN_RETRIEVING_SAMPLES, NO_TRACES, Evidence, Outcome, Plan, Request, Verdict
-from mechdyn.claims.conditions import (
+from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Verdict
+from mechdyn.metrics import primary_metric
+from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
+from mechdyn.stats.ablation import heads_ablated
+from mechdyn.stats.resampling import Interval, bootstrap_mean, paired_difference
+from mechdyn.studies.conditions import (
     CLEAN,
     COMMITS,
     CONDITIONS,
@@ -40,11 +44,7 @@ from mechdyn.claims.conditions import (
     quality,
     role,
 )
-from mechdyn.claims.grid import detection_facts
-from mechdyn.claims.niah_units import chosen_preset
-from mechdyn.metrics import primary_metric
-from mechdyn.stats.ablation import heads_ablated
-from mechdyn.stats.resampling import Interval, bootstrap_mean, paired_difference
+from mechdyn.studies.grid import detection_facts
 from mechdyn.traces.trace import Trace
 
 MARGIN = 0.05

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mechdyn.claims.claim import Plan, Request, Verdict
 from mechdyn.claims.dynamism import Dynamism
 from mechdyn.errors import InputError
+from mechdyn.evidence import Verdict
+from mechdyn.plans import Plan, Request
 from mechdyn.traces.trace import Trace
 
 SINKS, LOCALS, THRESHOLDS = (1, 4, 16), (0, 32, 128), (0.3, 0.5, 0.7)

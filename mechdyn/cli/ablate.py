@@ -2,17 +2,17 @@
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, default_folder, takes
-from mechdyn.sweep.configs import AblateConfig
+from mechdyn.runs.configs import AblateConfig
 
 
 @app.command()
 @takes(AblateConfig)
 def ablate(config: AblateConfig, out: OutOption = None) -> None:
     """Switch heads off at every step, over lengths x places of the evidence (Figures 2, 6): heatmaps, results.json and the traces."""
-    from mechdyn.sweep.ablate import ablate as run_ablate
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.ablate import ablate as run_ablate
     from mechdyn.views.ablation import ablation_grids, grid_table
     from mechdyn.views.page import save_page
-    from mechdyn.views.tables import print_tables
 
     result = run_ablate(config, out or default_folder("ablate", config))
     title = f"Ablation on {config.model}, {config.task}"

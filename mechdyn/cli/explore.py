@@ -10,10 +10,10 @@ import typer
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import takes
-from mechdyn.sweep.configs import ExploreConfig
+from mechdyn.runs.configs import ExploreConfig
 
 if TYPE_CHECKING:
-    from mechdyn.sweep.explore import StoredSample
+    from mechdyn.runs.explore import StoredSample
 
 _LISTED = 50
 
@@ -27,7 +27,7 @@ def explore(
     show: Annotated[bool, typer.Option("--show/--no-show", help="Open the page in a browser (in a terminal only).")] = True,
 ) -> None:
     """See which head looked where when a token came out: one self-contained page for one sample of a run."""
-    from mechdyn.sweep import explore as exploring
+    from mechdyn.runs import explore as exploring
     from mechdyn.views.explorer.page import explorer
 
     if listing:

@@ -7,7 +7,7 @@ import typer
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import takes
-from mechdyn.sweep.configs import CheckConfig
+from mechdyn.runs.configs import CheckConfig
 
 models = typer.Typer(help="List the models that have a short name, or check one.", invoke_without_command=True)
 app.add_typer(models, name="models")
@@ -32,7 +32,7 @@ def check(config: CheckConfig) -> None:
     """Hold a model against plain Hugging Face code: one line a check; exit code 1 where one fails, 2 where the model is refused."""
     from mechdyn.decoding.conformance import check_model
     from mechdyn.models.checkpoint import dtype_of
-    from mechdyn.views.conformance import conformance_text
+    from mechdyn.reports.budget import conformance_text
 
     result = check_model(
         config.model,

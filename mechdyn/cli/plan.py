@@ -7,16 +7,16 @@ import typer
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import takes
-from mechdyn.sweep.configs import PlanConfig
+from mechdyn.runs.configs import PlanConfig
 
 
 @app.command()
 @takes(PlanConfig)
 def plan(config: PlanConfig, as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False) -> None:
     """Memory and time of a run before anything is loaded: weights, keys and values, peak, FLOPs, bytes, hours; and what fits."""
-    from mechdyn.sweep.plan import plan_run
-    from mechdyn.views.plan import plan_advice, plan_table
-    from mechdyn.views.tables import print_tables
+    from mechdyn.models.budget import plan_run
+    from mechdyn.reports.budget import plan_advice, plan_table
+    from mechdyn.reports.tables import print_tables
 
     planned = plan_run(config)
     if as_json:

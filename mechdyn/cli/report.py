@@ -17,11 +17,11 @@ def report(
     ] = True,
 ) -> None:
     """Write what runs came to, beside the paper: one page, report.html, and the same in Markdown; no model is run."""
-    from mechdyn.sweep.report import read_run
+    from mechdyn.reports.page import report_html, report_markdown
+    from mechdyn.reports.sections import make_report
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.read import read_run
     from mechdyn.views.page import save_text
-    from mechdyn.views.report import make_report
-    from mechdyn.views.report_page import report_html, report_markdown
-    from mechdyn.views.tables import print_tables
 
     made = make_report([read_run(run, again=again) for run in runs])
     folder = out or runs[0]

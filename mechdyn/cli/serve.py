@@ -10,7 +10,7 @@ import typer
 from mechdyn.cli.app import app
 from mechdyn.cli.options import takes
 from mechdyn.errors import MechdynError
-from mechdyn.sweep.configs import AppConfig
+from mechdyn.runs.configs import AppConfig
 
 
 @app.command("app")

@@ -9,7 +9,7 @@ import typer
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, takes
-from mechdyn.sweep.configs import TraceConfig
+from mechdyn.runs.configs import TraceConfig
 
 
 @app.command()
@@ -20,7 +20,7 @@ def trace(
     show: Annotated[bool, typer.Option("--show/--no-show", help="Open the timeline in a browser (in a terminal only).")] = True,
 ) -> None:
     """Trace one sample (a needle, unless --task says otherwise), store it and open its timeline."""
-    from mechdyn.sweep.single import trace_one
+    from mechdyn.runs.trace import trace_one
     from mechdyn.views.page import save_page
     from mechdyn.views.timeline import timeline
 

@@ -2,19 +2,19 @@
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, default_folder, takes
-from mechdyn.sweep.configs import VerifyConfig
+from mechdyn.runs.configs import VerifyConfig
 
 
 @app.command()
 @takes(VerifyConfig)
 def verify(config: VerifyConfig, out: OutOption = None) -> None:
     """Run what a claim needs and judge it: a table, verdicts.json, the figure and the traces."""
-    from mechdyn.claims.facts import clean_traces
-    from mechdyn.sweep.verify import verify as run_verify
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.reports.verdict import print_verdict, save_verdict_figure
+    from mechdyn.runs.verify import verify as run_verify
+    from mechdyn.studies.facts import clean_traces
     from mechdyn.views.facts import fact_page, fact_table
     from mechdyn.views.page import save_page
-    from mechdyn.views.tables import print_tables
-    from mechdyn.views.verdict import print_verdict, save_verdict_figure
 
     verified = run_verify(config, out or default_folder(config.claim, config))
     if verified.facts is not None:

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mechdyn.decoding.schedules import Schedule
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
 from mechdyn.models.model import Model
+from mechdyn.schedules import Schedule
 from mechdyn.tasks.sample import Sample
 
 METHODS = ("zero", "mean", "resample")

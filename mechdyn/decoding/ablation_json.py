@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mechdyn.decoding.ablation import Ablation, ReferenceActivations
-from mechdyn.decoding.schedules import Dynamic, NoAblation, RandomHeads, Schedule, SizeMatched, Static
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet, RankedHeads
+from mechdyn.schedules import Dynamic, NoAblation, RandomHeads, Schedule, SizeMatched, Static
 
 Shape = tuple[int, int]
 _REFERENCE = ("reference", "seed")

@@ -7,10 +7,10 @@ from itertools import islice
 from typing import TypeVar
 
 from mechdyn.errors import OutOfMemoryError
+from mechdyn.models.failures import is_out_of_memory, release_memory
 from mechdyn.models.footprint import Workload, memory_of
 from mechdyn.models.hardware import GIB, memory_of_device
 from mechdyn.models.model import Model
-from mechdyn.models.out_of_memory import is_out_of_memory, release_memory
 from mechdyn.models.shape import shape_of
 
 _log = logging.getLogger(__name__)

@@ -11,10 +11,10 @@ from mechdyn.decoding.ablation import Ablation
 from mechdyn.decoding.context import KeyContext, score_sentences, score_step
 from mechdyn.decoding.engine import DecodeState, Engine, HeadEdit, StepOutput
 from mechdyn.decoding.reference import ReferenceEngine
-from mechdyn.decoding.schedules import Observation
 from mechdyn.decoding.sources import StepSources, strongest
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
+from mechdyn.schedules import Observation
 from mechdyn.scores import Score, copy_paste
 from mechdyn.tasks.sample import Sample
 

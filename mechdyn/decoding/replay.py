@@ -12,8 +12,7 @@ from tqdm import tqdm
 from mechdyn.decoding.batches import naming_memory
 from mechdyn.decoding.engine import DecodeState, Engine, HeadEdit
 from mechdyn.decoding.engines import make_engine
-from mechdyn.decoding.sources import KEEP_SOURCES, StepSources, as_sources, strongest
-from mechdyn.decoding.texts import texts_in_place
+from mechdyn.decoding.sources import KEEP_SOURCES, StepSources, as_sources, strongest, texts_in_place
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.traces.trace import Trace

@@ -1,13 +1,14 @@
-"""The strongest sources of an attention row, taken inside the step so that whole rows need not be kept."""
+"""What is read off a step for people: the strongest sources of an attention row, the text of each token in its place."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from mechdyn.traces.sources import Sources
+from mechdyn.traces.trace import Sources
 
 KEEP_SOURCES = 16
 """Sources a head and step that a view shows: 5,000 tokens x 40 steps x 1,024 heads come to some 4 MB."""
@@ -41,3 +42,33 @@ def _of_layer(pattern: Float[Tensor, "head key"], k: int) -> tuple[Int[Tensor, "
     keys = (pattern.contiguous().view(torch.int32).long() << _PLACES) | (2**_PLACES - 1 - places)
     order = keys.topk(min(k, n_keys), dim=1).indices
     return order, pattern.gather(1, order)
+
+
+_MOST_PARTS = 4
+"""A character has at most four bytes, so at most four byte-level tokens."""
+_HALF = "\ufffd"
+
+
+def texts_in_place(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
+    """One text a token; together they read as the decoded sequence.
+
+    A token is decoded behind the one before it, so that it keeps the space that SentencePiece drops at the start of a text. Of a character
+    that several byte-level tokens make up, the last one has the character and those before it �.
+    """
+
+    def decode(start: int, end: int) -> str:
+        return tokenizer.decode(list(ids[start:end]), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    texts: list[str] = []
+    before, given = 0, 0
+    head = ""
+    for end in range(1, len(ids) + 1):
+        whole = decode(before, end)
+        if whole.endswith(_HALF) and end - given < _MOST_PARTS:
+            texts.append(_HALF)
+            continue
+        text = whole[len(head) :] if whole.startswith(head) else decode(given, end)
+        texts.append(text.lstrip(_HALF) or _HALF if end - given > 1 else text)
+        before, given = given, end
+        head = decode(before, given)
+    return tuple(texts)

@@ -14,11 +14,10 @@ from mechdyn.decoding.batches import in_batches, naming_memory
 from mechdyn.decoding.engine import DecodeState, Engine
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.generate import MAX_NEW_TOKENS, Row, TraceOptions, generate
-from mechdyn.decoding.schedules import NoAblation, Schedule
-from mechdyn.decoding.sources import KEEP_SOURCES, as_sources
-from mechdyn.decoding.texts import texts_in_place
+from mechdyn.decoding.sources import KEEP_SOURCES, as_sources, texts_in_place
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
+from mechdyn.schedules import NoAblation, Schedule
 from mechdyn.scores import Score, copy_paste
 from mechdyn.tasks.sample import Sample
 from mechdyn.traces.trace import Trace

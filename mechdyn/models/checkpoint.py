@@ -11,11 +11,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.context import context_of, pin_longrope
-from mechdyn.models.failures import first_line, load_error
-from mechdyn.models.out_of_memory import is_out_of_memory
+from mechdyn.models.failures import first_line, is_out_of_memory, load_error
 from mechdyn.models.registry import MINI_FOLDER, PAPER_MODELS, list_models
-from mechdyn.models.revision import folder_revision
-from mechdyn.models.weights import check_weights
+from mechdyn.models.weights import check_weights, folder_revision
 from mechdyn.tasks.chat import require_offsets
 
 DeviceMap = str | dict[str, int | str | torch.device]

@@ -18,11 +18,10 @@ from mechdyn.errors import InputError, OutOfMemoryError, UnsupportedModelError
 from mechdyn.models.attention import use_own_attention
 from mechdyn.models.checkpoint import Checkpoint, DeviceMap, read_checkpoint
 from mechdyn.models.context import context_of
-from mechdyn.models.failures import first_line
+from mechdyn.models.failures import first_line, is_out_of_memory
 from mechdyn.models.hardware import GIB, memory_of_device
 from mechdyn.models.hooks import require_hooks
 from mechdyn.models.model import Model
-from mechdyn.models.out_of_memory import is_out_of_memory
 from mechdyn.models.planted import build_planted, planted_tokenizer
 from mechdyn.models.registry import CONTROLS, MINI_FOLDER
 from mechdyn.models.shape import planned_shape

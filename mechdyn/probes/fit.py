@@ -13,8 +13,7 @@ from tqdm import tqdm
 
 from mechdyn.errors import InputError, NumericalError
 from mechdyn.probes.dataset import ProbeData, ProbeRows
-from mechdyn.probes.loss import CROSS_ENTROPY, AsymmetricLoss
-from mechdyn.probes.mlp import MLPShape, mlp_shape
+from mechdyn.probes.mlp import CROSS_ENTROPY, AsymmetricLoss, MLPShape, mlp_shape
 from mechdyn.probes.probe import Probe
 from mechdyn.probes.report import best_threshold
 

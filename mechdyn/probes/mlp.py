@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from mechdyn.errors import InputError
 
@@ -53,3 +55,42 @@ def mlp_shape(size: str, d_model: int, n_outputs: int) -> MLPShape:
         raise InputError(f"a probe's size is one of {', '.join(SIZES)}, got {size!r}")
     auto = tuple(min(width, paper) for width, paper in zip((2 * d_model, d_model, d_model), PAPER_HIDDEN, strict=True))
     return MLPShape(d_model, n_outputs, {"paper": PAPER_HIDDEN, "auto": auto, "linear": ()}[size])
+
+
+@dataclass(frozen=True)
+class AsymmetricLoss:
+    """Focal loss with a harder focus on negatives, and easy negatives left out (Ridnik et al. 2021, Eq. 4 to 7).
+
+        p = sigmoid(logit),   p_m = max(p - clip, 0)
+        loss = - Σ  y (1 - p)^γ+ log p  +  (1 - y) p_m^γ- log(1 - p_m)
+
+    summed over rows and heads, as their published code does; in [0, inf). Logarithms are of at least `eps`. The defaults are that code's,
+    and the paper under test states no others. Gradients flow through the focal weights too, as the formula says. With both γ and the
+    clip 0 it is binary cross-entropy, so that a linear probe is a logistic regression.
+    """
+
+    gamma_negative: float = 4.0
+    gamma_positive: float = 1.0
+    clip: float = 0.05
+    eps: float = 1e-8
+    per_row: bool = False
+    """Divide by the number of rows, so that the step size does not depend on the size of a batch."""
+
+    def __post_init__(self) -> None:
+        if min(self.gamma_negative, self.gamma_positive) < 0 or not 0 <= self.clip < 1 or not 0 < self.eps < 1:
+            raise InputError(f"an asymmetric loss needs both gammas 0 or more, a clip in [0, 1) and an eps in (0, 1), got {self}")
+
+    def __call__(self, logits: Float[Tensor, "row head"], target: Float[Tensor, "row head"]) -> Float[Tensor, ""]:
+        """The loss of a batch; targets are 0 or 1."""
+        positive = torch.sigmoid(logits)
+        not_negative = (positive - self.clip).clamp(min=0.0)
+        # 1 - p by its own sigmoid: the difference would lose the small probabilities that the logarithm magnifies.
+        negative = (torch.sigmoid(-logits) + self.clip).clamp(max=1.0)
+        # Focal weights are kept off 0, where a gamma below 1 has no gradient; the logarithm beside them is 0 there.
+        gain = torch.sigmoid(-logits).clamp(min=self.eps) ** self.gamma_positive * positive.clamp(min=self.eps).log()
+        rejection = not_negative.clamp(min=self.eps) ** self.gamma_negative * negative.clamp(min=self.eps).log()
+        total = -(target * gain + (1 - target) * rejection).sum()
+        return total / len(logits) if self.per_row else total
+
+
+CROSS_ENTROPY = AsymmetricLoss(gamma_negative=0.0, gamma_positive=0.0, clip=0.0, per_row=True)

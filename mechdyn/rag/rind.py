@@ -11,9 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechdyn.errors import InputError, NumericalError
-from mechdyn.rag.content import content_spans
 from mechdyn.rag.sentences import Sentence, group_words
-from mechdyn.rag.words import Word, draft_words
+from mechdyn.rag.words import Word, content_spans, draft_words
 
 VARIANTS = ("code", "paper")
 

@@ -6,12 +6,11 @@ from typing import Any
 
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
-from mechdyn.tasks.hotpot_hub import load_items
-from mechdyn.tasks.hotpot_items import Item
+from mechdyn.tasks.hotpot_items import Item, load_items
 from mechdyn.tasks.hotpotqa import hotpotqa
 from mechdyn.tasks.niah import niah
 from mechdyn.tasks.sample import Sample
-from mechdyn.tasks.world_sample import world
+from mechdyn.tasks.world_task import world
 
 
 def build_sample(model_or_tokenizer: Any, spec: Mapping[str, Any]) -> Sample:

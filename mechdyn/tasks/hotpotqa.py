@@ -12,9 +12,9 @@ from typing import Any
 
 from mechdyn.errors import InputError
 from mechdyn.tasks.chat import Prompt, locate, positions_of, render, token_spans
-from mechdyn.tasks.hotpot_hub import from_hub as from_hub
-from mechdyn.tasks.hotpot_hub import load_items as load_items
 from mechdyn.tasks.hotpot_items import Item, check_item
+from mechdyn.tasks.hotpot_items import from_hub as from_hub
+from mechdyn.tasks.hotpot_items import load_items as load_items
 from mechdyn.tasks.hotpot_items import read_items as read_items
 from mechdyn.tasks.niah import SYSTEM, user_text
 from mechdyn.tasks.sample import Sample, Span

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from rich.table import Table
 
-from mechdyn.claims.conditions import ABOUT, CLEAN, COMMITS, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, role
-from mechdyn.claims.grid import GridRow, cell_of
-from mechdyn.claims.progressive import STATIC_LIST, ProgressivePoint
 from mechdyn.errors import InputError
 from mechdyn.metrics import answer_quality, metric_names
+from mechdyn.reports.tables import interval_text, table
+from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, role
+from mechdyn.studies.grid import GridRow, cell_of
+from mechdyn.studies.progressive import STATIC_LIST, ProgressivePoint
 from mechdyn.traces.trace import Trace
 from mechdyn.views.curves import progressive
 from mechdyn.views.grid import Cells, grid
-from mechdyn.views.tables import interval_text, table
 
 _FIGURES = {"the paper's controls, of average size": PAPER_CONTROLS, "controls matched to each step": MATCHED_CONTROLS}
 
@@ -22,7 +22,7 @@ def ablation_grids(traces: Mapping[str, Sequence[Trace]], *, title: str = "", da
     """Heading to figure: lengths x depths under every condition that was run, clean and dynamic first in each figure.
 
     Args:
-        traces: by role, as `mechdyn.claims.conditions` names them.
+        traces: by role, as `mechdyn.studies.conditions` names them.
         title: the first line above each figure.
         dark: for a dark background.
 

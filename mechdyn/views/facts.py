@@ -8,11 +8,11 @@ from plotly.subplots import make_subplots
 from rich.markup import escape as markup
 from rich.table import Table
 
-from mechdyn.claims.facts import FactGroup, FactReport, question_outcome
 from mechdyn.errors import InputError
+from mechdyn.reports.tables import interval_text, table
 from mechdyn.stats.resampling import Interval
+from mechdyn.studies.facts import FactGroup, FactReport, question_outcome
 from mechdyn.traces.trace import Trace
-from mechdyn.views.tables import interval_text, table
 from mechdyn.views.text import escape, full, isolated, label, short, visible
 from mechdyn.views.theme import MONO, finish, heading, look, score_axis
 

@@ -9,16 +9,16 @@ from rich.table import Table
 from sklearn.calibration import calibration_curve
 from torch import Tensor
 
-from mechdyn.claims.claim import Verdict
-from mechdyn.claims.paper_values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.errors import InputError
+from mechdyn.evidence import Verdict
+from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.probes.dataset import ProbeData
 from mechdyn.probes.probe import Predictor
 from mechdyn.probes.report import ClassifierReport, RegressorReport, Report, auprc_by_head, r2_by_head
+from mechdyn.reports.tables import interval_text, table
 from mechdyn.stats.cca_offsets import TOPS, Correlations, OffsetCCA
 from mechdyn.stats.resampling import Interval
 from mechdyn.views.curves import Curve, curves
-from mechdyn.views.tables import interval_text, table
 from mechdyn.views.text import escape
 from mechdyn.views.theme import evenly, finish, look, numbered
 

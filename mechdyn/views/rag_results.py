@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from rich.table import Table
 
-from mechdyn.claims.claim import Verdict
-from mechdyn.claims.paper_values import TABLE_4
-from mechdyn.claims.rag import RagRow
+from mechdyn.claims.dynamic_rag import RagRow
+from mechdyn.evidence import Verdict
+from mechdyn.paper.values import TABLE_4
 from mechdyn.rag.names import ABOUT
+from mechdyn.reports.tables import interval_text, table
 from mechdyn.stats.resampling import Interval
 from mechdyn.views.curves import Curve, curves
-from mechdyn.views.tables import interval_text, table
 
 _NUMBERS = ("retrievals", "tokens shown", "forwards", "seconds")
 

@@ -7,10 +7,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from rich.table import Table
 
-from mechdyn.claims.claim import Outcome, Verdict
 from mechdyn.claims.sensitivity import SensitivityCell, flipped, reference_cell
+from mechdyn.evidence import Outcome, Verdict
+from mechdyn.reports.tables import interval_text, table
 from mechdyn.stats.resampling import Interval
-from mechdyn.views.tables import interval_text, table
 from mechdyn.views.text import escape
 from mechdyn.views.theme import finish, look
 

@@ -3,11 +3,11 @@ import torch
 
 from mechdyn.app.ask import Ask
 from mechdyn.app.bench import Bench
-from mechdyn.decoding.schedules import Static
 from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
 from mechdyn.models.load import load_model
+from mechdyn.schedules import Static
 
 ASK = Ask("The magic word is d6e3b34c-9e6e-4514-88d2-f95c18c63ccf.", "What is the magic word?", length=256, new_tokens=6)
 

@@ -3,8 +3,9 @@
 import pytest
 
 from mechdyn.claims.anticipation import Anticipation, decide, measure
-from mechdyn.claims.claim import Outcome, Request
 from mechdyn.claims.correlation import Correlation
+from mechdyn.evidence import Outcome
+from mechdyn.plans import Request
 from tests.probes.made_up import planted_traces, random_traces, repeating_traces, rotating_traces
 
 REQUEST = Request({"name": "made up"})

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mechdyn.claims.claim import Outcome, Request
 from mechdyn.claims.correlation import OFFSETS, Correlation, decide, measure
-from mechdyn.claims.paper_values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
-from mechdyn.claims.probing import PRESETS, PROBES
 from mechdyn.errors import InputError
+from mechdyn.evidence import Outcome
+from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
+from mechdyn.plans import Request
+from mechdyn.studies.probing import PRESETS, PROBES
 from tests.probes.made_up import planted_traces, random_traces
 
 REQUEST = Request({"name": "made up"})

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mechdyn.claims.claim import Outcome, Request
 from mechdyn.claims.dynamism import PRESETS, Dynamism
 from mechdyn.errors import InputError
+from mechdyn.evidence import Outcome
+from mechdyn.plans import Request
 from mechdyn.traces.trace import Trace
 
 N_LAYERS, N_HEADS, N_STEPS = 4, 10, 12

@@ -6,8 +6,11 @@ import math
 
 import pytest
 
-from mechdyn.claims.claim import Outcome, Request
-from mechdyn.claims.conditions import (
+from mechdyn.claims.irreplaceability import CRITERION_CONTROLS, DIFFERENCE, Irreplaceability, decide, evidence_name, measure
+from mechdyn.evidence import Outcome
+from mechdyn.plans import Request
+from mechdyn.stats.resampling import Interval
+from mechdyn.studies.conditions import (
     CLEAN,
     COMMITS,
     DETECTION_ROLE,
@@ -19,9 +22,7 @@ from mechdyn.claims.conditions import (
     STATIC_MATCHED,
     role,
 )
-from mechdyn.claims.irreplaceability import CRITERION_CONTROLS, DIFFERENCE, Irreplaceability, decide, evidence_name, measure
-from mechdyn.stats.resampling import Interval
-from tests.claims.made_up import MODEL, experiment, made_up
+from tests.studies.made_up import MODEL, experiment, made_up
 
 REQUEST = Request(MODEL)
 ALL_RIGHT_BUT_DYNAMIC = {DYNAMIC: 2}

@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 import torch
 
-from mechdyn.claims.claim import Outcome, Request
 from mechdyn.claims.dynamism import Dynamism
 from mechdyn.claims.sensitivity import (
     DEFAULT,
@@ -19,6 +18,8 @@ from mechdyn.claims.sensitivity import (
     window_plan,
 )
 from mechdyn.errors import InputError
+from mechdyn.evidence import Outcome
+from mechdyn.plans import Request
 from mechdyn.scores import Reasoning, named_score
 from mechdyn.traces.trace import Trace
 

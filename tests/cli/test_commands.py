@@ -6,7 +6,7 @@ import re
 import pytest
 
 from mechdyn.claims import dynamism
-from mechdyn.claims.niah_units import Preset
+from mechdyn.plans import Preset
 
 QUICK = ["--length", "128"]
 

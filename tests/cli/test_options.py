@@ -7,8 +7,8 @@ import typer
 from typer.testing import CliRunner
 
 from mechdyn.cli.options import takes
-from mechdyn.sweep import configs
-from mechdyn.sweep.configs import argument, option
+from mechdyn.runs import configs
+from mechdyn.runs.configs import argument, option
 
 
 @dataclass(frozen=True)

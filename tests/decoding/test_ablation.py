@@ -10,11 +10,11 @@ from mechdyn.decoding.ablation import Ablation, ReferenceActivations, reference_
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.generate import Row, TraceOptions, generate
 from mechdyn.decoding.reference import ReferenceEngine
-from mechdyn.decoding.schedules import Dynamic, NoAblation, RandomHeads, Static
 from mechdyn.decoding.trace import trace, trace_conditions
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
 from mechdyn.models.load import wrap_model
+from mechdyn.schedules import Dynamic, NoAblation, RandomHeads, Static
 from mechdyn.tasks.sample import Sample
 from tests.architectures import LIVE, STYLES, tiny_model
 from tests.bundled import mini_tokenizer

@@ -5,9 +5,9 @@ import torch
 
 from mechdyn.decoding.ablation import Ablation, ReferenceActivations
 from mechdyn.decoding.ablation_json import ablation_from_json
-from mechdyn.decoding.schedules import Dynamic, NoAblation, Observation, RandomHeads, SizeMatched, Static
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet, rank_heads
+from mechdyn.schedules import Dynamic, NoAblation, Observation, RandomHeads, SizeMatched, Static
 
 LAYERS, HEADS = 3, 4
 RANKING = rank_heads(

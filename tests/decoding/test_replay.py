@@ -7,10 +7,10 @@ import torch
 
 from mechdyn.decoding.ablation import Ablation, reference_activations
 from mechdyn.decoding.replay import can_replay, replay
-from mechdyn.decoding.schedules import Dynamic, RandomHeads
 from mechdyn.decoding.trace import trace, trace_many
 from mechdyn.errors import InputError
 from mechdyn.models.load import wrap_model
+from mechdyn.schedules import Dynamic, RandomHeads
 from mechdyn.tasks.sample import Sample
 from tests.architectures import LIVE, tiny_model
 from tests.bundled import mini_tokenizer

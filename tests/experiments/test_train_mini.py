@@ -21,7 +21,7 @@ from mechdyn.models.registry import MINI_FOLDER
 from mechdyn.tasks.hotpotqa import RATIONALE_INSTRUCTION, context_text
 from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, niah, random_uuid
 from mechdyn.tasks.world import make_world
-from mechdyn.tasks.world_sample import world
+from mechdyn.tasks.world_task import world
 from tests.bundled import mini_tokenizer
 from tests.experiments.small_runs import SECRET, small_config, write_books
 

@@ -32,9 +32,9 @@ from experiments.train_mini.train import train_worker
 from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
-from mechdyn.sweep.run_folder import write_json
+from mechdyn.runs.folder import write_json
 from mechdyn.tasks.niah import niah
-from mechdyn.tasks.world_sample import world
+from mechdyn.tasks.world_task import world
 from tests.bundled import mini_tokenizer
 from tests.experiments.small_runs import SECRET, small_config, write_books
 

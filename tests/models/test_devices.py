@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from mechdyn.decoding.ablation import Ablation
-from mechdyn.decoding.schedules import Dynamic, RandomHeads
 from mechdyn.decoding.trace import trace_conditions, trace_many
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model, wrap_model
+from mechdyn.schedules import Dynamic, RandomHeads
 from mechdyn.scores import Reasoning, copy_paste
 from mechdyn.tasks.niah import niah
-from mechdyn.tasks.world_sample import world
+from mechdyn.tasks.world_task import world
 from tests.architectures import tiny_model
 from tests.bundled import mini_tokenizer
 from tests.devices import FIRST, SECOND, pretended_devices, spread

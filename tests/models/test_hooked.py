@@ -11,11 +11,11 @@ from mechdyn.decoding.ablation import Ablation
 from mechdyn.decoding.engine import HeadEdit
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.reference import ReferenceEngine
-from mechdyn.decoding.schedules import Dynamic, RandomHeads
 from mechdyn.decoding.trace import trace, trace_conditions, trace_many
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.hooked import wrap_hooked
 from mechdyn.models.load import wrap_model
+from mechdyn.schedules import Dynamic, RandomHeads
 from mechdyn.tasks.sample import Sample
 from tests.architectures import LIVE, tiny_model
 from tests.bundled import mini_tokenizer

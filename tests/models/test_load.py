@@ -14,7 +14,7 @@ from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.context import pin_longrope
 from mechdyn.models.load import load_model, wrap_model
 from mechdyn.models.registry import MINI_FOLDER, list_models
-from mechdyn.models.revision import folder_revision
+from mechdyn.models.weights import folder_revision
 from tests.architectures import tiny_model
 from tests.bundled import mini_tokenizer
 from tests.plain import plain_forward

@@ -5,8 +5,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from mechdyn.errors import OutOfMemoryError
+from mechdyn.models.failures import is_out_of_memory
 from mechdyn.models.load import load_model
-from mechdyn.models.out_of_memory import is_out_of_memory
 
 TOO_MUCH = 1 << 50
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mechdyn.errors import InputError
-from mechdyn.probes.loss import CROSS_ENTROPY, AsymmetricLoss
+from mechdyn.probes.mlp import CROSS_ENTROPY, AsymmetricLoss
 
 
 def label_loss(logit, label, gamma_negative, gamma_positive, clip, eps):

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from mechdyn.rag.content import content_spans
+from mechdyn.rag.words import content_spans
 
 
 def words(sentence: str) -> list[str]:

@@ -10,7 +10,7 @@ from mechdyn.tasks.build import build_sample
 from mechdyn.tasks.hotpotqa import hotpotqa
 from mechdyn.tasks.niah import niah
 from mechdyn.tasks.world import world_items
-from mechdyn.tasks.world_sample import world
+from mechdyn.tasks.world_task import world
 from tests.bundled import mini_tokenizer
 
 

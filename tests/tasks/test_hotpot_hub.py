@@ -8,7 +8,7 @@ import datasets
 import pytest
 
 from mechdyn.errors import InputError
-from mechdyn.tasks.hotpot_hub import from_hub, load_items, official_layout
+from mechdyn.tasks.hotpot_items import from_hub, load_items, official_layout
 from mechdyn.tasks.world import world_items
 from tests.tasks.test_hotpot_items import valid, written
 

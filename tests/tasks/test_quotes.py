@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mechdyn.tasks.quotes import answer_stands_in, quoted_sentences
+from mechdyn.tasks.hotpot_evaluation import answer_stands_in, quoted_sentences
 from mechdyn.tasks.world import hotpot_item, make_world
 
 CONTEXT = [

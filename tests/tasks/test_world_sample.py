@@ -6,7 +6,7 @@ import pytest
 
 from mechdyn.errors import InputError
 from mechdyn.tasks.hotpotqa import DIRECT_INSTRUCTION, RATIONALE_INSTRUCTION, hotpotqa
-from mechdyn.tasks.world_sample import _item, world
+from mechdyn.tasks.world_task import _item, world
 from tests.spans import check_marked
 from tests.tokenizers import tokenizer_styles
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from mechdyn.claims.conditions import CLEAN, COMMITS, DETECTION_ROLE, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, detect, role
-from mechdyn.claims.grid import grid_rows
-from mechdyn.claims.progressive import progressive_point, progressive_role
 from mechdyn.errors import InputError
+from mechdyn.studies.conditions import CLEAN, COMMITS, DETECTION_ROLE, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, detect, role
+from mechdyn.studies.grid import grid_rows
+from mechdyn.studies.progressive import progressive_point, progressive_role
 from mechdyn.views.ablation import ablation_grids, grid_table, progressive_figures, progressive_table
-from tests.claims.made_up import experiment, made_up
+from tests.studies.made_up import experiment, made_up
 
 
 def shown(table):

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from mechdyn.errors import InputError
-from mechdyn.traces.sources import Sources
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.trace import Sources, Trace
 from mechdyn.views import attention
 from mechdyn.views.attention import sources
 from tests.views.made_up import made_up

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mechdyn.stats.resampling import Interval
-from mechdyn.traces.sources import Sources
+from mechdyn.traces.trace import Sources
 from mechdyn.views import Cells, attention, cca, compare, curves, grid, layer_head, progressive, save_page, timeline, tokens
 from mechdyn.views.curves import Curve
 from tests.browser import Browser, needs_browser

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mechdyn.claims.facts import fact_report
 from mechdyn.errors import InputError
+from mechdyn.studies.facts import fact_report
 from mechdyn.views.facts import fact_groups, fact_page, fact_table, fact_timeline
 from tests.claims.test_facts import SILENT, question
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from sklearn.metrics import r2_score
 
-from mechdyn.claims.claim import Evidence, Outcome, Verdict
-from mechdyn.claims.paper_values import TABLE_2
 from mechdyn.errors import InputError
+from mechdyn.evidence import Evidence, Outcome, Verdict
+from mechdyn.paper.values import TABLE_2
 from mechdyn.probes.baselines import BaseRate, StepRate
 from mechdyn.probes.dataset import probe_data
 from mechdyn.probes.report import auprc_by_head, compare, r2_by_head

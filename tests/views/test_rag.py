@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from mechdyn.claims.rag import judge_rag, rag_row
+from mechdyn.claims.dynamic_rag import judge_rag, rag_row
 from mechdyn.errors import InputError
 from mechdyn.rag.strategies import Direct
 from mechdyn.rag.visibility import record

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mechdyn.claims.claim import Evidence, Outcome, Verdict
 from mechdyn.claims.sensitivity import SensitivityCell
 from mechdyn.errors import InputError
+from mechdyn.evidence import Evidence, Outcome, Verdict
 from mechdyn.stats.resampling import Interval
 from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from mechdyn.errors import InputError
-from mechdyn.traces.sources import Sources
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.trace import Sources, Trace
 from mechdyn.views import tokens
 from tests.views.made_up import made_up, random_scores
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mechdyn.traces.sources import Sources
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.trace import Sources, Trace
 from mechdyn.views import explorer
 from tests.browser import Browser, needs_browser
 from tests.views.explorer.test_pack import with_sources

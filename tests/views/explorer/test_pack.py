@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from mechdyn.errors import InputError
-from mechdyn.traces.sources import Sources
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.trace import Sources, Trace
 from mechdyn.views.explorer.pack import NONE_16, SOURCE_BYTES, pack, unpack
 from tests.views.made_up import made_up, random_scores
 

@@ -1,0 +1,196 @@
+"""What a report shows of each kind of run: sections of tables, figures and remarks, still without a page.
+
+`sections` has one function a kind of run; a new kind is a reader in `mechdyn.runs.read` and a function registered here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import singledispatch
+
+from rich.markup import escape
+from rich.table import Table
+
+from mechdyn.evidence import Verdict
+from mechdyn.paper.values import FIGURE_3
+from mechdyn.reports.tables import table
+from mechdyn.reports.verdict import verdict_figures, verdict_tables
+from mechdyn.runs.read import Content, Grid, Judged, Points, Run, Settings, Single, Strategies, not_run
+from mechdyn.studies.facts import clean_traces, fact_report
+from mechdyn.views.ablation import ablation_grids, grid_table, progressive_figures, progressive_table
+from mechdyn.views.facts import fact_page, fact_table
+from mechdyn.views.page import View
+from mechdyn.views.probe import correlations, correlations_table, probe_table
+from mechdyn.views.rag_results import rag_tables
+from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
+from mechdyn.views.timeline import timeline
+
+_ONE_SAMPLE = "one sample (Figures 1 and 5)"
+_OF_PAPER = {
+    "dynamism": "3.2, Table 1",
+    "irreplaceability": "3.3, Figures 2 and 6",
+    "correlation": "3.4, Figures 4 and 8, Tables 2 and 3",
+    "anticipation": "3.4, not in the paper",
+}
+_NOT_PRINTED = "The paper prints these results as a picture only, so there are no values to set beside them."
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a report: what was run and how, then its tables, its figures and what is to be said about them."""
+
+    heading: str
+    command: str
+    tables: tuple[Table, ...] = ()
+    figures: Mapping[str, View] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the page and the Markdown show, in order."""
+
+    title: str
+    verdicts: Table
+    sections: tuple[Section, ...]
+    missing: Table
+    manifests: tuple[Table, ...]
+
+
+def make_report(runs: Sequence[Run]) -> Report:
+    """The report of some runs, verdicts first."""
+    judged = [run for run in runs if isinstance(run.content, Judged | Strategies) and run.content.verdict is not None]
+    models = dict.fromkeys(run.model for run in runs)
+    return Report(
+        title=f"mechdyn: {len(judged)} verdict{'' if len(judged) == 1 else 's'} on {', '.join(models)}",
+        verdicts=_verdicts(runs),
+        sections=tuple(section for run in runs for section in sections(run.content, run)),
+        missing=_missing(runs),
+        manifests=tuple(manifest for run in runs for manifest in _manifests(run)),
+    )
+
+
+def _verdicts(runs: Sequence[Run]) -> Table:
+    """One line a verdict; the reference's of a sensitivity grid is not one of its own."""
+    built = table("Verdicts", "claim", "model", "task", "preset", "verdict", "judged", words=True)
+    for run in runs:
+        if isinstance(run.content, Judged | Strategies) and run.content.verdict is not None:
+            verdict = run.content.verdict
+            how = "as recorded" if not run.content.again else "again, otherwise" if run.content.changed else "again, the same"
+            built.add_row(verdict.claim, escape(run.model), run.task, run.preset, str(verdict.outcome), how)
+    return built
+
+
+def _missing(runs: Sequence[Run]) -> Table:
+    """Parts of the paper that none of the runs covers, and how far each run stays behind the paper's own setting."""
+    built = table("", "what", "how to run it", words=True)
+    for missing in not_run(runs):
+        built.add_row(escape(missing.what), escape(missing.how))
+    return built
+
+
+@singledispatch
+def sections(found: Content, run: Run) -> list[Section]:
+    """What a run's content is shown as; a content of a new type registers a function of its own here."""
+    raise TypeError(f"no report is written for {type(found).__name__}; register a function for it with sections.register")
+
+
+@sections.register
+def _judged(found: Judged, run: Run) -> list[Section]:
+    """A claim's verdict, for questions what became of their facts, then what scripts measured on the same traces."""
+    parts = [_verdict(run, found, found.verdict)] if found.verdict is not None else []
+    if run.task != "niah":
+        parts.append(_facts(run))
+    where = f"{run.model}, {run.task}"
+    if found.correlations is not None:
+        heading, by_offset = f"Correlations by offset (Figures 4 and 8): {where}", found.correlations.offsets
+        tables = (correlations_table(by_offset, f"Canonical correlations on {where}", paper=run.task == "niah"),)
+        parts.append(Section(heading, run.script("figure_4_cca"), tables, correlations(by_offset, title=run.model)))
+    for name, reports in found.probes.items():
+        title = f"{name} on {run.model}"
+        parts.append(Section(f"Probes (Tables 2 and 3): {where}", run.script("table_2_probe"), (probe_table(reports, title),)))
+    return parts
+
+
+def _facts(run: Run) -> Section:
+    traces = clean_traces(run.folder.roles)
+    report, where = fact_report(traces), f"{run.model}, {run.task}"
+    tables = (fact_table(report, f"Supporting facts on {where}, no head off"),)
+    return Section(f"Supporting facts: {where}", run.command, tables, dict(fact_page(report, traces, title=run.model)))
+
+
+def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
+    _, figures = verdict_figures(verdict, run.folder.roles)
+    named = figures if isinstance(figures, Mapping) else dict(zip((_ONE_SAMPLE,), figures, strict=False))
+    return Section(
+        heading=f"{verdict.claim} ({_OF_PAPER[verdict.claim]}): {run.model}, {run.task}: {verdict.outcome}",
+        command=run.command,
+        tables=tuple(verdict_tables(verdict)),
+        figures=named,
+        remarks=(*_otherwise(found), *verdict.reasons, *((_NOT_PRINTED,) if verdict.claim == "irreplaceability" else ())),
+    )
+
+
+def _otherwise(found: Judged | Strategies) -> list[str]:
+    return [f"Judged again from what is stored, these differ from verdicts.json: {', '.join(found.changed)}."] * bool(found.changed)
+
+
+@sections.register
+def _grid(found: Grid, run: Run) -> list[Section]:
+    figures = ablation_grids(run.folder.roles, title=run.model)
+    heading = f"Ablation grid (Figures {'2 and 9 to 11' if run.task == 'niah' else '6 and 12 to 14'}): {run.model}, {run.task}"
+    facts = f"{found.detection.n_correct} detection samples correct; average size {found.detection.size}."
+    tables = (grid_table(found.rows, f"Ablation on {run.model}, {run.task}"),)
+    return [Section(heading, run.command, tables, dict(figures), (facts, _NOT_PRINTED))]
+
+
+@sections.register
+def _progressive(found: Points, run: Run) -> list[Section]:
+    title = f"Progressive ablation on {run.model}, {run.task}"
+    paper = tuple(f"Paper, {model}: {values}." for model, values in FIGURE_3.items()) if run.task == "niah" else (_NOT_PRINTED,)
+    figures = progressive_figures(found.points, title=run.model)
+    heading = f"Progressive ablation (Figures 3, 7 and 15 to 20): {run.model}, {run.task}"
+    return [Section(heading, run.command, (progressive_table(found.points, title),), dict(figures), paper)]
+
+
+@sections.register
+def _settings(found: Settings, run: Run) -> list[Section]:
+    title = f"Dynamism on {run.model}, {run.task}: sink, local window and threshold of Eq. 2"
+    figure = sensitivity_figure(found.cells, title=f"{run.model}, {run.task}")
+    remark = "The paper states none of the three numbers and shows no such grid."
+    heading = f"Sensitivity of Eq. 2: {run.model}, {run.task}"
+    return [Section(heading, run.command, (sensitivity_table(found.cells, title),), {"verdict by setting": figure}, (remark,))]
+
+
+@sections.register
+def _strategies(found: Strategies, run: Run) -> list[Section]:
+    heading = f"{found.verdict.claim} (5, Table 4): {run.model}, {run.task}: {found.verdict.outcome}"
+    return [Section(heading, run.command, tuple(rag_tables(found.rows, found.verdict)), {}, (*_otherwise(found), *found.verdict.reasons))]
+
+
+@sections.register
+def _single(found: Single, run: Run) -> list[Section]:
+    figures = {"timeline": timeline(found.trace)} if found.trace.n_steps else {}
+    remarks = (f"Answer: {found.trace.text!r}", f"Expected: {found.trace.answer!r}")
+    return [Section(f"One trace (Figures 1 and 5): {run.model}, {run.task}", run.command, (), figures, remarks)]
+
+
+def _manifests(run: Run) -> list[Table]:
+    """What made each store of a run, and what the run was asked."""
+    built = table(f"{run.name}: what was asked", "field", "value", words=True)
+    for name, value in run.folder.config.items():
+        built.add_row(name, _value(value))
+    tables = [built]
+    for store, manifest in run.folder.manifests.items():
+        made = table(f"{run.name}/{store}: what made the traces", "field", "value", words=True)
+        for name, value in vars(manifest).items():
+            made.add_row(name, _value(value))
+        tables.append(made)
+    return tables
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return escape(", ".join(f"{name} {part}" for name, part in value.items()) or "none")
+    if isinstance(value, list | tuple):
+        return escape(", ".join(map(str, value)) or "the default")
+    return escape("none" if value is None or value == "" else str(value))

@@ -1,0 +1,145 @@
+"""A verdict as tables in the terminal, and the figures that go with it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from mechdyn.claims.irreplaceability import DIFFERENCE, SIZE, evidence_name
+from mechdyn.evidence import Verdict
+from mechdyn.metrics import is_correct
+from mechdyn.paper.values import TABLE_1, PaperDynamism
+from mechdyn.reports.tables import interval_text, output, table
+from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
+from mechdyn.traces.trace import Trace
+from mechdyn.views.ablation import ablation_grids
+from mechdyn.views.page import View, save_page
+from mechdyn.views.probe import verdict_curves
+from mechdyn.views.timeline import timeline
+
+Figures = Mapping[str, View] | Sequence[View]
+_PAPER: Mapping[str, Callable[[PaperDynamism], str]] = {
+    "adjacent Jaccard": lambda row: f"{row.adjacent_jaccard:.3f}",
+    "Jaccard with static top 20": lambda row: f"{row.static_jaccard:.3f}",
+    "entropy (nats)": lambda row: f"{row.entropy:.3f}",
+    "heads per retrieving step": lambda row: f"{row.heads_per_step[0]:.1f} ± {row.heads_per_step[1]:.1f}",
+    "activated heads": lambda row: f"{row.activated[0]}/{row.activated[1]}",
+}
+
+_KEPT = {"clean": "observing", "ablated": "ablated"}
+
+
+def verdict_tables(verdict: Verdict) -> list[Table]:
+    """Every measured value with its 95 % interval; a claim without a layout of its own has a line for each piece of evidence."""
+    return _TABLES.get(verdict.claim, _plain_tables)(verdict)
+
+
+def print_verdict(verdict: Verdict, console: Console | None = None) -> None:
+    """The tables, the criteria with what met or missed them, and the verdict; plain and unwrapped when piped."""
+    console = output(console)
+    for each in verdict_tables(verdict):
+        console.print(each)
+    for reason in verdict.reasons:
+        console.print(f"  {reason}", highlight=False, markup=False)
+    console.print(f"[bold]{verdict.claim} on {verdict.model}: {verdict.outcome}[/bold]", highlight=False)
+
+
+def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], folder: Path) -> Path | None:
+    """The claim's figures as a page, by default Figure 1 of one sample; None without any step."""
+    name, figures = verdict_figures(verdict, traces)
+    return save_page(figures, folder / f"{name}.html", title=f"{verdict.claim} on {verdict.model}: {verdict.outcome}") if figures else None
+
+
+def verdict_figures(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> tuple[str, Figures]:
+    """The claim's figures, and what to call their page; none without any step."""
+    name, draw = _FIGURES.get(verdict.claim, ("timeline", _one_timeline))
+    return name, draw(verdict, traces)
+
+
+def _plain_tables(verdict: Verdict) -> list[Table]:
+    """A line for each piece of evidence."""
+    with_null = any(evidence.null is not None for evidence in verdict.evidence)
+    columns = ["measured (95 % by sample)", "value", "n", *(["null"] if with_null else [])]
+    built = table(f"{verdict.claim} on {verdict.model}", *columns)
+    for evidence in verdict.evidence:
+        null = [f"{evidence.null:.3f}" if evidence.null is not None else ""] if with_null else []
+        built.add_row(evidence.name, interval_text(evidence.interval, evidence.note), str(evidence.interval.n), *null)
+    return [built]
+
+
+def _dynamism_tables(verdict: Verdict) -> list[Table]:
+    """Table 1, the paper's five models beside what was measured; for questions the paper gives no numbers."""
+    if verdict.facts["task"] != "niah":
+        return _plain_tables(verdict)
+    columns = ["measured (95 % by sample)", "value", "n", *(f"paper: {name}" for name in TABLE_1)]
+    built = table(f"{verdict.claim} on {verdict.model}", *columns)
+    for evidence in verdict.evidence:
+        built.add_row(
+            evidence.name, interval_text(evidence.interval, evidence.note), str(evidence.interval.n), *_paper_cells(evidence.name)
+        )
+    activated = f"{verdict.facts['activated_heads']}/{verdict.facts['total_heads']}"
+    built.add_row("activated heads", activated, str(verdict.facts["samples"]), *_paper_cells("activated heads"))
+    return [built]
+
+
+def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
+    """A table for each commit rule: conditions down, metrics, paired differences and heads off across."""
+    if not verdict.evidence:
+        return []
+    facts, found = verdict.facts, {evidence.name: evidence for evidence in verdict.evidence}
+    metrics = ("accuracy", "rouge_l") if facts["metric"] == "accuracy" else ("f1", "em")
+    measures = (*metrics, DIFFERENCE, SIZE)
+    caption = (
+        f"{facts['samples']} samples in every condition ({facts['failed_samples']} failed); "
+        f"{DIFFERENCE}: {facts['metric']} less dynamic's, paired; average size {facts['average_size']}; "
+        f"{facts['detection_samples_correct']} of {facts['detection_samples']} detection samples correct; 95 % by sample"
+    )
+    tables = []
+    for commit in COMMITS:
+        title = f"{verdict.claim} on {verdict.model}, commit={commit}: keys and values kept are the {_KEPT[commit]} forward's"
+        headers = ["condition: heads off", *metrics, DIFFERENCE, "heads a step"]
+        built = table(title, *headers, caption=caption if commit == COMMITS[-1] else "")
+        for condition in CONDITIONS:
+            cells = {measure: found.get(evidence_name(measure, condition, commit)) for measure in measures}
+            texts = (
+                interval_text(evidence.interval, spec=".1f" if measure == SIZE else ".3f") if evidence else ""
+                for measure, evidence in cells.items()
+            )
+            built.add_row(f"{condition}: {ABOUT[condition]}", *texts)
+        tables.append(built)
+    return tables
+
+
+def _paper_cells(name: str) -> list[str]:
+    read = _PAPER.get(name)
+    return [read(row) if read else "" for row in TABLE_1.values()]
+
+
+def _one_timeline(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
+    """Figure 1 for the first correct sample of the role `evaluation`, or of the first role (the first with any step if none is correct)."""
+    candidates = [trace for trace in traces.get("evaluation") or next(iter(traces.values())) if trace.n_steps]
+    correct = [trace for trace in candidates if is_correct(trace.task, trace.text, trace.answer)]
+    return [timeline(trace) for trace in (correct or candidates)[:1]]
+
+
+def _grids(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
+    """Figure 2; where the claim stopped at the detection set, one of its samples."""
+    return ablation_grids(traces, title=verdict.model) if CLEAN in traces else _one_timeline(verdict, traces)
+
+
+def _curves(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
+    """What was measured by offset; where nothing could be, one sample."""
+    return verdict_curves(verdict) or _one_timeline(verdict, traces)
+
+
+_TABLES: Mapping[str, Callable[[Verdict], list[Table]]] = {
+    "dynamism": _dynamism_tables,
+    "irreplaceability": _irreplaceability_tables,
+}
+_FIGURES: Mapping[str, tuple[str, Callable[[Verdict, Mapping[str, Sequence[Trace]]], Figures]]] = {
+    "dynamism": ("timeline", _one_timeline),
+    "irreplaceability": ("ablation", _grids),
+    "correlation": ("correlation", _curves),
+    "anticipation": ("anticipation", _curves),
+}

@@ -1,0 +1,81 @@
+"""Logs of dynamic RAG in a run folder: a JSON-lines file for each condition, a line an answer, so that a killed run goes on."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mechdyn.errors import InputError, StoreError
+from mechdyn.rag.log import QuestionRecord, RagLog, log_from_json, question_from_json
+from mechdyn.runs.folder import write_text
+
+Read = TypeVar("Read")
+_QUESTIONS = "questions.jsonl"
+
+
+@dataclass(frozen=True)
+class RagLogs:
+    """`questions.jsonl` and `logs/CONDITION.jsonl` under `folder`."""
+
+    folder: Path
+
+    def write_questions(self, questions: Sequence[QuestionRecord]) -> None:
+        """All questions at once."""
+        write_text(self.folder / _QUESTIONS, "".join(_line(question.as_json()) for question in questions))
+
+    def questions(self) -> list[QuestionRecord]:
+        """The questions of the run, in order."""
+        return _read(self.folder / _QUESTIONS, question_from_json)
+
+    def append(self, logs: Iterable[RagLog]) -> None:
+        """Add answers behind those of their conditions; they are on the disk when this returns.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        texts: dict[str, str] = {}
+        for log in logs:
+            texts[log.strategy] = texts.get(log.strategy, "") + _line(log.as_json())
+        for condition, text in texts.items():
+            _append(self._path(condition), text)
+
+    def read(self, condition: str) -> dict[str, RagLog]:
+        """A condition's answers by sample; none where it has not been run. A last line that a kill cut off is as if it had not been."""
+        return {log.sample: log for log in _read(self._path(condition), log_from_json)}
+
+    def _path(self, condition: str) -> Path:
+        name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in condition)
+        return self.folder / "logs" / f"{name}.jsonl"
+
+
+def _line(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            file.truncate(_whole(path.read_bytes()))
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise InputError(f"output folder {path.parent} cannot be written ({error.strerror}); name another with --out") from error
+
+
+def _read(path: Path, parse: Callable[[Mapping[str, Any]], Read]) -> list[Read]:
+    if not path.is_file():
+        return []
+    try:
+        content = path.read_bytes()
+        return [parse(json.loads(line)) for line in content[: _whole(content)].decode().split("\n") if line]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} is damaged ({type(error).__name__}: {error}); start again with a new --out") from error
+
+
+def _whole(content: bytes) -> int:
+    """Bytes up to the end of the last whole line."""
+    return content.rfind(b"\n") + 1

@@ -1,0 +1,153 @@
+"""The conditions of the ablation experiment (3.3, A.1, A.2) as units, every condition with the same samples.
+
+Controls, from DEFINITIONS ("Ablation"). Of the average size, which is the paper's own control: the top static heads, random heads
+drawn at each step, random heads drawn once. Beyond the paper: as many static heads, or random ones, as retrieve at the very step, and
+random heads matched to that step's dynamic ones layer by layer. Each condition runs under both commit rules.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mechdyn.heads import RankedHeads
+from mechdyn.metrics import answer_quality, is_correct, metric_names, primary_metric
+from mechdyn.plans import DETECTION, EVALUATION, Plan, Preset, Request, task_units
+from mechdyn.stats.ablation import average_size
+from mechdyn.stats.overlap import static_ranking
+from mechdyn.traces.trace import Trace
+from mechdyn.traces.unit import Unit
+
+CLEAN, DYNAMIC = "clean", "dynamic"
+STATIC_AVERAGE, RANDOM_AVERAGE, RANDOM_FIXED = "static-average", "random-average", "random-fixed"
+STATIC_MATCHED, RANDOM_LAYERS, RANDOM_MATCHED = "static-matched", "random-layers", "random-matched"
+PAPER_CONTROLS = (STATIC_AVERAGE, RANDOM_AVERAGE, RANDOM_FIXED)
+MATCHED_CONTROLS = (STATIC_MATCHED, RANDOM_LAYERS, RANDOM_MATCHED)
+CONDITIONS = (CLEAN, DYNAMIC, *PAPER_CONTROLS, *MATCHED_CONTROLS)
+ABOUT: Mapping[str, str] = MappingProxyType(
+    {
+        CLEAN: "no head off",
+        DYNAMIC: "the step's retrieval heads",
+        STATIC_AVERAGE: "top static heads, average size",
+        RANDOM_AVERAGE: "random heads drawn at each step, average size",
+        RANDOM_FIXED: "random heads drawn once, average size",
+        STATIC_MATCHED: "top static heads, as many as retrieve at the step",
+        RANDOM_LAYERS: "random heads, in each layer as many as retrieve at the step",
+        RANDOM_MATCHED: "random heads, as many as retrieve at the step",
+    }
+)
+COMMITS = ("clean", "ablated")
+DETECTION_ROLE = "detection"
+ZERO: Mapping[str, Any] = MappingProxyType({"method": "zero", "scope": "position"})
+
+PRESETS = {
+    "quick": Preset((256, 512), n_seeds=4),
+    "standard": Preset((256, 512, 1024), n_seeds=8),
+    "paper": Preset((1000, 2000, 3000, 4000, 5000), n_seeds=5),
+}
+"""The paper makes 5 runs a cell; the one length that its text names is 5000, the axes of Figure 2 it does not print."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What the detection set fixes for the grid: the static ranking and the average size, both from its correct samples."""
+
+    ranking: RankedHeads
+    size: int
+    n_correct: int
+
+
+def detect(traces: Sequence[Trace]) -> Detection | None:
+    """Read the detection set; None where no sample with a step was answered correctly."""
+    correct = [trace for trace in traces if trace.n_steps and is_correct(trace.task, trace.text, trace.answer)]
+    if not correct:
+        return None
+    return Detection(static_ranking(correct), average_size(correct), len(correct))
+
+
+def schedules(detection: Detection, seed: int) -> dict[str, dict[str, Any]]:
+    """The schedule of every condition but the clean one, as the engine writes schedules in JSON."""
+    size, ranking = detection.size, detection.ranking
+    return {
+        DYNAMIC: {"kind": "dynamic", "top_k": None},
+        STATIC_AVERAGE: {"kind": "static", "heads": [str(head) for head in ranking.top(size)]},
+        RANDOM_AVERAGE: _random(size, seed),
+        RANDOM_FIXED: _random(size, seed, fresh=False),
+        STATIC_MATCHED: {"kind": "size-matched", "ranking": [str(head) for head in ranking.heads]},
+        RANDOM_LAYERS: _random(0, seed, matched="layer"),
+        RANDOM_MATCHED: {"kind": "size-matched", "of": _random(0, seed)},
+    }
+
+
+def role(condition: str, commit: str) -> str:
+    """The role of a condition under a commit rule; without ablation the two are one."""
+    return CLEAN if condition == CLEAN else f"{condition}, commit {commit}"
+
+
+def grid_plan(
+    request: Request,
+    preset: Preset,
+    traces: Mapping[str, Sequence[Trace]],
+    conditions: Collection[str] = CONDITIONS,
+    how: Mapping[str, Any] = ZERO,
+) -> Plan:
+    """First the detection set; once that has been run, every condition under every commit rule, on samples it shares none with.
+
+    Args:
+        request: model, seed and haystack.
+        preset: lengths, depths and samples a cell; the detection set has as many.
+        traces: what has been run so far.
+        conditions: some of `CONDITIONS`.
+        how: the rest of an ablation's JSON, but for its schedule and commit rule.
+    """
+    roles = {DETECTION_ROLE: samples(request, preset, DETECTION)}
+    detection = detect(traces[DETECTION_ROLE]) if DETECTION_ROLE in traces else None
+    if detection is None:
+        return Plan(roles)
+    if CLEAN in conditions:
+        roles[CLEAN] = samples(request, preset, EVALUATION)
+    for name, schedule in schedules(detection, request.seed).items():
+        for commit in COMMITS if name in conditions else ():
+            roles[role(name, commit)] = samples(request, preset, EVALUATION, {"schedule": schedule, **how, "commit": commit})
+    return Plan(roles)
+
+
+def quality(traces: Sequence[Trace], task: str) -> dict[str, Float[np.ndarray, " sample"]]:
+    """Each metric of each answer, the task's primary metric first; NaN where the generation failed."""
+    metrics = sorted(metric_names(task), key=lambda metric: metric != primary_metric(task))
+    scored = [answer_quality(task, trace.text, trace.answer) if trace.stopped != "error" else {} for trace in traces]
+    return {metric: np.array([values.get(metric, np.nan) for values in scored]) for metric in metrics}
+
+
+def samples(request: Request, preset: Preset, part: int, ablation: Mapping[str, Any] | None = None) -> tuple[Unit, ...]:
+    """A unit for each sample of a part, all under one ablation."""
+    return task_units(request, preset, part, ablation=ablation)
+
+
+def _random(k: int, seed: int, *, fresh: bool = True, matched: str | None = None) -> dict[str, Any]:
+    return {"kind": "random", "k": k, "seed": seed, "fresh": fresh, "matched": matched}
+
+
+def condition_name(ablation: Mapping[str, Any]) -> str:
+    """The plan's own name (`role`) where the ablation grid has such a condition."""
+    if not ablation:
+        return CLEAN
+    name = role(_schedule_name(dict(ablation.get("schedule", {}))), str(ablation.get("commit", "clean")))
+    others = [str(ablation[key]) for key, usual in (("method", "zero"), ("scope", "position")) if ablation.get(key, usual) != usual]
+    return ", ".join([name, *others])
+
+
+def _schedule_name(schedule: dict[str, Any]) -> str:
+    kind = schedule.get("kind")
+    if kind == "dynamic":
+        return DYNAMIC if schedule.get("top_k") is None else f"{DYNAMIC} top {schedule['top_k']}"
+    if kind == "static":
+        return STATIC_AVERAGE
+    if kind == "random":
+        return RANDOM_LAYERS if schedule.get("matched") == "layer" else RANDOM_AVERAGE if schedule.get("fresh", True) else RANDOM_FIXED
+    if kind == "size-matched":
+        return STATIC_MATCHED if "ranking" in schedule else RANDOM_MATCHED
+    return str(kind or "ablated")

@@ -1,0 +1,118 @@
+"""What the ablation grid measured, condition by condition and cell by cell (Figure 2), from traces alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mechdyn.evidence import Evidence
+from mechdyn.stats.ablation import heads_ablated
+from mechdyn.stats.resampling import Interval, bootstrap_mean
+from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, Detection, quality, role
+from mechdyn.traces.trace import Trace
+
+LENGTH_BIN = 256
+
+
+@dataclass(frozen=True)
+class GridCell:
+    """Means over the `n` generations of a length and depth that did not fail; NaN where there is none."""
+
+    length: int
+    depth: float
+    n: int
+    means: Mapping[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        means = {name: value if self.n else None for name, value in self.means.items()}
+        return {"length": self.length, "depth": self.depth, "n": self.n, **means}
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One condition under one commit rule (`commit` is None without ablation): each metric, the heads off at a step, the cells.
+
+    Failed generations (NaN or infinite logits) are counted and have no say.
+    """
+
+    condition: str
+    commit: str | None
+    metrics: Mapping[str, Interval]
+    heads_off: Interval
+    cells: tuple[GridCell, ...]
+    n_samples: int
+    n_failed: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "condition": self.condition,
+            "commit": self.commit,
+            "samples": self.n_samples,
+            "failed": self.n_failed,
+            "metrics": [Evidence(name, interval).as_json() for name, interval in self.metrics.items()],
+            "heads_off_per_step": Evidence("heads off per step", self.heads_off).as_json(),
+            "cells": [cell.as_json() for cell in self.cells],
+        }
+
+
+def grid_rows(traces: Mapping[str, Sequence[Trace]]) -> tuple[GridRow, ...]:
+    """A row for each condition and commit rule whose role was run; without ablation there is one for both rules."""
+    wanted = [(CLEAN, None), *((name, commit) for name in CONDITIONS if name != CLEAN for commit in COMMITS)]
+    found = [(name, commit, traces.get(role(name, commit or COMMITS[0]))) for name, commit in wanted]
+    return tuple(_row(name, commit, row) for name, commit, row in found if row)
+
+
+def mean_quality(traces: Sequence[Trace]) -> dict[str, Interval]:
+    """Each metric with its interval over samples, the task's primary one first; failed generations have no say."""
+    values = quality(traces, traces[0].task)
+    return {name: bootstrap_mean(row, (~np.isnan(row)).astype(np.int64)) for name, row in values.items()}
+
+
+def cell_of(trace: Trace) -> tuple[int, float]:
+    """The cell of a sample: length and depth as they were asked for, or where nothing was, the bin that they fall into.
+
+    Where the facts of a question lie is drawn: the depth is the middle of the fifth that their mean place falls into. Questions of a file
+    have the length they have: the next multiple of 256 tokens.
+    """
+    length, depth = trace.meta["length"], trace.meta["depth"]
+    if trace.task == "niah":
+        return length, depth
+    fifth = min(int(depth * 5), 4)
+    return (length if trace.task == "world" else -(-length // LENGTH_BIN) * LENGTH_BIN), round(0.1 + 0.2 * fifth, 1)
+
+
+def detection_facts(detection: Detection, traces: Sequence[Trace]) -> dict[str, Any]:
+    """How the static heads and the average size came about, for results files."""
+    return {
+        "detection_samples": len(traces),
+        "detection_samples_correct": detection.n_correct,
+        "average_size": detection.size,
+        "static_heads": [str(head) for head in detection.ranking.top(detection.size)],
+    }
+
+
+def _row(condition: str, commit: str | None, traces: Sequence[Trace]) -> GridRow:
+    done = [trace for trace in traces if trace.stopped != "error"]
+    return GridRow(
+        condition=condition,
+        commit=commit,
+        metrics=mean_quality(traces),
+        heads_off=heads_ablated(done),
+        cells=_cells(traces),
+        n_samples=len(traces),
+        n_failed=len(traces) - len(done),
+    )
+
+
+def _cells(traces: Sequence[Trace]) -> tuple[GridCell, ...]:
+    """In the order in which lengths and depths first come."""
+    cells: dict[tuple[int, float], list[Trace]] = {}
+    for trace in traces:
+        cells.setdefault(cell_of(trace), []).append(trace)
+    rows = []
+    for (length, depth), found in cells.items():
+        done = [trace for trace in found if trace.stopped != "error"]
+        means = {name: float(values.mean()) if done else float("nan") for name, values in quality(done, found[0].task).items()}
+        rows.append(GridCell(length, depth, len(done), means))
+    return tuple(rows)

@@ -1,0 +1,84 @@
+"""Reports: everything is escaped, nothing is lost, and the page holds together in a browser."""
+
+import re
+from pathlib import Path
+from typing import get_type_hints
+
+import numpy as np
+from rich.markup import escape
+
+from mechdyn.reports.page import report_html, report_markdown
+from mechdyn.reports.sections import Report, Section, sections
+from mechdyn.reports.tables import plain, table, table_html, table_markdown
+from mechdyn.runs.read import KINDS
+from mechdyn.views import timeline
+from mechdyn.views.page import save_text
+from tests.browser import Browser, needs_browser
+from tests.views.made_up import made_up
+from tests.views.reading import html_tables, markdown_tables
+
+ODD = [
+    "<script>alert(1)</script>",
+    "a | b \\| c",
+    "[x](javascript:alert(1))",
+    "*b* _i_ `c` ~s~ $x$",
+    "&lt;",
+    "[red]x[/red]",
+    "# no\nheading",
+]
+
+
+def report(**changes):
+    """A report of odd strings wherever text can come from outside."""
+    words = table(ODD[0], *ODD, words=True)
+    words.add_row(*map(escape, ODD))
+    trace = made_up(np.ones((3, 2, 2)), texts=["</script><script>alert(2)</script>", "a", "b"])
+    section = Section(ODD[0], "mechdyn trace --haystack '<b>'", (words,), {ODD[2]: timeline(trace), "second": timeline(trace)}, tuple(ODD))
+    return Report(**({"title": ODD[0], "verdicts": words, "sections": (section,), "missing": words, "manifests": (words,)} | changes))
+
+
+def test_odd_text_comes_back_as_it_was() -> None:
+    made = report()
+    squeezed = [cell.replace("\n", " ") for cell in ODD]
+    for tables in (html_tables(report_html(made)), markdown_tables(report_markdown(made, "report.html"))):
+        assert len(tables) == 4
+        for rows in tables:
+            assert [[cell.replace("\n", " ") for cell in row] for row in rows] == [squeezed, squeezed]
+
+
+def test_nothing_of_it_becomes_markup() -> None:
+    page, text = report_html(report()), report_markdown(report(), "report.html")
+    assert "<script>alert(" not in page and "<b>'" not in page
+    assert page.count("</script>") == page.count("<script")
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("    "))
+    assert not re.search(r"(?<!\\)<", body)
+    assert re.findall(r"(?<!\\)\]\(([^)]*)\)", body) == ["report.html#view-0", "report.html#view-1"]
+    assert not [line for line in text.splitlines() if line.startswith("# no")]
+
+
+def test_a_table_without_rows_title_or_caption_is_a_table() -> None:
+    empty = plain(table("", "a", "b"))
+    assert html_tables(table_html(empty)) == [[["a", "b"]]] and "caption" not in table_html(empty)
+    assert markdown_tables(table_markdown(empty)) == [[["a", "b"]]]
+
+
+def test_every_kind_of_run_has_a_function_of_its_own() -> None:
+    fallback = sections.dispatch(object)
+    contents = [get_type_hints(kind.read)["return"] for kind in KINDS.values()]
+    assert len(contents) > 4 and all(sections.dispatch(content) is not fallback for content in contents)
+
+
+@needs_browser
+def test_the_page_in_a_browser_loads_nothing_and_prints(browser: Browser, tmp_path: Path) -> None:
+    long = timeline(made_up(np.ones((60, 2, 2)), texts=["token"] * 60))
+    section = Section("wide", "mechdyn trace", report().sections[0].tables, {"one": long})
+    page = save_text(report_html(report(sections=(section,))), tmp_path / "report.html")
+    browser.open(page, width=500, ready="document.querySelector('.js-plotly-plot .plot-container') !== null")
+    assert browser.trouble() == []
+    assert browser.run("document.querySelector('main').firstElementChild.id") == "verdicts"
+    assert browser.run("[...document.querySelectorAll('nav a')].map(a => !!document.querySelector(a.getAttribute('href')))") == [True] * 3
+    width = "document.querySelector('.js-plotly-plot').getBoundingClientRect().width"
+    before = browser.run(width)
+    printed = browser.run(f"(dispatchEvent(new Event('beforeprint')), {width})")
+    after = browser.run(f"(dispatchEvent(new Event('afterprint')), {width})")
+    assert before > 500 >= printed and after == before

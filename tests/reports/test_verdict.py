@@ -1,0 +1,85 @@
+"""Every claim's verdict prints: its own layout where it has one, a line for each piece of evidence elsewhere."""
+
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from mechdyn.claims.irreplaceability import Irreplaceability
+from mechdyn.evidence import Evidence, Outcome, Verdict
+from mechdyn.plans import Request
+from mechdyn.reports.verdict import print_verdict, save_verdict_figure
+from mechdyn.stats.resampling import Interval
+from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, DYNAMIC, STATIC_MATCHED
+from tests.studies.made_up import MODEL, experiment, made_up
+
+PLAIN = Verdict(
+    "mini",
+    "correlation",
+    Outcome.SUPPORTED,
+    (
+        Evidence("held out, k = 0", Interval(0.9, 0.8, 0.95, 30), null=0.2),
+        Evidence("k = 1", Interval(0.5, math.nan, math.nan, 1), note="one sample"),
+        Evidence("k = 2", Interval(math.nan, math.nan, math.nan, 0)),
+    ),
+    ("yes: [brackets] are not markup",),
+)
+
+
+def printed(verdict):
+    console = Console(width=220, record=True, file=io.StringIO(), force_terminal=True)
+    print_verdict(verdict, console)
+    return console.export_text()
+
+
+def line(text, start):
+    (found,) = [row for row in text.splitlines() if row.strip("│ ").startswith(start)]
+    return [cell.strip() for cell in found.strip("│").split("│")]
+
+
+def test_a_claim_without_a_layout_has_a_line_a_piece_of_evidence():
+    text = printed(PLAIN)
+    assert line(text, "held out, k = 0") == ["held out, k = 0", "0.900 [0.800, 0.950]", "30", "0.200"]
+    assert line(text, "k = 1") == ["k = 1", "0.500 [nan, nan] (one sample)", "1", ""]
+    assert line(text, "k = 2") == ["k = 2", "undefined (n = 0)", "0", ""]
+    assert "yes: [brackets] are not markup" in text
+    assert "correlation on mini: supported" in text
+
+
+def test_irreplaceability_has_a_table_for_each_commit_rule():
+    verdict = Irreplaceability().judge(Request(MODEL), experiment({DYNAMIC: 2, STATIC_MATCHED: 2}))
+    text = printed(verdict)
+    for condition in CONDITIONS:
+        assert sum(row.strip("│ ").startswith(f"{condition}: ") for row in text.splitlines()) == 2
+    first = next(row for row in text.splitlines() if row.strip("│ ").startswith("static-matched"))
+    cells = [cell.strip() for cell in first.strip("│").split("│")]
+    assert (cells[1], *cells[3:]) == ("0.050 [0.000, 0.125]", "0.000 [0.000, 0.000]", "3.0 [3.0, 3.0]")
+    assert "40 samples in every condition (0 failed)" in text and "average size 3; 40 of 40 detection samples correct" in text
+    assert "leaves open whether it matters which heads are off, or only how many at which step" in " ".join(text.split())
+    assert "irreplaceability on made up: refuted" in text
+
+
+def test_a_verdict_without_evidence_prints_its_reason():
+    wrong = {DETECTION_ROLE: [made_up(seed, right=False) for seed in range(3)]}
+    verdict = Irreplaceability().judge(Request(MODEL), wrong)
+    text = printed(verdict)
+    assert "no detection sample was answered correctly" in text
+    assert "irreplaceability on made up: inconclusive" in text
+
+
+def test_figures_are_saved_as_one_page(tmp_path):
+    traces = experiment({DYNAMIC: 2}, n=20)
+    path = save_verdict_figure(Irreplaceability().judge(Request(MODEL), traces), traces, tmp_path)
+    assert path == tmp_path / "ablation.html"
+    assert path.read_text().count("<section") == 8
+
+
+@pytest.mark.parametrize("n_steps", [8, 0])
+def test_a_claim_that_stopped_early_shows_a_sample_if_there_is_one(tmp_path, n_steps):
+    traces = {DETECTION_ROLE: [made_up(seed, right=False) for seed in range(3)]}
+    if n_steps == 0:
+        traces = {DETECTION_ROLE: []}
+    verdict = Verdict("m", "irreplaceability", Outcome.INCONCLUSIVE, ())
+    path = save_verdict_figure(verdict, traces, tmp_path)
+    assert (path is None) == (n_steps == 0)

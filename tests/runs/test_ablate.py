@@ -1,0 +1,117 @@
+"""The grid and progressive ablation from end to end on a control with known answers; the same seed gives the same bytes."""
+
+import json
+
+import pytest
+
+from mechdyn.errors import InputError
+from mechdyn.runs.ablate import ablate
+from mechdyn.runs.configs import AblateConfig, ProgressiveConfig
+from mechdyn.runs.progressive import progressive
+from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, DETECTION_ROLE, DYNAMIC, RANDOM_AVERAGE, role
+
+SMALL = {"model": "planted-dynamic", "lengths": (128, 140), "depths": (0.5,), "runs": 1}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The same grid under two batch sizes, the second of them twice into the same folder."""
+    folder = tmp_path_factory.mktemp("runs")
+    grids = {size: ablate(AblateConfig(**SMALL, batch_size=size), folder / str(size)) for size in (1, 16)}
+    ablate(AblateConfig(**SMALL, batch_size=16), folder / "16")
+    return grids
+
+
+def test_the_planted_heads_are_what_matters(runs):
+    rows = {(row.condition, row.commit): row for row in runs[16].rows}
+    assert set(rows) == {(CLEAN, None), *((name, commit) for name in CONDITIONS if name != CLEAN for commit in COMMITS)}
+    assert all(row.metrics["accuracy"].estimate == (0.0 if name == DYNAMIC else 1.0) for (name, _), row in rows.items())
+    assert runs[16].detection.size == 4
+    assert rows[RANDOM_AVERAGE, "clean"].heads_off.estimate == 4.0
+
+
+def test_every_condition_has_every_cell(runs):
+    for row in runs[16].rows:
+        assert [(cell.length, cell.depth, cell.n) for cell in row.cells] == [(128, 0.5, 1), (140, 0.5, 1)]
+
+
+def test_the_same_seed_gives_the_same_bytes_for_every_batch_size(runs):
+    texts = {(grid.folder / "results.json").read_bytes() for grid in runs.values()}
+    assert len(texts) == 1
+    ranked = {(grid.folder / "static_heads.json").read_bytes() for grid in runs.values()}
+    assert len(ranked) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["mini", "planted-static"])
+def test_batch_sizes_agree_on_other_models_too(tmp_path, model):
+    config = {"model": model, "lengths": (128, 256), "depths": (0.2, 0.8), "runs": 2}
+    grids = [ablate(AblateConfig(**config, batch_size=size), tmp_path / str(size)) for size in (1, 4, 16)]
+    assert len({(grid.folder / "results.json").read_bytes() for grid in grids}) == 1
+
+
+def test_results_hold_together(runs):
+    results = json.loads((runs[1].folder / "results.json").read_text())
+    assert results["detection_samples"] == results["detection_samples_correct"] == 2
+    assert len(results["static_heads"]) == results["average_size"] == 4
+    for row in results["conditions"]:
+        assert row["samples"] == 2 and row["failed"] == 0
+        for metric in row["metrics"]:
+            assert metric["n"] == 2 and metric["low"] <= metric["estimate"] <= metric["high"]
+
+
+def test_samples_are_the_same_in_every_condition(runs):
+    traces = runs[16].traces
+    keys = {name: [trace.sample for trace in row] for name, row in traces.items()}
+    assert all(row == keys[CLEAN] for name, row in keys.items() if name != DETECTION_ROLE)
+    assert not set(keys[DETECTION_ROLE]) & set(keys[CLEAN])
+    assert {tuple(trace.tokens.tolist()) for trace in traces[role(RANDOM_AVERAGE, "clean")]} == {
+        tuple(trace.tokens.tolist()) for trace in traces[CLEAN]
+    }
+
+
+@pytest.mark.parametrize("method", ["mean", "resample"])
+def test_other_methods_take_activations_of_detection_prompts(tmp_path, method):
+    config = AblateConfig(model="planted-dynamic", lengths=(128,), depths=(0.5,), runs=1, conditions=(DYNAMIC,), method=method)
+    grid = ablate(config, tmp_path / "run")
+    assert [row.commit for row in grid.rows] == list(COMMITS)
+    recorded = {trace.meta["ablation"]["method"] for trace in grid.traces[role(DYNAMIC, "clean")]}
+    assert recorded == {method}
+
+
+def test_progressive_ablation_finds_where_the_answer_breaks(tmp_path):
+    """Each token is served by four heads, and any one of them suffices."""
+    found = progressive(ProgressiveConfig("planted-dynamic", lengths=(128,), runs=1, masked=(4, 0, 2)), tmp_path / "run")
+    for commit in COMMITS:
+        points = found.points[commit]
+        assert [point.k for point in points] == [0, 2, 4]
+        assert [point.quality["accuracy"].estimate for point in points] == [1.0, 1.0, 0.0]
+        assert [point.compensated["top 20"].estimate for point in points[:2]] == [0.0, 0.0]
+        assert points[1].heads_off.estimate == 2.0
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert [(point["k"], point["commit"]) for point in results["points"]] == [(k, commit) for commit in COMMITS for k in (0, 2, 4)]
+
+
+BAD = {
+    "unknown condition": (AblateConfig(conditions=("magic",)), "conditions must be some of clean, dynamic, static-average, .*, got magic"),
+    "unknown method": (AblateConfig(method="mask"), "ablation method must be one of zero, mean, resample, got 'mask'"),
+    "unknown preset": (AblateConfig(preset="huge"), "unknown preset 'huge'; give one of quick, standard, paper"),
+    "depth": (AblateConfig("planted-dynamic", depths=(0.5, 1.5)), r"depth must lie in \[0, 1\], got 1.5"),
+    "too long": (AblateConfig("planted-dynamic", lengths=(128, 10**6)), "length 1000000 is beyond the model's context"),
+    "too short": (AblateConfig("planted-dynamic", lengths=(30, 128)), "length 30 cannot hold the needle"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_grids_are_one_line_and_write_nothing(tmp_path, case):
+    config, message = BAD[case]
+    with pytest.raises(InputError, match=message):
+        ablate(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("masked", [(-1, 2), (0, 33)])
+def test_more_heads_than_the_model_has_cannot_be_masked(tmp_path, masked):
+    with pytest.raises(InputError, match=r"masked heads must lie between 0 and 32 \(the heads of the model\), got"):
+        progressive(ProgressiveConfig("planted-dynamic", masked=masked), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

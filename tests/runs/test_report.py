@@ -1,0 +1,148 @@
+"""Runs read back: judged again without a model, and one clear line about every run that cannot be."""
+
+import importlib.util
+import json
+import shutil
+
+import pytest
+
+from mechdyn.errors import StoreError
+from mechdyn.paper.parts import PARTS
+from mechdyn.runs.ablate import ablate
+from mechdyn.runs.configs import AblateConfig, ProgressiveConfig, SensitivityConfig, TraceConfig, VerifyConfig
+from mechdyn.runs.progressive import progressive
+from mechdyn.runs.read import KINDS, Judged, not_run, read_run
+from mechdyn.runs.sensitivity import sensitivity
+from mechdyn.runs.trace import trace_one
+from mechdyn.runs.verify import verify
+
+
+@pytest.fixture(scope="module")
+def verified(tmp_path_factory):
+    """A finished run and its verdict."""
+    folder = tmp_path_factory.mktemp("runs") / "dynamism"
+    return verify(VerifyConfig("dynamism", model="planted-dynamic", lengths=(128,)), folder)
+
+
+@pytest.fixture
+def copied(verified, tmp_path):
+    """The run's folder, to be spoilt."""
+    return shutil.copytree(verified.folder, tmp_path / "run")
+
+
+def test_a_verdict_is_judged_again_from_the_store_alone(verified, monkeypatch):
+    monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", None)
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", None)
+    run = read_run(verified.folder)
+    assert isinstance(run.content, Judged) and run.content.again and run.content.changed == ()
+    assert run.content.verdict.as_json() == verified.verdict.as_json()
+    assert (run.model, run.task, run.preset) == ("planted-dynamic", "niah", "quick")
+    assert run.folder.roles.keys() == verified.traces.keys()
+    assert [trace.unit for trace in run.folder.roles["retest"]] == [trace.unit for trace in verified.traces["retest"]]
+
+
+def test_the_recorded_verdict_can_be_taken_instead(verified):
+    content = read_run(verified.folder, again=False).content
+    assert not content.again and content.verdict.as_json() == verified.verdict.as_json()
+
+
+def test_numbers_other_than_the_recorded_ones_are_named(copied):
+    rows = json.loads((copied / "verdicts.json").read_text())
+    rows[0]["evidence"][1]["estimate"] += 0.01
+    rows[0]["evidence"].append({**rows[0]["evidence"][0], "name": "made up"})
+    rows[0]["verdict"] = "refuted"
+    (copied / "verdicts.json").write_text(json.dumps(rows))
+    content = read_run(copied).content
+    assert content.changed == ("the verdict", rows[0]["evidence"][1]["name"], "made up")
+    assert content.verdict.outcome == "supported"
+    assert read_run(copied, again=False).content.verdict.outcome == "refuted"
+
+
+def _drop_parts(folder):
+    for part in (folder / "traces" / "steps").iterdir():
+        part.unlink()
+    for part in (folder / "traces" / "traces").iterdir():
+        part.unlink()
+
+
+def _truncate_part(folder):
+    part = next((folder / "traces" / "steps").iterdir())
+    part.write_bytes(part.read_bytes()[:100])
+
+
+def _other_fields(folder):
+    config = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**config, "future": 1}))
+
+
+SPOILT = {
+    "no run": (lambda folder: (folder / "run.json").unlink(), r"run is not the folder of a run \(it has no run\.json\)"),
+    "damaged run.json": (lambda folder: (folder / "run.json").write_text("{"), r"run\.json cannot be read"),
+    "run.json of something else": (lambda folder: (folder / "run.json").write_text("[1]"), r"run\.json is not what a command"),
+    "run.json of another version": (_other_fields, r"run\.json is of no command that this mechdyn has"),
+    "nothing traced": (
+        lambda folder: shutil.rmtree(folder / "traces"),
+        r"is not finished: nothing is traced yet; go on",
+    ),
+    "traces missing": (_drop_parts, r"is not finished: 0 of 60 planned traces are in traces; go on with it by: mechdyn verify dynamism"),
+    "no verdict": (lambda folder: (folder / "verdicts.json").unlink(), r"is not finished: it has no verdicts\.json; go on"),
+    "damaged verdict": (lambda folder: (folder / "verdicts.json").write_text("[{}]"), r"verdicts\.json is not what mechdyn wrote"),
+    "empty verdicts": (lambda folder: (folder / "verdicts.json").write_text("[]"), r"verdicts\.json is not what mechdyn wrote"),
+    "damaged roles": (lambda folder: (folder / "traces.json").write_text("3"), r"traces\.json is not what mechdyn wrote"),
+    "damaged part": (_truncate_part, r"\.parquet"),
+    "damaged manifest": (lambda folder: (folder / "traces" / "manifest.json").write_text("{"), r"manifest\.json is not JSON"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_run_that_cannot_be_read_is_one_clear_line(copied, case):
+    spoil, message = SPOILT[case]
+    spoil(copied)
+    with pytest.raises(StoreError, match=message) as caught:
+        read_run(copied)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_kinds_of_runs_are_measured_again(tmp_path):
+    mini = {"model": "mini", "lengths": (128,)}
+    grid = ablate(AblateConfig(**mini, depths=(0.5,), runs=2, conditions=("clean", "dynamic"), method="mean"), tmp_path / "grid")
+    read = read_run(tmp_path / "grid")
+    assert read.content.rows == grid.rows and read.content.detection == grid.detection
+    assert "--method mean" in read.command and "--condition clean --condition dynamic" in read.command
+    points = progressive(ProgressiveConfig(**mini, runs=1, masked=(0, 2)), tmp_path / "points")
+    assert read_run(tmp_path / "points").content.points == points.points
+    trace, _ = trace_one(TraceConfig(length=128), tmp_path / "one")
+    assert read_run(tmp_path / "one").content.trace.text == trace.text
+
+
+@pytest.mark.slow
+def test_a_sensitivity_grid_is_judged_again(tmp_path):
+    config = SensitivityConfig(lengths=(192,), sinks=(4,), locals=(0, 32), thresholds=(0.5,))
+    found = sensitivity(config, tmp_path / "grid")
+    assert [cell.as_json() for cell in read_run(tmp_path / "grid").content.cells] == [cell.as_json() for cell in found.cells]
+
+
+def test_what_was_not_run_leaves_out_what_was(verified):
+    missing = [each.what for each in not_run([read_run(verified.folder, again=False)])]
+    assert not any(what.startswith("Table 1") for what in missing)
+    assert "Section 4, dynamism: dynamism, questions" in missing
+    assert sum(part.measures == "dynamism" for part in PARTS) == 2 and len(missing) == len(PARTS) - 1 + 2
+    assert any("llama3.1-8b, llama3.2-3b, qwen3-8b, llama2-13b, phi4-mini" in what for what in missing)
+    assert any("dynamism has preset quick" in what for what in missing)
+    assert len(not_run([])) == len(PARTS) + 1
+
+
+def test_what_was_not_run_can_be(run):
+    for part in PARTS:
+        program, *words = part.command.partition(",")[0].split()
+        if program == "mechdyn":
+            options = [word for word in words if word.startswith("--")]
+            code, text, _ = run(words[0], "--help")
+            assert code == 0 and all(option in text for option in options), part.command
+        else:
+            assert importlib.util.find_spec(words[1]), part.command
+
+
+def test_no_two_commands_write_the_same_fields():
+    names = [frozenset(kind.__dataclass_fields__) for kind in KINDS]
+    assert len(set(names)) == len(names)
