@@ -4,7 +4,7 @@ The same as `mechdyn ablate`, which has the options: `python -m experiments.figu
 """
 
 from mechdyn.cli import run_script
-from mechdyn.cli.ablate import ablate
+from mechdyn.cli.run import ablate
 
 if __name__ == "__main__":
     run_script(ablate)

@@ -5,7 +5,7 @@ questions, a blank cell has none: where the facts lie is drawn, not chosen.
 """
 
 from mechdyn.cli import run_script, with_defaults
-from mechdyn.cli.ablate import ablate
+from mechdyn.cli.run import ablate
 
 if __name__ == "__main__":
     run_script(with_defaults(ablate, task="world"))

@@ -5,7 +5,7 @@
 """
 
 from mechdyn.cli import run_script, with_defaults
-from mechdyn.cli.rag import rag
+from mechdyn.cli.run import rag
 
 if __name__ == "__main__":
     run_script(with_defaults(rag, task="hotpotqa", preset="paper"))

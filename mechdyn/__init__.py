@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mechdyn.tasks.hotpotqa import hotpotqa as hotpotqa
     from mechdyn.tasks.niah import niah as niah
     from mechdyn.tasks.sample import Sample as Sample
-    from mechdyn.tasks.world_task import world as world
+    from mechdyn.tasks.world import world as world
     from mechdyn.traces.store import TraceStore as TraceStore
     from mechdyn.traces.trace import Trace as Trace
 
@@ -64,7 +64,7 @@ _HOMES = {
     "trace_conditions": "mechdyn.decoding.trace",
     "trace_many": "mechdyn.decoding.trace",
     "verify": "mechdyn.runs.verify",
-    "world": "mechdyn.tasks.world_task",
+    "world": "mechdyn.tasks.world",
 }
 _MODULES = ("views",)
 

@@ -15,8 +15,6 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 _CLOSED_ANSWERS = frozenset({"yes", "no", "noanswer"})
 _ANSWER_MARK = re.compile(r"(?:\b(?:so|thus|hence|therefore),?\s+)?\bthe answer is\b\s*:?", re.IGNORECASE)
-_NEEDLE_TASKS = ("niah",)
-_QUESTION_TASKS = ("hotpotqa", "world")
 
 
 def normalize_answer(text: str) -> str:
@@ -97,39 +95,8 @@ def extract_answer(text: str) -> str:
     return next((answer for answer in answers if answer), "")
 
 
-def answer_quality(task: str, text: str, answer: str) -> dict[str, float]:
-    """All metrics of a generated text: accuracy and rouge_l for niah; em and f1 of the extracted answer for hotpotqa and world."""
-    if _asks_for_needle(task):
-        return {"accuracy": contains_answer(text, answer), "rouge_l": rouge_l(text, answer)}
-    extracted = extract_answer(text)
-    return {"em": exact_match(extracted, answer), "f1": f1(extracted, answer)}
-
-
-def metric_names(task: str) -> tuple[str, ...]:
-    """The keys of `answer_quality` for a task."""
-    return ("accuracy", "rouge_l") if _asks_for_needle(task) else ("em", "f1")
-
-
-def primary_metric(task: str) -> str:
-    """The metric that verdicts are taken on (DEFINITIONS, "Verdicts"): accuracy for niah, f1 for questions."""
-    return "accuracy" if _asks_for_needle(task) else "f1"
-
-
-def is_correct(task: str, text: str, answer: str) -> bool:
-    """Whether the answer counts as right: accuracy 1 for niah, EM 1 for questions. Static heads are ranked on right samples only."""
-    if _asks_for_needle(task):
-        return contains_answer(text, answer) == 1.0
-    return exact_match(extract_answer(text), answer) == 1.0
-
-
 @cache
 def _rouge_scorer() -> Any:
     from rouge_score.rouge_scorer import RougeScorer  # pulls in nltk: a second, paid only where ROUGE is asked for
 
     return RougeScorer(["rougeL"], use_stemmer=False)
-
-
-def _asks_for_needle(task: str) -> bool:
-    if task not in _NEEDLE_TASKS + _QUESTION_TASKS:
-        raise InputError(f"no metrics are known for task {task!r}; tasks: {', '.join(_NEEDLE_TASKS + _QUESTION_TASKS)}")
-    return task in _NEEDLE_TASKS

@@ -66,13 +66,13 @@ class Registry(Generic[Thing]):
             self._load_all()
         if name not in self._things:
             broken = "".join(f"; {problem}" for problem in load_plugins())
-            raise InputError(f"unknown {self.kind} {name!r}; give one of {', '.join(self._things)}{broken}")
+            raise InputError(f"unknown {self.kind} {name!r}; give one of {', '.join(sorted(self._things))}{broken}")
         return self._things[name]
 
     def names(self) -> tuple[str, ...]:
-        """All names, mechdyn's own first."""
+        """All names, those of installed packages among them, sorted."""
         self._load_all()
-        return tuple(self._things)
+        return tuple(sorted(self._things))
 
     def named(self, thing: object) -> str | None:
         """The name that a thing is registered under; None where it is not."""

@@ -8,19 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mechdyn.errors import InputError
-from mechdyn.metrics import (
-    answer_match,
-    answer_quality,
-    contains_answer,
-    exact_match,
-    extract_answer,
-    f1,
-    is_correct,
-    metric_names,
-    normalize_answer,
-    primary_metric,
-    rouge_l,
-)
+from mechdyn.metrics import answer_match, contains_answer, exact_match, extract_answer, f1, normalize_answer, rouge_l
+from mechdyn.tasks.task import answer_quality, is_correct, metric_names, primary_metric
 from mechdyn.tasks.world import make_world
 
 PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"

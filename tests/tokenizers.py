@@ -8,9 +8,9 @@ from functools import cache
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from mechdyn.tasks.hotpotqa import RATIONALE_INSTRUCTION, context_text
 from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, random_uuid, user_text
 from mechdyn.tasks.prose import procedural_prose
+from mechdyn.tasks.questions import RATIONALE_INSTRUCTION, context_text
 from mechdyn.tasks.world import make_world
 from tests.bundled import mini_tokenizer
 

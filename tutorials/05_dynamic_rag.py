@@ -17,10 +17,10 @@
 
 # %%
 import mechdyn as md
-from mechdyn.metrics import answer_quality
 from mechdyn.rag.options import RagOptions
 from mechdyn.rag.run import Condition, dynamic_rag
 from mechdyn.rag.strategies import make_strategy
+from mechdyn.tasks.task import answer_quality
 
 model = md.load_model("mini")
 sample = md.world(model, length=400, seed=3)

@@ -36,7 +36,7 @@ from mechdyn.rag.serve import Server
 from mechdyn.rag.strategies import make_strategy
 from mechdyn.rag.visibility import find_context
 from mechdyn.tasks.sample import Sample
-from mechdyn.tasks.world_task import world
+from mechdyn.tasks.world import world
 
 
 class Unshared(Server):

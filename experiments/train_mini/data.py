@@ -15,10 +15,10 @@ from transformers import PreTrainedTokenizerFast
 
 from experiments.train_mini.config import TrainConfig
 from experiments.train_mini.texts import natural_texts
-from mechdyn.tasks.hotpotqa import RATIONALE_INSTRUCTION, context_text
+from mechdyn.tasks.haystack import split_sentences
 from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, needle_sentence, random_uuid
 from mechdyn.tasks.prose import procedural_sentence
-from mechdyn.tasks.sentences import split_sentences
+from mechdyn.tasks.questions import RATIONALE_INSTRUCTION, context_text
 from mechdyn.tasks.world import make_world
 
 Segment = tuple[str, float]

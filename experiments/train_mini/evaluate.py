@@ -20,14 +20,14 @@ from experiments.train_mini.texts import held_out_file
 from mechdyn.decoding.ablation import Ablation
 from mechdyn.decoding.trace import trace_conditions
 from mechdyn.errors import InputError, MechdynError
-from mechdyn.metrics import is_correct
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.runs.folder import write_json
 from mechdyn.schedules import RandomHeads
 from mechdyn.tasks.niah import niah
 from mechdyn.tasks.sample import Sample
-from mechdyn.tasks.world_task import world
+from mechdyn.tasks.task import is_correct
+from mechdyn.tasks.world import world
 from mechdyn.traces.trace import Trace
 
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)

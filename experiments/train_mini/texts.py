@@ -4,7 +4,7 @@ from pathlib import Path
 
 from experiments.train_mini.config import TrainConfig
 from mechdyn.errors import InputError
-from mechdyn.tasks.niah import read_haystack
+from mechdyn.tasks.haystack import read_haystack
 
 
 def natural_texts(config: TrainConfig) -> list[str]:

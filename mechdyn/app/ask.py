@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mechdyn.errors import InputError
-from mechdyn.tasks.niah import niah, niah_in
+from mechdyn.tasks.niah import check_request, niah, niah_in
 from mechdyn.tasks.sample import Sample
 
 
@@ -47,6 +47,7 @@ class Ask:
             raise InputError(f"new tokens must lie in [1, {limits.new_tokens}], got {self.new_tokens}")
         if self.haystack.strip():
             return niah_in(model, self.haystack, needle=self.needle, question=self.question, depth=self.depth, room=self.new_tokens)
+        check_request(self.length, self.depth, model.n_ctx, self.new_tokens)
         return niah(
             model,
             length=self.length,
@@ -54,7 +55,6 @@ class Ask:
             seed=self.seed,
             needle=self.needle,
             question=self.question,
-            room=self.new_tokens,
         )
 
 

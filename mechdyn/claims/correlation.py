@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from mechdyn.evidence import Evidence, Outcome, Verdict
+from mechdyn.paper.parts import NEEDLES, QUESTIONS
 from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.probes.baselines import BaseRate, Persistence, StepRate, linear_probe, shuffled_probe
@@ -84,7 +85,7 @@ class Correlation:
             return Verdict(str(request.model["name"]), self.name, Outcome.INCONCLUSIVE, (), (reason,), begun.facts)
         outcome, reasons = decide(measured)
         facts = begun.facts | {"probe": PROBES[request.preset], "components": [at.cca.n_components for at in measured]}
-        return Verdict(str(request.model["name"]), self.name, outcome, tuple(_evidence(measured, request.task)), reasons, facts)
+        return Verdict(str(request.model["name"]), self.name, outcome, tuple(_evidence(measured, request.task.paper)), reasons, facts)
 
 
 def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[AtOffset]:
@@ -132,21 +133,21 @@ def decide(measured: Sequence[AtOffset]) -> tuple[Outcome, tuple[str, ...]]:
     return outcome, tuple(told(text, met) for found in criteria for text, met in found.items())
 
 
-def _evidence(measured: Sequence[AtOffset], task: str) -> list[Evidence]:
-    """The paper's values are noted where they are of this task; for questions it draws Figure 8 and prints Table 3."""
+def _evidence(measured: Sequence[AtOffset], kind: str) -> list[Evidence]:
+    """The paper's values are noted where they are of this kind of task; for questions it draws Figure 8 and prints Table 3."""
     rows = []
     for at in measured:
         k = at.cca.offset
         for top in TOPS:
-            note = f"paper: {FIGURE_4_TOP_1[k]}" if task == "niah" and top == 1 else ""
+            note = f"paper: {FIGURE_4_TOP_1[k]}" if kind == NEEDLES and top == 1 else ""
             null, null_held_out = at.cca.null_in_sample.means[top].estimate, at.cca.null_held_out.means[top].estimate
             rows.append(Evidence(correlation_name(top, k, "in sample"), at.cca.in_sample.means[top], null, note))
             rows.append(Evidence(correlation_name(top, k, "held out"), at.cca.held_out.means[top], null_held_out))
         rows += auprc_evidence(at.reports, k)
         if k == 0:
-            rows += _beside(at.reports, ("f1", "precision", "recall"), TABLE_2 if task == "niah" else {})
+            rows += _beside(at.reports, ("f1", "precision", "recall"), TABLE_2 if kind == NEEDLES else {})
         if at.regressors:
-            rows += _beside(at.regressors, ("mse", "mae", "r2"), {} if task == "niah" else TABLE_3)
+            rows += _beside(at.regressors, ("mse", "mae", "r2"), TABLE_3 if kind == QUESTIONS else {})
     return rows
 
 

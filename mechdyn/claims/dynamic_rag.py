@@ -14,11 +14,11 @@ from jaxtyping import Float
 
 from mechdyn.errors import InputError
 from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Verdict
-from mechdyn.metrics import answer_quality
 from mechdyn.paper.parts import DYNAMIC_RAG
 from mechdyn.rag.log import QuestionRecord, RagLog
 from mechdyn.rag.names import DYNAMIC, DYNAMIC_RANDOM, FIXED_RANDOM, FULL_CONTEXT, ORACLE, STATIC
 from mechdyn.stats.resampling import Interval, bootstrap_mean, paired_difference
+from mechdyn.tasks.task import answer_quality
 
 Logs: TypeAlias = Mapping[str, Sequence[RagLog]]
 """By condition, each in the order of the questions."""

@@ -20,10 +20,10 @@ import numpy as np
 from mechdyn.errors import InputError
 from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Verdict
 from mechdyn.heads import HeadSet, RankedHeads
-from mechdyn.metrics import answer_quality, is_correct, primary_metric
-from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, RETEST_TASKS, Plan, Preset, Request, chosen_preset, retest_units, task_units
+from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, Plan, Preset, Request, chosen_preset, retest_units, task_units
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, heads_per_step, static_ranking
 from mechdyn.stats.resampling import Interval, bootstrap_mean
+from mechdyn.tasks.task import Task, answer_quality, is_correct, primary_metric
 from mechdyn.traces.trace import Trace
 
 LOW, HIGH = 0.6, 0.8
@@ -46,7 +46,7 @@ class Dynamism:
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks the static heads, `evaluation` is measured, `retest` repeats each evaluation needle elsewhere."""
-        preset = chosen_preset(PRESETS, request.preset, request.lengths)
+        preset = chosen_preset(PRESETS, request)
         roles = {"detection": task_units(request, preset, DETECTION), "evaluation": task_units(request, preset, EVALUATION)}
         retest = retest_units(request, preset)
         return Plan(roles | {"retest": retest} if retest else roles)
@@ -87,7 +87,7 @@ def decide(request: Request, table: DynamismTable, quality: Mapping[str, Interva
     retest = table.retest.retrieving if table.retest else None
     outcome, reasons = _apply(adjacent, static, retest, table.n_retrieving_samples, request.task)
     facts = {
-        "task": request.task,
+        "task": request.task.name,
         "samples": table.n_samples,
         "retrieving_samples": table.n_retrieving_samples,
         "steps": table.n_steps,
@@ -104,10 +104,10 @@ def decide(request: Request, table: DynamismTable, quality: Mapping[str, Interva
 
 
 def _apply(
-    adjacent: Interval, static: Interval | None, retest: Interval | None, n_retrieving: int, task: str
+    adjacent: Interval, static: Interval | None, retest: Interval | None, n_retrieving: int, task: Task
 ) -> tuple[Outcome, tuple[str, ...]]:
     """The outcome and, in words, every criterion with the numbers it was put to."""
-    never = () if task in RETEST_TASKS else (_without_retest(task),)
+    never = () if task.has_retest else (_without_retest(task),)
     if n_retrieving < MIN_RETRIEVING_SAMPLES:
         return Outcome.INCONCLUSIVE, (f"{n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed", *never)
     if static is None:
@@ -130,8 +130,8 @@ def _apply(
     return (Outcome.SUPPORTED if all(criteria.values()) else Outcome.INCONCLUSIVE), reasons
 
 
-def _without_retest(task: str) -> str:
-    none = f"{task} has each question in one context only" if task not in RETEST_TASKS else "no pair with both answers correct"
+def _without_retest(task: Task) -> str:
+    none = "no pair with both answers correct" if task.has_retest else f"{task.name} has each sample in one context only"
     return f"undefined: adjacent lies wholly below retest; there is no retest ({none}), so the verdict is inconclusive whatever else"
 
 

@@ -23,7 +23,6 @@ import numpy as np
 from jaxtyping import Float
 
 from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Verdict
-from mechdyn.metrics import primary_metric
 from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.ablation import heads_ablated
 from mechdyn.stats.resampling import Interval, bootstrap_mean, paired_difference
@@ -45,6 +44,7 @@ from mechdyn.studies.conditions import (
     role,
 )
 from mechdyn.studies.grid import detection_facts
+from mechdyn.tasks.task import primary_metric
 from mechdyn.traces.trace import Trace
 
 MARGIN = 0.05
@@ -78,7 +78,7 @@ class Irreplaceability:
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks static heads and gives the average size; then each condition under each commit rule."""
-        return grid_plan(request, chosen_preset(PRESETS, request.preset, request.lengths), traces)
+        return grid_plan(request, chosen_preset(PRESETS, request), traces)
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
         """Evidence is every metric, paired difference and number of heads, under both commit rules."""

@@ -1,13 +1,13 @@
-"""The command line: a file for each command. Heavy imports wait until a command needs them, so that help comes at once."""
+"""The command line. Heavy imports wait until a command needs them, so that help comes at once."""
 
-from mechdyn.cli import ablate, explore, models, plan, rag, report, serve, trace, verify
+from mechdyn.cli import look, models, plan, run, serve
 from mechdyn.cli.app import app, run_command, run_script
-from mechdyn.cli.options import OutOption, default_folder, takes, with_defaults
+from mechdyn.cli.options import OutOption, takes, with_defaults
 
-COMMANDS = (ablate, explore, models, plan, rag, report, serve, trace, verify)
+COMMANDS = (look, models, plan, run, serve)
 """The modules whose import registers the commands."""
 
-__all__ = ["COMMANDS", "OutOption", "app", "default_folder", "main", "run_command", "run_script", "takes", "with_defaults"]
+__all__ = ["COMMANDS", "OutOption", "app", "main", "run_command", "run_script", "takes", "with_defaults"]
 
 
 def main() -> None:

@@ -1,7 +1,10 @@
 """The application that the commands are registered on, and how an error becomes one line."""
 
+import signal
 import sys
+import threading
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -12,16 +15,40 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is, and end.", is_eager=True)] = False,
+) -> None:
+    """Which attention heads retrieve what, at which step of generation, and does it matter?"""
+    if version:
+        from mechdyn import __version__
+
+        print(f"mechdyn {__version__}")
+        raise typer.Exit
+
+
 def run_command(command: Callable[[], object]) -> None:
-    """Run a command; an error that mechdyn raises on purpose is one line and exit code 2."""
+    """Run a command; an error that mechdyn raises on purpose is one line and exit code 2. A run that is told to end keeps what it has."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _stop)
     try:
         command()
     except MechdynError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; what was done is kept, and the same command goes on from there", file=sys.stderr)
+        sys.exit(130)
+
+
+def _stop(number: int, _: object) -> None:
+    """End as an error would, so that whatever is open is closed."""
+    sys.exit(128 + number)
 
 
 def run_script(command: Callable[..., None]) -> None:

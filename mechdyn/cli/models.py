@@ -35,7 +35,7 @@ def check(config: CheckConfig) -> None:
     from mechdyn.reports.budget import conformance_text
 
     result = check_model(
-        config.model,
+        config.name,
         device=config.device,
         dtype=dtype_of(config.dtype),
         max_length=config.max_length,

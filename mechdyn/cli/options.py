@@ -4,19 +4,12 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import Field, fields
 from functools import wraps
-from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
 OutOption = Annotated[str | None, typer.Option("--out", metavar="FOLDER", help="Folder of the run; run again, the same run goes on in it.")]
-
-
-def default_folder(kind: str, config: Any) -> Path:
-    """`runs/KIND-MODEL-…`: the parts of a config that make another run, in words."""
-    task = "" if config.task == "niah" else config.task
-    return Path("runs") / "-".join(part for part in (kind, Path(config.model).name, task, config.style, config.preset) if part)
 
 
 def takes(
@@ -67,6 +60,7 @@ def with_defaults(command: Callable[..., None], **defaults: Any) -> Callable[...
 
 def _parameter(item: Field[Any], hint: Any, default: Any) -> inspect.Parameter:
     details = dict(item.metadata)
+    details.pop("how", None)
     text, flag = details.pop("help"), details.pop("flag", f"--{item.name.replace('_', '-')}")
     if details.pop("argument", False):
         return _keyword(item.name, Annotated[hint, typer.Argument(help=text, **details)], inspect.Parameter.empty)

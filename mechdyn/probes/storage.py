@@ -1,6 +1,7 @@
 """Probes on disk: weights as safetensors, the rest as JSON."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -30,8 +31,12 @@ def save_probe(probe: Probe, folder: str | Path) -> Path:
     config = {"version": _VERSION, "shape": asdict(probe.shape)} | {name: getattr(probe, name) for name in _FIELDS}
     try:
         target.mkdir(parents=True, exist_ok=True)
-        save_file(probe.network.state_dict(), target / _WEIGHTS)
-        (target / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        # Each file takes its name when it is whole, the one that says that a probe is there last.
+        partial = [target / f".{name}.{os.getpid()}" for name in (_WEIGHTS, _CONFIG)]
+        save_file(probe.network.state_dict(), partial[0])
+        partial[1].write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        for file, name in zip(partial, (_WEIGHTS, _CONFIG), strict=True):
+            os.replace(file, target / name)
     except OSError as error:
         raise InputError(f"probe folder {target} cannot be written ({error.strerror}); name another") from error
     return target

@@ -11,11 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from mechdyn.evidence import Verdict
+from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import FIGURE_3
 from mechdyn.reports.tables import table
 from mechdyn.reports.verdict import verdict_figures, verdict_tables
 from mechdyn.runs.read import Content, Grid, Judged, Points, Run, Settings, Single, Strategies, not_run
-from mechdyn.studies.facts import clean_traces, fact_report
+from mechdyn.studies.facts import clean_traces, fact_report, has_facts
 from mechdyn.views.ablation import ablation_grids, grid_table, progressive_figures, progressive_table
 from mechdyn.views.facts import fact_page, fact_table
 from mechdyn.views.page import View
@@ -76,7 +77,7 @@ def _verdicts(runs: Sequence[Run]) -> Table:
         if isinstance(run.content, Judged | Strategies) and run.content.verdict is not None:
             verdict = run.content.verdict
             how = "as recorded" if not run.content.again else "again, otherwise" if run.content.changed else "again, the same"
-            built.add_row(verdict.claim, escape(run.model), run.task, run.preset, str(verdict.outcome), how)
+            built.add_row(verdict.claim, escape(run.model), run.task.name, run.preset, str(verdict.outcome), how)
     return built
 
 
@@ -98,22 +99,22 @@ def sections(found: Content, run: Run) -> list[Section]:
 def _judged(found: Judged, run: Run) -> list[Section]:
     """A claim's verdict, for questions what became of their facts, then what scripts measured on the same traces."""
     parts = [_verdict(run, found, found.verdict)] if found.verdict is not None else []
-    if run.task != "niah":
+    if has_facts(clean_traces(run.folder.roles)):
         parts.append(_facts(run))
-    where = f"{run.model}, {run.task}"
+    where = f"{run.model}, {run.task.name}"
     if found.correlations is not None:
         heading, by_offset = f"Correlations by offset (Figures 4 and 8): {where}", found.correlations.offsets
-        tables = (correlations_table(by_offset, f"Canonical correlations on {where}", paper=run.task == "niah"),)
-        parts.append(Section(heading, run.script("figure_4_cca"), tables, correlations(by_offset, title=run.model)))
+        tables = (correlations_table(by_offset, f"Canonical correlations on {where}", paper=run.task.paper == NEEDLES),)
+        parts.append(Section(heading, run.beside("mechdyn correlations"), tables, correlations(by_offset, title=run.model)))
     for name, reports in found.probes.items():
         title = f"{name} on {run.model}"
-        parts.append(Section(f"Probes (Tables 2 and 3): {where}", run.script("table_2_probe"), (probe_table(reports, title),)))
+        parts.append(Section(f"Probes (Tables 2 and 3): {where}", run.beside("mechdyn probe"), (probe_table(reports, title),)))
     return parts
 
 
 def _facts(run: Run) -> Section:
     traces = clean_traces(run.folder.roles)
-    report, where = fact_report(traces), f"{run.model}, {run.task}"
+    report, where = fact_report(traces), f"{run.model}, {run.task.name}"
     tables = (fact_table(report, f"Supporting facts on {where}, no head off"),)
     return Section(f"Supporting facts: {where}", run.command, tables, dict(fact_page(report, traces, title=run.model)))
 
@@ -122,7 +123,7 @@ def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
     _, figures = verdict_figures(verdict, run.folder.roles)
     named = figures if isinstance(figures, Mapping) else dict(zip((_ONE_SAMPLE,), figures, strict=False))
     return Section(
-        heading=f"{verdict.claim} ({_OF_PAPER[verdict.claim]}): {run.model}, {run.task}: {verdict.outcome}",
+        heading=f"{verdict.claim} ({_OF_PAPER[verdict.claim]}): {run.model}, {run.task.name}: {verdict.outcome}",
         command=run.command,
         tables=tuple(verdict_tables(verdict)),
         figures=named,
@@ -137,33 +138,33 @@ def _otherwise(found: Judged | Strategies) -> list[str]:
 @sections.register
 def _grid(found: Grid, run: Run) -> list[Section]:
     figures = ablation_grids(run.folder.roles, title=run.model)
-    heading = f"Ablation grid (Figures {'2 and 9 to 11' if run.task == 'niah' else '6 and 12 to 14'}): {run.model}, {run.task}"
+    heading = f"Ablation grid (Figures {'2 and 9 to 11' if run.task.paper == NEEDLES else '6 and 12 to 14'}): {run.model}, {run.task.name}"
     facts = f"{found.detection.n_correct} detection samples correct; average size {found.detection.size}."
-    tables = (grid_table(found.rows, f"Ablation on {run.model}, {run.task}"),)
+    tables = (grid_table(found.rows, f"Ablation on {run.model}, {run.task.name}"),)
     return [Section(heading, run.command, tables, dict(figures), (facts, _NOT_PRINTED))]
 
 
 @sections.register
 def _progressive(found: Points, run: Run) -> list[Section]:
-    title = f"Progressive ablation on {run.model}, {run.task}"
-    paper = tuple(f"Paper, {model}: {values}." for model, values in FIGURE_3.items()) if run.task == "niah" else (_NOT_PRINTED,)
+    title = f"Progressive ablation on {run.model}, {run.task.name}"
+    paper = tuple(f"Paper, {model}: {values}." for model, values in FIGURE_3.items()) if run.task.paper == NEEDLES else (_NOT_PRINTED,)
     figures = progressive_figures(found.points, title=run.model)
-    heading = f"Progressive ablation (Figures 3, 7 and 15 to 20): {run.model}, {run.task}"
+    heading = f"Progressive ablation (Figures 3, 7 and 15 to 20): {run.model}, {run.task.name}"
     return [Section(heading, run.command, (progressive_table(found.points, title),), dict(figures), paper)]
 
 
 @sections.register
 def _settings(found: Settings, run: Run) -> list[Section]:
-    title = f"Dynamism on {run.model}, {run.task}: sink, local window and threshold of Eq. 2"
-    figure = sensitivity_figure(found.cells, title=f"{run.model}, {run.task}")
+    title = f"Dynamism on {run.model}, {run.task.name}: sink, local window and threshold of Eq. 2"
+    figure = sensitivity_figure(found.cells, title=f"{run.model}, {run.task.name}")
     remark = "The paper states none of the three numbers and shows no such grid."
-    heading = f"Sensitivity of Eq. 2: {run.model}, {run.task}"
+    heading = f"Sensitivity of Eq. 2: {run.model}, {run.task.name}"
     return [Section(heading, run.command, (sensitivity_table(found.cells, title),), {"verdict by setting": figure}, (remark,))]
 
 
 @sections.register
 def _strategies(found: Strategies, run: Run) -> list[Section]:
-    heading = f"{found.verdict.claim} (5, Table 4): {run.model}, {run.task}: {found.verdict.outcome}"
+    heading = f"{found.verdict.claim} (5, Table 4): {run.model}, {run.task.name}: {found.verdict.outcome}"
     return [Section(heading, run.command, tuple(rag_tables(found.rows, found.verdict)), {}, (*_otherwise(found), *found.verdict.reasons))]
 
 
@@ -171,13 +172,13 @@ def _strategies(found: Strategies, run: Run) -> list[Section]:
 def _single(found: Single, run: Run) -> list[Section]:
     figures = {"timeline": timeline(found.trace)} if found.trace.n_steps else {}
     remarks = (f"Answer: {found.trace.text!r}", f"Expected: {found.trace.answer!r}")
-    return [Section(f"One trace (Figures 1 and 5): {run.model}, {run.task}", run.command, (), figures, remarks)]
+    return [Section(f"One trace (Figures 1 and 5): {run.model}, {run.task.name}", run.command, (), figures, remarks)]
 
 
 def _manifests(run: Run) -> list[Table]:
     """What made each store of a run, and what the run was asked."""
     built = table(f"{run.name}: what was asked", "field", "value", words=True)
-    for name, value in run.folder.config.items():
+    for name, value in run.folder.record.as_json().items():
         built.add_row(name, _value(value))
     tables = [built]
     for store, manifest in run.folder.manifests.items():

@@ -8,10 +8,11 @@ from rich.table import Table
 
 from mechdyn.claims.irreplaceability import DIFFERENCE, SIZE, evidence_name
 from mechdyn.evidence import Verdict
-from mechdyn.metrics import is_correct
+from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import TABLE_1, PaperDynamism
 from mechdyn.reports.tables import interval_text, output, table
 from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
+from mechdyn.tasks.task import TASKS, is_correct
 from mechdyn.traces.trace import Trace
 from mechdyn.views.ablation import ablation_grids
 from mechdyn.views.page import View, save_page
@@ -70,7 +71,7 @@ def _plain_tables(verdict: Verdict) -> list[Table]:
 
 def _dynamism_tables(verdict: Verdict) -> list[Table]:
     """Table 1, the paper's five models beside what was measured; for questions the paper gives no numbers."""
-    if verdict.facts["task"] != "niah":
+    if TASKS.get(verdict.facts["task"]).paper != NEEDLES:
         return _plain_tables(verdict)
     columns = ["measured (95 % by sample)", "value", "n", *(f"paper: {name}" for name in TABLE_1)]
     built = table(f"{verdict.claim} on {verdict.model}", *columns)

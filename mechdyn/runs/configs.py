@@ -1,12 +1,18 @@
-"""What each command can be asked: one frozen dataclass a command, one line of help a field.
+"""What each command can be asked: frozen dataclasses composed of groups of options, one line of help a field.
 
-The command line makes its options from the fields; the resolved copy is saved with the results. Nothing heavy is imported here, since
-`--help` reads it.
+The command line makes its options from the fields; what was asked is saved with the results. Options of how a run is carried out change no
+result, and are no part of what identifies a run. Nothing heavy is imported here, since `--help` reads it.
 """
 
-from dataclasses import dataclass, field
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
+
+_LONGEST_NAME = 100
 
 
 def option(default: Any, help: str, **details: Any) -> Any:
@@ -19,162 +25,163 @@ def argument(help: str) -> Any:
     return field(metadata={"help": help, "argument": True})
 
 
-_model = partial(option, "mini", "mini, a control, a local Hugging Face directory or a hub id.")
-_preset = partial(option, "quick", "quick, standard or paper: prompt lengths and samples.")
-_lengths = partial(option, (), "Prompt length in tokens instead of the preset's; may be repeated.", flag="--length")
-_seed = partial(option, 0, "Draws every sample.")
-_haystack = partial(option, None, "Text file or folder of .txt files; procedural prose when left out.")
-_batch_size = partial(option, 8, "Samples generated together, each under all of its conditions.", min=1)
-_engine = partial(option, "auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
-_task = partial(option, "niah", "niah (needles), world (procedural two-hop questions) or hotpotqa (questions of --data).")
-_style = partial(option, None, "rationale or direct: how questions ask for the answer; rationale when left out.")
-_data = partial(option, None, "JSON file in HotpotQA's layout for --task hotpotqa, or hub:OWNER/NAME[@REVISION][:CONFIG[:SPLIT]].")
+how = partial(option, how=True)
+"""An option of how a run is carried out: it changes no result."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The model and how it is run: options of every command that runs one."""
+
+    model: str = option("mini", "mini, a control, a local Hugging Face directory or a hub id.")
+    dtype: str | None = how(None, "float32, bfloat16 or float16; float32 on the CPU, else the checkpoint's own, when left out.")
+    device: str | None = how(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
+    device_map: str | None = how(None, "auto: spread the layers over all CUDA devices.")
+    engine: str = how("auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
+    batch_size: int = how(8, "Samples generated together, each under all of its conditions.", min=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """What is asked of the model."""
+
+    task: str = option("niah", "niah, world, hotpotqa, own, or a task of another package; with options, NAME:OPTION=VALUE,…")
+    data: str | None = option(None, "File of a task that reads one; for hotpotqa also hub:OWNER/NAME[@REVISION][:CONFIG[:SPLIT]].")
+    style: str | None = option(None, "rationale or direct: how questions ask for the answer; rationale when left out.")
+    haystack: str | None = option(None, "Text file or folder of .txt files; procedural prose when left out.")
+    score: str | None = option(None, "Retrieval score by name, with options as NAME:OPTION=VALUE,…; the task's own when left out.")
+    max_new_tokens: int | None = option(None, "Tokens of an answer at most; the task's own number when left out.", min=1)
+    seed: int = option(0, "Draws every sample.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """Which heads count as retrieving."""
+
+    threshold: float | None = option(None, "A head retrieves where its score is above this; the score's own when left out.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthOptions:
+    """How long prompts are."""
+
+    preset: str = option("quick", "quick, standard or paper: prompt lengths and samples.")
+    lengths: tuple[int, ...] = option((), "Prompt length in tokens instead of the preset's; may be repeated.", flag="--length")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions(LengthOptions):
+    """How many samples there are, and where the evidence lies."""
+
+    depths: tuple[float, ...] = option((), "Needle depth, 0 to 1, instead of the preset's; may be repeated.", flag="--depth")
+    runs: int | None = option(None, "Samples a length and depth instead of the preset's.", min=1)
 
 
 @dataclass(frozen=True)
-class VerifyConfig:
+class VerifyConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     """What `mechdyn verify` was asked."""
 
-    claim: str = argument("dynamism, irreplaceability, correlation or anticipation")
-    model: str = _model()
-    preset: str = _preset()
-    lengths: tuple[int, ...] = _lengths()
-    seed: int = _seed()
-    haystack: str | None = _haystack()
-    batch_size: int = _batch_size()
-    task: str = _task()
-    style: str | None = _style()
-    data: str | None = _data()
-    engine: str = _engine()
+    kind: ClassVar[str] = "verify"
+    claim: str = argument("dynamism, irreplaceability, correlation, anticipation, or a claim of another package")
 
 
-@dataclass(frozen=True)
-class AblateConfig:
+@dataclass(frozen=True, kw_only=True)
+class AblateConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     """What `mechdyn ablate` was asked.
 
-    Where the evidence of questions lies is drawn, so `depths` are for needles alone. Of a file as many questions are taken as the preset
-    has samples, where it has enough.
+    Of a file as many items are taken as the preset has samples, where it has enough.
     """
 
-    model: str = _model()
-    preset: str = _preset()
-    lengths: tuple[int, ...] = _lengths()
-    depths: tuple[float, ...] = option((), "Needle depth, 0 to 1, instead of the preset's; may be repeated.", flag="--depth")
-    runs: int | None = option(None, "Samples a cell instead of the preset's; of questions, five times as many a length.", min=1)
-    conditions: tuple[str, ...] = option((), "Only this condition; may be repeated. All when left out.", flag="--condition")
+    kind: ClassVar[str] = "ablate"
+    conditions: tuple[str, ...] = option(
+        (), "Only this condition, or a schedule as NAME:OPTION=VALUE,…; may be repeated. All when left out.", flag="--condition"
+    )
+    heads: str | None = option(None, "Heads to switch off as a condition of their own: a file of ranked heads, or 'L3H6 L4H1'.")
     method: str = option("zero", "zero, mean or resample: what takes an ablated head's place.")
-    seed: int = _seed()
-    haystack: str | None = _haystack()
-    batch_size: int = _batch_size()
-    task: str = _task()
-    style: str | None = _style()
-    data: str | None = _data()
-    engine: str = _engine()
 
 
-@dataclass(frozen=True)
-class TraceConfig:
-    """What `mechdyn trace` was asked. The world takes length and seed; of a file, `question` is the id, the first that fits if left out."""
+@dataclass(frozen=True, kw_only=True)
+class TraceConfig(ScoreOptions, TaskOptions, RunOptions):
+    """What `mechdyn trace` was asked."""
 
-    model: str = _model()
-    length: int = option(512, "Prompt length in tokens, for needles and the world.")
+    kind: ClassVar[str] = "trace"
+    length: int = option(512, "Prompt length in tokens, for tasks that take one.")
     depth: float = option(0.5, "Where in the haystack the needle goes, 0 to 1.")
-    seed: int = option(0, "Draws haystack and needle, or the world.")
-    haystack: str | None = _haystack()
-    task: str = _task()
-    style: str | None = _style()
-    data: str | None = _data()
-    question: str | None = option(None, "Id of a question of --data; the first that the model can hold if left out.")
-    engine: str = _engine()
+    sample: str | None = option(None, "Id of a sample of --data; the first that the model can hold if left out.")
+    needle: str | None = option(None, "A needle of your own; the expected answer is then all of it.")
+    question: str | None = option(None, "What to ask for that needle.")
+    off: str | None = option(None, "Heads to switch off at every step: 'L3H6 L4H1', a file of ranked heads, or a schedule such as dynamic.")
 
 
 @dataclass(frozen=True)
 class ExploreConfig:
     """What `mechdyn explore` was asked."""
 
+    kind: ClassVar[str] = "explore"
     run: str = argument("Folder of a run (trace, verify, ablate) or of a trace store.")
     sample: str | None = option(None, "Number or key of a sample as --list shows them; one that changes under ablation when left out.")
     conditions: tuple[str, ...] = option((), "Only this condition; may be repeated. All when left out.", flag="--condition")
-    model: str | None = option(None, "Where the run's model lies, when it was a local directory.")
+    model: str | None = option(None, "Where the run's model lies, when it was a local directory that has moved.")
     sources: int = option(16, "Strongest sources a head and step, 0 for none, which needs no model.", min=0)
 
 
-@dataclass(frozen=True)
-class ProgressiveConfig:
-    """Progressive ablation."""
+@dataclass(frozen=True, kw_only=True)
+class ProgressiveConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
+    """What `mechdyn progressive` was asked."""
 
-    model: str = _model()
-    preset: str = _preset()
-    lengths: tuple[int, ...] = _lengths()
-    runs: int | None = option(None, "Samples at each of five depths instead of the preset's.", min=1)
+    kind: ClassVar[str] = "progressive"
     masked: tuple[int, ...] = option(
-        (), "Heads to mask at each step; may be repeated. Steps that suit the model when left out.", flag="-k/--masked"
+        (), "Heads to switch off at each step; may be repeated. Steps that suit the model when left out.", flag="-k/--masked"
     )
-    seed: int = _seed()
-    haystack: str | None = _haystack()
-    batch_size: int = _batch_size()
-    task: str = _task()
-    style: str | None = _style()
-    data: str | None = _data()
-    engine: str = _engine()
 
 
-@dataclass(frozen=True)
-class SensitivityConfig:
-    """The sensitivity grid of Eq. 2."""
+@dataclass(frozen=True, kw_only=True)
+class SensitivityConfig(SampleOptions, TaskOptions, RunOptions):
+    """What `mechdyn sensitivity` was asked."""
 
-    model: str = _model()
-    task: str = option("world", "world (procedural two-hop questions) or hotpotqa (questions of --data).")
-    preset: str = _preset()
-    lengths: tuple[int, ...] = _lengths()
-    seed: int = _seed()
-    style: str | None = _style()
-    data: str | None = _data()
+    kind: ClassVar[str] = "sensitivity"
+    task: str = option("world", "world, hotpotqa, or another task whose heads are found by the reasoning score.")
     sinks: tuple[int, ...] = option((), "Size of the sink; may be repeated. 1, 4 and 16 when left out.", flag="--sink")
     locals: tuple[int, ...] = option((), "Size of the local window; may be repeated. 0, 32 and 128 when left out.", flag="--local")
     thresholds: tuple[float, ...] = option((), "Threshold; may be repeated. 0.3, 0.5 and 0.7 when left out.", flag="--threshold")
-    batch_size: int = _batch_size()
 
 
-@dataclass(frozen=True)
-class RagConfig:
+@dataclass(frozen=True, kw_only=True)
+class RagOptionsConfig(LengthOptions, TaskOptions, RunOptions):
+    """What `mechdyn rag` and `mechdyn rag-sweep` have in common."""
+
+    task: str = option("world", "world, hotpotqa, own, or another task with a context to retrieve from.")
+    questions: int | None = option(None, "Questions at each length (of a file: at most half of it) instead of the preset's.", min=1)
+    probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
+    heads: int = option(5, "Heads that each strategy chooses.")
+    mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RagConfig(RagOptionsConfig):
     """What `mechdyn rag` was asked."""
 
-    model: str = _model()
-    task: str = option("world", "world (procedural two-hop questions) or hotpotqa (questions of --data).")
-    preset: str = option("quick", "quick, standard or paper: prompt lengths and numbers of questions.")
-    lengths: tuple[int, ...] = _lengths()
-    questions: int | None = option(None, "Questions at each length (of a file: at most half of it) instead of the preset's.", min=1)
+    kind: ClassVar[str] = "rag"
     strategies: tuple[str, ...] = option(
         (),
-        "dynamic, oracle, static, dynamic-random, fixed-random, no-context or full-context; may be repeated. All when left out.",
+        "dynamic, oracle, static, dynamic-random, fixed-random, no-context, full-context or one of another package, with options as "
+        "NAME:OPTION=VALUE,…; may be repeated. All of mechdyn's own when left out.",
         flag="--strategy",
     )
-    probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
     threshold: float = option(1.2, "A sentence with a word of a RIND value above this is retrieved for.")
     k: int = option(16, "Context positions that the chosen heads retrieve.", flag="-k")
     window: int = option(32, "Tokens shown to either side of each cluster of positions.")
-    heads: int = option(5, "Heads that each strategy chooses.")
     variant: str = option("code", "code or paper: RIND as DRAGIN's published code has it, or as its paper prints it.")
     attention: str = option("alone", "alone or full: RIND's attention from a forward over the draft alone, or from generation itself.")
     draft: str = option("hidden", "hidden or windows: what a draft behind a rewritten sentence sees, nothing or still the last windows.")
-    mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")
     max_sentences: int = option(10, "Sentences an answer may have; one more round than this is the bound.")
-    seed: int = _seed()
-    style: str | None = _style()
-    data: str | None = _data()
-    batch_size: int = option(8, "Questions answered together, each under all strategies.", min=1)
 
 
-@dataclass(frozen=True)
-class RagSweepConfig:
-    """The sweep of threshold, k and window: one number moves, the others stay at their defaults."""
+@dataclass(frozen=True, kw_only=True)
+class RagSweepConfig(RagOptionsConfig):
+    """What `mechdyn rag-sweep` was asked: one number moves, the others stay at their defaults."""
 
-    model: str = _model()
-    task: str = option("world", "world (procedural two-hop questions) or hotpotqa (questions of --data).")
-    preset: str = option("quick", "quick, standard or paper: prompt lengths and numbers of questions.")
-    lengths: tuple[int, ...] = _lengths()
-    questions: int | None = option(None, "Questions at each length (of a file: at most half of it) instead of the preset's.", min=1)
+    kind: ClassVar[str] = "rag-sweep"
     strategies: tuple[str, ...] = option(
         (), "Strategy; may be repeated. dynamic, oracle, static, fixed-random if left out.", flag="--strategy"
     )
@@ -183,19 +190,15 @@ class RagSweepConfig:
     )
     ks: tuple[int, ...] = option((), "Context positions; may be repeated. 4, 8, 16, 32 and 64 if left out.", flag="-k")
     windows: tuple[int, ...] = option((), "Tokens to either side; may be repeated. 8, 16, 32, 64 and 128 if left out.", flag="--window")
-    probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
-    mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")
-    seed: int = _seed()
-    style: str | None = _style()
-    data: str | None = _data()
-    batch_size: int = option(4, "Questions answered together, each under all strategies and settings.", min=1)
+    batch_size: int = how(4, "Questions answered together, each under all strategies and settings.", min=1)
 
 
 @dataclass(frozen=True)
 class CheckConfig:
     """What `mechdyn models check` was asked."""
 
-    model: str = argument("one of `mechdyn models`, a local Hugging Face directory or a hub id")
+    kind: ClassVar[str] = "check"
+    name: str = argument("one of `mechdyn models`, a local Hugging Face directory or a hub id")
     device: str | None = option(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = option(None, "auto: spread the layers over all CUDA devices.")
     dtype: str | None = option(None, "float32, bfloat16 or float16; float32 on the CPU, else the checkpoint's own, when left out.")
@@ -206,7 +209,8 @@ class CheckConfig:
 class AppConfig:
     """What `mechdyn app` was asked."""
 
-    model: str = _model()
+    kind: ClassVar[str] = "app"
+    model: str = option("mini", "mini, a control, a local Hugging Face directory or a hub id.")
     host: str = option("127.0.0.1", "Address to listen on; other than this machine's own, it lets others use the model.")
     port: int = option(8050, "Port to listen on; 0 takes any free one.", min=0, max=65535)
     dark: bool = option(False, "A dark page.")
@@ -216,12 +220,69 @@ class AppConfig:
 class PlanConfig:
     """What `mechdyn plan` was asked."""
 
-    model: str = _model()
+    model: str = option("mini", "mini, a control, a local Hugging Face directory or a hub id.")
     lengths: tuple[int, ...] = option((512,), "Prompt length in tokens; may be repeated.", flag="--length/--lengths")
     runs: int = option(1, "Samples of each length.", min=1)
     conditions: int = option(1, "Ways in which each sample is continued, as the conditions of an ablation.", min=1)
     ablate: bool = option(False, "Heads are switched off at each step: one forward observes, a second is ablated.")
     max_new_tokens: int = option(64, "Tokens of an answer, at most.", min=1)
-    batch_size: int = _batch_size()
+    batch_size: int = option(8, "Samples generated together, each under all of its conditions.", min=1)
     device: str | None = option(None, "cpu or cuda (measured here), h100, h200, a100-80gb, l40s or rtx4090; as for loading if left out.")
     dtype: str | None = option(None, "float32, bfloat16 or float16; as for loading if left out.")
+
+
+def identity_fields(config_type: type) -> list[Field[Any]]:
+    """The fields that say what a run is, not how it is carried out."""
+    return [item for item in fields(config_type) if not item.metadata.get("how")]
+
+
+def default_folder(kind: str, config: Any) -> Path:
+    """`runs/KIND-MODEL-…`: everything that makes another run is in the name, so that two runs never meet in one folder."""
+    names = {item.name: item for item in identity_fields(type(config))}
+    parts = [kind, Path(config.model).name]
+    for name in ("task", "style", "preset"):
+        item = names.pop(name, None)
+        if item is not None and (name == "preset" or getattr(config, name) != item.default):
+            parts.append(str(getattr(config, name)))
+    for name, item in names.items():
+        value = getattr(config, name)
+        if name != "model" and not item.metadata.get("argument") and value != item.default:
+            flag = _flag(item).lstrip("-")
+            parts += [flag, *map(str, value if isinstance(value, tuple) else (value,))]
+    text = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(part for part in parts if part))
+    if len(text) > _LONGEST_NAME:
+        from mechdyn.hashing import content_hash
+
+        text = f"{text[: _LONGEST_NAME - 9]}-{content_hash(text)[:8]}"
+    return Path("runs") / text
+
+
+def command_line(program: str, config_type: type, values: Mapping[str, Any], **more: object) -> str:
+    """`program` with an option for every field of `config_type` whose value is not its default, for a shell.
+
+    Args:
+        program: one or more words.
+        config_type: a config of this module.
+        values: by field, as `run.json` has them; fields that are missing there are left to their defaults.
+        more: further options by name, such as `out`.
+    """
+    words = program.split()
+    for item in fields(config_type):
+        if item.name in values:
+            words += _words(item, values[item.name])
+    for name, value in more.items():
+        words += [f"--{name}", str(value)]
+    return shlex.join(words)
+
+
+def _words(item: Field[Any], value: Any) -> list[str]:
+    value = tuple(value) if isinstance(value, list) else value
+    if value is None or value == item.default:
+        return []
+    if item.metadata.get("argument") and item.default is MISSING:
+        return [str(value)]
+    return [word for part in (value if isinstance(value, tuple) else (value,)) for word in (_flag(item), str(part))]
+
+
+def _flag(item: Field[Any]) -> str:
+    return str(item.metadata.get("flag", f"--{item.name.replace('_', '-')}")).split("/")[-1]

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mechdyn.plans import Request
 from mechdyn.errors import StoreError
-from mechdyn.runs.folder import CONFIG, read_json
+from mechdyn.plans import Request
+from mechdyn.runs.folder import RunRecord, read_json
+from mechdyn.tasks.task import Task, task_as_asked
 from mechdyn.traces.manifest import Manifest
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
@@ -18,18 +19,24 @@ _STORES = "traces*"
 
 
 @dataclass(frozen=True, eq=False)
-class Folder:
+class RunFolder:
     """A run's folder; `traces` and `manifests` are by store, traces by role within it."""
 
     path: Path
-    config: Mapping[str, Any]
+    record: RunRecord
     traces: Mapping[str, Roles]
     manifests: Mapping[str, Manifest]
 
     @property
     def request(self) -> Request:
         """As far as a judge needs it."""
-        return Request(self.config["model"], self.config["preset"], seed=self.config["seed"], task=self.config.get("task", "niah"))
+        asked = self.record.asked
+        return Request(self.record.model, self.task, str(asked.get("preset", "quick")), seed=int(asked.get("seed", 0)))
+
+    @property
+    def task(self) -> Task:
+        """The run's task, no file of it read."""
+        return task_as_asked(str(self.record.asked.get("task", "niah")), self.record.asked)
 
     @property
     def roles(self) -> Roles:
@@ -37,21 +44,7 @@ class Folder:
         return next(iter(self.traces.values()))
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """What a run was asked.
-
-    Raises:
-        StoreError: no run's folder, or a damaged `run.json`.
-    """
-    if not (path / CONFIG).is_file():
-        raise StoreError(f"{path} is not the folder of a run (it has no {CONFIG}); name one that a command wrote with --out")
-    config = read_json(path / CONFIG)
-    if not isinstance(config, dict) or not isinstance(config.get("model"), dict) or "name" not in config["model"]:
-        raise StoreError(f"{path / CONFIG} is not what a command of mechdyn wrote; restore it, or run again into a new folder")
-    return config
-
-
-def read_folder(path: Path, config: Mapping[str, Any], command: str, *, traced: bool = True) -> Folder:
+def read_folder(path: Path, record: RunRecord, command: str, *, traced: bool = True) -> RunFolder:
     """Every planned trace, by store and role; a store without a list of roles has one role, `trace`.
 
     Raises:
@@ -71,7 +64,7 @@ def read_folder(path: Path, config: Mapping[str, Any], command: str, *, traced: 
             raise unfinished(path, f"{stored} of {len(planned)} planned traces are in {each.name}", command)
         traces[each.name] = {role: store.load(keys) for role, keys in roles.items()}
         manifests[each.name] = store.manifest
-    return Folder(path, config, traces, manifests)
+    return RunFolder(path, record, traces, manifests)
 
 
 def parsed(path: Path, parse: Callable[[Any], Parsed]) -> Parsed:

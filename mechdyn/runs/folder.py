@@ -1,39 +1,115 @@
-"""The folder of a run: its resolved configuration, its store, its results; written so that nothing is ever half there."""
+"""The folder of a run: what was asked, its results; written so that nothing is ever half there."""
 
 import json
 import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
 from mechdyn.errors import InputError, StoreError
+from mechdyn.runs.configs import identity_fields
 
-CONFIG = "run.json"
+RECORD = "run.json"
+VERSION = 2
+"""Of `run.json`; the first release wrote the fields of the config and no version."""
+_FIRST_RELEASE = {
+    "claim": "verify",
+    "method": "ablate",
+    "masked": "progressive",
+    "sinks": "sensitivity",
+    "variant": "rag",
+    "k": "rag-sweep",
+    "depth": "trace",
+}
+"""The field by which each kind of run of the first release is told."""
 
 
-def open_run(folder: str | Path, config: Mapping[str, Any]) -> Path:
+@dataclass(frozen=True)
+class RunRecord:
+    """What `run.json` says: the kind of run, the options that say what it is, the model's identity and where the model lay."""
+
+    kind: str
+    asked: Mapping[str, Any]
+    model: Mapping[str, Any]
+    source: str
+    version: int = VERSION
+
+    @classmethod
+    def of(cls, config: Any, model: Mapping[str, Any]) -> "RunRecord":
+        """The record of a run that is about to begin."""
+        asked = {item.name: getattr(config, item.name) for item in identity_fields(type(config)) if item.name != "model"}
+        return cls(config.kind, json.loads(json.dumps(asked)), dict(model), str(config.model))
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "version": self.version, "asked": dict(self.asked), "model": dict(self.model), "source": self.source}
+
+    def differences(self, other: "RunRecord", config_type: type) -> list[str]:
+        """A line for each thing asked that differs; an option that one of the two did not know has its default there."""
+        defaults = {item.name: None if item.default is MISSING else item.default for item in identity_fields(config_type)}
+        defaults = json.loads(json.dumps(defaults))
+        names = [*dict.fromkeys((*self.asked, *other.asked))]
+        pairs: list[tuple[str, Any, Any]] = [("kind", self.kind, other.kind)]
+        pairs += [(name, *(record.asked.get(name, defaults.get(name)) for record in (self, other))) for name in names]
+        pairs += [(f"model's {name}", self.model.get(name), other.model.get(name)) for name in {**self.model, **other.model}]
+        return [f"its {name} is {mine!r}, this run's is {theirs!r}" for name, mine, theirs in pairs if mine != theirs]
+
+
+def read_record(folder: Path) -> RunRecord:
+    """What a run was asked, by this release or the first.
+
+    Raises:
+        StoreError: no run's folder, or a damaged `run.json`.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        raise StoreError(f"{folder} is not the folder of a run (it has no {RECORD}); name one that a command wrote with --out")
+    values = read_json(path)
+    model = values.get("model") if isinstance(values, dict) else None
+    if not isinstance(model, dict) or not isinstance(model.get("name"), str):
+        raise StoreError(f"{path} is not what a command of mechdyn wrote; restore it, or run again into a new folder")
+    if "kind" not in values:
+        return _of_first_release(values)
+    if values.get("version") != VERSION or not isinstance(values.get("asked"), dict):
+        raise StoreError(
+            f"{path} has version {values.get('version')!r}, this mechdyn reads {VERSION}; read it with the mechdyn that wrote it"
+        )
+    return RunRecord(str(values["kind"]), values["asked"], model, str(values.get("source", model["name"])))
+
+
+def _of_first_release(values: Mapping[str, Any]) -> RunRecord:
+    kind = next((kind for name, kind in _FIRST_RELEASE.items() if name in values), "")
+    asked = {name: value for name, value in values.items() if name not in ("model", "engine")}
+    if kind == "trace":
+        asked["sample"] = asked.pop("question", None)
+    return RunRecord(kind, asked, values["model"], values["model"]["name"], version=1)
+
+
+def open_folder(folder: str | Path, record: RunRecord, config_type: type) -> Path:
     """Make the folder of a run, or go on with it where the same run was started before.
-
-    `batch_size` is how a run is carried out, not what it is: it is left out.
 
     Raises:
         InputError: the folder cannot be written, or holds something else than a run.
-        StoreError: the folder belongs to a run with another configuration.
+        StoreError: the folder belongs to another run.
     """
-    folder, config = Path(folder), {name: value for name, value in config.items() if name != "batch_size"}
+    folder = Path(folder)
+    if "://" in str(folder):
+        raise InputError(f"the folder of a run lies on this machine, got {folder}; name a local folder with --out")
     try:
-        if (folder / CONFIG).is_file():
-            _require_same(folder, config)
+        if (folder / RECORD).is_file():
+            differences = read_record(folder).differences(record, config_type)
+            if differences:
+                raise StoreError(f"output folder {folder} belongs to another run: {differences[0]}; name a new folder with --out")
             return folder
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or any(not name.startswith(".") for name in os.listdir(folder))):
             raise InputError(
-                f"output folder {folder} exists and is not the folder of a run (it has no {CONFIG}); name a new one with --out"
+                f"output folder {folder} exists and is not the folder of a run (it has no {RECORD}); name a new one with --out"
             )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"output folder {folder} cannot be written ({error.strerror}); name another with --out") from error
-    write_json(folder / CONFIG, dict(config))
+        raise _unwritable(folder, error) from error
+    write_json(folder / RECORD, record.as_json())
     return folder
 
 
@@ -50,12 +126,12 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read ({error}); restore it, or run again into a new folder") from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one piece.
+    """Write a text file in one piece, on the disk before it takes its name.
 
     Raises:
         InputError: the folder cannot be written, or has no space left.
@@ -65,25 +141,16 @@ def write_text(path: Path, text: str) -> None:
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
             os.chmod(partial, 0o644)
             os.replace(partial, path)
         except BaseException:
             Path(partial).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise InputError(f"output folder {path.parent} cannot be written ({error.strerror}); name another with --out") from error
+        raise _unwritable(path.parent, error) from error
 
 
-def _require_same(folder: Path, config: Mapping[str, Any]) -> None:
-    try:
-        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{folder / CONFIG} cannot be read ({error}); name a new folder with --out") from error
-    wanted = json.loads(json.dumps(dict(config)))
-    different = [name for name in sorted(found.keys() | wanted.keys()) if found.get(name) != wanted.get(name)]
-    if different:
-        name = different[0]
-        raise StoreError(
-            f"output folder {folder} belongs to another run: its {name} is {found.get(name)!r}, this run's is {wanted.get(name)!r}; "
-            "name a new folder with --out"
-        )
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"output folder {folder} cannot be written ({error.strerror}); name another with --out")

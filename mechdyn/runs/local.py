@@ -1,6 +1,7 @@
 """Running units on this machine: what the store lacks is run, in batches, and appended as it comes."""
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,13 +18,13 @@ from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
 from mechdyn.models.model import Model
 from mechdyn.scores import named_score
-from mechdyn.tasks.build import build_sample
+from mechdyn.tasks.task import build_sample
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 
-_PART = 32
-"""Traces that a part of the store holds at least, so that parts are few."""
+_PART, _PART_SECONDS = 32, 30.0
+"""A part of the store holds this many traces at least, so that parts are few, or what came in this time, so that little is lost."""
 _log = logging.getLogger(__name__)
 
 
@@ -77,14 +78,16 @@ def run_units(
     waiting: list[Trace] = []
     n_failed = 0
     try:
-        with tqdm(total=len(missing), desc=describe, unit="trace", disable=None, delay=1) as bar:
+        n_asked = len({unit.key for unit in units})
+        with tqdm(total=n_asked, initial=n_asked - len(missing), desc=describe, unit="trace", disable=None, delay=1) as bar:
+            stored = time.monotonic()
             for batch in _trace_batches(model, missing, batch_size, reference, make_engine(model, engine)):
                 waiting += batch
                 n_failed += sum(trace.stopped == "error" for trace in batch)
                 bar.update(len(batch))
-                if len(waiting) >= _PART:
+                if len(waiting) >= _PART or time.monotonic() - stored > _PART_SECONDS:
                     store.append(waiting)
-                    waiting = []
+                    waiting, stored = [], time.monotonic()
     finally:
         # Whatever ended the run, batches that were done are kept.
         if waiting:

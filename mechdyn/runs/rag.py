@@ -1,24 +1,20 @@
 """Dynamic RAG (Section 5, Table 4): every strategy on the same questions, heads and probe from others."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from mechdyn.plans import Plan, Request
-from mechdyn.evidence import Verdict
-from mechdyn.studies.conditions import DETECTION_ROLE
-from mechdyn.plans import DETECTION, EVALUATION, Preset, chosen_preset
 from mechdyn.claims.dynamic_rag import RagRow, judge_rag, rag_row
-from mechdyn.plans import MAX_NEW_TOKENS, task_units
 from mechdyn.errors import InputError, StoreError
+from mechdyn.evidence import Verdict
 from mechdyn.hashing import content_hash
 from mechdyn.heads import RankedHeads
-from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.plans import DETECTION, EVALUATION, Plan, Preset, chosen_preset, task_units
 from mechdyn.probes.dataset import probe_data
 from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.probe import Probe
@@ -29,15 +25,14 @@ from mechdyn.rag.options import RagOptions
 from mechdyn.rag.run import Condition, check_conditions, dynamic_rag
 from mechdyn.rag.strategies import check_number, make_strategy
 from mechdyn.rag.visibility import find_context, record
-from mechdyn.runs.ablate import require_detection
+from mechdyn.runs.ablate import RESULTS, require_detection
 from mechdyn.runs.configs import RagConfig
 from mechdyn.runs.rag_logs import RagLogs
-from mechdyn.runs.requests import check_choices, check_samples, make_request
-from mechdyn.runs.folder import open_run, write_json
-from mechdyn.runs.stages import ROLES, run_stages
-from mechdyn.runs.stores import open_store
-from mechdyn.tasks.build import build_sample
+from mechdyn.runs.session import Session, check_samples, chosen_task
+from mechdyn.runs.verify import VERDICTS
+from mechdyn.studies.conditions import DETECTION_ROLE
 from mechdyn.tasks.sample import Sample
+from mechdyn.tasks.task import build_sample
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 
@@ -66,14 +61,13 @@ class RagRun:
 class Prepared:
     """What is fixed before the first question is answered."""
 
-    model: Model
-    request: Request
+    run: Session
     options: RagOptions
     units: tuple[Unit, ...]
     detection: tuple[Unit, ...]
 
 
-def rag(config: RagConfig, out: str | Path) -> RagRun:
+def rag(config: RagConfig, out: str | Path | None = None) -> RagRun:
     """Answer the questions under every strategy and judge dynamic against static.
 
     The folder holds `run.json`, `questions.jsonl`, `logs/` (a JSON line for each answer), `results.json`, `verdicts.json`, and, where
@@ -86,12 +80,14 @@ def rag(config: RagConfig, out: str | Path) -> RagRun:
         StoreError: a probe of another model.
     """
     names = strategies_of(config)
-    prepared = prepare(config)
-    given = load_probe(config.probe, prepared.model.identity()) if config.probe else None
-    folder = open_run(out, {**asdict(config), "strategies": names, "model": prepared.model.identity()})
-    conditions, facts = choose_conditions(config, prepared, names, {"": prepared.options}, folder, given)
-    questions, logs = run_conditions(prepared, conditions, folder, config.batch_size, describe=f"RAG on {Path(config.model).name}")
-    return conclude(config, questions, logs, facts, folder)
+    options = options_of(config)
+    with Session.open(config, out) as run:
+        prepared = prepare(run, options)
+        given = load_probe(config.probe, run.model.identity()) if config.probe else None
+        run.resolve(strategies=names)
+        conditions, facts = choose_conditions(prepared, names, {"": prepared.options}, given)
+        questions, logs = run_conditions(prepared, conditions, describe=f"RAG on {Path(config.model).name}")
+        return conclude(run, questions, logs, facts)
 
 
 def strategies_of(config: RagConfig) -> tuple[str, ...]:
@@ -102,51 +98,52 @@ def strategies_of(config: RagConfig) -> tuple[str, ...]:
     return tuple(name for name in STRATEGIES if name in (config.strategies or STRATEGIES))
 
 
-def prepare(config: RagConfig) -> Prepared:
-    """Check what was asked, load the model and lay out the questions; nothing is written."""
-    if config.task == "niah":
-        raise InputError("dynamic RAG answers questions from a context; take the task world or hotpotqa")
-    check_choices(config.task, config.style, config.data, lengths=config.lengths)
-    options = RagOptions(
+def options_of(config: RagConfig) -> RagOptions:
+    """The numbers of Algorithms 1 and 2, checked before a model is loaded."""
+    task = chosen_task(config)
+    if not task.has_context:
+        raise InputError(f"dynamic RAG answers questions from a context, task {task.name} asks none; take the task world or hotpotqa")
+    return RagOptions(
         threshold=config.threshold,
         variant=config.variant,
         attention=config.attention,
         k=config.k,
         window=config.window,
-        max_new_tokens=MAX_NEW_TOKENS[config.task],
+        max_new_tokens=config.max_new_tokens or task.max_new_tokens,
         max_sentences=config.max_sentences,
         draft=config.draft,
         mode=config.mode,
     )
-    preset = chosen_preset(PRESETS, config.preset, config.lengths)
-    preset = replace(preset, n_seeds=config.questions or preset.n_seeds)
-    model = load_model(config.model)
-    check_number(config.heads, model.n_layers * model.n_heads)
-    request = make_request(
-        model, preset=config.preset, lengths=config.lengths, seed=config.seed, task=config.task, style=config.style, data=config.data
-    )
+
+
+def prepare(run: Session, options: RagOptions) -> Prepared:
+    """Lay out the questions and hold them against the model; nothing is written."""
+    config, request = run.config, run.request
+    preset = chosen_preset(PRESETS, replace(request, runs=config.questions))
+    check_number(config.heads, run.model.n_layers * run.model.n_heads)
     units = task_units(request, preset, EVALUATION)
     detection = task_units(request, replace(preset, n_seeds=max(N_DETECTION, preset.n_seeds)), DETECTION)
     if {unit.key for unit in units} & {unit.key for unit in detection}:
         raise InputError("questions to find heads on and questions to answer overlap; give a file with more questions")
-    check_samples(model, Plan({DETECTION_ROLE: (*units, *detection)}))
-    return Prepared(model, request, options, units, detection)
+    check_samples(run.model, Plan({DETECTION_ROLE: (*units, *detection)}))
+    return Prepared(run, options, units, detection)
 
 
 def choose_conditions(
-    config: RagConfig, prepared: Prepared, names: Sequence[str], settings: Mapping[str, RagOptions], folder: Path, given: Probe | None
+    prepared: Prepared, names: Sequence[str], settings: Mapping[str, RagOptions], given: Probe | None
 ) -> tuple[dict[str, Condition], dict[str, Any]]:
     """Every strategy under every setting, by `strategy` or `strategy, setting`; and how heads and probe came about."""
+    config, folder = prepared.run.config, prepared.run.folder
     probe, ranking = given, None
     facts: dict[str, Any] = {}
     if given is not None:
         keep_probe(given, folder)
     if STATIC in names or (DYNAMIC in names and probe is None):
-        traces = _detection_traces(prepared, folder, config.batch_size)
+        traces = prepared.run.traces(Plan({DETECTION_ROLE: prepared.detection}))[DETECTION_ROLE]
         if STATIC in names:
             ranking, facts = _rank(traces, config.heads, folder)
         if DYNAMIC in names and probe is None:
-            probe = _fitted(traces, folder, config.seed, prepared.model)
+            probe = _fitted(traces, folder, config.seed, prepared.run.model)
     conditions = {
         f"{name}, {setting}" if setting else name: Condition(
             make_strategy(name, n=config.heads, seed=config.seed, probe=probe, ranking=ranking), options
@@ -158,14 +155,14 @@ def choose_conditions(
 
 
 def run_conditions(
-    prepared: Prepared, conditions: Mapping[str, Condition], folder: Path, batch_size: int, *, describe: str = "RAG"
+    prepared: Prepared, conditions: Mapping[str, Condition], *, describe: str = "RAG"
 ) -> tuple[list[QuestionRecord], dict[str, list[RagLog]]]:
     """Answer what the folder's logs lack, a batch of questions at a time; all logs, in the order of the questions."""
-    store = RagLogs(folder)
+    store = RagLogs(prepared.run.folder)
     done = {name: store.read(name) for name in conditions}
-    model, records = prepared.model, []
+    model, records = prepared.run.model, []
     with tqdm(total=len(prepared.units), desc=describe, unit="question", disable=None, delay=1) as bar:
-        for samples in _batches(prepared, batch_size):
+        for samples in _batches(prepared):
             check_conditions(model, samples, conditions)
             records += [record(find_context(model.tokenizer, sample)) for sample in samples]
             for lacking, group in _by_what_is_lacking(samples, done):
@@ -178,21 +175,19 @@ def run_conditions(
     return records, {name: [found[question.sample] for question in records] for name, found in done.items()}
 
 
-def conclude(
-    config: RagConfig, questions: Sequence[QuestionRecord], logs: Mapping[str, Sequence[RagLog]], facts: Mapping[str, Any], folder: Path
-) -> RagRun:
+def conclude(run: Session, questions: Sequence[QuestionRecord], logs: Mapping[str, Sequence[RagLog]], facts: Mapping[str, Any]) -> RagRun:
     """Rows, verdict and files."""
     rows = tuple(rag_row(name, questions, found) for name, found in logs.items())
-    verdict = judge_rag(Path(config.model).name, questions, logs, facts)
-    write_json(folder / "results.json", {**verdict.as_json(), "conditions": [row.as_json() for row in rows]})
-    write_json(folder / "verdicts.json", [verdict.as_json()])
-    return RagRun(questions, logs, rows, verdict, folder)
+    verdict = judge_rag(Path(run.config.model).name, questions, logs, facts)
+    run.write(RESULTS, {**verdict.as_json(), "conditions": [row.as_json() for row in rows]})
+    run.write(VERDICTS, [verdict.as_json()])
+    return RagRun(questions, logs, rows, verdict, run.folder)
 
 
-def _batches(prepared: Prepared, batch_size: int) -> Iterator[list[Sample]]:
+def _batches(prepared: Prepared) -> Iterator[list[Sample]]:
     waiting = iter(prepared.units)
-    while units := list(islice(waiting, batch_size)):
-        yield [build_sample(prepared.model, unit.sample) for unit in units]
+    while units := list(islice(waiting, prepared.run.config.batch_size)):
+        yield [build_sample(prepared.run.model, unit.sample) for unit in units]
 
 
 def _by_what_is_lacking(
@@ -203,12 +198,6 @@ def _by_what_is_lacking(
     for sample in samples:
         groups.setdefault(tuple(name for name, found in done.items() if sample.key not in found), []).append(sample)
     return ((lacking, group) for lacking, group in groups.items() if lacking)
-
-
-def _detection_traces(prepared: Prepared, folder: Path, batch_size: int) -> Sequence[Trace]:
-    plan = Plan({DETECTION_ROLE: prepared.detection})
-    store = open_store(folder / "traces", prepared.model, score=prepared.detection[0].decoding["score"], seed=prepared.request.seed)
-    return run_stages(lambda _: plan, prepared.model, store, batch_size=batch_size, record=folder / ROLES)[DETECTION_ROLE]
 
 
 def _rank(traces: Sequence[Trace], n: int, folder: Path) -> tuple[RankedHeads, dict[str, Any]]:

@@ -1,38 +1,47 @@
 """Finished runs read back for a report, their results judged again from the stored traces without a model.
 
-A run is recognised by its `run.json`, whose fields are those of the command's config. A new kind of run is a content, a function that reads
-it and an entry in `KINDS`; `mechdyn.reports.sections` draws it.
+A run is recognised by the kind in its `run.json`. A new kind of run is a content, a function that reads it and an entry in `KINDS`;
+`mechdyn.reports.sections` draws it.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from mechdyn.evidence import Verdict
-from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE, Detection
-from mechdyn.studies.grid import GridRow, grid_rows
-from mechdyn.paper.parts import ABLATION, CORRELATIONS, DYNAMIC_RAG, NEEDLES, PARTS, PROBES, PROGRESSIVE, QUESTIONS, SENSITIVITY
-from mechdyn.studies.progressive import ProgressivePoint, progressive_point
 from mechdyn.claims.dynamic_rag import RagRow, judge_rag, rag_row
 from mechdyn.claims.registry import get_claim
 from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
 from mechdyn.errors import StoreError
+from mechdyn.evidence import Verdict
 from mechdyn.models.registry import PAPER_MODELS
-from mechdyn.probes.report import Report
-from mechdyn.stats.cca_offsets import CCAResult
-from mechdyn.runs.ablate import require_detection
-from mechdyn.runs.command_line import command_line
-from mechdyn.runs.configs import AblateConfig, ProgressiveConfig, RagConfig, SensitivityConfig, TraceConfig, VerifyConfig
-from mechdyn.runs.finished import Folder, parsed, read_config, read_folder, unfinished
-from mechdyn.runs.probe_files import FIGURE_4, REPORT, read_correlations, read_reports
+from mechdyn.paper.parts import ABLATION, CORRELATIONS, DYNAMIC_RAG, PARTS, PROBES, PROGRESSIVE, SENSITIVITY
+from mechdyn.probes.report import ClassifierReport, RegressorReport, Report
+from mechdyn.runs.ablate import RESULTS, require_detection
+from mechdyn.runs.configs import (
+    AblateConfig,
+    ProgressiveConfig,
+    RagConfig,
+    SensitivityConfig,
+    TraceConfig,
+    VerifyConfig,
+    command_line,
+)
+from mechdyn.runs.finished import RunFolder, parsed, read_folder, unfinished
+from mechdyn.runs.folder import RECORD, RunRecord, read_record
+from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
 from mechdyn.runs.rag_logs import RagLogs
-from mechdyn.runs.folder import CONFIG
 from mechdyn.runs.sensitivity import window_name
+from mechdyn.runs.verify import VERDICTS
+from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA
+from mechdyn.stats.resampling import Interval
+from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE, Detection
+from mechdyn.studies.grid import GridRow, grid_rows
+from mechdyn.studies.progressive import ProgressivePoint, progressive_point
+from mechdyn.tasks.task import Task
 from mechdyn.traces.trace import Trace
 
-VERDICTS, RESULTS = "verdicts.json", "results.json"
 _TOLERANCE = 1e-6
 
 
@@ -113,7 +122,7 @@ class Single:
 class Run:
     """A finished run, read back."""
 
-    folder: Folder
+    folder: RunFolder
     command: str
     content: Content
 
@@ -123,21 +132,21 @@ class Run:
 
     @property
     def model(self) -> str:
-        return str(self.folder.config["model"]["name"])
+        return str(self.folder.record.model["name"])
 
     @property
-    def task(self) -> str:
-        return str(self.folder.config.get("task", "niah"))
+    def task(self) -> Task:
+        return self.folder.task
 
     @property
     def preset(self) -> str:
         """Empty where a run has none."""
-        return str(self.folder.config.get("preset", ""))
+        return str(self.folder.record.asked.get("preset", ""))
 
-    def script(self, name: str, **more: object) -> str:
-        """The command of an experiment's script on the traces of this claim."""
-        asked = {field: value for field, value in _asked(self.folder.config).items() if field != "claim"}
-        return command_line(f"python -m experiments.{name}", VerifyConfig, asked, **more, out=self.folder.path)
+    def beside(self, program: str) -> str:
+        """Another command on the traces of this run."""
+        asked = {name: value for name, value in _asked(self.folder.record).items() if name != "claim"}
+        return command_line(program, VerifyConfig, asked, out=self.folder.path)
 
 
 @dataclass(frozen=True)
@@ -152,9 +161,10 @@ class Missing:
 class Kind:
     """How a kind of run is made and read. It is finished where any of `results`, patterns in its folder, is there."""
 
+    config: Any
     program: str
     results: tuple[str, ...]
-    read: Callable[[Folder, bool], Content]
+    read: Callable[[RunFolder, bool], Content]
     traced: bool = True
     """Whether such a run always has traces."""
 
@@ -170,13 +180,12 @@ def read_run(path: str | Path, *, again: bool = True) -> Run:
         StoreError: no run's folder, a run that is not finished, or a file that is damaged; the message says which.
     """
     path = Path(path)
-    config = read_config(path)
-    config_type = next((known for known in KINDS if _fields(known) == config.keys()), None)
-    if config_type is None:
-        raise StoreError(f"{path / CONFIG} is of no command that this mechdyn has; read it with the mechdyn that wrote it, or run again")
-    kind = KINDS[config_type]
-    command = command_line(kind.program, config_type, _asked(config), out=path)
-    folder = read_folder(path, config, command, traced=kind.traced)
+    record = read_record(path)
+    if record.kind not in KINDS:
+        raise StoreError(f"{path / RECORD} is of no command that this mechdyn has; read it with the mechdyn that wrote it, or run again")
+    kind = KINDS[record.kind]
+    command = command_line(kind.program, kind.config, _asked(record), out=path)
+    folder = read_folder(path, record, command, traced=kind.traced)
     if not any(any(path.glob(result)) for result in kind.results):
         raise unfinished(path, f"it has no {kind.results[0]}", command)
     return Run(folder, command, kind.read(folder, again))
@@ -184,7 +193,7 @@ def read_run(path: str | Path, *, again: bool = True) -> Run:
 
 def not_run(runs: Sequence[Run]) -> list[Missing]:
     """The paper's tables and figures that no run covers, its models that were not run, and presets other than its own."""
-    done = {(name, NEEDLES if run.task == "niah" else QUESTIONS) for run in runs for name in run.content.measures}
+    done = {(name, run.task.paper) for run in runs for name in run.content.measures}
     missing = [Missing(f"{part.name}: {part.measures}, {part.on}", part.command) for part in PARTS if (part.measures, part.on) not in done]
     models = {run.model for run in runs}
     absent = [name for name, source in PAPER_MODELS.items() if not {name, source} & models]
@@ -194,7 +203,32 @@ def not_run(runs: Sequence[Run]) -> list[Missing]:
     return missing + [Missing(f"the paper's lengths and numbers of samples: {what}", "--preset paper") for what in smaller]
 
 
-def _judged(folder: Folder, again: bool) -> Judged:
+def read_reports(values: Mapping[str, Any]) -> dict[str, Report]:
+    """Each predictor's report."""
+    return {name: _report(row) for name, row in values.items()}
+
+
+def read_correlations(values: Mapping[str, Any]) -> CCAResult:
+    """Correlations by offset."""
+    return CCAResult(**{**values, "offsets": tuple(map(_offset, values["offsets"]))})
+
+
+def _report(row: Mapping[str, Any]) -> Report:
+    numbers: dict[str, Any] = {name: Interval.from_json(value) if isinstance(value, Mapping) else value for name, value in row.items()}
+    return ClassifierReport(**numbers) if "auprc" in numbers else RegressorReport(**numbers)
+
+
+def _offset(row: Mapping[str, Any]) -> OffsetCCA:
+    sides: dict[str, Any] = {name: _correlations(value) if isinstance(value, Mapping) else value for name, value in row.items()}
+    return OffsetCCA(**sides)
+
+
+def _correlations(row: Mapping[str, Any]) -> Correlations:
+    means = {int(top): Interval.from_json(value) for top, value in row["means"].items()}
+    return Correlations(tuple(map(Interval.from_json, row["components"])), means)
+
+
+def _judged(folder: RunFolder, again: bool) -> Judged:
     path = folder.path
     recorded = parsed(path / VERDICTS, lambda rows: Verdict.from_json(rows[0])) if (path / VERDICTS).is_file() else None
     verdict = recorded
@@ -204,33 +238,33 @@ def _judged(folder: Folder, again: bool) -> Judged:
         verdict=verdict,
         again=again,
         changed=_changed(recorded, verdict) if recorded and verdict else (),
-        correlations=parsed(path / FIGURE_4, read_correlations) if (path / FIGURE_4).is_file() else None,
+        correlations=parsed(path / CORRELATIONS_FILE, read_correlations) if (path / CORRELATIONS_FILE).is_file() else None,
         probes={report.parent.name: parsed(report, read_reports) for report in sorted(path.glob(f"*/{REPORT}"))},
     )
 
 
-def _grid(folder: Folder, again: bool) -> Grid:
+def _grid(folder: RunFolder, again: bool) -> Grid:
     return Grid(grid_rows(folder.roles), require_detection(folder.roles[DETECTION_ROLE]))
 
 
-def _points(folder: Folder, again: bool) -> Points:
+def _points(folder: RunFolder, again: bool) -> Points:
     ranking = require_detection(folder.roles[DETECTION_ROLE]).ranking
-    masked = folder.config["masked"]
+    masked = folder.record.asked["masked"]
     return Points({commit: tuple(progressive_point(k, commit, folder.roles, ranking) for k in masked) for commit in COMMITS})
 
 
-def _settings(folder: Folder, again: bool) -> Settings:
-    config = folder.config
+def _settings(folder: RunFolder, again: bool) -> Settings:
+    config = folder.record.asked
     windows = [(sink, local) for sink in config["sinks"] for local in config["locals"]]
     judged = (judge_thresholds(folder.request, *window, folder.traces[window_name(*window)], config["thresholds"]) for window in windows)
     return Settings(tuple(cell for cells in judged for cell in cells))
 
 
-def _strategies(folder: Folder, again: bool) -> Strategies:
+def _strategies(folder: RunFolder, again: bool) -> Strategies:
     """Rows are always computed from the logs; the verdict where it is to be judged again."""
     recorded = parsed(folder.path / VERDICTS, lambda rows: Verdict.from_json(rows[0]))
     store = RagLogs(folder.path)
-    questions, names = store.questions(), folder.config["strategies"]
+    questions, names = store.questions(), folder.record.asked["strategies"]
     found = {name: store.read(name) for name in names}
     lacking = [name for name in names if any(question.sample not in found[name] for question in questions)]
     if lacking or not questions:
@@ -243,7 +277,7 @@ def _strategies(folder: Folder, again: bool) -> Strategies:
     return Strategies(rows, verdict, again, _changed(recorded, verdict))
 
 
-def _single(folder: Folder, again: bool) -> Single:
+def _single(folder: RunFolder, again: bool) -> Single:
     ((trace,),) = folder.roles.values()
     return Single(trace)
 
@@ -263,21 +297,19 @@ def _same(row: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> boo
     return all(a == b or (isinstance(a, float) and isinstance(b, float) and math.isclose(a, b, abs_tol=_TOLERANCE)) for a, b in pairs)
 
 
-def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's config as it was asked: the model by name."""
-    return {**config, "model": config["model"]["name"]}
+def _asked(record: RunRecord) -> dict[str, Any]:
+    """A run's options as they were asked, the model by where it lay."""
+    return {**record.asked, "model": record.source}
 
 
-def _fields(config_type: type) -> set[str]:
-    """What `run.json` holds of a config: how many samples ran together is no part of what was run."""
-    return {item.name for item in fields(config_type)} - {"batch_size"}
-
-
-KINDS: Mapping[type, Kind] = {
-    VerifyConfig: Kind("mechdyn verify", (VERDICTS, FIGURE_4, f"*/{REPORT}"), _judged),
-    AblateConfig: Kind("mechdyn ablate", (RESULTS,), _grid),
-    ProgressiveConfig: Kind("python -m experiments.figure_3_progressive", (RESULTS,), _points),
-    SensitivityConfig: Kind("python -m experiments.sensitivity", (RESULTS,), _settings),
-    RagConfig: Kind("mechdyn rag", (VERDICTS,), _strategies, traced=False),
-    TraceConfig: Kind("mechdyn trace", (CONFIG,), _single),
+KINDS: Mapping[str, Kind] = {
+    kind.config.kind: kind
+    for kind in (
+        Kind(VerifyConfig, "mechdyn verify", (VERDICTS, CORRELATIONS_FILE, f"*/{REPORT}"), _judged),
+        Kind(AblateConfig, "mechdyn ablate", (RESULTS,), _grid),
+        Kind(ProgressiveConfig, "mechdyn progressive", (RESULTS,), _points),
+        Kind(SensitivityConfig, "mechdyn sensitivity", (RESULTS,), _settings),
+        Kind(RagConfig, "mechdyn rag", (VERDICTS,), _strategies, traced=False),
+        Kind(TraceConfig, "mechdyn trace", (RECORD,), _single),
+    )
 }

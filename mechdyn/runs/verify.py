@@ -1,23 +1,19 @@
 """Verify a claim: plan, run what the store lacks, plan again from what came out, judge from the store."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mechdyn.claims.claim import Claim
-from mechdyn.plans import Request
-from mechdyn.evidence import Verdict
-from mechdyn.studies.facts import FactReport, clean_traces, fact_report
 from mechdyn.claims.registry import get_claim
-from mechdyn.decoding.engines import make_engine
-from mechdyn.models.load import load_model
-from mechdyn.runs.configs import VerifyConfig
-from mechdyn.runs.requests import check_choices, check_samples, make_request
-from mechdyn.runs.folder import open_run, write_json
-from mechdyn.runs.stages import ROLES, run_stages
-from mechdyn.runs.stores import open_store
+from mechdyn.evidence import Verdict
+from mechdyn.plans import Request
+from mechdyn.runs.configs import VerifyConfig, default_folder
+from mechdyn.runs.session import Session
+from mechdyn.studies.facts import FactReport, clean_traces, fact_report, has_facts
 from mechdyn.traces.trace import Trace
+
+VERDICTS, FACTS = "verdicts.json", "facts.json"
 
 
 @dataclass(frozen=True)
@@ -34,48 +30,40 @@ class Verified:
 class Traced:
     """What a claim asked for, run and not yet judged."""
 
-    claim: Claim
     request: Request
     traces: Mapping[str, Sequence[Trace]]
     folder: Path
 
 
-def verify(config: VerifyConfig, out: str | Path) -> Verified:
+def verify(config: VerifyConfig, out: str | Path | None = None) -> Verified:
     """Run and judge one claim; the folder holds `run.json`, `traces/`, `verdicts.json` and, for questions, `facts.json`.
 
-    Run again, it goes on where it stopped.
+    Run again, it goes on where it stopped. Without `out` the folder is `runs/CLAIM-MODEL-…`.
     """
-    traced = trace_claim(config, out)
-    verdict = traced.claim.judge(traced.request, traced.traces)
-    write_json(traced.folder / "verdicts.json", [verdict.as_json()])
-    facts = None if config.task == "niah" else fact_report(clean_traces(traced.traces))
-    if facts is not None:
-        write_json(traced.folder / "facts.json", facts.as_json())
-    return Verified(verdict, traced.traces, traced.folder, facts)
-
-
-def trace_claim(config: VerifyConfig, out: str | Path) -> Traced:
-    """Run what a claim needs, without judging it."""
     claim = get_claim(config.claim)
-    check_choices(config.task, config.style, config.data, config.haystack, config.lengths)
-    model = load_model(config.model)
-    request = make_request(
-        model,
-        preset=config.preset,
-        lengths=config.lengths,
-        seed=config.seed,
-        haystack=config.haystack,
-        task=config.task,
-        style=config.style,
-        data=config.data,
-    )
-    first = claim.plan(request)
-    check_samples(model, first)
-    engine = make_engine(model, config.engine)
-    folder = open_run(out, {**asdict(config), "model": model.identity()})
-    store = open_store(folder / "traces", model, score=first.units[0].decoding["score"], seed=config.seed)
-    describe = f"{claim.name} on {Path(config.model).name}, {config.task}"
-    traces = run_stages(
-        partial(claim.plan, request), model, store, batch_size=config.batch_size, describe=describe, engine=engine, record=folder / ROLES
-    )
-    return Traced(claim, request, traces, folder)
+    with _open(config, out) as run:
+        traced = _traced(run)
+        verdict = claim.judge(traced.request, traced.traces)
+        run.write(VERDICTS, [verdict.as_json()])
+        clean = clean_traces(traced.traces)
+        facts = fact_report(clean) if has_facts(clean) else None
+        if facts is not None:
+            run.write(FACTS, facts.as_json())
+        return Verified(verdict, traced.traces, traced.folder, facts)
+
+
+def trace_claim(config: VerifyConfig, out: str | Path | None = None) -> Traced:
+    """Run what a claim needs, without judging it."""
+    get_claim(config.claim)
+    with _open(config, out) as run:
+        return _traced(run)
+
+
+def _open(config: VerifyConfig, out: str | Path | None) -> Session:
+    return Session.open(config, out if out is not None else default_folder(config.claim, config))
+
+
+def _traced(run: Session) -> Traced:
+    plan = partial(get_claim(run.config.claim).plan, run.request)
+    describe = f"{run.config.claim} on {Path(run.config.model).name}, {run.request.task.name}"
+    return Traced(run.request, run.traces(plan, describe=describe), run.folder)

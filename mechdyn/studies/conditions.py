@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float
 
 from mechdyn.heads import RankedHeads
-from mechdyn.metrics import answer_quality, is_correct, metric_names, primary_metric
 from mechdyn.plans import DETECTION, EVALUATION, Plan, Preset, Request, task_units
 from mechdyn.stats.ablation import average_size
 from mechdyn.stats.overlap import static_ranking
+from mechdyn.tasks.task import answer_quality, is_correct, metric_names, primary_metric
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 

@@ -103,6 +103,11 @@ def clean_traces(traces: Mapping[str, Sequence[Trace]]) -> Sequence[Trace]:
     return next(traces[role] for role in (ROLE, CLEAN, DETECTION_ROLE) if role in traces)
 
 
+def has_facts(traces: Sequence[Trace]) -> bool:
+    """Whether traces are of questions whose supporting sentences are known by title and index."""
+    return bool(traces) and all("facts" in trace.meta for trace in traces)
+
+
 def fact_report(traces: Sequence[Trace]) -> FactReport:
     """Report on questions, each generated once.
 
@@ -119,7 +124,7 @@ def question_outcome(trace: Trace) -> QuestionOutcome:
     Raises:
         InputError: a trace of a task without supporting facts.
     """
-    if trace.sentence_scores is None:
+    if trace.sentence_scores is None or not has_facts([trace]):
         raise InputError(f"a report on facts is of questions, got a trace of the task {trace.task}, which has no supporting facts")
     gold, distractors = ([(title, index) for title, index in trace.meta[name]] for name in ("facts", "distractors"))
     rationale = trace.meta["style"] == "rationale"

@@ -10,9 +10,8 @@ from mechdyn.evidence import Evidence
 from mechdyn.stats.ablation import heads_ablated
 from mechdyn.stats.resampling import Interval, bootstrap_mean
 from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, Detection, quality, role
+from mechdyn.tasks.task import TASKS
 from mechdyn.traces.trace import Trace
-
-LENGTH_BIN = 256
 
 
 @dataclass(frozen=True)
@@ -70,16 +69,8 @@ def mean_quality(traces: Sequence[Trace]) -> dict[str, Interval]:
 
 
 def cell_of(trace: Trace) -> tuple[int, float]:
-    """The cell of a sample: length and depth as they were asked for, or where nothing was, the bin that they fall into.
-
-    Where the facts of a question lie is drawn: the depth is the middle of the fifth that their mean place falls into. Questions of a file
-    have the length they have: the next multiple of 256 tokens.
-    """
-    length, depth = trace.meta["length"], trace.meta["depth"]
-    if trace.task == "niah":
-        return length, depth
-    fifth = min(int(depth * 5), 4)
-    return (length if trace.task == "world" else -(-length // LENGTH_BIN) * LENGTH_BIN), round(0.1 + 0.2 * fifth, 1)
+    """The cell of a sample: length and depth as its task tells them (`Task.cell`)."""
+    return TASKS.get(trace.task).cell(trace.meta)
 
 
 def detection_facts(detection: Detection, traces: Sequence[Trace]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ PROBES = {"quick": "auto", "standard": "auto", "paper": "paper"}
 
 def probing_plan(request: Request) -> Plan:
     """One role, clean samples; both claims name the same units."""
-    preset = chosen_preset(PRESETS, request.preset, request.lengths)
+    preset = chosen_preset(PRESETS, request)
     return Plan({ROLE: task_units(request, preset, EVALUATION, n_parts=1)})
 
 

@@ -8,56 +8,64 @@ HTML entities, leading spaces and empty ones included, since the indices count t
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, ClassVar
 
 from mechdyn.errors import InputError
+from mechdyn.hashing import content_hash
 from mechdyn.tasks.chat import Prompt, locate, positions_of, render, token_spans
-from mechdyn.tasks.hotpot_items import Item, check_item
-from mechdyn.tasks.hotpot_items import from_hub as from_hub
-from mechdyn.tasks.hotpot_items import load_items as load_items
-from mechdyn.tasks.hotpot_items import read_items as read_items
+from mechdyn.tasks.hotpot_items import Item, check_item, load_items
 from mechdyn.tasks.niah import SYSTEM, user_text
+from mechdyn.tasks.questions import INSTRUCTIONS, Questions, check_style, lay_out
 from mechdyn.tasks.sample import Sample, Span
-
-RATIONALE_INSTRUCTION = 'Quote the sentences that lead to the answer, then finish with "So the answer is" and the answer.'
-DIRECT_INSTRUCTION = "Give the answer alone, in as few words as possible."
-ANSWER_MARK = "So the answer is"
-INSTRUCTIONS = {"rationale": RATIONALE_INSTRUCTION, "direct": DIRECT_INSTRUCTION}
+from mechdyn.tasks.task import FileTask, Spec, Task, task
 
 
-def context_text(context: Sequence[Sequence[Any]]) -> str:
-    """Paragraphs, (title, sentences) pairs, in order as `Title: sentence sentence`, a line each, every character of the sentences kept."""
-    return lay_out(context)[0]
+@task
+@dataclass(frozen=True)
+class HotpotQA(FileTask, Questions):
+    """The questions of a file in HotpotQA's layout, or of a dataset on the hub."""
+
+    name: ClassVar[str] = "hotpotqa"
+    max_new_tokens: ClassVar[int] = 128
+    wants: ClassVar[str] = "a file of questions in HotpotQA's JSON layout; give one with --data FILE, or --data hub:hotpotqa/hotpot_qa"
+
+    def prepare(self, model: Any, room: int) -> Task:
+        items = load_items(str(self.data))
+        loaded = load_samples(model, items, style=self.style, too_long="skip", room=room)
+        ids = tuple(sample.meta["id"] for sample in loaded.samples)
+        return self.ready(model, content_hash(items), ids, len(items), least=2)
+
+    def spec_of(self, name: str) -> Spec:
+        return {**super().spec_of(name), "style": self.style}
+
+    @classmethod
+    def build(
+        cls, model_or_tokenizer: Any, *, file: str, id: str, file_digest: str | None = None, style: str = "rationale", room: int = 1
+    ) -> Sample:
+        """The question with this id from a file in HotpotQA's layout, or from the hub as `load_items` addresses it.
+
+        Raises:
+            InputError: a file that cannot be read or that is not what `file_digest` was taken of, or an id that it lacks.
+        """
+        questions = _questions(file, file_digest) if file_digest else _read(file)
+        if id not in questions:
+            raise InputError(f"questions {file} hold no question with the id {id!r}; give one of its {len(questions)} ids")
+        return hotpotqa(model_or_tokenizer, questions[id], style=style, room=room)
 
 
-def join_sentences(sentences: Sequence[str]) -> str:
-    """Join sentences, with a space only where neither side brings white space of its own."""
-    return _join(sentences)[0]
+@lru_cache(maxsize=2)
+def _questions(file: str, digest: str) -> dict[str, Item]:
+    """Read once for all units that name the same content."""
+    questions = _read(file)
+    found = content_hash(list(questions.values()))
+    if found != digest:
+        raise InputError(f"questions {file} changed: they were {digest} and are {found}; put the file back, or start a new run")
+    return questions
 
 
-def lay_out(context: Sequence[Sequence[Any]]) -> tuple[str, list[list[Span]]]:
-    """The text of `context_text`, and the characters of every sentence, by paragraph and index.
-
-    Spans are noted while the text is put together, so a sentence that occurs twice, is empty or begins with odd white space has its own.
-    """
-    text = ""
-    spans: list[list[Span]] = []
-    for title, sentences in context:
-        text += f"\n{title}: " if spans else f"{title}: "
-        joined, within = _join(sentences)
-        spans.append([(len(text) + start, len(text) + end) for start, end in within])
-        text += joined
-    return text, spans
-
-
-def _join(sentences: Sequence[str]) -> tuple[str, list[Span]]:
-    text, spans = "", []
-    for sentence in sentences:
-        if text and sentence and not text[-1].isspace() and not sentence[0].isspace():
-            text += " "
-        spans.append((len(text), len(text) + len(sentence)))
-        text += sentence
-    return text, spans
+def _read(file: str) -> dict[str, Item]:
+    return {item["_id"]: item for item in load_items(file)}
 
 
 def hotpotqa(
@@ -159,8 +167,7 @@ def select(items: Sequence[Item], n: int | None = None, seed: int = 0, *, type: 
 
 def _sample(model_or_tokenizer: Any, item: Mapping[str, Any], style: str, task: str) -> Sample:
     check_item(item)
-    if style not in INSTRUCTIONS:
-        raise InputError(f"style must be one of {', '.join(INSTRUCTIONS)}, got {style!r}")
+    check_style(style)
     context, sentence_spans = lay_out(item["context"])
     user = user_text(context, item["question"], INSTRUCTIONS[style])
     prompt = render(getattr(model_or_tokenizer, "tokenizer", model_or_tokenizer), SYSTEM, user)

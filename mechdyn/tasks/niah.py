@@ -2,21 +2,82 @@
 
 import random
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mechdyn.errors import InputError
+from mechdyn.hashing import content_hash
+from mechdyn.metrics import contains_answer, rouge_l
+from mechdyn.paper.parts import NEEDLES
 from mechdyn.tasks.chat import Prompt, locate, positions_of, render
-from mechdyn.tasks.prose import procedural_prose
+from mechdyn.tasks.haystack import haystack_text, read_haystack, sentence_ends
 from mechdyn.tasks.sample import Sample
-from mechdyn.tasks.sentences import sentence_ends
+from mechdyn.tasks.task import RETEST, SampleSet, Spec, Task, option, prepared, task
 
 SYSTEM = "You are a helpful AI bot that answers questions for a user. Keep your response short and direct."
 QUESTION = "What is the magic word?"
 INSTRUCTION = "Don't give information outside the document or repeat your findings."
 _CONTEXT = "Context:\n"
 _FIT_ATTEMPTS = 24
+ROOM = 64
+"""Positions that must be left for the answer."""
+
+
+@task
+@dataclass(frozen=True)
+class Niah(Task):
+    """A UUID in a haystack: accuracy is whether the answer holds it, heads are found by copy-paste (Eq. 1)."""
+
+    name: ClassVar[str] = "niah"
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "rouge_l")
+    axes: ClassVar[tuple[str, ...]] = ("length", "depth")
+    has_retest: ClassVar[bool] = True
+    paper: ClassVar[str] = NEEDLES
+
+    haystack: str | None = option(None, "Text file or folder of .txt files; procedural prose when left out.")
+    digest: str | None = prepared(None)
+
+    def prepare(self, model: Any, room: int) -> Task:
+        """Hash the haystack: files of one name may differ."""
+        return self if self.haystack is None else replace(self, digest=content_hash(read_haystack(self.haystack)))
+
+    def samples(self, wanted: SampleSet) -> list[Spec]:
+        return [self._spec(*cell, seed) for cell, seed in zip(wanted.cells, wanted.seeds(), strict=True)]
+
+    def retest(self, wanted: SampleSet) -> list[Spec]:
+        """The same needles in other haystacks, each two depths further on."""
+        depths = list(dict.fromkeys(depth for _, depth in wanted.cells))
+        needles, seeds = wanted.seeds(), wanted.seeds(RETEST)
+        return [
+            self._spec(length, depths[(depths.index(depth) + 2) % len(depths)], seed) | {"needle_seed": needle}
+            for (length, depth), needle, seed in zip(wanted.cells, needles, seeds, strict=True)
+        ]
+
+    def single(self, *, length: int, depth: float, seed: int, named: str | None = None) -> Spec:
+        return self._spec(length, depth, seed) if named is None else super().single(length=length, depth=depth, seed=seed, named=named)
+
+    def _spec(self, length: int, depth: float, seed: int) -> Spec:
+        files = {} if self.haystack is None else {"haystack": self.haystack, "haystack_digest": self.digest}
+        return {"length": length, "depth": depth, "seed": seed, **files}
+
+    @classmethod
+    def build(cls, model_or_tokenizer: Any, *, haystack_digest: str | None = None, **spec: Any) -> Sample:
+        """What `niah` makes; the digest only tells files of one name apart in a unit's key."""
+        return niah(model_or_tokenizer, **spec)
+
+    @classmethod
+    def quality(cls, text: str, answer: str) -> dict[str, float]:
+        return {"accuracy": contains_answer(text, answer), "rouge_l": rouge_l(text, answer)}
+
+    @classmethod
+    def is_correct(cls, text: str, answer: str) -> bool:
+        return contains_answer(text, answer) == 1.0
+
+    @classmethod
+    def cell(cls, meta: Mapping[str, Any]) -> tuple[int, float]:
+        return meta["length"], meta["depth"]
 
 
 def needle_sentence(value: str) -> str:
@@ -44,7 +105,6 @@ def niah(
     needle_seed: int | None = None,
     needle: str | None = None,
     question: str | None = None,
-    room: int = 64,
 ) -> Sample:
     """One needle-in-a-haystack sample of `length` prompt tokens.
 
@@ -55,7 +115,6 @@ def niah(
         depth: where in the haystack the needle goes, 0 (start) to 1 (end); moved back to the nearest earlier sentence end (0 is the start).
         seed: draws the haystack's starting point and the UUID.
         haystack: a text file or a folder of `.txt` files; the procedural prose when left out. Repeated when it is too short.
-        room: positions that the model must have left to generate into.
         needle_seed: draws the UUID instead of `seed`: the same needle in another haystack is the retest of DEFINITIONS.
         needle: a sentence of your own instead of the one with the UUID. The expected answer is then all of it, since nothing says which
             part answers the question.
@@ -66,10 +125,10 @@ def niah(
             empty, binary or not there, or a needle or question that is blank.
     """
     tokenizer = getattr(model_or_tokenizer, "tokenizer", model_or_tokenizer)
-    check_request(length, depth, getattr(model_or_tokenizer, "n_ctx", None), room)
+    check_request(length, depth, getattr(model_or_tokenizer, "n_ctx", None))
     check_texts(needle, question)
     value = random_uuid(random.Random(f"needle-{seed if needle_seed is None else needle_seed}"))
-    text = _haystack_text(haystack, seed, length)
+    text = haystack_text(haystack, seed, length)
     asked = _Asked(needle_sentence(value) if needle is None else needle.strip(), QUESTION if question is None else question.strip(), depth)
     fitted = _fit(tokenizer, text, asked, length)
     return _sample(
@@ -86,7 +145,7 @@ def niah(
     )
 
 
-def niah_in(model_or_tokenizer: Any, haystack: str, *, needle: str, question: str, depth: float, room: int = 64) -> Sample:
+def niah_in(model_or_tokenizer: Any, haystack: str, *, needle: str, question: str, depth: float, room: int = ROOM) -> Sample:
     """A needle of your own in a text of your own, neither cut nor repeated: `niah` for what someone types.
 
     White space in the haystack is left as it is; an empty haystack leaves the needle alone in the context.
@@ -116,54 +175,21 @@ def check_texts(needle: str | None, question: str | None) -> None:
             raise InputError(f"the {name} is empty; give a sentence")
 
 
-def check_request(length: int, depth: float, n_ctx: int | None, room: int = 64) -> None:
+def check_request(length: int, depth: float, n_ctx: int | None, room: int = ROOM) -> None:
     """Refuse what no haystack could satisfy."""
     if not 0.0 <= depth <= 1.0:
         raise InputError(f"depth must lie in [0, 1], got {depth}; 0 puts the needle at the start of the haystack, 1 at its end")
     if length < 1:
         raise InputError(f"length must be a positive number of tokens, got {length}")
+    if n_ctx is not None and n_ctx <= room:
+        raise InputError(
+            f"the model holds {n_ctx} positions (its context, or the sliding window behind which it forgets) and the answer may take "
+            f"{room}, so no prompt fits; take a model with more"
+        )
     if n_ctx is not None and length + room > n_ctx:
         raise InputError(
             f"length {length} is beyond the model's context of {n_ctx} positions, {room} for the answer; ask for at most {n_ctx - room}"
         )
-
-
-def read_haystack(path: str | Path) -> str:
-    """The text of a UTF-8 file, or of all `.txt` files of a folder in name order, every run of white space one space."""
-    path = Path(path)
-    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"haystack folder {path} holds no .txt file; give a text file or a folder of .txt files")
-    texts = [_read_text(file) for file in files]
-    text = " ".join(" ".join(texts).split())
-    if not text:
-        raise InputError(f"haystack {path} is empty; give a file with some sentences of text")
-    if not sentence_ends(text):
-        raise InputError(f"haystack {path} has no sentence end (. ! ? …) behind which a needle could go; give prose")
-    return text
-
-
-def _read_text(file: Path) -> str:
-    try:
-        raw = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"haystack {file} cannot be read ({error.strerror}); give a text file or a folder of .txt files") from error
-    if b"\0" in raw:
-        raise InputError(f"haystack {file} is binary (it holds NUL bytes); give UTF-8 text")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"haystack {file} is not UTF-8 (byte {error.start}); convert it to UTF-8 text") from error
-
-
-def _haystack_text(haystack: str | Path | None, seed: int, length: int) -> str:
-    """Text to cut from: it begins at a seeded sentence and is repeated until it surely covers `length` tokens."""
-    if haystack is None:
-        return procedural_prose(seed, n_sentences=max(8, length // 6))
-    text = read_haystack(haystack)
-    starts = [0, *(end for end in sentence_ends(text)[:-1])]
-    start = random.Random(f"haystack-{seed}").choice(starts)
-    return f"{text[start:].strip()} {text[:start].strip()}".strip()
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import plotly.graph_objects as go
 from rich.table import Table
 
 from mechdyn.errors import InputError
-from mechdyn.metrics import answer_quality, metric_names
 from mechdyn.reports.tables import interval_text, table
 from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, role
 from mechdyn.studies.grid import GridRow, cell_of
 from mechdyn.studies.progressive import STATIC_LIST, ProgressivePoint
+from mechdyn.tasks.task import answer_quality, metric_names
 from mechdyn.traces.trace import Trace
 from mechdyn.views.curves import progressive
 from mechdyn.views.grid import Cells, grid

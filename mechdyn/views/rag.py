@@ -6,10 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from mechdyn.errors import InputError
-from mechdyn.metrics import answer_quality
 from mechdyn.rag.log import QuestionRecord, RagLog, Round
 from mechdyn.rag.names import ABOUT
 from mechdyn.rag.windows import Span
+from mechdyn.tasks.task import answer_quality
 from mechdyn.views.page import save_page
 from mechdyn.views.rind import rind
 from mechdyn.views.text import visible

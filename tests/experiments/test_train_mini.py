@@ -18,10 +18,9 @@ from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.registry import MINI_FOLDER
-from mechdyn.tasks.hotpotqa import RATIONALE_INSTRUCTION, context_text
 from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, niah, random_uuid
-from mechdyn.tasks.world import make_world
-from mechdyn.tasks.world_task import world
+from mechdyn.tasks.questions import RATIONALE_INSTRUCTION, context_text
+from mechdyn.tasks.world import make_world, world
 from tests.bundled import mini_tokenizer
 from tests.experiments.small_runs import SECRET, small_config, write_books
 

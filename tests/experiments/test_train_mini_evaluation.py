@@ -34,7 +34,7 @@ from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.runs.folder import write_json
 from mechdyn.tasks.niah import niah
-from mechdyn.tasks.world_task import world
+from mechdyn.tasks.world import world
 from tests.bundled import mini_tokenizer
 from tests.experiments.small_runs import SECRET, small_config, write_books
 

@@ -12,7 +12,7 @@ from mechdyn.models.load import load_model, wrap_model
 from mechdyn.schedules import Dynamic, RandomHeads
 from mechdyn.scores import Reasoning, copy_paste
 from mechdyn.tasks.niah import niah
-from mechdyn.tasks.world_task import world
+from mechdyn.tasks.world import world
 from tests.architectures import tiny_model
 from tests.bundled import mini_tokenizer
 from tests.devices import FIRST, SECOND, pretended_devices, spread

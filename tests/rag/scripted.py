@@ -10,7 +10,7 @@ from mechdyn.rag.options import RagOptions
 from mechdyn.rag.requests import Attend, Observe, Seen, Write, Written
 from mechdyn.rag.strategies import Random
 from mechdyn.rag.visibility import find_context
-from mechdyn.tasks.world_task import world
+from mechdyn.tasks.world import world
 from tests.bundled import mini_tokenizer
 
 SHAPE = (2, 4)

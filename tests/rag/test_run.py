@@ -14,7 +14,7 @@ from mechdyn.rag.run import Condition, dynamic_rag
 from mechdyn.rag.serve import Server
 from mechdyn.rag.strategies import Direct, Oracle, Random
 from mechdyn.scores import Reasoning
-from mechdyn.tasks.world_task import world
+from mechdyn.tasks.world import world
 
 LIMIT = 40
 OPTIONS = RagOptions(threshold=0.6, k=4, window=12, max_new_tokens=LIMIT)

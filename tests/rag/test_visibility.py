@@ -12,7 +12,7 @@ from mechdyn.models.load import wrap_model
 from mechdyn.rag.requests import Observe, Write
 from mechdyn.rag.serve import Server
 from mechdyn.rag.visibility import cut_prompt, find_context, shown_facts, visible_positions
-from mechdyn.tasks.world_task import world
+from mechdyn.tasks.world import world
 from tests.architectures import STYLES, tiny_model
 from tests.bundled import mini_tokenizer
 from tests.rag.plain_visibility import plain_hidden

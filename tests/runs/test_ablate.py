@@ -81,7 +81,7 @@ def test_other_methods_take_activations_of_detection_prompts(tmp_path, method):
 
 def test_progressive_ablation_finds_where_the_answer_breaks(tmp_path):
     """Each token is served by four heads, and any one of them suffices."""
-    found = progressive(ProgressiveConfig("planted-dynamic", lengths=(128,), runs=1, masked=(4, 0, 2)), tmp_path / "run")
+    found = progressive(ProgressiveConfig(model="planted-dynamic", lengths=(128,), runs=1, masked=(4, 0, 2)), tmp_path / "run")
     for commit in COMMITS:
         points = found.points[commit]
         assert [point.k for point in points] == [0, 2, 4]
@@ -96,9 +96,9 @@ BAD = {
     "unknown condition": (AblateConfig(conditions=("magic",)), "conditions must be some of clean, dynamic, static-average, .*, got magic"),
     "unknown method": (AblateConfig(method="mask"), "ablation method must be one of zero, mean, resample, got 'mask'"),
     "unknown preset": (AblateConfig(preset="huge"), "unknown preset 'huge'; give one of quick, standard, paper"),
-    "depth": (AblateConfig("planted-dynamic", depths=(0.5, 1.5)), r"depth must lie in \[0, 1\], got 1.5"),
-    "too long": (AblateConfig("planted-dynamic", lengths=(128, 10**6)), "length 1000000 is beyond the model's context"),
-    "too short": (AblateConfig("planted-dynamic", lengths=(30, 128)), "length 30 cannot hold the needle"),
+    "depth": (AblateConfig(model="planted-dynamic", depths=(0.5, 1.5)), r"depth must lie in \[0, 1\], got 1.5"),
+    "too long": (AblateConfig(model="planted-dynamic", lengths=(128, 10**6)), "length 1000000 is beyond the model's context"),
+    "too short": (AblateConfig(model="planted-dynamic", lengths=(30, 128)), "length 30 cannot hold the needle"),
 }
 
 
@@ -113,5 +113,5 @@ def test_bad_grids_are_one_line_and_write_nothing(tmp_path, case):
 @pytest.mark.parametrize("masked", [(-1, 2), (0, 33)])
 def test_more_heads_than_the_model_has_cannot_be_masked(tmp_path, masked):
     with pytest.raises(InputError, match=r"masked heads must lie between 0 and 32 \(the heads of the model\), got"):
-        progressive(ProgressiveConfig("planted-dynamic", masked=masked), tmp_path / "run")
+        progressive(ProgressiveConfig(model="planted-dynamic", masked=masked), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -6,27 +6,21 @@ import json
 import pytest
 import torch
 
-from mechdyn.claims import dynamism
 from mechdyn.claims.sensitivity import at_threshold, window_plan
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
-from mechdyn.plans import Preset
 from mechdyn.runs.configs import SensitivityConfig
 from mechdyn.runs.local import run_units
-from mechdyn.runs.requests import make_request
-from mechdyn.runs.sensitivity import resolved, sensitivity
-from mechdyn.runs.stores import open_store
+from mechdyn.runs.sensitivity import sensitivity
+from mechdyn.runs.session import chosen_task, make_request, open_store
 from mechdyn.traces.store import TraceStore
 
-TINY = Preset((256,), n_seeds=1, depths=(0.3, 0.7))
-CONFIG = SensitivityConfig(sinks=(4, 16), locals=(32,), thresholds=(0.3, 0.5), batch_size=8)
+CONFIG = SensitivityConfig(lengths=(256,), runs=1, sinks=(4, 16), locals=(32,), thresholds=(0.3, 0.5), batch_size=8)
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(dynamism.PRESETS, "quick", TINY)
-        yield sensitivity(CONFIG, tmp_path_factory.mktemp("sensitivity") / "run")
+    return sensitivity(CONFIG, tmp_path_factory.mktemp("sensitivity") / "run")
 
 
 def test_a_store_for_each_window_and_a_verdict_for_each_threshold(ran):
@@ -43,9 +37,7 @@ def test_a_store_for_each_window_and_a_verdict_for_each_threshold(ran):
 def test_a_run_at_a_threshold_is_the_stored_scores_judged_at_it(ran, tmp_path):
     stored = list(TraceStore.open(ran.folder / "traces-sink4-local32").traces())
     model = load_model("mini")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(dynamism.PRESETS, "quick", TINY)
-        units = window_plan(make_request(model, task="world"), 4, 32).units
+    units = window_plan(make_request(CONFIG, chosen_task(CONFIG), model), 4, 32).units
     units = [dataclasses.replace(unit, decoding={**unit.decoding, "threshold": 0.3}) for unit in units]
     store = open_store(tmp_path / "traces", model, score=units[0].decoding["score"])
     run_units(model, units, store)
@@ -55,14 +47,9 @@ def test_a_run_at_a_threshold_is_the_stored_scores_judged_at_it(ran, tmp_path):
         assert torch.equal(trace.active, judged[trace.sample].active)
 
 
-def test_axes_left_out_are_the_grid_of_definitions():
-    config = resolved(SensitivityConfig(locals=(7,)))
-    assert (config.sinks, config.locals, config.thresholds) == ((1, 4, 16), (7,), (0.3, 0.5, 0.7))
-
-
 BAD = {
     "needles": ({"task": "niah"}, "the sensitivity grid is of Eq. 2, which scores questions; take the task world or hotpotqa"),
-    "no file": ({"task": "hotpotqa"}, "task hotpotqa needs a file of questions"),
+    "no file": ({"task": "hotpotqa", "lengths": ()}, "task hotpotqa needs a file of questions"),
     "too long": ({"lengths": (10**6,)}, "length 1000000 is beyond the model's context"),
 }
 

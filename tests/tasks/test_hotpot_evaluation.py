@@ -8,7 +8,7 @@ import pytest
 from mechdyn.errors import InputError
 from mechdyn.metrics import Match
 from mechdyn.tasks.hotpot_evaluation import evaluate_predictions, fact_match, joint_match
-from mechdyn.tasks.hotpotqa import read_items
+from mechdyn.tasks.hotpot_items import read_items
 from tests.real_data import real_data
 from tests.test_metrics import ADVERSARIAL, oracle_em, oracle_words
 

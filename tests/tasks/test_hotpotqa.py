@@ -8,17 +8,9 @@ import pytest
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.metrics import extract_answer
 from mechdyn.tasks.chat import render
-from mechdyn.tasks.hotpotqa import (
-    ANSWER_MARK,
-    DIRECT_INSTRUCTION,
-    RATIONALE_INSTRUCTION,
-    context_text,
-    hotpotqa,
-    join_sentences,
-    load_samples,
-    select,
-)
+from mechdyn.tasks.hotpotqa import hotpotqa, load_samples, select
 from mechdyn.tasks.niah import SYSTEM, user_text
+from mechdyn.tasks.questions import ANSWER_MARK, DIRECT_INSTRUCTION, RATIONALE_INSTRUCTION, context_text, join_sentences
 from mechdyn.tasks.world import world_items
 from tests.tasks.test_hotpotqa_positions import item_of, own_items
 from tests.tokenizers import tokenizer_styles

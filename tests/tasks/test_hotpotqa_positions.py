@@ -13,7 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mechdyn.tasks.hotpotqa import context_text, hotpotqa, join_sentences, lay_out, read_items
+from mechdyn.tasks.hotpot_items import read_items
+from mechdyn.tasks.hotpotqa import hotpotqa
+from mechdyn.tasks.questions import context_text, join_sentences, lay_out
 from mechdyn.tasks.sample import Sample, Span
 from mechdyn.tasks.world import world_items
 from tests.real_data import real_data

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from mechdyn.errors import InputError, UnsupportedModelError
-from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, needle_sentence, niah, niah_in, read_haystack
+from mechdyn.tasks.haystack import read_haystack, sentence_ends
+from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, needle_sentence, niah, niah_in
 from mechdyn.tasks.prose import procedural_prose
 from mechdyn.tasks.sample import Sample
-from mechdyn.tasks.sentences import sentence_ends
 from tests.real_data import real_data
 from tests.spans import check_marked, decoded
 from tests.tokenizers import tokenizer_styles

@@ -3,8 +3,8 @@
 import random
 from itertools import islice
 
+from mechdyn.tasks.haystack import split_sentences
 from mechdyn.tasks.prose import procedural_prose, procedural_sentence, procedural_sentences
-from mechdyn.tasks.sentences import split_sentences
 
 
 def test_prose_has_as_many_sentences_as_asked() -> None:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from mechdyn.tasks.hotpot_items import check_item
-from mechdyn.tasks.hotpotqa import context_text
+from mechdyn.tasks.questions import context_text
 from mechdyn.tasks.world import make_world, world_items
 
 

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from mechdyn.errors import InputError
-from mechdyn.tasks.hotpotqa import DIRECT_INSTRUCTION, RATIONALE_INSTRUCTION, hotpotqa
-from mechdyn.tasks.world_task import _item, world
+from mechdyn.tasks.hotpotqa import hotpotqa
+from mechdyn.tasks.questions import DIRECT_INSTRUCTION, RATIONALE_INSTRUCTION
+from mechdyn.tasks.world import _item, world
 from tests.spans import check_marked
 from tests.tokenizers import tokenizer_styles
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mechdyn.tasks.sentences import sentence_ends, split_sentences
+from mechdyn.tasks.haystack import sentence_ends, split_sentences
 
 
 @pytest.mark.parametrize(

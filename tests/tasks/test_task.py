@@ -6,11 +6,10 @@ import pytest
 
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
-from mechdyn.tasks.build import build_sample
 from mechdyn.tasks.hotpotqa import hotpotqa
 from mechdyn.tasks.niah import niah
-from mechdyn.tasks.world import world_items
-from mechdyn.tasks.world_task import world
+from mechdyn.tasks.task import build_sample
+from mechdyn.tasks.world import world, world_items
 from tests.bundled import mini_tokenizer
 
 
@@ -49,7 +48,7 @@ def test_a_file_that_changed_is_refused(file, items):
 
 
 BAD = {
-    "unknown task": ({"task": "haystacks"}, "unknown task 'haystacks'; give one of niah, world, hotpotqa"),
+    "unknown task": ({"task": "haystacks"}, "unknown task 'haystacks'; give one of hotpotqa, niah, own, world"),
     "no task": ({}, "unknown task None"),
     "unknown id": ({"id": "nobody"}, r"hold no question with the id 'nobody'; give one of its 4 ids"),
     "no file": ({"file": "nowhere.json"}, r"questions nowhere.json cannot be read"),

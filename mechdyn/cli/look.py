@@ -1,0 +1,96 @@
+"""The commands that look at single samples and at finished runs: `trace`, `explore`, `report`."""
+
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mechdyn.cli.app import app
+from mechdyn.cli.options import OutOption, takes
+from mechdyn.runs.configs import ExploreConfig, TraceConfig
+
+if TYPE_CHECKING:
+    from mechdyn.runs.explore import StoredSample
+
+_LISTED = 50
+ShowOption = Annotated[bool, typer.Option("--show/--no-show", help="Open the page in a browser (in a terminal only).")]
+
+
+@app.command()
+@takes(TraceConfig)
+def trace(config: TraceConfig, out: OutOption = None, show: ShowOption = True) -> None:
+    """Trace one sample (a needle, unless --task says otherwise), store it and open its timeline."""
+    from mechdyn.runs.trace import trace_one
+    from mechdyn.views.page import save_page
+    from mechdyn.views.timeline import timeline
+
+    result, folder = trace_one(config, out)
+    if not result.n_steps:
+        print(f"no token was generated (stopped: {result.stopped}); the trace is in {folder / 'traces'}")
+        return
+    page = folder / "timeline.html"
+    save_page([timeline(result)], page, title=f"{result.task} on {config.model}")
+    print(f"answer   {result.text}\nexpected {result.answer}\ntimeline {page}\nnext     mechdyn explore {folder}")
+    _open(page, show)
+
+
+@app.command()
+@takes(ExploreConfig)
+def explore(
+    config: ExploreConfig,
+    out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="The page; RUN/explorer.html when left out.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the run's samples and conditions, and write nothing.")] = False,
+    show: ShowOption = True,
+) -> None:
+    """See which head looked where when a token came out: one self-contained page for one sample of a run."""
+    from mechdyn.runs import explore as exploring
+    from mechdyn.views.explorer.page import explorer
+
+    if listing:
+        _print_samples(exploring.stored_samples(exploring.open_traces(config.run)))
+        return
+    explored = exploring.explore(config)
+    page = explorer(explored.traces, title=explored.title).save(Path(out) if out else Path(config.run) / "explorer.html")
+    print(f"sample    {explored.sample.key}: {explored.sample.task}, {explored.sample.about}")
+    print(f"condition {'; '.join(explored.traces)}\nexplorer  {page}")
+    _open(page, show)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where the report goes; the first run's folder.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again/--as-recorded", help="Judge again from the stored traces, or take the verdicts as recorded.")
+    ] = True,
+) -> None:
+    """Write what runs came to, beside the paper: one page, report.html, and the same in Markdown; no model is run."""
+    from mechdyn.reports.page import report_html, report_markdown
+    from mechdyn.reports.sections import make_report
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.read import read_run
+    from mechdyn.views.page import save_text
+
+    made = make_report([read_run(run, again=again) for run in runs])
+    folder = out or runs[0]
+    page = save_text(report_html(made), folder / "report.html")
+    text = save_text(report_markdown(made, page.name), folder / "report.md")
+    print_tables([made.verdicts])
+    print(f"page     {page}\nmarkdown {text}")
+
+
+def _print_samples(samples: Sequence["StoredSample"]) -> None:
+    for number, sample in enumerate(samples[:_LISTED]):
+        wrong = [name for name in sample.units if not sample.correct[name]]
+        print(f"{number:3} {sample.key} {sample.task}, {sample.about}: {len(sample.units)} conditions, {len(wrong)} answered wrongly")
+    if len(samples) > _LISTED:
+        print(f"and {len(samples) - _LISTED} more")
+    print(f"conditions: {'; '.join(dict.fromkeys(name for sample in samples for name in sample.units))}")
+
+
+def _open(page: Path, show: bool) -> None:
+    if show and sys.stdout.isatty():
+        webbrowser.open(page.resolve().as_uri())

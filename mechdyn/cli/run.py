@@ -1,0 +1,169 @@
+"""The commands that run a model on samples and measure: claims, ablation, correlations and probes, dynamic RAG."""
+
+from typing import Annotated
+
+import typer
+
+from mechdyn.cli.app import app
+from mechdyn.cli.options import OutOption, takes
+from mechdyn.runs.configs import (
+    AblateConfig,
+    ProgressiveConfig,
+    RagConfig,
+    RagSweepConfig,
+    SensitivityConfig,
+    VerifyConfig,
+)
+
+
+@app.command()
+@takes(VerifyConfig)
+def verify(config: VerifyConfig, out: OutOption = None) -> None:
+    """Run what a claim needs and judge it: a table, verdicts.json, the figure and the traces."""
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.reports.verdict import print_verdict, save_verdict_figure
+    from mechdyn.runs.verify import verify as run_verify
+    from mechdyn.studies.facts import clean_traces
+    from mechdyn.views.facts import fact_page, fact_table
+    from mechdyn.views.page import save_page
+
+    verified = run_verify(config, out)
+    if verified.facts is not None:
+        print_tables([fact_table(verified.facts, f"Supporting facts, {config.model} on {config.task}, no head off")])
+    print_verdict(verified.verdict)
+    figure = save_verdict_figure(verified.verdict, verified.traces, verified.folder)
+    if figure is not None:
+        print(f"figure   {figure}")
+    if verified.facts is not None:
+        figures = fact_page(verified.facts, clean_traces(verified.traces), title=config.model)
+        print(f"facts    {save_page(figures, verified.folder / 'facts.html', title=f'Supporting facts, {config.model} on {config.task}')}")
+    print(f"verdict  {verified.folder / 'verdicts.json'}\ntraces   {verified.folder / 'traces'}\nnext     mechdyn report {verified.folder}")
+
+
+@app.command()
+@takes(AblateConfig)
+def ablate(config: AblateConfig, out: OutOption = None) -> None:
+    """Switch heads off at every step, over lengths x places of the evidence (Figures 2, 6): heatmaps, results.json and the traces."""
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.ablate import ablate as run_ablate
+    from mechdyn.views.ablation import ablation_grids, grid_table
+    from mechdyn.views.page import save_page
+
+    result = run_ablate(config, out)
+    title = f"Ablation on {config.model}, {config.task}"
+    print_tables([grid_table(result.rows, title)])
+    page = save_page(ablation_grids(result.traces, title=config.model), result.folder / "ablation.html", title=title)
+    print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
+    print(f"next     mechdyn explore {result.folder}")
+
+
+@app.command()
+@takes(ProgressiveConfig)
+def progressive(config: ProgressiveConfig, out: OutOption = None) -> None:
+    """Switch more and more dynamic heads off (Figures 3, 7): compensated static heads and the answers' quality against k."""
+    from mechdyn.paper.values import FIGURE_3
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.progressive import progressive as run_progressive
+    from mechdyn.views.ablation import progressive_figures, progressive_table
+    from mechdyn.views.page import save_page
+
+    result = run_progressive(config, out)
+    title = f"Progressive ablation on {config.model}, {config.task}"
+    print_tables([progressive_table(result.points, title)])
+    for paper_model, paper in FIGURE_3.items() if result.on_needles else ():
+        print(f"paper, {paper_model}: {paper}")
+    page = save_page(progressive_figures(result.points, title=config.model), result.folder / "progressive.html", title=title)
+    print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
+
+
+@app.command()
+@takes(SensitivityConfig)
+def sensitivity(config: SensitivityConfig, out: OutOption = None) -> None:
+    """The dynamism verdict at each sink, local window and threshold of Eq. 2, none of which the paper states, and which verdicts flip."""
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.sensitivity import sensitivity as run_sensitivity
+    from mechdyn.views.page import save_page
+    from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
+
+    result = run_sensitivity(config, out)
+    title = f"Dynamism on {config.model}, {config.task}: sink, local window and threshold of Eq. 2"
+    print_tables([sensitivity_table(result.cells, title)])
+    figure = sensitivity_figure(result.cells, title=f"{config.model}, {config.task}")
+    page = save_page([figure], result.folder / "sensitivity.html", title=title)
+    print(f"figure   {page}\nresults  {result.folder / 'results.json'}")
+
+
+@app.command()
+@takes(VerifyConfig, claim="correlation")
+def correlations(
+    config: VerifyConfig,
+    offsets: Annotated[int, typer.Option(min=0, help="The last offset; the first is 0.")] = 10,
+    out: OutOption = None,
+) -> None:
+    """Canonical correlations of hidden states with scores by offset (Figures 4, 8): in sample, held out, their null, and persistence."""
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.probing import correlations as run_correlations
+    from mechdyn.views.page import save_page
+    from mechdyn.views.probe import correlations as draw
+    from mechdyn.views.probe import correlations_table
+
+    found = run_correlations(config, out, last_offset=offsets)
+    print(f"{found.n_samples} samples; ranks: hidden {found.result.hidden_rank}, scores {found.result.scores_rank}")
+    title = f"Canonical correlations on {config.model}, {config.task}"
+    print_tables([correlations_table(found.result.offsets, title, paper=found.on_needles)])
+    page = save_page(draw(found.result.offsets, title=config.model), found.folder / "figure_4.html", title=title)
+    print(f"figures  {page}\nresults  {found.folder / 'figure_4.json'}\ntraces   {found.folder / 'traces'}")
+
+
+@app.command()
+@takes(VerifyConfig, claim="correlation")
+def probe(
+    config: VerifyConfig,
+    offset: Annotated[int, typer.Option(min=0, help="Steps ahead; the paper's is 0.")] = 0,
+    size: Annotated[str | None, typer.Option(help="paper, auto or linear; the preset's own when left out.")] = None,
+    out: OutOption = None,
+) -> None:
+    """Fit a probe of the scores and its baselines (Tables 2, 3): the table, the probe, its quality by head and its calibration."""
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.probing import fit_probes
+    from mechdyn.views.page import save_page
+    from mechdyn.views.probe import probe_figures, probe_table
+
+    found = fit_probes(config, out, offset=offset, probe=size)
+    title = f"{found.size} probe on {config.model}, k = {offset}"
+    print_tables([probe_table(found.reports, title)])
+    page = save_page(probe_figures(found.predictors, found.rows), found.folder / "probe.html", title=title)
+    print(f"figures  {page}\nprobe    {found.folder}\ntraces   {found.folder.parent / 'traces'}")
+
+
+@app.command()
+@takes(RagConfig)
+def rag(config: RagConfig, out: OutOption = None) -> None:
+    """Dynamic RAG (Table 4): which heads find what a question needs? A table, verdicts.json, a page of samples and the logs."""
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.rag import rag as run_rag
+    from mechdyn.views.rag import save_rag_page
+    from mechdyn.views.rag_results import rag_tables
+
+    run = run_rag(config, out)
+    print_tables(rag_tables(run.rows, run.verdict))
+    page = save_rag_page(run.questions, run.logs, run.folder)
+    print(f"verdict  {run.verdict.outcome}: {'; '.join(run.verdict.reasons)}")
+    print(f"page     {page}\nresults  {run.folder / 'results.json'}\nlogs     {run.folder / 'logs'}")
+
+
+@app.command("rag-sweep")
+@takes(RagSweepConfig)
+def rag_sweep(config: RagSweepConfig, out: OutOption = None) -> None:
+    """F1, retrievals and shown tokens of each strategy as threshold, k or window moves, none of which the paper states."""
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.rag_sweep import rag_sweep as run_rag_sweep
+    from mechdyn.views.page import save_page
+    from mechdyn.views.rag_results import conditions_table, sweep_figures, windows_table
+
+    found = run_rag_sweep(config, out)
+    title = f"Dynamic RAG on {config.model}, {config.task}: threshold, k and window"
+    rows = list(found.rows.values())
+    print_tables([conditions_table(rows, title), windows_table(rows)])
+    page = save_page(list(sweep_figures(found.curves).values()), found.folder / "sweep.html", title=title)
+    print(f"figures  {page}\nresults  {found.folder / 'results.json'}")

@@ -1,0 +1,71 @@
+"""What is measured on the traces of the claim about correlation beside its verdict: Figures 4 and 8, Tables 2 and 3."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mechdyn.claims.correlation import PROBE, baselines, fitted_probe
+from mechdyn.paper.parts import NEEDLES
+from mechdyn.probes.dataset import ProbeData, probe_data
+from mechdyn.probes.probe import Predictor
+from mechdyn.probes.report import Report, compare
+from mechdyn.probes.storage import save_probe
+from mechdyn.runs.configs import VerifyConfig
+from mechdyn.runs.folder import write_json
+from mechdyn.runs.verify import trace_claim
+from mechdyn.stats.cca_offsets import CCAResult, cca_by_offset
+from mechdyn.studies.probing import PROBES, ROLE, cca_samples, outline
+
+CORRELATIONS_FILE, REPORT = "figure_4.json", "report.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Correlated:
+    """Canonical correlations by offset."""
+
+    result: CCAResult
+    n_samples: int
+    on_needles: bool
+    """Whether the task is one of those for which the paper prints values."""
+    folder: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Probed:
+    """A probe and its baselines with what each reached on the test samples; `folder` holds the probe, `size` names it."""
+
+    predictors: Mapping[str, Predictor]
+    reports: Mapping[str, Report]
+    rows: ProbeData
+    size: str
+    folder: Path
+
+
+def correlations(config: VerifyConfig, out: str | Path | None = None, *, last_offset: int = 10) -> Correlated:
+    """Correlations at every offset from 0 on; the run is that of `verify correlation`, whose folder gets `figure_4.json`."""
+    traced = trace_claim(config, out)
+    begun = outline(traced.traces[ROLE])
+    result = cca_by_offset(cca_samples(begun.traces), tuple(range(last_offset + 1)), seed=config.seed)
+    write_json(traced.folder / CORRELATIONS_FILE, asdict(result))
+    return Correlated(result, begun.facts["samples"], traced.request.task.paper == NEEDLES, traced.folder)
+
+
+def fit_probes(config: VerifyConfig, out: str | Path | None = None, *, offset: int = 0, probe: str | None = None) -> Probed:
+    """A classifier where scores are 0 or 1 (Table 2), else a regressor of the scores (Table 3), beside its baselines.
+
+    Args:
+        config: that of `verify correlation`, on whose traces the probe is fitted.
+        out: the run's folder; the probe goes into a folder within it.
+        offset: steps ahead.
+        probe: paper, auto or linear; the preset's own when left out.
+    """
+    traced = trace_claim(config, out)
+    binary = (config.score or traced.request.task.score) == "copy_paste"
+    rows = probe_data(outline(traced.traces[ROLE]).traces, offset, binary=binary, seed=config.seed)
+    size = probe or PROBES[config.preset]
+    fitted = fitted_probe(rows, size, seed=config.seed)
+    predictors = {PROBE: fitted, **baselines(rows, size, seed=config.seed)}
+    reports = compare(predictors, rows, seed=config.seed)
+    folder = save_probe(fitted, traced.folder / f"probe-{size}-k{offset}")
+    write_json(folder / REPORT, {name: asdict(report) for name, report in reports.items()})
+    return Probed(predictors, reports, rows, size, folder)

@@ -1,0 +1,218 @@
+"""A run of a command: what was asked, the model, the folder, and the traces that a plan asks for.
+
+    with Session.open(config, out) as run:
+        traces = run.traces(plan)
+        run.write("results.json", …)
+
+Everything that can be refused is refused before the folder is made. Run again, a run goes on where it stopped.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from mechdyn.decoding.ablation import ReferenceActivations
+from mechdyn.decoding.engine import Engine
+from mechdyn.decoding.engines import make_engine
+from mechdyn.errors import InputError, StoreError
+from mechdyn.hashing import content_hash
+from mechdyn.models.checkpoint import dtype_of
+from mechdyn.models.load import load_model
+from mechdyn.models.model import Model
+from mechdyn.plans import NO_TRACES, Plan, Request
+from mechdyn.runs.configs import ScoreOptions, default_folder
+from mechdyn.runs.folder import RunRecord, open_folder, write_json
+from mechdyn.runs.local import run_units
+from mechdyn.scores import named_score
+from mechdyn.tasks.niah import check_request
+from mechdyn.tasks.task import Task, build_sample, make_task
+from mechdyn.traces.manifest import Manifest, package_versions
+from mechdyn.traces.store import TraceStore
+from mechdyn.traces.trace import Trace
+
+Traces = Mapping[str, Sequence[Trace]]
+ROLES = "traces.json"
+"""The file beside `traces/` that lists each role's units by key."""
+_LOCK = ".lock"
+
+
+class Session:
+    """One run in one folder; use `open`, in a `with` block."""
+
+    def __init__(self, config: Any, out: Path, model: Model, request: Request) -> None:
+        self.config = config
+        self.model = model
+        self.request = request
+        self._out = out
+        self._lock: FileLock | None = None
+
+    @classmethod
+    def open(cls, config: Any, out: str | Path | None = None) -> "Session":
+        """Check what was asked, load the model and prepare the task; nothing is written yet.
+
+        Args:
+            config: a config of `mechdyn.runs.configs` that names a model and a task.
+            out: the run's folder; `default_folder` where left out.
+
+        Raises:
+            MechdynError: options that do not go together, a model that cannot be loaded, a file that cannot be read.
+        """
+        task = chosen_task(config)
+        model = open_model(config)
+        request = make_request(config, task, model)
+        return cls(config, Path(out) if out is not None else default_folder(config.kind, config), model, request)
+
+    def resolve(self, **options: Any) -> None:
+        """Fill in options that the user left to the model or the command; `run.json` has them."""
+        self.config = replace(self.config, **options)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What runs a step."""
+        return make_engine(self.model, self.config.engine)
+
+    @cached_property
+    def folder(self) -> Path:
+        """The run's folder, made or gone on with, and held against other processes.
+
+        Raises:
+            InputError: the folder cannot be written, or holds something else than a run.
+            StoreError: the folder belongs to another run, or another process is at it.
+        """
+        folder = open_folder(self._out, RunRecord.of(self.config, self.model.identity()), type(self.config))
+        lock = FileLock(folder / _LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StoreError(f"another process is at the run in {folder}; wait for it, or name another folder with --out") from error
+        except OSError as error:
+            raise InputError(f"output folder {folder} cannot be written ({error.strerror}); name another with --out") from error
+        self._lock = lock
+        return folder
+
+    def traces(
+        self,
+        plan: Plan | Callable[[Traces], Plan],
+        *,
+        describe: str = "",
+        store: str = "traces",
+        reference: ReferenceActivations | None = None,
+    ) -> Traces:
+        """Run what a plan asks for and the store lacks; a plan that unfolds is asked again with what came out, until it names nothing new.
+
+        Args:
+            plan: units by role, or a function from the traces so far to such.
+            describe: what the progress bar says.
+            store: the folder of the traces within the run's; each role's keys are written to the JSON file of that name before they are
+                run, so that the traces can be judged again without a model.
+            reference: activations for mean and resample ablation.
+
+        Returns:
+            The traces of every role, in the order of its units.
+        """
+        ask = plan if callable(plan) else lambda found: plan
+        first = ask(NO_TRACES)
+        check_samples(self.model, first)
+        engine, where = self.engine, self.folder / store
+        traces = dict(NO_TRACES)
+        keys: dict[str, list[str]] = {}
+        opened: TraceStore | None = None
+        while new := {role: units for role, units in ask(traces).roles.items() if role not in traces}:
+            keys |= {role: [unit.key for unit in units] for role, units in new.items()}
+            units = Plan(new).units
+            if opened is None:
+                opened = open_store(where, self.model, score=units[0].decoding["score"], seed=self.config.seed)
+            write_json(where.with_name(f"{store}.json"), keys)
+            label = next(iter(new)) if len(new) == 1 else f"{len(new)} roles"
+            run_units(
+                self.model,
+                units,
+                opened,
+                batch_size=self.config.batch_size,
+                describe=f"{describe or self.config.kind}: {label}",
+                reference=reference,
+                engine=engine,
+            )
+            traces |= {role: opened.load(keys[role]) for role in new}
+        return traces
+
+    def write(self, name: str, content: Any) -> Path:
+        """Write a JSON file of results into the folder, in one piece."""
+        path = self.folder / name
+        write_json(path, content)
+        return path
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+
+def chosen_task(config: Any) -> Task:
+    """The task of a config with its options, checked before any model is loaded.
+
+    Raises:
+        InputError: an unknown task, or options that it does not have or lacks.
+    """
+    own = {name: getattr(config, name) for name in ("needle", "question") if hasattr(config, name)}
+    task = make_task(config.task, data=config.data, style=config.style, haystack=config.haystack, **own)
+    for option, axis in (("lengths", "length"), ("depths", "depth")):
+        if getattr(config, option, ()) and axis not in task.axes:
+            raise InputError(f"task {task.name} has no use for --{axis}; leave it out, or choose another task with --task")
+    if config.score is not None:
+        named_score(config.score)
+    return task
+
+
+def open_model(config: Any) -> Model:
+    """The model of a config, where and in the dtype it says."""
+    return load_model(config.model, device=config.device, dtype=dtype_of(config.dtype), device_map=config.device_map)
+
+
+def make_request(config: Any, task: Task, model: Model) -> Request:
+    """What claims and studies plan by: the task prepared for the model, and the options that decide samples and scores."""
+    chosen = {name: getattr(config, name) for name in ("preset", "lengths", "depths", "runs", "max_new_tokens") if hasattr(config, name)}
+    threshold = config.threshold if isinstance(config, ScoreOptions) else None
+    prepared = task.prepare(model, config.max_new_tokens or task.max_new_tokens)
+    return Request(model.identity(), prepared, seed=config.seed, score=config.score, threshold=threshold, **chosen)
+
+
+def check_samples(model: Model, plan: Plan) -> None:
+    """Meet bad lengths, depths and haystacks before anything is written: the shortest and the longest sample are built."""
+    for unit in plan.units:
+        if "length" in unit.sample:
+            check_request(unit.sample["length"], unit.sample.get("depth", 0.0), model.n_ctx, room=unit.decoding["max_new_tokens"])
+    ordered = sorted(plan.units, key=lambda unit: unit.sample.get("length", 0))
+    for unit in (ordered[0], ordered[-1]):
+        build_sample(model, unit.sample)
+
+
+def open_store(path: str | Path, model: Model, *, score: str | Mapping[str, Any] = "copy_paste", seed: int = 0) -> TraceStore:
+    """The trace store at `path` for one model and score, made where there is none; a store of another run is refused."""
+    identity = model.identity()
+    named = named_score(score)
+    options = dict(named.spec)
+    name = options.pop("name")
+    template = getattr(model.tokenizer, "chat_template", None)
+    manifest = Manifest(
+        model=identity["name"],
+        revision=identity["revision"],
+        dtype=identity["dtype"],
+        n_layers=model.n_layers,
+        n_heads=model.n_heads,
+        d_model=model.d_model,
+        template=content_hash(template) if template else "",
+        score=name,
+        score_options=options,
+        scores="sparse" if name == "copy_paste" else "dense",
+        hidden_dtype="float32",
+        seeds={"samples": seed},
+        packages=package_versions(),
+    )
+    return TraceStore.open_or_create(path, manifest)
