@@ -8,34 +8,31 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mechdyn.plans import Plan, Request
-from mechdyn.evidence import Verdict
-from mechdyn.studies.conditions import DETECTION_ROLE
-from mechdyn.plans import DETECTION, EVALUATION, Preset, chosen_preset
 from mechdyn.claims.dynamic_rag import RagRow, judge_rag, rag_row
-from mechdyn.plans import MAX_NEW_TOKENS, task_units
 from mechdyn.errors import InputError, StoreError
+from mechdyn.evidence import Verdict
 from mechdyn.hashing import content_hash
 from mechdyn.heads import RankedHeads
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.plans import DETECTION, EVALUATION, MAX_NEW_TOKENS, Plan, Preset, Request, chosen_preset, task_units
 from mechdyn.probes.dataset import probe_data
 from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.probe import Probe
 from mechdyn.probes.storage import load_probe, save_probe
 from mechdyn.rag.log import QuestionRecord, RagLog
-from mechdyn.rag.names import DYNAMIC, STATIC, STRATEGIES
 from mechdyn.rag.options import RagOptions
 from mechdyn.rag.run import Condition, check_conditions, dynamic_rag
-from mechdyn.rag.strategies import check_number, make_strategy
+from mechdyn.rag.strategies import OWN, check_number, check_strategy, make_strategy, table_order
 from mechdyn.rag.visibility import find_context, record
 from mechdyn.runs.ablate import require_detection
 from mechdyn.runs.configs import RagConfig
+from mechdyn.runs.folder import open_run, write_json
 from mechdyn.runs.rag_logs import RagLogs
 from mechdyn.runs.requests import check_choices, check_samples, make_request
-from mechdyn.runs.folder import open_run, write_json
 from mechdyn.runs.stages import ROLES, run_stages
 from mechdyn.runs.stores import open_store
+from mechdyn.studies.conditions import DETECTION_ROLE
 from mechdyn.tasks.build import build_sample
 from mechdyn.tasks.sample import Sample
 from mechdyn.traces.trace import Trace
@@ -95,11 +92,10 @@ def rag(config: RagConfig, out: str | Path) -> RagRun:
 
 
 def strategies_of(config: RagConfig) -> tuple[str, ...]:
-    """The strategies asked for, in the order of tables."""
-    unknown = [name for name in config.strategies if name not in STRATEGIES]
-    if unknown:
-        raise InputError(f"unknown strategy {unknown[0]!r}; give some of {', '.join(STRATEGIES)}")
-    return tuple(name for name in STRATEGIES if name in (config.strategies or STRATEGIES))
+    """The strategies asked for, as they were written, in the order of tables."""
+    for text in config.strategies:
+        check_strategy(text)
+    return table_order(config.strategies or OWN)
 
 
 def prepare(config: RagConfig) -> Prepared:
@@ -138,14 +134,15 @@ def choose_conditions(
 ) -> tuple[dict[str, Condition], dict[str, Any]]:
     """Every strategy under every setting, by `strategy` or `strategy, setting`; and how heads and probe came about."""
     probe, ranking = given, None
+    needs = {need for name in names for need in check_strategy(name)}
     facts: dict[str, Any] = {}
     if given is not None:
         keep_probe(given, folder)
-    if STATIC in names or (DYNAMIC in names and probe is None):
+    if "ranking" in needs or ("probe" in needs and probe is None):
         traces = _detection_traces(prepared, folder, config.batch_size)
-        if STATIC in names:
+        if "ranking" in needs:
             ranking, facts = _rank(traces, config.heads, folder)
-        if DYNAMIC in names and probe is None:
+        if "probe" in needs and probe is None:
             probe = _fitted(traces, folder, config.seed, prepared.model)
     conditions = {
         f"{name}, {setting}" if setting else name: Condition(
@@ -154,7 +151,7 @@ def choose_conditions(
         for setting, options in settings.items()
         for name in names
     }
-    return conditions, facts | ({"probe": "given" if given else "fitted on the detection set"} if DYNAMIC in names else {})
+    return conditions, facts | ({"probe": "given" if given else "fitted on the detection set"} if "probe" in needs else {})
 
 
 def run_conditions(

@@ -9,7 +9,7 @@ import torch
 from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError
 from mechdyn.models.load import wrap_model
-from mechdyn.rag.requests import Observe, Write
+from mechdyn.rag.calls import Observe, Write
 from mechdyn.rag.serve import Server
 from mechdyn.rag.visibility import cut_prompt, find_context, shown_facts, visible_positions
 from mechdyn.tasks.world_task import world

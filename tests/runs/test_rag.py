@@ -8,8 +8,8 @@ import pytest
 
 from mechdyn.errors import InputError, StoreError
 from mechdyn.probes.storage import load_probe
-from mechdyn.rag.names import STRATEGIES
 from mechdyn.rag.run import dynamic_rag
+from mechdyn.rag.strategies import OWN
 from mechdyn.reports.sections import make_report
 from mechdyn.runs import rag as module
 from mechdyn.runs.configs import RagConfig, RagSweepConfig
@@ -34,20 +34,20 @@ def done(few_detection_samples, tmp_path_factory):
 
 
 def test_every_strategy_answers_every_question(done):
-    assert tuple(done.logs) == STRATEGIES
+    assert tuple(done.logs) == OWN
     samples = [question.sample for question in done.questions]
     assert all([log.sample for log in logs] == samples for logs in done.logs.values()) and len(set(samples)) == 3
-    assert [row.condition for row in done.rows] == list(STRATEGIES)
+    assert [row.condition for row in done.rows] == list(OWN)
     assert done.verdict.claim == "dynamic RAG"
 
 
 def test_the_folder_holds_what_was_run_and_found(done):
     config = json.loads((done.folder / "run.json").read_text())
-    assert config["strategies"] == list(STRATEGIES) and config["threshold"] == 1.2 and "batch_size" not in config
+    assert config["strategies"] == list(OWN) and config["threshold"] == 1.2 and "batch_size" not in config
     results = json.loads((done.folder / "results.json").read_text())
-    assert [row["condition"] for row in results["conditions"]] == list(STRATEGIES)
+    assert [row["condition"] for row in results["conditions"]] == list(OWN)
     assert results["facts"]["detection_samples"] == 14 and len(results["facts"]["static_heads"]) == 5
-    for name in STRATEGIES:
+    for name in OWN:
         assert (done.folder / "logs" / f"{name}.jsonl").read_text().count("\n") == 3
     assert (done.folder / "probe" / "probe.json").is_file() and (done.folder / "static_heads.json").is_file()
 
@@ -136,7 +136,7 @@ def test_a_sweep_gives_a_row_for_each_strategy_and_setting(done, tmp_path):
         ({"window": -1}, "window must be at least 0, got -1"),
         ({"heads": 0}, "between 1 and 80 heads"),
         ({"heads": 81}, "between 1 and 80 heads"),
-        ({"strategies": ("best",)}, "unknown strategy 'best'; give some of dynamic, oracle"),
+        ({"strategies": ("best",)}, "unknown RAG strategy 'best'; give one of dynamic, oracle"),
         ({"task": "niah"}, "take the task world or hotpotqa"),
         ({"task": "hotpotqa", "lengths": ()}, "give one with --data"),
         ({"mode": "cut"}, "mode must be one of mask, text"),
