@@ -147,7 +147,7 @@ def _value(kind: Any, content: Any, what: str) -> Any:
     if get_origin(kind) is Mapping:
         return _of_type(dict, content, what)
     if kind is float:
-        number = content if type(content) is int else _of_type(float, content, what)
+        number = float(content) if type(content) is int else _of_type(float, content, what)
         if not isfinite(number):
             raise ValueError(f"{what} must be a finite number, got {number}")
         return number
@@ -163,7 +163,9 @@ def _record(kind: Any, content: Any, what: str) -> Any:
 
 def _tuple(kinds: tuple[Any, ...], content: Any, what: str) -> tuple[Any, ...]:
     items = _of_type(list, content, what)
-    each = [kinds[0]] * len(items) if kinds[-1] is Ellipsis else kinds
+    each = (kinds[0],) * len(items) if kinds[-1] is Ellipsis else kinds
+    if len(items) != len(each):
+        raise ValueError(f"{what} must be {len(each)} numbers, got {len(items)}")
     return tuple(_value(kind, item, f"an item of {what}") for kind, item in zip(each, items, strict=True))
 
 

@@ -17,6 +17,7 @@ from mechdyn.runs.rag import rag
 from mechdyn.runs.rag_sweep import rag_sweep
 from mechdyn.runs.read import read_run
 from mechdyn.tasks.world import world_items
+from tests.rag import bm25  # noqa: F401 (registers a strategy)
 
 SMALL = {"lengths": (220,), "questions": 3, "k": 4, "window": 12, "batch_size": 2}
 
@@ -78,6 +79,18 @@ def test_another_run_does_not_go_on_there(done):
         rag(RagConfig(**SMALL | {"k": 5}), done.folder)
 
 
+def test_strategies_are_called_by_the_text_that_asked_for_them(done, tmp_path):
+    names = ("oracle:n=2", "oracle", "bm25-of-the-tests:sentences=1")
+    run = rag(RagConfig(**SMALL, strategies=names[::-1]), tmp_path / "run")
+    assert set(run.logs) == set(names) and tuple(run.logs)[-1] == names[-1], "mechdyn's own come first"
+    assert [log.text for log in run.logs["oracle"]] == [log.text for log in done.logs["oracle"]]
+    assert all(len(round.heads) == 2 for log in run.logs["oracle:n=2"] for round in log.retrievals)
+    assert all(not round.heads and round.windows for log in run.logs[names[-1]] for round in log.retrievals)
+    read = read_run(run.folder)
+    assert [(row.condition, row.f1) for row in read.content.rows] == [(row.condition, row.f1) for row in run.rows]
+    assert not (run.folder / "traces").exists(), "no strategy asked for a probe or a ranking"
+
+
 def test_a_given_probe_is_used_and_no_detection_set_is_run(done, tmp_path):
     run = rag(RagConfig(**SMALL, strategies=("dynamic",), probe=str(done.folder / "probe")), tmp_path / "run")
     assert [log.text for log in run.logs["dynamic"]] == [log.text for log in done.logs["dynamic"]]
@@ -133,10 +146,12 @@ def test_a_sweep_gives_a_row_for_each_strategy_and_setting(done, tmp_path):
     [
         ({"k": 0}, "k must be at least 1, got 0"),
         ({"threshold": -1.0}, "threshold must be 0 or more"),
+        ({"threshold": float("inf")}, "threshold must be a finite number, got inf"),
         ({"window": -1}, "window must be at least 0, got -1"),
         ({"heads": 0}, "between 1 and 80 heads"),
         ({"heads": 81}, "between 1 and 80 heads"),
         ({"strategies": ("best",)}, "unknown RAG strategy 'best'; give one of dynamic, oracle"),
+        ({"strategies": ("dynamic:best=1",)}, "the strategy dynamic has no option 'best'"),
         ({"task": "niah"}, "take the task world or hotpotqa"),
         ({"task": "hotpotqa", "lengths": ()}, "give one with --data"),
         ({"mode": "cut"}, "mode must be one of mask, text"),

@@ -16,8 +16,8 @@ from mechdyn.stats.resampling import Interval
 from mechdyn.views.rag import rag_sample, save_rag_page
 from mechdyn.views.rag_results import rag_tables, sweep_figures
 from tests.browser import Browser, needs_browser
-from tests.claims.test_rag import QUESTIONS
-from tests.claims.test_rag import logs as made_up_logs
+from tests.claims.test_dynamic_rag import QUESTIONS
+from tests.claims.test_dynamic_rag import logs as made_up_logs
 from tests.rag.scripted import Script, said
 
 EVIL = "<script>alert(1)</script>"
