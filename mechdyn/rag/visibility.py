@@ -53,8 +53,8 @@ class Context:
             pieces: half-open spans of characters of `passage`, such as those of sentences, in any order.
 
         Returns:
-            Spans of the prompt's tokens, ascending, overlaps merged. A token that lies partly in a piece belongs to it; a piece that no
-            token lies in has none.
+            Spans of the prompt's tokens, ascending, overlaps merged. A token that lies partly in a piece belongs to it; an empty piece
+            has none.
 
         Raises:
             InputError: a piece that is not in the passage.
@@ -64,7 +64,8 @@ class Context:
         for first, last in pieces:
             if not 0 <= first <= last <= length:
                 raise InputError(f"a piece of the context lies between its characters 0 and {length}, got {first} to {last}")
-            characters.append((offset + first, offset + last))
+            if first < last:
+                characters.append((offset + first, offset + last))
         found = token_spans(Prompt(self.sample.prompt, self.sample.tokens, self.offsets), characters)
         return merge((start, end) for start, end in found if start < end)
 
