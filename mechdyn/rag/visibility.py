@@ -1,7 +1,7 @@
 """Which tokens of a prompt are its context, and the prompt with most of them hidden.
 
-Hiding is exact by construction: hidden tokens are left out of prefill and the others keep their position ids, so no later key or value
-carries anything of them.
+Hiding is exact: hidden tokens are left out of prefill and the others keep their position ids, so that no later key or value carries
+anything of what is hidden.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,9 +21,9 @@ from mechdyn.tasks.sample import Sample
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """A sample and the tokens of its context: positions `start` to `end` of the prompt, one a token that overlaps the context's characters.
+    """A sample and where its context is: the tokens from `start` to `end` of the prompt, each of which covers some of its characters.
 
-    Everything before and behind (system text, question, instruction) is always visible.
+    What stands before and behind it (system text, question, instruction) is always visible.
     """
 
     sample: Sample
