@@ -26,14 +26,13 @@ from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.probes.mlp import mlp_shape
 from mechdyn.probes.probe import Probe
+from mechdyn.rag.calls import Observe, Write
 from mechdyn.rag.log import RagLog
-from mechdyn.rag.loop import Task
-from mechdyn.rag.names import STRATEGIES
+from mechdyn.rag.loop import Trial
 from mechdyn.rag.options import RagOptions
-from mechdyn.rag.requests import Observe, Write
-from mechdyn.rag.run import Condition, dynamic_rag, run_tasks
+from mechdyn.rag.run import Condition, dynamic_rag, run_trials
 from mechdyn.rag.serve import Server
-from mechdyn.rag.strategies import make_strategy
+from mechdyn.rag.strategies import OWN, make_strategy
 from mechdyn.rag.visibility import find_context
 from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.world import world
@@ -54,7 +53,7 @@ def conditions(model: Model, max_new_tokens: int) -> dict[str, Condition]:
     heads = [Head(layer, head) for layer in range(model.n_layers) for head in range(model.n_heads)]
     ranking = rank_heads(((head, -float(place)) for place, head in enumerate(heads)), model.n_layers, model.n_heads)
     options = RagOptions(max_new_tokens=max_new_tokens)
-    return {name: Condition(make_strategy(name, probe=probe, ranking=ranking), options) for name in STRATEGIES}
+    return {name: Condition(make_strategy(name, probe=probe, ranking=ranking), options) for name in OWN}
 
 
 def together(model: Model, batches: Sequence[Sequence[Sample]], chosen: dict[str, Condition]) -> list[dict[str, RagLog]]:
@@ -70,8 +69,8 @@ def apart(model: Model, batches: Sequence[Sequence[Sample]], chosen: dict[str, C
         logs: list[RagLog] = []
         for samples in batches:
             contexts = [find_context(model.tokenizer, sample) for sample in samples]
-            tasks = [Task(name, context, condition.strategy, condition.options, model.tokenizer) for context in contexts]
-            logs += run_tasks(tasks, Unshared(model, engine, contexts))
+            trials = [Trial(name, context, condition.strategy, condition.options, model.tokenizer) for context in contexts]
+            logs += run_trials(trials, Unshared(model, engine, contexts))
         for row, log in zip(rows, logs, strict=True):
             row[name] = log
     return rows

@@ -1,11 +1,12 @@
 """What a run of dynamic RAG is free to choose."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from mechdyn.errors import InputError
+from mechdyn.rag.rind import VARIANTS
 
-VARIANTS = ("code", "paper")
 ATTENTIONS = ("alone", "full")
 DRAFTS = ("hidden", "windows")
 MODES = ("mask", "text")
@@ -13,17 +14,18 @@ MODES = ("mask", "text")
 
 @dataclass(frozen=True)
 class RagOptions:
-    """The numbers of Algorithms 1 and 2; the paper states none of them (defaults: DEFINITIONS, "Dynamic RAG").
+    """The numbers of Algorithms 1 and 2; the paper states none of them (defaults: docs/definitions.md, "Dynamic RAG").
 
     Args:
         threshold: a sentence is retrieved for where a content word's RIND value is strictly above this (DRAGIN: 1.2 for Llama-2-13b).
         variant: RIND as DRAGIN's published code has it, or as its paper prints it.
         attention: RIND's attention from a forward over the draft alone, or from the rows of generation itself.
-        k: context positions taken.
-        join: positions closer than this are one cluster.
+        k: how many of the context positions that the chosen heads attend to most are taken.
+        join: positions closer than this many tokens are one cluster.
         window: tokens shown to either side of a cluster's strongest position.
-        max_new_tokens: the answer ends here.
-        max_sentences: the answer may be drafted this many times plus once; a run that needs more is stopped and says so.
+        max_new_tokens: the tokens that an answer may have.
+        max_sentences: an answer is drafted at most this many times and once more; one that needs more rounds is stopped, and its log says
+            so.
         draft: what a draft behind a rewritten sentence may see. `hidden`: nothing of the context, as section 5.2 says ("when no
             retrieval is needed, the entire context is masked"). `windows`: still the last windows, as Algorithm 1 prints it, which masks
             the context again only behind a draft that was kept.
@@ -50,6 +52,8 @@ class RagOptions:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not self.threshold >= 0:
             raise InputError(f"threshold must be 0 or more (RIND values are never below 0), got {self.threshold}")
+        if math.isinf(self.threshold):
+            raise InputError("threshold must be a finite number, got inf; for answers without any retrieval take the strategy no-context")
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,4 +1,4 @@
-"""Many samples under many strategies as one batch: what several of them ask at the same moment is run once."""
+"""Many samples under many strategies as one batch, in which calls that several of them make alike are run once."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +10,12 @@ from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.trace import check_sample
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.model import Model
+from mechdyn.rag.calls import Attend, CallResult, ModelCall, Observe, Seen, Write, Written
 from mechdyn.rag.log import RagLog
-from mechdyn.rag.loop import Asking, Task, answer
+from mechdyn.rag.loop import Asking, Trial, answer
 from mechdyn.rag.options import RagOptions
-from mechdyn.rag.requests import Attend, Observe, Request, Result, Seen, Write, Written
 from mechdyn.rag.serve import Server
-from mechdyn.rag.strategies import Strategy
+from mechdyn.rag.strategy import Strategy
 from mechdyn.rag.visibility import find_context
 from mechdyn.scores import Reasoning, Score
 from mechdyn.tasks.sample import Sample
@@ -37,7 +37,9 @@ def dynamic_rag(
     score: Score | None = None,
     engine: str | Engine = "auto",
 ) -> list[dict[str, RagLog]]:
-    """Answer every sample under every condition, from one prefill of each whole prompt.
+    """Answer every sample under every condition.
+
+    All of them run as one batch. Each whole prompt is prefilled once, and a call that several conditions make is run once.
 
     Args:
         model: what `load_model` returned.
@@ -56,8 +58,10 @@ def dynamic_rag(
     """
     check_conditions(model, samples, conditions)
     contexts = [find_context(model.tokenizer, sample) for sample in samples]
-    tasks = [Task(name, context, each.strategy, each.options, model.tokenizer) for context in contexts for name, each in conditions.items()]
-    logs = run_tasks(tasks, Server(model, make_engine(model, engine), contexts, score or Reasoning()))
+    trials = [
+        Trial(name, context, each.strategy, each.options, model.tokenizer) for context in contexts for name, each in conditions.items()
+    ]
+    logs = run_trials(trials, Server(model, make_engine(model, engine), contexts, score or Reasoning()))
     width = len(conditions)
     return [{log.strategy: log for log in logs[start : start + width]} for start in range(0, len(logs), width)]
 
@@ -84,29 +88,29 @@ def check_conditions(model: Model, samples: Sequence[Sample], conditions: Mappin
 
 @dataclass(eq=False)
 class _Running:
-    """A task between two requests, and what it has cost so far."""
+    """A trial between two calls, and what it has cost so far."""
 
     asking: Asking
-    wants: Request
+    wants: ModelCall
     forwards: int = 0
     seconds: float = 0.0
 
 
-def run_tasks(tasks: Sequence[Task], server: Server) -> list[RagLog]:
-    """Run the loops of all tasks in step: what they ask for at one moment goes to the server together, equal requests once."""
+def run_trials(trials: Sequence[Trial], server: Server) -> list[RagLog]:
+    """Run the loops of all trials in step: their calls of one moment go to the server together, equal ones once."""
     logs: dict[int, RagLog] = {}
     running: dict[int, _Running] = {}
-    for place, task in enumerate(tasks):
-        asking = answer(task)
+    for place, trial in enumerate(trials):
+        asking = answer(trial)
         running[place] = _Running(asking, next(asking))
-    known: dict[Request, Result] = {}
+    known: dict[ModelCall, CallResult] = {}
     while running:
-        wanted: dict[Request, list[_Running]] = {}
+        wanted: dict[ModelCall, list[_Running]] = {}
         for each in running.values():
             wanted.setdefault(each.wants, []).append(each)
         found = _serve(server, wanted, known)
         # Texts are remembered, since another strategy may come to the same point later; what was seen is large and is not.
-        known |= {request: result for request, result in found.items() if not isinstance(request, Observe)}
+        known |= {call: result for call, result in found.items() if not isinstance(call, Observe)}
         for place, each in list(running.items()):
             each.forwards += _forwards(found[each.wants])
             try:
@@ -114,30 +118,32 @@ def run_tasks(tasks: Sequence[Task], server: Server) -> list[RagLog]:
             except StopIteration as stop:
                 logs[place] = replace(stop.value, forwards=each.forwards, seconds=round(each.seconds, 4))
                 del running[place]
-    return [logs[place] for place in range(len(tasks))]
+    return [logs[place] for place in range(len(trials))]
 
 
-def _serve(server: Server, wanted: Mapping[Request, Sequence[_Running]], known: Mapping[Request, Result]) -> dict[Request, Result]:
-    """The results of the requests of one moment; their time is shared out evenly among the tasks that wait for them."""
-    found = {request: known[request] for request in wanted if request in known}
-    kinds: tuple[tuple[type, Callable[[Sequence[Any]], Sequence[Result]]], ...] = (
+def _serve(
+    server: Server, wanted: Mapping[ModelCall, Sequence[_Running]], known: Mapping[ModelCall, CallResult]
+) -> dict[ModelCall, CallResult]:
+    """The results of the calls of one moment. Their time is divided evenly among the trials that wait for them."""
+    found = {call: known[call] for call in wanted if call in known}
+    kinds: tuple[tuple[type, Callable[[Sequence[Any]], Sequence[CallResult]]], ...] = (
         (Write, server.write),
         (Observe, server.observe),
         (Attend, server.attend),
     )
     for kind, work in kinds:
-        asked = [request for request in wanted if isinstance(request, kind) and request not in known]
+        asked = [call for call in wanted if isinstance(call, kind) and call not in known]
         if not asked:
             continue
         started = time.perf_counter()
         found |= zip(asked, work(asked), strict=True)
-        waiting = [each for request in asked for each in wanted[request]]
+        waiting = [each for call in asked for each in wanted[call]]
         share = (time.perf_counter() - started) / len(waiting)
         for each in waiting:
             each.seconds += share
     return found
 
 
-def _forwards(result: Result) -> int:
-    """Forward passes that a result takes by itself: prefill and steps of a text, prefill and step of a look, the one over a draft."""
+def _forwards(result: CallResult) -> int:
+    """Forward passes that a call takes when run by itself: a text its prefill and steps, a look its prefill and step, a draft one."""
     return 1 + result.steps if isinstance(result, Written) else 2 if isinstance(result, Seen) else 1

@@ -31,8 +31,8 @@ def draft_sentences(tokenizer: Any, tokens: Int[Tensor, " step"]) -> tuple[Sente
     which it begins. A sentence that would get no word is joined to the one before it.
 
     `sentencex` (MIT, kept by Wikimedia, rules inside the wheel) knows abbreviations, initials and decimals; it reads the text as English.
-    `mechdyn.tasks.haystack` stays beside it: to place a needle any full stop will do, and samples must stay the same whatever version of a
-    library is there, whereas here "Dr." must not end what is rewritten.
+    `mechdyn.tasks.haystack` does a similar thing by simpler rules of our own: a needle can be placed at any full stop, and samples must be
+    the same with every version of a library. Here "Dr." must not end the sentence that is rewritten.
     """
     return group_words(draft_words(tokenizer, tokens))[0]
 

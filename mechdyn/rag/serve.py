@@ -1,4 +1,8 @@
-"""Answering requests in batches: prompts with gaps, one shared prefill of the whole context a sample, equal requests once."""
+"""Running the loop's calls on the model, many in one batch.
+
+Prompts with hidden parts are prefilled with gaps in their positions. The whole context of a sample is prefilled once, however many calls
+need it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +16,7 @@ from torch.nn.functional import pad
 from mechdyn.decoding.capture import last_layer_pattern
 from mechdyn.decoding.engine import DecodeState, Engine, StepOutput
 from mechdyn.models.model import Model
-from mechdyn.rag.requests import Attend, Observe, Seen, Write, Written
+from mechdyn.rag.calls import Attend, Observe, Seen, Write, Written
 from mechdyn.rag.sentences import draft_sentences
 from mechdyn.rag.visibility import Context, cut_prompt, visible_positions
 from mechdyn.scores import Reasoning, Score, StepContext
@@ -23,7 +27,7 @@ LOOK_EVERY = 4
 
 @dataclass(eq=False)
 class Server:
-    """Runs requests about some contexts. The whole context of each is prefilled once, when it is first needed."""
+    """Runs calls about some contexts. The whole context of each is prefilled once, when it is first needed."""
 
     model: Model
     engine: Engine
@@ -32,52 +36,52 @@ class Server:
     _whole: DecodeState | None = field(default=None, init=False)
 
     @torch.inference_mode()
-    def write(self, requests: Sequence[Write]) -> list[Written]:
-        """Continue every request's text, those that see the whole context from the shared prefill."""
-        groups = [[request for request in requests if request.shown == request.context.whole]]
-        groups.append([request for request in requests if request.shown != request.context.whole])
+    def write(self, calls: Sequence[Write]) -> list[Written]:
+        """Continue the text of every call; those that see the whole context go on from its shared prefill."""
+        groups = [[call for call in calls if call.shown == call.context.whole]]
+        groups.append([call for call in calls if call.shown != call.context.whole])
         found: dict[Write, Written] = {}
         for from_whole, group in zip((True, False), groups, strict=True):
             if group:
                 state, inputs = self._behind_whole(group) if from_whole else self._behind_prompts(group)
                 found |= zip(group, _continue(self.engine, self.model, group, state, inputs), strict=True)
-        return [found[request] for request in requests]
+        return [found[call] for call in calls]
 
     @torch.inference_mode()
-    def observe(self, requests: Sequence[Observe]) -> list[Seen]:
-        """What every head attends to at the position behind each request's text, the whole context visible."""
-        state, inputs = self._behind_whole(requests)
+    def observe(self, calls: Sequence[Observe]) -> list[Seen]:
+        """What the model shows at the position behind each call's text, with the whole context visible."""
+        state, inputs = self._behind_whole(calls)
         output, state = self.engine.step(state, inputs)
-        return [self._seen(request, output, state.visible[row].bool(), row) for row, request in enumerate(requests)]
+        return [self._seen(call, output, state.visible[row].bool(), row) for row, call in enumerate(calls)]
 
-    def attend(self, requests: Sequence[Attend]) -> list[Float[Tensor, "head query key"]]:
+    def attend(self, calls: Sequence[Attend]) -> list[Float[Tensor, "head query key"]]:
         """The last layer's attention over each draft alone."""
-        return [last_layer_pattern(self.model, torch.tensor(request.tokens)).float().cpu() for request in requests]
+        return [last_layer_pattern(self.model, torch.tensor(call.tokens)).float().cpu() for call in calls]
 
-    def whole_prompts(self, requests: Sequence[Write | Observe]) -> DecodeState:
-        """The prompts less their last token, all of the context visible: a row a request, from one prefill."""
+    def whole_prompts(self, calls: Sequence[Write | Observe]) -> DecodeState:
+        """The state behind each call's whole prompt less its last token: a row for each call, forked from one prefill."""
         if self._whole is None:
             self._whole = self.engine.prefill([context.sample.tokens[:-1] for context in self.contexts], apart=True)
         places = {id(context): place for place, context in enumerate(self.contexts)}
-        return self.engine.fork(self._whole, [places[id(request.context)] for request in requests])
+        return self.engine.fork(self._whole, [places[id(call.context)] for call in calls])
 
-    def _behind_whole(self, requests: Sequence[Write | Observe]) -> tuple[DecodeState, Int[Tensor, " row"]]:
-        texts = [_joined(request.context.sample.tokens[-1:], request.kept) for request in requests]
-        state = self.engine.extend(self.whole_prompts(requests), [text[:-1] for text in texts])
+    def _behind_whole(self, calls: Sequence[Write | Observe]) -> tuple[DecodeState, Int[Tensor, " row"]]:
+        texts = [_joined(call.context.sample.tokens[-1:], call.kept) for call in calls]
+        state = self.engine.extend(self.whole_prompts(calls), [text[:-1] for text in texts])
         return state, torch.stack([text[-1] for text in texts])
 
-    def _behind_prompts(self, requests: Sequence[Write]) -> tuple[DecodeState, Int[Tensor, " row"]]:
-        laid = [_lay_out(self.model.tokenizer, request) for request in requests]
+    def _behind_prompts(self, calls: Sequence[Write]) -> tuple[DecodeState, Int[Tensor, " row"]]:
+        laid = [_lay_out(self.model.tokenizer, call) for call in calls]
         state = self.engine.prefill([tokens[:-1] for tokens, _ in laid], [positions[:-1] for _, positions in laid], apart=True)
         last = torch.stack([positions[-1] for _, positions in laid]).to(state.next_position)
         return replace(state, next_position=last), torch.stack([tokens[-1] for tokens, _ in laid])
 
-    def _seen(self, request: Observe, output: StepOutput, visible: Bool[Tensor, " key"], row: int) -> Seen:
-        """Padding dropped, a row's keys are the prompt and the text in order: key i is position i."""
-        sample = request.context.sample
+    def _seen(self, call: Observe, output: StepOutput, visible: Bool[Tensor, " key"], row: int) -> Seen:
+        """What one row shows. Without its padding, a row's keys are the prompt and the text in order: key i is position i."""
+        sample = call.context.sample
         pattern = torch.stack([pattern[row][:, visible.to(pattern.device)].float().cpu() for pattern in output.patterns])
-        tokens = _joined(sample.tokens, request.kept)
-        needle = pad(sample.needle_mask, (0, len(request.kept)))
+        tokens = _joined(sample.tokens, call.kept)
+        needle = pad(sample.needle_mask, (0, len(call.kept)))
         n_layers, n_keys = len(pattern), len(tokens)
         context = StepContext(
             tokens.expand(n_layers, n_keys),
@@ -85,7 +89,7 @@ class Server:
             torch.ones(n_layers, n_keys, dtype=torch.bool),
             output.logits[row].argmax().cpu().expand(n_layers),
         )
-        attention = pattern[:, :, request.context.start : request.context.end]
+        attention = pattern[:, :, call.context.start : call.context.end]
         return Seen(attention, self.score(pattern, context), output.hidden[row].float().cpu())
 
 
@@ -93,7 +97,7 @@ class Server:
 class _Row:
     """A text while it is being written."""
 
-    request: Write
+    call: Write
     tokens: list[int] = field(default_factory=list)
     entropy: list[float] = field(default_factory=list)
     rows: list[Float[Tensor, "head key"]] = field(default_factory=list)
@@ -101,11 +105,11 @@ class _Row:
 
     @property
     def over(self) -> bool:
-        """Ended, and with the last token's attention row where rows are wanted: that takes feeding it."""
-        return bool(self.stopped) and (not self.request.rows or self.stopped == "error" or len(self.rows) >= len(self.tokens))
+        """Whether it has ended; where attention rows are wanted, the last token must have been fed to the model as well."""
+        return bool(self.stopped) and (not self.call.rows or self.stopped == "error" or len(self.rows) >= len(self.tokens))
 
     def take(self, token: int, entropy: float, eos_ids: tuple[int, ...], tokenizer: Any) -> None:
-        """One more token, or the end."""
+        """Add the token that the model chose, or end the text."""
         if self.stopped:
             return
         if token in eos_ids:
@@ -113,28 +117,28 @@ class _Row:
             return
         self.tokens.append(token)
         self.entropy.append(entropy)
-        if len(self.tokens) >= self.request.limit:
+        if len(self.tokens) >= self.call.limit:
             self.stopped = "length"
-        elif self.request.first_sentence and len(self.tokens) % LOOK_EVERY == 0:
+        elif self.call.first_sentence and len(self.tokens) % LOOK_EVERY == 0:
             self.stopped = "sentence" if len(draft_sentences(tokenizer, torch.tensor(self.tokens))) > 1 else ""
 
     def written(self) -> Written:
         attention = None
-        if self.request.rows and self.rows:
+        if self.call.rows and self.rows:
             attention = torch.stack([pad(row, (0, len(self.tokens) - row.shape[1])) for row in self.rows], dim=1)
         return Written(tuple(self.tokens), self.stopped, torch.tensor(self.entropy), attention)
 
 
-def _continue(engine: Engine, model: Model, requests: Sequence[Write], state: DecodeState, inputs: Int[Tensor, " row"]) -> list[Written]:
-    """Greedy text of every row to its own end."""
-    rows = [_Row(request) for request in requests]
+def _continue(engine: Engine, model: Model, calls: Sequence[Write], state: DecodeState, inputs: Int[Tensor, " row"]) -> list[Written]:
+    """Write every row greedily to its own end; rows that have ended leave the batch."""
+    rows = [_Row(call) for call in calls]
     live = list(rows)
     while True:
         output, state = engine.step(state, inputs)
         logits = output.logits.float()
         chosen, finite, entropy = logits.argmax(dim=-1).cpu(), logits.isfinite().all(dim=-1).tolist(), _entropy(logits).tolist()
         for index, row in enumerate(live):
-            if row.request.rows and row.tokens:
+            if row.call.rows and row.tokens:
                 # New tokens are the last keys, one a step in every row; this step's query is the newest of them.
                 row.rows.append(output.patterns[-1][index, :, -len(row.tokens) :].float().cpu())
             if not finite[index]:
@@ -154,15 +158,15 @@ def _entropy(logits: Float[Tensor, "row vocab"]) -> Float[Tensor, " row"]:
     return (-log.exp() * log).nan_to_num(0.0).sum(dim=-1).clamp(min=0.0)
 
 
-def _lay_out(tokenizer: Any, request: Write) -> tuple[Int[Tensor, " pos"], Int[Tensor, " pos"]]:
+def _lay_out(tokenizer: Any, call: Write) -> tuple[Int[Tensor, " pos"], Int[Tensor, " pos"]]:
     """Tokens and position ids of a prompt with gaps, or of a shorter one without, and of the text so far."""
-    sample = request.context.sample
-    if request.cut:
-        tokens = _joined(cut_prompt(tokenizer, request.context, request.shown), request.kept)
+    sample = call.context.sample
+    if call.cut:
+        tokens = _joined(cut_prompt(tokenizer, call.context, call.shown), call.kept)
         return tokens, torch.arange(len(tokens))
-    positions = visible_positions(request.context, request.shown)
-    behind = torch.arange(len(sample), len(sample) + len(request.kept))
-    return _joined(sample.tokens[positions], request.kept), torch.cat([positions, behind])
+    positions = visible_positions(call.context, call.shown)
+    behind = torch.arange(len(sample), len(sample) + len(call.kept))
+    return _joined(sample.tokens[positions], call.kept), torch.cat([positions, behind])
 
 
 def _joined(tokens: Int[Tensor, " _"], kept: tuple[int, ...]) -> Int[Tensor, " _"]:

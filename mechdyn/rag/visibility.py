@@ -1,10 +1,10 @@
 """Which tokens of a prompt are its context, and the prompt with most of them hidden.
 
-Hiding is exact by construction: hidden tokens are left out of prefill and the others keep their position ids, so no later key or value
-carries anything of them.
+Hiding is exact: hidden tokens are left out of prefill and the others keep their position ids, so that no later key or value carries
+anything of what is hidden.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +14,16 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.rag.log import QuestionRecord
-from mechdyn.rag.windows import Span
-from mechdyn.tasks.chat import encode, positions_of
+from mechdyn.rag.windows import Span, merge
+from mechdyn.tasks.chat import Prompt, encode, positions_of, token_spans
 from mechdyn.tasks.sample import Sample
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """A sample and the tokens of its context: positions `start` to `end` of the prompt, one a token that overlaps the context's characters.
+    """A sample and where its context is: the tokens from `start` to `end` of the prompt, each of which covers some of its characters.
 
-    Everything before and behind (system text, question, instruction) is always visible.
+    What stands before and behind it (system text, question, instruction) is always visible.
     """
 
     sample: Sample
@@ -39,6 +39,35 @@ class Context:
     def whole(self) -> tuple[Span, ...]:
         """All of the context."""
         return ((self.start, self.end),)
+
+    @property
+    def passage(self) -> str:
+        """The context's text."""
+        start, end = self.sample.context_span
+        return self.sample.prompt[start:end]
+
+    def token_spans(self, pieces: Iterable[Span]) -> tuple[Span, ...]:
+        """The tokens under pieces of `passage`: what a strategy that searches the text returns.
+
+        Args:
+            pieces: half-open spans of characters of `passage`, such as those of sentences, in any order.
+
+        Returns:
+            Spans of the prompt's tokens, ascending, overlaps merged. A token that lies partly in a piece belongs to it; an empty piece
+            has none.
+
+        Raises:
+            InputError: a piece that is not in the passage.
+        """
+        offset, length = self.sample.context_span[0], len(self.passage)
+        characters = []
+        for first, last in pieces:
+            if not 0 <= first <= last <= length:
+                raise InputError(f"a piece of the context lies between its characters 0 and {length}, got {first} to {last}")
+            if first < last:
+                characters.append((offset + first, offset + last))
+        found = token_spans(Prompt(self.sample.prompt, self.sample.tokens, self.offsets), characters)
+        return merge((start, end) for start, end in found if start < end)
 
     def characters(self, span: Span) -> Span:
         """The prompt's characters under some of its tokens, none outside the context."""
@@ -74,13 +103,24 @@ def record(context: Context) -> QuestionRecord:
     )
 
 
+def inside(context: Context, spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Spans of the prompt's tokens as windows of the context: ascending, none empty, overlaps merged.
+
+    Raises:
+        InputError: a span that is not in the context.
+    """
+    windows = [(int(start), int(end)) for start, end in spans]
+    for start, end in windows:
+        if not context.start <= start <= end <= context.end:
+            raise InputError(f"a window must lie in the context, positions {context.start} to {context.end}, got {start} to {end}")
+    return merge((start, end) for start, end in windows if start < end)
+
+
 def visible_positions(context: Context, shown: Sequence[Span]) -> Int[Tensor, " visible"]:
     """Position ids of the prompt's tokens with only the spans `shown` of the context, ascending."""
     keep = torch.ones(len(context.sample), dtype=torch.bool)
     keep[context.start : context.end] = False
-    for start, end in shown:
-        if not context.start <= start <= end <= context.end:
-            raise InputError(f"a window must lie in the context, positions {context.start} to {context.end}, got {start} to {end}")
+    for start, end in inside(context, shown):
         keep[start:end] = True
     return keep.nonzero().flatten()
 

@@ -1,7 +1,7 @@
 """From the attention of chosen heads to the parts of the context that regeneration may see (paper, Algorithm 2, lines 5 to 13).
 
-Pure functions. Positions count the context's tokens from 0, spans are half open. The paper names the steps and none of their numbers:
-16 positions, clusters of positions closer than 8, 32 tokens to either side are ours (DEFINITIONS, "Dynamic RAG").
+Pure functions. Positions count the context's tokens from 0, spans are half open. The paper names the steps and gives none of their numbers:
+16 positions, clusters of positions closer than 8, and 32 tokens to either side are ours (docs/definitions.md, "Dynamic RAG").
 """
 
 from collections.abc import Iterable, Sequence

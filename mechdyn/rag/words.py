@@ -86,8 +86,9 @@ def content_spans(sentence: str) -> list[tuple[int, int]]:
 
     DRAGIN takes these five parts of speech from spaCy's `en_core_web_sm`, a model to be downloaded. Here TextBlob's pattern tagger does it:
     the one maintained English tagger that was found to carry its lexicon and rules in its wheel (0.6 MB; its only dependency comes with
-    `rouge-score`). A list of stop words knows no context and leaves in every adverb. Auxiliaries are no content, as with spaCy: forms of
-    be, have and do always, modals by their tag. Words that the tagger does not know, other languages among them, count as nouns.
+    `rouge-score`). A list of stop words would not do: it takes no account of how a word is used, and keeps every adverb. Auxiliaries are no
+    content, as with spaCy: forms of be, have and do always, modals by their tag. Words that the tagger does not know, other languages among
+    them, count as nouns.
     """
     from textblob.en import parser  # takes a second to import
 

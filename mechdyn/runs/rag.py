@@ -20,10 +20,9 @@ from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.probe import Probe
 from mechdyn.probes.storage import load_probe, save_probe
 from mechdyn.rag.log import QuestionRecord, RagLog
-from mechdyn.rag.names import DYNAMIC, STATIC, STRATEGIES
 from mechdyn.rag.options import RagOptions
 from mechdyn.rag.run import Condition, check_conditions, dynamic_rag
-from mechdyn.rag.strategies import check_number, make_strategy
+from mechdyn.rag.strategies import OWN, check_number, check_strategy, make_strategy, table_order
 from mechdyn.rag.visibility import find_context, record
 from mechdyn.runs.ablate import RESULTS, require_detection
 from mechdyn.runs.configs import RagConfig
@@ -91,11 +90,10 @@ def rag(config: RagConfig, out: str | Path | None = None) -> RagRun:
 
 
 def strategies_of(config: RagConfig) -> tuple[str, ...]:
-    """The strategies asked for, in the order of tables."""
-    unknown = [name for name in config.strategies if name not in STRATEGIES]
-    if unknown:
-        raise InputError(f"unknown strategy {unknown[0]!r}; give some of {', '.join(STRATEGIES)}")
-    return tuple(name for name in STRATEGIES if name in (config.strategies or STRATEGIES))
+    """The strategies asked for, as they were written, in the order of tables."""
+    for text in config.strategies:
+        check_strategy(text)
+    return table_order(config.strategies or OWN)
 
 
 def options_of(config: RagConfig) -> RagOptions:
@@ -135,14 +133,15 @@ def choose_conditions(
     """Every strategy under every setting, by `strategy` or `strategy, setting`; and how heads and probe came about."""
     config, folder = prepared.run.config, prepared.run.folder
     probe, ranking = given, None
+    needs = {need for name in names for need in check_strategy(name)}
     facts: dict[str, Any] = {}
     if given is not None:
         keep_probe(given, folder)
-    if STATIC in names or (DYNAMIC in names and probe is None):
+    if "ranking" in needs or ("probe" in needs and probe is None):
         traces = prepared.run.traces(Plan({DETECTION_ROLE: prepared.detection}))[DETECTION_ROLE]
-        if STATIC in names:
+        if "ranking" in needs:
             ranking, facts = _rank(traces, config.heads, folder)
-        if DYNAMIC in names and probe is None:
+        if "probe" in needs and probe is None:
             probe = _fitted(traces, folder, config.seed, prepared.run.model)
     conditions = {
         f"{name}, {setting}" if setting else name: Condition(
@@ -151,7 +150,7 @@ def choose_conditions(
         for setting, options in settings.items()
         for name in names
     }
-    return conditions, facts | ({"probe": "given" if given else "fitted on the detection set"} if DYNAMIC in names else {})
+    return conditions, facts | ({"probe": "given" if given else "fitted on the detection set"} if "probe" in needs else {})
 
 
 def run_conditions(

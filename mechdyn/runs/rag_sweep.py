@@ -7,8 +7,8 @@ from typing import Any
 
 from mechdyn.claims.dynamic_rag import RagRow, rag_row
 from mechdyn.probes.storage import load_probe
-from mechdyn.rag.names import DYNAMIC, FIXED_RANDOM, ORACLE, STATIC
 from mechdyn.rag.options import RagOptions
+from mechdyn.rag.strategies import DYNAMIC, FIXED_RANDOM, ORACLE, STATIC
 from mechdyn.runs.ablate import RESULTS
 from mechdyn.runs.configs import RagConfig, RagSweepConfig
 from mechdyn.runs.rag import choose_conditions, options_of, prepare, run_conditions, strategies_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mechdyn.errors import InputError
 from mechdyn.rag.log import QuestionRecord, RagLog, Round
-from mechdyn.rag.names import ABOUT
+from mechdyn.rag.strategies import about
 from mechdyn.rag.windows import Span
 from mechdyn.tasks.task import answer_quality
 from mechdyn.views.page import save_page
@@ -86,7 +86,7 @@ def save_rag_page(
 
 def _strategy(question: QuestionRecord, name: str, log: RagLog, is_open: bool, dark: bool) -> str:
     quality = answer_quality(question.task, log.text, question.answer)
-    about = f": {ABOUT[name]}" if name in ABOUT else ""
+    said = f": {about(name)}" if about(name) else ""
     n = len(log.retrievals)
     facts = (
         f"EM {quality['em']:.0f}, F1 {quality['f1']:.2f}; {n} retrieval{'s' * (n != 1)}, {log.shown} context tokens shown; "
@@ -94,7 +94,7 @@ def _strategy(question: QuestionRecord, name: str, log: RagLog, is_open: bool, d
     )
     rounds = "\n".join(_round(question, number, round, dark) for number, round in enumerate(log.rounds, start=1))
     return (
-        f"<details{' open' if is_open else ''}><summary><b>{_text(name)}</b>{_text(about)}<br>{_text(log.text) or '(no text)'}<br>"
+        f"<details{' open' if is_open else ''}><summary><b>{_text(name)}</b>{_text(said)}<br>{_text(log.text) or '(no text)'}<br>"
         f'<span class="small">{facts}</span></summary>\n{rounds}\n</details>'
     )
 
@@ -107,10 +107,11 @@ def _round(question: QuestionRecord, number: int, round: Round, dark: bool) -> s
     assert round.rind is not None and round.rind.first_flagged is not None
     flagged = round.rind.sentences[round.rind.first_flagged].text
     shown = sum(end - start for start, end in (window.tokens for window in round.windows))
+    heads = _text(" ".join(round.heads)) or "none"
     shares = ", ".join(f"{share:.0%}" for share in round.facts) or "none known"
     return (
         f'<div class="round">{title}\n'
-        f"<p>Heads: {_text(' '.join(round.heads))}. {len(round.windows)} windows, {shown} tokens; of each fact shown: {shares}.</p>\n"
+        f"<p>Heads: {heads}. {len(round.windows)} windows, {shown} tokens; of each fact shown: {shares}.</p>\n"
         f'<div class="context" tabindex="0">{_context(question, [window.characters for window in round.windows])}</div>\n'
         f'<div class="pair"><div><span class="small">kept before it</span><br>{_text(round.kept) or "(nothing)"}</div>'
         f'<div><span class="small">flagged in the draft</span><br><s>{_text(flagged)}</s></div>'

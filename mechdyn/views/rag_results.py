@@ -8,7 +8,7 @@ from rich.table import Table
 from mechdyn.claims.dynamic_rag import RagRow
 from mechdyn.evidence import Verdict
 from mechdyn.paper.values import TABLE_4
-from mechdyn.rag.names import ABOUT
+from mechdyn.rag.strategies import about
 from mechdyn.reports.tables import interval_text, table
 from mechdyn.stats.resampling import Interval
 from mechdyn.views.curves import Curve, curves
@@ -83,4 +83,4 @@ def _paper(rows: Sequence[RagRow]) -> Table:
 
 
 def _called(condition: str) -> str:
-    return f"{condition}: {ABOUT[condition]}" if condition in ABOUT else condition
+    return f"{condition}: {about(condition)}" if about(condition) else condition

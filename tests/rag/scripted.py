@@ -1,14 +1,14 @@
-"""A model that says what a script says: the loop's requests are answered by hand."""
+"""A model that says what a script says: the loop's calls are answered by hand."""
 
 from itertools import pairwise
 
 import torch
 
+from mechdyn.rag.calls import Attend, Observe, Seen, Write, Written
 from mechdyn.rag.log import RagLog
-from mechdyn.rag.loop import Task, answer
+from mechdyn.rag.loop import Trial, answer
 from mechdyn.rag.options import RagOptions
-from mechdyn.rag.requests import Attend, Observe, Seen, Write, Written
-from mechdyn.rag.strategies import Random
+from mechdyn.rag.strategies import FreshRandomHeads
 from mechdyn.rag.visibility import find_context
 from mechdyn.tasks.world import world
 from tests.bundled import mini_tokenizer
@@ -40,30 +40,30 @@ class Script:
     def __init__(self, *written, **options):
         self.written, self.asked = list(written), []
         self.context = context()
-        self.task = Task("scripted", self.context, Random(fresh=True), RagOptions(**options), mini_tokenizer())
+        self.trial = Trial("scripted", self.context, FreshRandomHeads(), RagOptions(**options), mini_tokenizer())
 
     def run(self, strategy=None) -> RagLog:
-        task = self.task if strategy is None else Task("scripted", self.context, strategy, self.task.options, mini_tokenizer())
-        asking = answer(task)
-        request = next(asking)
+        trial = self.trial if strategy is None else Trial("scripted", self.context, strategy, self.trial.options, mini_tokenizer())
+        asking = answer(trial)
+        call = next(asking)
         while True:
-            self.asked.append(request)
+            self.asked.append(call)
             try:
-                request = asking.send(self.result(request))
+                call = asking.send(self.result(call))
             except StopIteration as stop:
                 return stop.value
 
-    def result(self, request):
-        if isinstance(request, Write):
+    def result(self, call):
+        if isinstance(call, Write):
             return self.written.pop(0)
-        if isinstance(request, Attend):
-            n = len(request.tokens)
+        if isinstance(call, Attend):
+            n = len(call.tokens)
             return torch.full((3, n, n), 0.5).tril()
         rising = torch.linspace(0, 1, len(self.context)).expand(*SHAPE, -1)
         return Seen(rising, torch.zeros(SHAPE), torch.zeros(8))
 
     def of(self, kind):
-        return [request for request in self.asked if isinstance(request, kind)]
+        return [call for call in self.asked if isinstance(call, kind)]
 
 
 __all__ = ["Observe", "Script", "said"]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mechdyn.rag.requests import Attend, Observe, Write
-from mechdyn.rag.strategies import Direct
+from mechdyn.rag.calls import Attend, Observe, Write
+from mechdyn.rag.strategies import FullContext, NoContext
 from tests.rag.scripted import Script, ids, said
 
 ONE, TWO, THREE = "The mill is in Bordford.", " The owner of the mill is Carla Benson.", " So the answer is Carla Benson."
@@ -13,7 +13,7 @@ def test_a_draft_without_doubt_is_the_answer():
     script = Script(said(ONE + TWO))
     log = script.run()
     assert (log.text, log.stopped, log.retrievals, log.shown) == (ONE + TWO, "eos", (), 0)
-    assert [type(request) for request in script.asked] == [Write, Attend], "no look at the context"
+    assert [type(call) for call in script.asked] == [Write, Attend], "no look at the context"
     assert script.asked[0].shown == () and script.asked[0].limit == 128
 
 
@@ -106,10 +106,10 @@ def test_rows_of_generation_are_asked_for_where_they_are_the_attention():
     assert script.of(Write)[0].rows and not script.of(Attend)
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_without_retrieval_there_is_one_text(whole):
+@pytest.mark.parametrize(("strategy", "whole"), [(NoContext(), False), (FullContext(), True)])
+def test_without_retrieval_there_is_one_text(strategy, whole):
     script = Script(said(ONE + TWO, doubt=["Carla"]))
-    log = script.run(Direct(whole))
+    log = script.run(strategy)
     (write,) = script.asked
     assert write.shown == (script.context.whole if whole else ())
     assert (log.text, log.rounds, log.shown) == (ONE + TWO, (), len(script.context) if whole else 0)

@@ -1,7 +1,6 @@
 import pytest
 
 from mechdyn.errors import InputError
-from mechdyn.rag import options, rind
 from mechdyn.rag.options import RagOptions
 
 
@@ -13,6 +12,7 @@ from mechdyn.rag.options import RagOptions
         ({"join": 0}, "join must be at least 1, got 0"),
         ({"threshold": -0.1}, "threshold must be 0 or more"),
         ({"threshold": float("nan")}, "threshold must be 0 or more"),
+        ({"threshold": float("inf")}, "threshold must be a finite number, got inf; .* take the strategy no-context"),
         ({"max_new_tokens": 0}, "max_new_tokens must be at least 1"),
         ({"max_sentences": 0}, "max_sentences must be at least 1"),
         ({"variant": "none"}, "variant must be one of code, paper, got 'none'"),
@@ -24,7 +24,3 @@ from mechdyn.rag.options import RagOptions
 def test_what_means_nothing_is_refused(changes, message):
     with pytest.raises(InputError, match=message):
         RagOptions(**changes)
-
-
-def test_variants_are_those_of_rind():
-    assert options.VARIANTS == rind.VARIANTS

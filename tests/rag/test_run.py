@@ -12,18 +12,18 @@ from mechdyn.models.load import load_model
 from mechdyn.rag.options import RagOptions
 from mechdyn.rag.run import Condition, dynamic_rag
 from mechdyn.rag.serve import Server
-from mechdyn.rag.strategies import Direct, Oracle, Random
+from mechdyn.rag.strategies import FixedRandomHeads, FreshRandomHeads, FullContext, NoContext, OracleHeads
 from mechdyn.scores import Reasoning
 from mechdyn.tasks.world import world
 
 LIMIT = 40
 OPTIONS = RagOptions(threshold=0.6, k=4, window=12, max_new_tokens=LIMIT)
 CONDITIONS = {
-    "oracle": Condition(Oracle(), OPTIONS),
-    "fresh": Condition(Random(fresh=True), OPTIONS),
-    "fixed": Condition(Random(fresh=False), OPTIONS),
-    "none": Condition(Direct(whole=False), OPTIONS),
-    "full": Condition(Direct(whole=True), OPTIONS),
+    "oracle": Condition(OracleHeads(), OPTIONS),
+    "fresh": Condition(FreshRandomHeads(), OPTIONS),
+    "fixed": Condition(FixedRandomHeads(), OPTIONS),
+    "none": Condition(NoContext(), OPTIONS),
+    "full": Condition(FullContext(), OPTIONS),
 }
 
 
@@ -75,7 +75,7 @@ def test_a_retrieval_sees_the_scores_that_a_trace_records(mini, samples):
     """The oracle's scores at the first retrieval are Eq. 2 at step 0 of a clean trace."""
     seen = []
 
-    class Spy(Oracle):
+    class Spy(OracleHeads):
         def heads(self, found, sample, round):
             seen.append(found)
             return super().heads(found, sample, round)
@@ -87,15 +87,15 @@ def test_a_retrieval_sees_the_scores_that_a_trace_records(mini, samples):
     torch.testing.assert_close(seen[0].hidden, traced.hidden[0], atol=1e-4, rtol=0)
 
 
-def test_equal_requests_are_run_once(mini, samples, monkeypatch):
+def test_equal_calls_are_run_once(mini, samples, monkeypatch):
     asked = []
     for name in ("write", "observe", "attend"):
         plain = getattr(Server, name)
-        monkeypatch.setattr(Server, name, lambda self, requests, plain=plain: asked.extend(requests) or plain(self, requests))
+        monkeypatch.setattr(Server, name, lambda self, calls, plain=plain: asked.extend(calls) or plain(self, calls))
     dynamic_rag(mini, samples, CONDITIONS)
-    texts = [request for request in asked if not hasattr(request, "kept") or hasattr(request, "shown")]
+    texts = [call for call in asked if not hasattr(call, "kept") or hasattr(call, "shown")]
     assert len(texts) == len(set(texts))
-    first_drafts = [request for request in texts if getattr(request, "shown", None) == () and request.kept == ()]
+    first_drafts = [call for call in texts if getattr(call, "shown", None) == () and call.kept == ()]
     assert len(first_drafts) == len(samples), "all strategies begin with the same draft, which is the answer without context"
 
 
@@ -105,8 +105,8 @@ def test_time_is_shared_out(logs):
 
 def test_rewritten_sentences_depend_on_what_is_shown(mini, samples):
     """Where the window holds the fact and nothing else, the sentence is about the fact."""
-    wide = Condition(Oracle(), dataclasses.replace(OPTIONS, window=400))
-    blind = Condition(Direct(whole=False), OPTIONS)
+    wide = Condition(OracleHeads(), dataclasses.replace(OPTIONS, window=400))
+    blind = Condition(NoContext(), OPTIONS)
     for row in dynamic_rag(mini, samples[:1], {"wide": wide, "blind": blind}):
         assert row["wide"].retrievals[0].facts == (1.0, 1.0)
         assert row["wide"].text != row["blind"].text
@@ -116,7 +116,7 @@ def test_rewritten_sentences_depend_on_what_is_shown(mini, samples):
     "changes", [{"mode": "text"}, {"attention": "full"}, {"draft": "windows"}, {"variant": "paper", "threshold": 0.05}]
 )
 def test_other_choices_run_to_an_end(mini, samples, changes):
-    condition = Condition(Oracle(), dataclasses.replace(OPTIONS, **changes))
+    condition = Condition(OracleHeads(), dataclasses.replace(OPTIONS, **changes))
     for row in dynamic_rag(mini, samples[:1], {"oracle": condition}):
         assert row["oracle"].stopped in ("eos", "length", "rounds")
         assert len(row["oracle"].rounds) <= OPTIONS.max_sentences + 1

@@ -2,6 +2,8 @@
 
 import copy
 import dataclasses
+import random
+from itertools import pairwise
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError
 from mechdyn.models.load import wrap_model
-from mechdyn.rag.requests import Observe, Write
+from mechdyn.rag.calls import Observe, Write
 from mechdyn.rag.serve import Server
 from mechdyn.rag.visibility import cut_prompt, find_context, shown_facts, visible_positions
 from mechdyn.tasks.world import world
@@ -124,6 +126,30 @@ def test_context_tokens_are_those_of_its_characters(style):
     assert len(outside) == len(sample) - len(context)
     assert shown_facts(context, context.whole) == (1.0, 1.0)
     assert shown_facts(context, ()) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("style", tokenizer_styles())
+def test_pieces_of_the_passage_become_the_tokens_that_overlap_them(style):
+    tokenizer = tokenizer_styles()[style]
+    context = find_context(tokenizer, world(tokenizer, length=900, seed=6))
+    passage, offset = context.passage, context.sample.context_span[0]
+    assert passage == context.sample.prompt[offset : context.sample.context_span[1]]
+    draw = random.Random(style)
+    for _ in range(30):
+        pieces = [tuple(sorted(draw.sample(range(len(passage) + 1), 2))) for _ in range(draw.randrange(4))]
+        inked = {offset + at for first, last in pieces for at in range(first, last)}
+        expected = {place for place, (a, b) in enumerate(context.offsets) if inked & set(range(a, b))}
+        spans = context.token_spans(pieces)
+        assert {place for start, end in spans for place in range(start, end)} == expected
+        assert list(spans) == sorted(spans) and all(before[1] < behind[0] for before, behind in pairwise(spans))
+    assert context.token_spans([(0, len(passage))]) == context.whole and context.token_spans([(5, 5)]) == ()
+
+
+@pytest.mark.parametrize("piece", [(-1, 3), (4, 2), (0, 10**6)])
+def test_pieces_outside_the_passage_are_refused(piece):
+    (context,) = contexts(1)
+    with pytest.raises(InputError, match="a piece of the context lies between its characters 0 and"):
+        context.token_spans([piece])
 
 
 @pytest.mark.parametrize("style", tokenizer_styles())

@@ -8,8 +8,8 @@ import pytest
 
 from mechdyn.errors import InputError, StoreError
 from mechdyn.probes.storage import load_probe
-from mechdyn.rag.names import STRATEGIES
 from mechdyn.rag.run import dynamic_rag
+from mechdyn.rag.strategies import OWN
 from mechdyn.reports.sections import make_report
 from mechdyn.runs import rag as module
 from mechdyn.runs.configs import RagConfig, RagSweepConfig
@@ -17,6 +17,7 @@ from mechdyn.runs.rag import rag
 from mechdyn.runs.rag_sweep import rag_sweep
 from mechdyn.runs.read import read_run
 from mechdyn.tasks.world import world_items
+from tests.rag import bm25  # noqa: F401 (registers a strategy)
 
 SMALL = {"lengths": (220,), "questions": 3, "k": 4, "window": 12, "batch_size": 2}
 
@@ -34,20 +35,20 @@ def done(few_detection_samples, tmp_path_factory):
 
 
 def test_every_strategy_answers_every_question(done):
-    assert tuple(done.logs) == STRATEGIES
+    assert tuple(done.logs) == OWN
     samples = [question.sample for question in done.questions]
     assert all([log.sample for log in logs] == samples for logs in done.logs.values()) and len(set(samples)) == 3
-    assert [row.condition for row in done.rows] == list(STRATEGIES)
+    assert [row.condition for row in done.rows] == list(OWN)
     assert done.verdict.claim == "dynamic RAG"
 
 
 def test_the_folder_holds_what_was_run_and_found(done):
     config = json.loads((done.folder / "run.json").read_text())
-    assert config["strategies"] == list(STRATEGIES) and config["threshold"] == 1.2 and "batch_size" not in config
+    assert config["strategies"] == list(OWN) and config["threshold"] == 1.2 and "batch_size" not in config
     results = json.loads((done.folder / "results.json").read_text())
-    assert [row["condition"] for row in results["conditions"]] == list(STRATEGIES)
+    assert [row["condition"] for row in results["conditions"]] == list(OWN)
     assert results["facts"]["detection_samples"] == 14 and len(results["facts"]["static_heads"]) == 5
-    for name in STRATEGIES:
+    for name in OWN:
         assert (done.folder / "logs" / f"{name}.jsonl").read_text().count("\n") == 3
     assert (done.folder / "probe" / "probe.json").is_file() and (done.folder / "static_heads.json").is_file()
 
@@ -76,6 +77,18 @@ def test_a_killed_run_goes_on_with_what_is_lacking(done, monkeypatch):
 def test_another_run_does_not_go_on_there(done):
     with pytest.raises(StoreError, match="belongs to another run: its k is 4, this run's is 5"):
         rag(RagConfig(**SMALL | {"k": 5}), done.folder)
+
+
+def test_strategies_are_called_by_the_text_that_asked_for_them(done, tmp_path):
+    names = ("oracle:n=2", "oracle", "bm25-of-the-tests:sentences=1")
+    run = rag(RagConfig(**SMALL, strategies=names[::-1]), tmp_path / "run")
+    assert set(run.logs) == set(names) and tuple(run.logs)[-1] == names[-1], "mechdyn's own come first"
+    assert [log.text for log in run.logs["oracle"]] == [log.text for log in done.logs["oracle"]]
+    assert all(len(round.heads) == 2 for log in run.logs["oracle:n=2"] for round in log.retrievals)
+    assert all(not round.heads and round.windows for log in run.logs[names[-1]] for round in log.retrievals)
+    read = read_run(run.folder)
+    assert [(row.condition, row.f1) for row in read.content.rows] == [(row.condition, row.f1) for row in run.rows]
+    assert not (run.folder / "traces").exists(), "no strategy asked for a probe or a ranking"
 
 
 def test_a_given_probe_is_used_and_no_detection_set_is_run(done, tmp_path):
@@ -133,10 +146,12 @@ def test_a_sweep_gives_a_row_for_each_strategy_and_setting(done, tmp_path):
     [
         ({"k": 0}, "k must be at least 1, got 0"),
         ({"threshold": -1.0}, "threshold must be 0 or more"),
+        ({"threshold": float("inf")}, "threshold must be a finite number, got inf"),
         ({"window": -1}, "window must be at least 0, got -1"),
         ({"heads": 0}, "between 1 and 80 heads"),
         ({"heads": 81}, "between 1 and 80 heads"),
-        ({"strategies": ("best",)}, "unknown strategy 'best'; give some of dynamic, oracle"),
+        ({"strategies": ("best",)}, "unknown RAG strategy 'best'; give one of dynamic, oracle"),
+        ({"strategies": ("dynamic:best=1",)}, "the strategy dynamic has no option 'best'"),
         ({"task": "niah"}, "take the task world or hotpotqa"),
         ({"task": "hotpotqa", "lengths": ()}, "give one with --data"),
         ({"mode": "cut"}, "mode must be one of mask, text"),

@@ -10,14 +10,14 @@ from rich.console import Console
 
 from mechdyn.claims.dynamic_rag import judge_rag, rag_row
 from mechdyn.errors import InputError
-from mechdyn.rag.strategies import Direct
+from mechdyn.rag.strategies import FullContext
 from mechdyn.rag.visibility import record
 from mechdyn.stats.resampling import Interval
 from mechdyn.views.rag import rag_sample, save_rag_page
 from mechdyn.views.rag_results import rag_tables, sweep_figures
 from tests.browser import Browser, needs_browser
-from tests.claims.test_rag import QUESTIONS
-from tests.claims.test_rag import logs as made_up_logs
+from tests.claims.test_dynamic_rag import QUESTIONS
+from tests.claims.test_dynamic_rag import logs as made_up_logs
 from tests.rag.scripted import Script, said
 
 EVIL = "<script>alert(1)</script>"
@@ -32,7 +32,7 @@ def question():
 @pytest.fixture(scope="module")
 def logs():
     with_retrieval = Script(said(ONE + TWO, doubt=["Carla"]), said(f" It is {EVIL} & co. And", "sentence"), said(""), k=3, window=4)
-    return {"oracle": with_retrieval.run(), "full-context": Script(said(ONE)).run(Direct(whole=True))}
+    return {"oracle": with_retrieval.run(), "full-context": Script(said(ONE)).run(FullContext())}
 
 
 def spans_of(html):
