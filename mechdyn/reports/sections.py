@@ -10,6 +10,7 @@ from functools import singledispatch
 from rich.markup import escape
 from rich.table import Table
 
+from mechdyn.claims.claim import CLAIMS, get_claim
 from mechdyn.evidence import Verdict
 from mechdyn.paper.values import FIGURE_3
 from mechdyn.reports.tables import table
@@ -25,12 +26,6 @@ from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
 from mechdyn.views.timeline import timeline
 
 _ONE_SAMPLE = "one sample (Figures 1 and 5)"
-_OF_PAPER = {
-    "dynamism": "3.2, Table 1",
-    "irreplaceability": "3.3, Figures 2 and 6",
-    "correlation": "3.4, Figures 4 and 8, Tables 2 and 3",
-    "anticipation": "3.4, not in the paper",
-}
 _NOT_PRINTED = "The paper prints these results as a picture only, so there are no values to set beside them."
 
 
@@ -120,9 +115,10 @@ def _facts(run: Run) -> Section:
 
 def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
     _, figures = verdict_figures(verdict, run.folder.roles)
+    paper = get_claim(verdict.claim).paper if verdict.claim in CLAIMS.names() else ""
     named = figures if isinstance(figures, Mapping) else dict(zip((_ONE_SAMPLE,), figures, strict=False))
     return Section(
-        heading=f"{verdict.claim} ({_OF_PAPER[verdict.claim]}): {run.model}, {run.task}: {verdict.outcome}",
+        heading=f"{verdict.claim}{f' ({paper})' if paper else ''}: {run.model}, {run.task}: {verdict.outcome}",
         command=run.command,
         tables=tuple(verdict_tables(verdict)),
         figures=named,
