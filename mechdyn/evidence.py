@@ -123,7 +123,7 @@ def outcome(supports: Sequence[Criterion], refutes: Sequence[Criterion]) -> Outc
     return Outcome.SUPPORTED if supports and all(criterion.met for criterion in supports) else Outcome.INCONCLUSIVE
 
 
-def below(value: float, bound: float) -> bool | None:
+def below(value: float | int, bound: float | int) -> bool | None:
     """Whether a value is below a bound; None where either is NaN."""
     return None if math.isnan(value) or math.isnan(bound) else value < bound
 

@@ -8,7 +8,7 @@ another package by its entry point (`mechdyn.registry`).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mechdyn.errors import InputError
 from mechdyn.evidence import Verdict
@@ -49,8 +49,8 @@ class Claim(Protocol):
         ...
 
 
-Thing = TypeVar("Thing", bound=Claim | type)
-CLAIMS: Registry[Claim | type] = Registry("claim", "mechdyn.claims")
+Thing = TypeVar("Thing")
+CLAIMS: Registry[Any] = Registry("claim", "mechdyn.claims")
 
 
 def claim(thing: Thing) -> Thing:
@@ -81,7 +81,7 @@ def paper_parts() -> tuple[Part, ...]:
     return (*(part for each in claims for part in each.parts), *OTHER_PARTS)
 
 
-def _made(thing: Claim | type) -> Claim:
+def _made(thing: Any) -> Claim:
     """A claim itself, or one made by its class."""
     try:
         made = thing() if isinstance(thing, type) else thing

@@ -10,7 +10,8 @@ from functools import singledispatch
 from rich.markup import escape
 from rich.table import Table
 
-from mechdyn.claims.claim import CLAIMS, get_claim
+from mechdyn.claims.claim import get_claim
+from mechdyn.errors import InputError
 from mechdyn.evidence import Verdict
 from mechdyn.paper.values import FIGURE_3
 from mechdyn.reports.tables import table
@@ -115,15 +116,23 @@ def _facts(run: Run) -> Section:
 
 def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
     _, figures = verdict_figures(verdict, run.folder.roles)
-    paper = get_claim(verdict.claim).paper if verdict.claim in CLAIMS.names() else ""
     named = figures if isinstance(figures, Mapping) else dict(zip((_ONE_SAMPLE,), figures, strict=False))
     return Section(
-        heading=f"{verdict.claim}{f' ({paper})' if paper else ''}: {run.model}, {run.task}: {verdict.outcome}",
+        heading=f"{verdict.claim}{_of_paper(verdict.claim)}: {run.model}, {run.task}: {verdict.outcome}",
         command=run.command,
         tables=tuple(verdict_tables(verdict)),
         figures=named,
         remarks=(*_otherwise(found), *verdict.reasons, *((_NOT_PRINTED,) if verdict.claim == "irreplaceability" else ())),
     )
+
+
+def _of_paper(claim: str) -> str:
+    """` (3.2, Table 1)`: where the paper makes a claim; empty for one of somebody else's, or of a package that is not installed."""
+    try:
+        part = get_claim(claim).paper
+    except InputError:
+        part = ""
+    return f" ({part})" if part else ""
 
 
 def _otherwise(found: Judged | Strategies) -> list[str]:
