@@ -12,16 +12,15 @@ from mechdyn.evidence import Outcome, Verdict
 from mechdyn.paper.parts import OTHER_PARTS, Part
 from mechdyn.plans import Plan
 from mechdyn.registry import Registry
+from tests.claims.registered import copied_claims
 
 OWN = ("dynamism", "irreplaceability", "correlation", "anticipation")
 
 
 @pytest.fixture
 def claims(monkeypatch) -> Iterator[Registry]:
-    """A registry of the claims there are, to which a test may add."""
-    fresh = Registry("claim", "mechdyn.claims")
-    for name in door.CLAIMS.names():
-        fresh.register(name, door.CLAIMS.get(name))
+    """The claims there are, for a test to add to."""
+    fresh = copied_claims()
     monkeypatch.setattr(door, "CLAIMS", fresh)
     return fresh
 

@@ -10,14 +10,14 @@ from mechdyn.claims import claim as door
 from mechdyn.claims.claim import Claim, claim
 from mechdyn.evidence import Criterion, Evidence, Verdict, outcome
 from mechdyn.plans import EVALUATION, Plan, Preset, task_units
-from mechdyn.registry import Registry
 from mechdyn.stats.resampling import bootstrap_mean
+from tests.claims.registered import copied_claims
 
 
 @pytest.fixture
 def retrieving(monkeypatch):
     """Registered for one test."""
-    monkeypatch.setattr(door, "CLAIMS", Registry("claim", "mechdyn.claims"))
+    monkeypatch.setattr(door, "CLAIMS", copied_claims())
 
     @claim
     @dataclass(frozen=True)
