@@ -70,7 +70,7 @@ class Evidence:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Evidence":
-        """What `as_json` wrote; a null bound is NaN again. Files of mechdyn 0.1 have a name alone, which becomes the measure."""
+        """What `as_json` wrote; a null bound is NaN again. Files of the first release have a name alone, which becomes the measure."""
         measure = values["measure"] if "measure" in values else values["name"]
         return cls(measure, Interval.from_json(values), values.get("at", {}), values["null"], values["note"])
 
@@ -186,7 +186,7 @@ class Verdict:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Verdict":
-        """What `as_json` wrote. Files of mechdyn 0.1 have their criteria in words alone, which become the notes."""
+        """What `as_json` wrote. Files of the first release have their criteria in words alone, which become the notes."""
         supports, refutes = (tuple(map(Criterion.from_json, values.get(name, ()))) for name in ("supports", "refutes"))
         notes = tuple(values["notes"] if "notes" in values else values["reasons"])
         evidence = tuple(map(Evidence.from_json, values["evidence"]))

@@ -1,13 +1,14 @@
-"""Anticipation, which the paper calls planning: the hidden state says more about later heads than that scores repeat (3.4; Figure 4).
+"""Anticipation, which the paper calls planning: the hidden state tells more of later heads than the heads of its step do (3.4; Figure 4).
 
-Supported if at k = 1 and k = 2 the AUPRC of the probe lies wholly above that of persistence, the scores at n standing for those at
-n + k. Refuted if at k = 1 the probe's is not above persistence's. Anything between is inconclusive, and so are fewer than 20 samples with a
-retrieving step, or samples that do not carry the measurement. The criterion of support was fixed before any result was seen
-(docs/definitions.md, "Verdicts"); none that refutes was, the one here is ours.
+A probe reads the hidden state of step n and predicts which heads retrieve at step n + k; AUPRC is its average precision. Persistence
+predicts that the scores of step n stay as they are. Supported if at k = 1 and k = 2 the AUPRC of the probe lies wholly above that of
+persistence. Refuted if at k = 1 the probe's is not above persistence's. Anything between is inconclusive, and so are fewer than 20 samples
+with a retrieving step, or samples that do not carry the measurement. What supports was fixed before any result was seen
+(docs/definitions.md, "Verdicts"); what refutes was not among it and is added here.
 
-A pattern of 0 and 1 has one threshold and no ranking, so persistence taken literally is easily beaten in AUPRC. Beside the verdict
-stands one under a stricter criterion, the same rule against the best of five baselines: persistence, persistence graded by head, the base
-rate, the rate of the step, and a linear probe that reads the scores of step n instead of its hidden state.
+Scores of 0 and 1 rank no head above another that retrieves as well, so persistence taken literally is easily beaten in AUPRC. Beside the
+verdict stands one under a stricter criterion, the same rule against the best of five baselines: persistence, persistence graded by head,
+the base rate, the rate of the step, and a linear probe that reads the scores of step n instead of its hidden state.
 """
 
 from collections.abc import Mapping, Sequence

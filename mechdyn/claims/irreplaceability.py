@@ -1,8 +1,7 @@
 """Claim 2, irreplaceability: at each step its own retrieval heads matter, and no others do for them (paper, 3.3; Figure 2).
 
-The conditions, and what each switches off, stand in `mechdyn.studies.conditions`. Under commit="clean" later steps read the keys and values
-of a forward with every head on, under commit="ablated" those of the ablated one. With accuracy for needles (F1 for questions) and paired
-differences over samples, 95 % intervals by sample:
+The conditions, what each switches off and the two commit rules stand in `mechdyn.studies.conditions`. With accuracy for needles (F1 for
+questions) and paired differences over samples, 95 % intervals by sample:
 
 - supported if accuracy falls from clean to dynamic, and dynamic is below the size-matched static and the layer-matched random control,
   each difference with its lower end above 0;

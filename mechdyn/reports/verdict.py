@@ -97,7 +97,7 @@ def _dynamism_tables(verdict: Verdict) -> list[Table]:
 def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
     """A table for each commit rule: conditions down, metrics, paired differences and heads off across.
 
-    A verdict that mechdyn 0.1 recorded tells condition and commit rule in the name alone: it gets a line for each piece of evidence.
+    A verdict that the first release recorded tells condition and commit rule in the name alone: it gets a line for each piece of evidence.
     """
     if not any(evidence.at for evidence in verdict.evidence):
         return plain_tables(verdict) if verdict.evidence else []

@@ -259,7 +259,7 @@ def _changed(recorded: Verdict, verdict: Verdict) -> tuple[str, ...]:
 
 
 def _called(name: str) -> str:
-    """The name of a piece of evidence; one that mechdyn 0.1 recorded as it would be written now."""
+    """The name of a piece of evidence; one that the first release recorded as it would be written now."""
     return name.replace(": ", ", ").removesuffix(", paired")
 
 
