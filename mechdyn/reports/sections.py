@@ -10,6 +10,8 @@ from functools import singledispatch
 from rich.markup import escape
 from rich.table import Table
 
+from mechdyn.claims.claim import get_claim
+from mechdyn.errors import InputError
 from mechdyn.evidence import Verdict
 from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import FIGURE_3
@@ -26,12 +28,6 @@ from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
 from mechdyn.views.timeline import timeline
 
 _ONE_SAMPLE = "one sample (Figures 1 and 5)"
-_OF_PAPER = {
-    "dynamism": "3.2, Table 1",
-    "irreplaceability": "3.3, Figures 2 and 6",
-    "correlation": "3.4, Figures 4 and 8, Tables 2 and 3",
-    "anticipation": "3.4, not in the paper",
-}
 _NOT_PRINTED = "The paper prints these results as a picture only, so there are no values to set beside them."
 
 
@@ -123,12 +119,21 @@ def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
     _, figures = verdict_figures(verdict, run.folder.roles)
     named = figures if isinstance(figures, Mapping) else dict(zip((_ONE_SAMPLE,), figures, strict=False))
     return Section(
-        heading=f"{verdict.claim} ({_OF_PAPER[verdict.claim]}): {run.model}, {run.task.name}: {verdict.outcome}",
+        heading=f"{verdict.claim}{_of_paper(verdict.claim)}: {run.model}, {run.task.name}: {verdict.outcome}",
         command=run.command,
         tables=tuple(verdict_tables(verdict)),
         figures=named,
         remarks=(*_otherwise(found), *verdict.reasons, *((_NOT_PRINTED,) if verdict.claim == "irreplaceability" else ())),
     )
+
+
+def _of_paper(claim: str) -> str:
+    """` (3.2, Table 1)`: where the paper makes a claim; empty for one of somebody else's, or of a package that is not installed."""
+    try:
+        part = get_claim(claim).paper
+    except InputError:
+        part = ""
+    return f" ({part})" if part else ""
 
 
 def _otherwise(found: Judged | Strategies) -> list[str]:

@@ -6,7 +6,7 @@ Figure 2 for needles. For questions (Figures 6 and 12 to 14) the columns are con
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mechdyn.decoding.ablation import METHODS, Ablation, ReferenceActivations, reference_activations
 from mechdyn.errors import InputError
@@ -16,9 +16,12 @@ from mechdyn.runs.configs import AblateConfig
 from mechdyn.runs.session import Session, Traces
 from mechdyn.schedules import NoAblation
 from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
-from mechdyn.studies.grid import GridRow, detection_facts, grid_rows
+from mechdyn.studies.grid import GridRow, cells_frame, detection_facts, grid_rows
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.trace import Trace
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 RESULTS = "results.json"
 _N_REFERENCES = 16
@@ -33,6 +36,10 @@ class AblationGrid:
     detection: Detection
     rows: tuple[GridRow, ...]
     folder: Path
+
+    def to_frame(self) -> "DataFrame":
+        """A row for each condition, commit rule, length, depth and metric (`mechdyn.studies.grid.cells_frame`)."""
+        return cells_frame(self.rows)
 
 
 def ablate(config: AblateConfig, out: str | Path | None = None) -> AblationGrid:

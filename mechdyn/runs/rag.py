@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mechdyn.claims.dynamic_rag import RagRow, judge_rag, rag_row
+from mechdyn.claims.dynamic_rag import judge_rag
 from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Verdict
 from mechdyn.hashing import content_hash
@@ -30,6 +30,7 @@ from mechdyn.runs.rag_logs import RagLogs
 from mechdyn.runs.session import Session, check_samples, chosen_task
 from mechdyn.runs.verify import VERDICTS
 from mechdyn.studies.conditions import DETECTION_ROLE
+from mechdyn.studies.rag import RagRow, rag_row
 from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.trace import Trace

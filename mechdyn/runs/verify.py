@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mechdyn.claims.registry import get_claim
+from mechdyn.claims.claim import get_claim
 from mechdyn.evidence import Verdict
 from mechdyn.plans import Request
 from mechdyn.runs.configs import VerifyConfig, default_folder

@@ -1,8 +1,11 @@
 """The conditions of the ablation experiment (3.3, A.1, A.2) as units, every condition with the same samples.
 
-Controls, from DEFINITIONS ("Ablation"). Of the average size, which is the paper's own control: the top static heads, random heads
-drawn at each step, random heads drawn once. Beyond the paper: as many static heads, or random ones, as retrieve at the very step, and
-random heads matched to that step's dynamic ones layer by layer. Each condition runs under both commit rules.
+What is compared with switching off the dynamic heads is a control (docs/definitions.md, "Ablation"). The paper's own controls switch off as
+many heads as retrieve at an average step: the top static heads, random heads drawn at each step, random heads drawn once. Beyond the paper
+are as many static heads, or random ones, as retrieve at the very step, and random heads matched to that step's dynamic ones layer by layer.
+
+Each condition runs under both commit rules, which say whose keys and values later steps read: under `clean` those of a forward with every
+head on, under `ablated` those of the forward with heads off.
 """
 
 from collections.abc import Collection, Mapping, Sequence

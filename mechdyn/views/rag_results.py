@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from rich.table import Table
 
-from mechdyn.claims.dynamic_rag import RagRow
-from mechdyn.evidence import Verdict
+from mechdyn.evidence import LESS, Verdict
 from mechdyn.paper.values import TABLE_4
 from mechdyn.rag.strategies import about
 from mechdyn.reports.tables import interval_text, table
 from mechdyn.stats.resampling import Interval
+from mechdyn.studies.rag import RagRow
 from mechdyn.views.curves import Curve, curves
 
 _NUMBERS = ("retrievals", "tokens shown", "forwards", "seconds")
@@ -67,7 +67,7 @@ def sweep_figures(
 def _differences(verdict: Verdict) -> Table:
     built = table("paired differences, question by question", "compared", "difference [95 %]")
     for evidence in verdict.evidence:
-        if " less " in evidence.name:
+        if LESS in evidence.at:
             built.add_row(evidence.name, interval_text(evidence.interval))
     return built
 

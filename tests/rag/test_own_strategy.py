@@ -15,7 +15,7 @@ from mechdyn.rag.run import Condition, dynamic_rag
 from mechdyn.rag.serve import Server
 from mechdyn.rag.strategies import OracleHeads, about, check_strategy, make_strategy, table_order
 from mechdyn.rag.strategy import STRATEGIES, DirectStrategy, HeadStrategy, Strategy, WindowStrategy, strategy
-from mechdyn.tasks.world_task import world
+from mechdyn.tasks.world import world
 from tests.rag.bm25 import BM25
 from tests.rag.scripted import Script, said
 

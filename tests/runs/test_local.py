@@ -5,7 +5,6 @@ import logging
 
 import pytest
 import torch
-from mechdyn.runs.stores import open_store
 
 from mechdyn.decoding.ablation_json import ablation_from_json
 from mechdyn.decoding.trace import trace, trace_conditions
@@ -13,6 +12,7 @@ from mechdyn.errors import InputError, OutOfMemoryError
 from mechdyn.models.load import wrap_model
 from mechdyn.runs import local
 from mechdyn.runs.local import run_units
+from mechdyn.runs.session import open_store
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.unit import Unit
 from tests.architectures import tiny_model
