@@ -11,9 +11,10 @@ from mechdyn.runs.configs import ProgressiveConfig
 @takes(ProgressiveConfig)
 def figure_3(config: ProgressiveConfig, out: OutOption = None) -> None:
     """Progressive ablation: compensated static heads (left axis) and the answers' quality (right axis) against k."""
+    from mechdyn.reports.results import progressive_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.progressive import progressive
-    from mechdyn.views.ablation import progressive_figures, progressive_table
+    from mechdyn.views.ablation import progressive_figures
     from mechdyn.views.page import save_page
 
     result = progressive(config, out or default_folder("progressive", config))

@@ -19,13 +19,14 @@ def figure_4(
     out: OutOption = None,
 ) -> None:
     """Top-1, mean top-10 and mean top-50 by offset: in sample, held out, their null, and persistence."""
+    from mechdyn.reports.results import correlations_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.folder import write_json
     from mechdyn.runs.verify import trace_claim
     from mechdyn.stats.cca_offsets import cca_by_offset
     from mechdyn.studies.probing import ROLE, cca_samples, outline
     from mechdyn.views.page import save_page
-    from mechdyn.views.probe import correlations, correlations_table
+    from mechdyn.views.probe import correlations
 
     traced = trace_claim(config, out or default_folder("correlation", config))
     begun = outline(traced.traces[ROLE])

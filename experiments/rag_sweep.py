@@ -11,15 +11,16 @@ from mechdyn.runs.configs import RagSweepConfig
 @takes(RagSweepConfig)
 def sweep(config: RagSweepConfig, out: OutOption = None) -> None:
     """F1, retrievals and shown tokens of each strategy as one number moves."""
+    from mechdyn.reports.results import strategies_table, windows_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.rag_sweep import rag_sweep
+    from mechdyn.views.curves import sweep_figures
     from mechdyn.views.page import save_page
-    from mechdyn.views.rag_results import conditions_table, sweep_figures, windows_table
 
     found = rag_sweep(config, out or default_folder("rag-sweep", config))
     title = f"Dynamic RAG on {config.model}, {config.task}: threshold, k and window"
     rows = list(found.rows.values())
-    print_tables([conditions_table(rows, title), windows_table(rows)])
+    print_tables([strategies_table(rows, title), windows_table(rows)])
     page = save_page(list(sweep_figures(found.curves).values()), found.folder / "sweep.html", title=title)
     print(f"figures  {page}\nresults  {found.folder / 'results.json'}")
 

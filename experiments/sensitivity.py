@@ -11,10 +11,11 @@ from mechdyn.runs.configs import SensitivityConfig
 @takes(SensitivityConfig)
 def sensitivity_grid(config: SensitivityConfig, out: OutOption = None) -> None:
     """The dynamism verdict at each sink, local window and threshold of DEFINITIONS, and which verdicts flip."""
+    from mechdyn.reports.results import sensitivity_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.sensitivity import sensitivity
     from mechdyn.views.page import save_page
-    from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
+    from mechdyn.views.sensitivity import sensitivity_figure
 
     result = sensitivity(config, out or default_folder("sensitivity", config))
     title = f"Dynamism on {config.model}, {config.task}: sink, local window and threshold of Eq. 2"

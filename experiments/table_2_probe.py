@@ -25,12 +25,13 @@ def table_2(
     from mechdyn.probes.dataset import probe_data
     from mechdyn.probes.report import compare
     from mechdyn.probes.storage import save_probe
+    from mechdyn.reports.results import probe_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.folder import write_json
     from mechdyn.runs.verify import trace_claim
     from mechdyn.studies.probing import PROBES, ROLE, outline
     from mechdyn.views.page import save_page
-    from mechdyn.views.probe import probe_figures, probe_table
+    from mechdyn.views.probe import probe_figures
 
     traced = trace_claim(config, out or default_folder("correlation", config))
     rows = probe_data(outline(traced.traces[ROLE]).traces, offset, binary=config.task == "niah", seed=config.seed)

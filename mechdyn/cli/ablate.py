@@ -9,9 +9,10 @@ from mechdyn.runs.configs import AblateConfig
 @takes(AblateConfig)
 def ablate(config: AblateConfig, out: OutOption = None) -> None:
     """Switch heads off at every step, over lengths x places of the evidence (Figures 2, 6): heatmaps, results.json and the traces."""
+    from mechdyn.reports.results import grid_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.ablate import ablate as run_ablate
-    from mechdyn.views.ablation import ablation_grids, grid_table
+    from mechdyn.views.ablation import ablation_grids
     from mechdyn.views.page import save_page
 
     result = run_ablate(config, out or default_folder("ablate", config))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import typer
 
 from mechdyn.errors import MechdynError
+from mechdyn.text import visible
 
 app = typer.Typer(
     help="Which attention heads retrieve what, at which step of generation, and does it matter?",
@@ -20,7 +21,7 @@ def run_command(command: Callable[[], object]) -> None:
     try:
         command()
     except MechdynError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {visible(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -9,10 +9,10 @@ from mechdyn.runs.configs import RagConfig
 @takes(RagConfig)
 def rag(config: RagConfig, out: OutOption = None) -> None:
     """Dynamic RAG (Table 4): which heads find what a question needs? A table, verdicts.json, a page of samples and the logs."""
+    from mechdyn.reports.results import rag_tables
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.rag import rag as run_rag
     from mechdyn.views.rag import save_rag_page
-    from mechdyn.views.rag_results import rag_tables
 
     run = run_rag(config, out or default_folder("rag", config))
     print_tables(rag_tables(run.rows, run.verdict))

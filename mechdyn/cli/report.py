@@ -27,5 +27,5 @@ def report(
     folder = out or runs[0]
     page = save_text(report_html(made), folder / "report.html")
     text = save_text(report_markdown(made, page.name), folder / "report.md")
-    print_tables([made.verdicts])
+    print_tables([made.verdicts] if made.verdicts else [])
     print(f"page     {page}\nmarkdown {text}")

@@ -21,6 +21,7 @@ def trace(
 ) -> None:
     """Trace one sample (a needle, unless --task says otherwise), store it and open its timeline."""
     from mechdyn.runs.trace import trace_one
+    from mechdyn.text import visible
     from mechdyn.views.page import save_page
     from mechdyn.views.timeline import timeline
 
@@ -30,7 +31,7 @@ def trace(
         return
     page = folder / "timeline.html"
     save_page([timeline(result)], page, title=f"{result.task} on {config.model}")
-    print(f"answer   {result.text}\nexpected {result.answer}\ntimeline {page}")
+    print(f"answer   {visible(result.text)}\nexpected {visible(result.answer)}\ntimeline {page}")
     if show and sys.stdout.isatty():
         webbrowser.open(page.resolve().as_uri())
 

@@ -9,11 +9,12 @@ from mechdyn.runs.configs import VerifyConfig
 @takes(VerifyConfig)
 def verify(config: VerifyConfig, out: OutOption = None) -> None:
     """Run what a claim needs and judge it: a table, verdicts.json, the figure and the traces."""
+    from mechdyn.reports.results import fact_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.reports.verdict import print_verdict, save_verdict_figure
     from mechdyn.runs.verify import verify as run_verify
     from mechdyn.studies.facts import clean_traces
-    from mechdyn.views.facts import fact_page, fact_table
+    from mechdyn.views.facts import fact_page
     from mechdyn.views.page import save_page
 
     verified = run_verify(config, out or default_folder(config.claim, config))

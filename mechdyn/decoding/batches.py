@@ -71,7 +71,7 @@ def naming_memory(model: Model, lengths: Sequence[int], n_new: int, n_conditions
         load = Workload(max(lengths), n_new, len(lengths), n_conditions, 2 if ablates else 1)
         raise OutOfMemoryError(
             f"out of memory on {model.device}: {what} {_figures(model, load)}; "
-            "take a smaller batch, shorter prompts or fewer conditions (mechdyn plan tells what fits)"
+            "take a smaller batch, shorter prompts or fewer conditions (mechdyn budget tells what fits)"
         ) from error
 
 

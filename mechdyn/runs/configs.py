@@ -213,8 +213,8 @@ class AppConfig:
 
 
 @dataclass(frozen=True)
-class PlanConfig:
-    """What `mechdyn plan` was asked."""
+class BudgetConfig:
+    """What `mechdyn budget` was asked."""
 
     model: str = _model()
     lengths: tuple[int, ...] = option((512,), "Prompt length in tokens; may be repeated.", flag="--length/--lengths")

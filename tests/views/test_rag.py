@@ -12,12 +12,13 @@ from mechdyn.claims.dynamic_rag import judge_rag, rag_row
 from mechdyn.errors import InputError
 from mechdyn.rag.strategies import Direct
 from mechdyn.rag.visibility import record
+from mechdyn.reports.results import rag_tables
 from mechdyn.stats.resampling import Interval
+from mechdyn.views.curves import sweep_figures
 from mechdyn.views.rag import rag_sample, save_rag_page
-from mechdyn.views.rag_results import rag_tables, sweep_figures
 from tests.browser import Browser, needs_browser
-from tests.claims.test_rag import QUESTIONS
-from tests.claims.test_rag import logs as made_up_logs
+from tests.claims.test_dynamic_rag import QUESTIONS
+from tests.claims.test_dynamic_rag import logs as made_up_logs
 from tests.rag.scripted import Script, said
 
 EVIL = "<script>alert(1)</script>"

@@ -3,7 +3,8 @@ import unicodedata
 
 import pytest
 
-from mechdyn.views.text import escape, full, isolated, label, printable, short
+from mechdyn.text import printable, short
+from mechdyn.views.text import escape, full, isolated, label
 
 
 @pytest.mark.parametrize(
