@@ -11,6 +11,7 @@ import typer
 from mechdyn.cli.app import app
 from mechdyn.cli.options import takes
 from mechdyn.runs.configs import ExploreConfig
+from mechdyn.text import visible
 
 if TYPE_CHECKING:
     from mechdyn.runs.explore import StoredSample
@@ -35,8 +36,9 @@ def explore(
         return
     explored = exploring.explore(config)
     page = explorer(explored.traces, title=explored.title).save(Path(out) if out else Path(config.run) / "explorer.html")
-    print(f"sample    {explored.sample.key}: {explored.sample.task}, {explored.sample.about}")
-    print(f"condition {'; '.join(explored.traces)}\nexplorer  {page}")
+    print(visible(f"sample    {explored.sample.key}: {explored.sample.task}, {explored.sample.about}"))
+    print(visible(f"condition {'; '.join(explored.traces)}"))
+    print(f"explorer  {page}")
     if show and sys.stdout.isatty():
         webbrowser.open(page.resolve().as_uri())
 
@@ -44,7 +46,8 @@ def explore(
 def _print_samples(samples: Sequence["StoredSample"]) -> None:
     for number, sample in enumerate(samples[:_LISTED]):
         wrong = [name for name in sample.units if not sample.correct[name]]
-        print(f"{number:3} {sample.key} {sample.task}, {sample.about}: {len(sample.units)} conditions, {len(wrong)} answered wrongly")
+        counts = f"{len(sample.units)} conditions, {len(wrong)} answered wrongly"
+        print(visible(f"{number:3} {sample.key} {sample.task}, {sample.about}: {counts}"))
     if len(samples) > _LISTED:
         print(f"and {len(samples) - _LISTED} more")
-    print(f"conditions: {'; '.join(dict.fromkeys(name for sample in samples for name in sample.units))}")
+    print(visible(f"conditions: {'; '.join(dict.fromkeys(name for sample in samples for name in sample.units))}"))

@@ -12,10 +12,11 @@ def rag(config: RagConfig, out: OutOption = None) -> None:
     from mechdyn.reports.results import rag_tables
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.rag import rag as run_rag
+    from mechdyn.text import visible
     from mechdyn.views.rag import save_rag_page
 
     run = run_rag(config, out or default_folder("rag", config))
     print_tables(rag_tables(run.rows, run.verdict))
     page = save_rag_page(run.questions, run.logs, run.folder)
-    print(f"verdict  {run.verdict.outcome}: {'; '.join(run.verdict.reasons)}")
+    print(visible(f"verdict  {run.verdict.outcome}: {'; '.join(run.verdict.reasons)}"))
     print(f"page     {page}\nresults  {run.folder / 'results.json'}\nlogs     {run.folder / 'logs'}")

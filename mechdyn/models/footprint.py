@@ -8,7 +8,7 @@ import torch
 from mechdyn.models.shape import ModelShape
 
 CHUNK = 2048
-"""Tokens of a prompt that one forward of prefill reads: this bounds its activations, and for a padded batch its mask of chunk x length."""
+"""Tokens of a prompt that one forward of prefill reads: it bounds the activations, and for a padded batch the mask of chunk x length."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Bytes of a batch. `prefill` and `step` are what a forward of either kind needs beside weights and cache; they are never there together."""
+    """Bytes of a batch. `prefill` and `step` are needed by a forward of either kind, beside weights and cache, and never both at once."""
 
     weights: int
     cache: int
