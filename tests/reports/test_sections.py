@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import get_type_hints
 
 import numpy as np
+import pytest
 
-from mechdyn.evidence import Table
+from mechdyn.evidence import Evidence, Outcome, Table, Verdict
 from mechdyn.reports.page import report_html, report_markdown
 from mechdyn.reports.sections import Report, Section, make_report, sections
-from mechdyn.runs.read import KINDS
+from mechdyn.runs.finished import Folder
+from mechdyn.runs.read import KINDS, Judged, Run
+from mechdyn.stats.resampling import Interval
 from mechdyn.views import timeline
 from mechdyn.views.page import save_text
 from tests.browser import Browser, needs_browser
@@ -66,6 +69,21 @@ def test_a_report_without_verdicts_has_no_table_of_them() -> None:
     assert html_tables(report_html(made)) == html_tables(report_html(report(sections=())))[1:]
     assert markdown_tables(report_markdown(made, "p")) == markdown_tables(report_markdown(report(sections=()), "p"))[1:]
     assert make_report([]).verdicts is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "preset"), [({}, "quick"), ({"lengths": [256, 512], "runs": 1}, "quick but for length 256, 512, runs 1")]
+)
+def test_a_claim_of_another_package_is_shown_and_a_preset_is_told_with_what_differs(tmp_path: Path, asked: dict, preset: str) -> None:
+    config = {"model": {"name": "mini"}, "task": "niah", "preset": "quick", "lengths": [], "runs": None, **asked}
+    folder = Folder(tmp_path, config, {"traces": {"evaluation": [made_up(np.ones((3, 2, 2)))]}}, {})
+    verdict = Verdict("mini", "theirs", Outcome.SUPPORTED, (Evidence("their number", Interval(0.5, 0.25, 0.75, 40)),))
+    made = make_report([Run(folder, "mechdyn verify theirs", Judged(verdict, False, (), None, {}))])
+    assert made.verdicts is not None and made.verdicts.rows == (("theirs", "mini", "niah", preset, "supported", "as recorded"),)
+    (section,) = made.sections
+    assert section.heading == "theirs: mini, niah: supported"
+    assert section.tables[0].rows == (("their number", "0.500 [0.250, 0.750]", "40"),)
+    assert report_html(made).count("Plotly.newPlot(") == 1
 
 
 def test_every_kind_of_run_has_a_function_of_its_own() -> None:
