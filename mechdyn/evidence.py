@@ -1,19 +1,28 @@
-"""What claims and studies say: evidence, criteria and what they come to."""
+"""What claims and studies say: the numbers they measured, the criteria these were put to, and the verdict that follows.
+
+Everything here is data. Words are derived from it where they are shown, and nothing reads those words again.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mechdyn.errors import InputError
 from mechdyn.stats.resampling import Interval
 
 if TYPE_CHECKING:
-    import pandas
+    from pandas import DataFrame
 
 MIN_RETRIEVING_SAMPLES = 20
-"""Fewer samples with a retrieving step than this are always inconclusive (definitions, "Verdicts")."""
+"""Fewer samples with a retrieving step than this are always inconclusive (docs/definitions.md, "Verdicts")."""
+LESS = "less"
+"""The key of `Evidence.at` under which a paired difference names what was subtracted."""
+
+_FORMATS = {"commit": ", commit {}", "list": " {}", LESS: " less {}", "steps": ", {} steps"}
+"""How the keys of `at` are printed that their value alone would not explain; other words are printed as they are, numbers as `k = 0`."""
+_OWN_COLUMNS = ("model", "claim", "verdict", "measure", "estimate", "low", "high", "n", "null", "note")
 
 
 class Outcome(StrEnum):
@@ -26,46 +35,150 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """One measured number: its interval, the samples it rests on, and what chance or a control gives where there is such a value."""
+    """One measured number with its interval and the number of samples that it rests on.
 
-    name: str
+    Attributes:
+        measure: what was measured, such as `AUPRC`.
+        interval: the number, its bounds and its samples.
+        at: where it was measured, as JSON values by key: `{"k": 1, "predictor": "probe"}`. Of a paired difference, `less` names what was
+            subtracted, sample by sample.
+        null: what chance or a control gives, where there is such a value.
+        note: anything to be said beside it.
+    """
+
+    measure: str
     interval: Interval
+    at: Mapping[str, Any] = field(default_factory=dict)
     null: float | None = None
     note: str = ""
+
+    def __post_init__(self) -> None:
+        taken = [key for key in self.at if key in _OWN_COLUMNS]
+        if taken:
+            raise InputError(f"evidence says where it was measured under keys other than {', '.join(_OWN_COLUMNS)}, got {taken[0]!r}")
+
+    @property
+    def name(self) -> str:
+        """Measure and place in words, for people: `AUPRC, k = 1, probe`. Code reads `measure` and `at`."""
+        return self.measure + _appended(self.at)
 
     def as_json(self) -> dict[str, Any]:
         """NaN, which JSON has not, becomes null."""
         numbers = {"estimate": self.interval.estimate, "low": self.interval.low, "high": self.interval.high, "null": self.null}
         finite = {name: _finite(value) for name, value in numbers.items()}
-        return {"name": self.name, **finite, "n": self.interval.n, "note": self.note}
+        return {"measure": self.measure, "at": dict(self.at), "name": self.name, **finite, "n": self.interval.n, "note": self.note}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Evidence":
-        """What `as_json` wrote; a null bound is NaN again."""
-        return cls(values["name"], Interval.from_json(values), values["null"], values["note"])
+        """What `as_json` wrote; a null bound is NaN again. Files of mechdyn 0.1 have a name alone, which becomes the measure."""
+        measure = values["measure"] if "measure" in values else values["name"]
+        return cls(measure, Interval.from_json(values), values.get("at", {}), values["null"], values["note"])
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: null stands for it."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def in_words(at: Mapping[str, Any]) -> str:
+    """Where a number was measured, in words: `k = 1, probe`."""
+    return _appended(at).lstrip(", ")
+
+
+def _appended(at: Mapping[str, Any]) -> str:
+    """The words of a place, each with what separates it from those before it."""
+    return "".join(_part(key, value) for key, value in at.items())
+
+
+def _part(key: str, value: Any) -> str:
+    if key in _FORMATS:
+        return _FORMATS[key].format(value)
+    return f", {value}" if isinstance(value, str) else f", {key} = {value}"
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A condition in words, with the numbers that it was put to, and whether it is met; None where the numbers leave it undefined."""
+
+    text: str
+    met: bool | None
+
+    def __str__(self) -> str:
+        return f"{'undefined' if self.met is None else 'yes' if self.met else 'no'}: {self.text}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"text": self.text, "met": self.met}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Criterion":
+        """What `as_json` wrote."""
+        return cls(values["text"], values["met"])
+
+
+Criteria: TypeAlias = tuple[Criterion, ...]
+
+
+def outcome(supports: Sequence[Criterion], refutes: Sequence[Criterion]) -> Outcome:
+    """What criteria come to: refuted where any that refutes is met, else supported where all that support are met, else inconclusive.
+
+    A criterion that is undefined is not met. Without any criterion to support it a claim is not supported.
+    """
+    if any(criterion.met for criterion in refutes):
+        return Outcome.REFUTED
+    return Outcome.SUPPORTED if supports and all(criterion.met for criterion in supports) else Outcome.INCONCLUSIVE
+
+
+def below(value: float | int, bound: float | int) -> bool | None:
+    """Whether a value is below a bound; None where either is NaN."""
+    return None if math.isnan(value) or math.isnan(bound) else value < bound
+
+
+def wholly_above(interval: Interval, other: Interval) -> bool | None:
+    """Whether the whole of one interval lies above the whole of another; None where either has no bounds."""
+    return below(other.high, interval.low)
+
+
+def negated(met: bool | None) -> bool | None:
+    """The contrary; of what is undefined it is undefined too."""
+    return None if met is None else not met
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the evidence says about a claim for one model; `reasons` are the criteria in words, with the numbers that met or missed them."""
+    """What the evidence says about a claim for one model.
+
+    Attributes:
+        model: the model's name.
+        claim: the claim's name.
+        outcome: what the criteria come to.
+        evidence: every measured number.
+        supports: the criteria that must all be met for the claim to be supported.
+        refutes: the criteria of which one is enough to refute it.
+        notes: what else is to be said: why there is no verdict, what other criteria would give.
+        facts: numbers without an interval and choices, by name: how many samples there were, how many failed.
+    """
 
     model: str
     claim: str
     outcome: Outcome
-    evidence: tuple[Evidence, ...]
-    reasons: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    supports: Criteria = ()
+    refutes: Criteria = ()
+    notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Criteria and notes in words, a line each; it says of each criterion which way it would decide."""
+        return (*criteria_in_words(self.supports, self.refutes), *self.notes)
+
+    def find(self, measure: str, **at: Any) -> Evidence | None:
+        """The evidence of a measure at exactly this place; None where it was not measured."""
+        return next((evidence for evidence in self.evidence if evidence.measure == measure and evidence.at == at), None)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "model": self.model,
             "claim": self.claim,
             "verdict": str(self.outcome),
+            "supports": [criterion.as_json() for criterion in self.supports],
+            "refutes": [criterion.as_json() for criterion in self.refutes],
+            "notes": list(self.notes),
             "reasons": list(self.reasons),
             "evidence": [evidence.as_json() for evidence in self.evidence],
             "facts": {name: _finite(value) for name, value in self.facts.items()},
@@ -73,10 +186,40 @@ class Verdict:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Verdict":
-        """What `as_json` wrote."""
+        """What `as_json` wrote. Files of mechdyn 0.1 have their criteria in words alone, which become the notes."""
+        supports, refutes = (tuple(map(Criterion.from_json, values.get(name, ()))) for name in ("supports", "refutes"))
+        notes = tuple(values["notes"] if "notes" in values else values["reasons"])
         evidence = tuple(map(Evidence.from_json, values["evidence"]))
-        outcome = Outcome(values["verdict"])
-        return cls(values["model"], values["claim"], outcome, evidence, tuple(values["reasons"]), values["facts"])
+        return cls(values["model"], values["claim"], Outcome(values["verdict"]), evidence, supports, refutes, notes, values["facts"])
+
+    def to_frame(self) -> "DataFrame":
+        """A row a piece of evidence: model, claim, verdict, measure, a column for every key of any `at`, the numbers, note.
+
+        Where a piece of evidence has no such key, and no null, the cell is missing.
+        """
+        from pandas import DataFrame
+
+        places = dict.fromkeys(key for evidence in self.evidence for key in evidence.at)
+        rows = [
+            {
+                **{"model": self.model, "claim": self.claim, "verdict": str(self.outcome), "measure": evidence.measure},
+                **evidence.at,
+                **{name: getattr(evidence.interval, name) for name in ("estimate", "low", "high", "n")},
+                **{"null": math.nan if evidence.null is None else evidence.null, "note": evidence.note},
+            }
+            for evidence in self.evidence
+        ]
+        return DataFrame(rows, columns=[*_OWN_COLUMNS[:4], *places, *_OWN_COLUMNS[4:]])
+
+
+def criteria_in_words(supports: Sequence[Criterion], refutes: Sequence[Criterion]) -> tuple[str, ...]:
+    """A line for each criterion: `to support, yes: …` or `to refute, no: …`."""
+    return tuple(f"to {what}, {criterion}" for what, criteria in (("support", supports), ("refute", refutes)) for criterion in criteria)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: null stands for it."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)
@@ -116,8 +259,8 @@ class Table:
                 f"first, got {list(self.numbers)} and {list(self.droppable)}"
             )
 
-    def to_frame(self) -> "pandas.DataFrame":
+    def to_frame(self) -> "DataFrame":
         """The cells as a pandas DataFrame, a column for each heading: text as it is printed, intervals and all."""
-        import pandas
+        from pandas import DataFrame
 
-        return pandas.DataFrame(list(self.rows), columns=list(self.columns), dtype=str)
+        return DataFrame(list(self.rows), columns=list(self.columns), dtype=str)

@@ -3,7 +3,7 @@
 Supported if at k = 1 and k = 2 the AUPRC of the probe lies wholly above that of persistence, the scores at n standing for those at
 n + k. Refuted if at k = 1 the probe's is not above persistence's. Anything between is inconclusive, and so are fewer than 20 samples with a
 retrieving step, or samples that do not carry the measurement. The criterion of support was fixed before any result was seen
-(DEFINITIONS, last section); it names no criterion of refutation, this one is ours.
+(docs/definitions.md, "Verdicts"); none that refutes was, the one here is ours.
 
 A pattern of 0 and 1 has one threshold and no ranking, so persistence taken literally is easily beaten in AUPRC. Beside the verdict
 stands one under a stricter criterion, the same rule against the best of five baselines: persistence, persistence graded by head, the base
@@ -14,7 +14,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from mechdyn.evidence import Evidence, Outcome, Verdict
+from mechdyn.claims.claim import claim
+from mechdyn.evidence import (
+    LESS,
+    Criteria,
+    Criterion,
+    Evidence,
+    Outcome,
+    Verdict,
+    below,
+    criteria_in_words,
+    negated,
+    outcome,
+    wholly_above,
+)
+from mechdyn.paper.parts import Part, claim_parts
 from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.probes.auprc import auprc_difference
 from mechdyn.probes.baselines import BaseRate, Persistence, PersistenceByHead, StepRate, previous_probe
@@ -25,20 +39,17 @@ from mechdyn.probes.report import Report, compare
 from mechdyn.stats.cca_offsets import OffsetCCA, cca_by_offset
 from mechdyn.stats.resampling import Interval
 from mechdyn.studies.probing import (
+    AUPRC,
     PROBES,
     ROLE,
     attempt,
     auprc_evidence,
-    auprc_name,
     auprc_of,
     cca_samples,
-    correlation_name,
-    decided,
+    correlation_evidence,
     outline,
     probing_plan,
-    told,
     training_device,
-    wholly_above,
 )
 from mechdyn.traces.trace import Trace
 
@@ -47,7 +58,7 @@ PROBE, PERSISTENCE = "probe", "persistence"
 
 
 @dataclass(frozen=True)
-class AtOffset:
+class AnticipationAtOffset:
     """What was measured at one offset; `ahead` is the paired difference of the probe's AUPRC to that of each baseline."""
 
     cca: OffsetCCA
@@ -60,11 +71,14 @@ class AtOffset:
         return max(self.ahead, key=lambda name: auprc_of(self.reports[name]).estimate)
 
 
+@claim
 @dataclass(frozen=True)
 class Anticipation:
     """The claim, its plan and its judge."""
 
     name: str = "anticipation"
+    paper: str = "3.4, not in the paper"
+    parts: tuple[Part, ...] = claim_parts("anticipation", "beyond the paper", "beyond the paper")
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Role `evaluation`: the same clean needle samples as for correlation."""
@@ -75,15 +89,22 @@ class Anticipation:
         begun = outline(traces[ROLE])
         measured, reason = attempt(begun, partial(measure, preset=PROBES[request.preset], seed=request.seed))
         if measured is None:
-            return Verdict(str(request.model["name"]), self.name, Outcome.INCONCLUSIVE, (), (reason,), begun.facts)
-        outcome, reasons = decide(measured)
-        strict, strict_reasons = decide(measured, strongest=True)
-        facts = begun.facts | {"probe": PROBES[request.preset], "verdict_strongest_baseline": str(strict)}
-        reasons += (f"against the strongest baseline: {strict}", *(f"  {line}" for line in strict_reasons))
-        return Verdict(str(request.model["name"]), self.name, outcome, tuple(_evidence(measured)), reasons, facts)
+            return Verdict(str(request.model["name"]), self.name, Outcome.INCONCLUSIVE, notes=(reason,), facts=begun.facts)
+        supports, refutes = criteria(measured)
+        strict = criteria(measured, strongest=True)
+        return Verdict(
+            model=str(request.model["name"]),
+            claim=self.name,
+            outcome=outcome(supports, refutes),
+            evidence=tuple(_evidence(measured)),
+            supports=supports,
+            refutes=refutes,
+            notes=(f"against the strongest baseline: {outcome(*strict)}", *(f"  {line}" for line in criteria_in_words(*strict))),
+            facts=begun.facts | {"probe": PROBES[request.preset], "verdict_strongest_baseline": str(outcome(*strict))},
+        )
 
 
-def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[AtOffset]:
+def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[AnticipationAtOffset]:
     """The probe and what it must beat at each offset; `preset` names the probe.
 
     Raises:
@@ -93,7 +114,7 @@ def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[AtOf
     return [_at_offset(traces, cca, preset, seed) for cca in correlations.offsets]
 
 
-def _at_offset(traces: Sequence[Trace], cca: OffsetCCA, preset: str, seed: int) -> AtOffset:
+def _at_offset(traces: Sequence[Trace], cca: OffsetCCA, preset: str, seed: int) -> AnticipationAtOffset:
     data = probe_data(traces, cca.offset, seed=seed)
     probe = fit_probe(data, preset, seed=seed, device=training_device(preset), describe=f"probe, k = {cca.offset}")
     baselines: dict[str, Predictor] = {
@@ -105,32 +126,34 @@ def _at_offset(traces: Sequence[Trace], cca: OffsetCCA, preset: str, seed: int) 
     }
     prediction = probe(data.test)
     ahead = {name: auprc_difference(prediction, baseline(data.test), data.test, seed=seed) for name, baseline in baselines.items()}
-    return AtOffset(cca, compare({PROBE: probe, **baselines}, data, seed=seed), ahead)
+    return AnticipationAtOffset(cca, compare({PROBE: probe, **baselines}, data, seed=seed), ahead)
 
 
-def decide(measured: Sequence[AtOffset], *, strongest: bool = False) -> tuple[Outcome, tuple[str, ...]]:
-    """Apply the criteria of the module's docstring, against persistence or the strongest baseline; the first of `measured` is at k = 1."""
-    found: list[tuple[str, bool | None]] = []
-    refutes: dict[str, bool] = {}
+def criteria(measured: Sequence[AnticipationAtOffset], *, strongest: bool = False) -> tuple[Criteria, Criteria]:
+    """Those of the module's docstring, that support and that refute, against persistence or against the strongest baseline.
+
+    The first of `measured` is at k = 1.
+    """
+    supports, refutes = [], []
     for at in measured:
         k, name = at.cca.offset, at.strongest if strongest else PERSISTENCE
         probe, baseline = auprc_of(at.reports[PROBE]), auprc_of(at.reports[name])
-        found.append((f"k = {k}: the probe's AUPRC {probe} lies wholly above that of {name} {baseline}", wholly_above(probe, baseline)))
-        if not refutes:
-            refutes[f"k = {k}: the probe's AUPRC {probe} is not above that of {name} {baseline}"] = probe.estimate <= baseline.estimate
-    outcome = decided([met for _, met in found], any(refutes.values()))
-    return outcome, tuple(told(text, met) for text, met in (*found, *refutes.items()))
+        what, other = f"k = {k}: the probe's AUPRC {probe}", f"that of {name} {baseline}"
+        supports.append(Criterion(f"{what} lies wholly above {other}", wholly_above(probe, baseline)))
+        if at is measured[0]:
+            refutes.append(Criterion(f"{what} is not above {other}", negated(below(baseline.estimate, probe.estimate))))
+    return tuple(supports), tuple(refutes)
 
 
-def _evidence(measured: Sequence[AtOffset]) -> list[Evidence]:
+def _evidence(measured: Sequence[AnticipationAtOffset]) -> list[Evidence]:
     rows = []
     for at in measured:
         k = at.cca.offset
         rows += auprc_evidence(at.reports, k)
-        rows += [Evidence(auprc_name(k, f"{PROBE} less {name}, paired"), difference, 0.0) for name, difference in at.ahead.items()]
-        null = at.cca.null_held_out.means[1].estimate
-        rows.append(Evidence(correlation_name(1, k, "held out"), at.cca.held_out.means[1], null))
+        rows += [Evidence(AUPRC, ahead, {"k": k, "predictor": PROBE, LESS: name}, 0.0) for name, ahead in at.ahead.items()]
+        place, null = {"k": k, "samples": "held out"}, at.cca.null_held_out.means[1].estimate
+        rows.append(correlation_evidence(at.cca.held_out, 1, place, null))
         for name, found in (("of scores with scores", at.cca.persistence), ("scores at n regressed out", at.cca.partial)):
             if found is not None:
-                rows.append(Evidence(correlation_name(1, k, f"held out, {name}"), found.means[1]))
+                rows.append(correlation_evidence(found, 1, {**place, "control": name}))
     return rows

@@ -1,13 +1,15 @@
 """Claim 3, correlation: the final hidden state tells the retrieval heads of its step and of later ones (paper, 3.4; Figure 4, Table 2).
 
-Supported if at each k of 0, 1 and 2 the top canonical correlation on held-out samples lies wholly above its null (its lower end above the
-null's upper end), and the probe's AUPRC wholly above those of the base rate and of a probe fitted on shuffled labels. Refuted if at k = 0
-any of the three does not. Anything between is inconclusive, and so are fewer than 20 samples with a retrieving step, or samples
-that do not carry the measurement (too few or too short, the reason is given).
+At offset k the hidden state of a step is set beside the retrieval scores of the step k later: canonical correlations tell how far the two
+vary together, a probe predicts the scores, and its AUPRC is its average precision. Supported if at each k of 0, 1 and 2 the top canonical
+correlation on held-out samples lies wholly above its null (its lower end above the null's upper end), and the probe's AUPRC wholly above
+those of the base rate and of a probe fitted on shuffled labels. Refuted if at k = 0 any of the three does not. Anything between is
+inconclusive, and so are fewer than 20 samples with a retrieving step, or samples that do not carry the measurement (too few or too short,
+the reason is given).
 
 The null pairs hidden states with another sample's scores at the same step, 20 times; its interval is the 95 % range over those. The
-paper shows correlations in sample and has neither null nor baselines. The criteria were fixed before any result was seen (DEFINITIONS, last
-section).
+paper shows correlations in sample and has neither null nor baselines. The criteria were fixed before any result was seen
+(docs/definitions.md, "Verdicts").
 
 For questions heads are those of Eq. 2 above its threshold and the criteria are the same; beside them is a regressor (Table 3).
 """
@@ -16,7 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from mechdyn.evidence import Evidence, Outcome, Verdict
+from mechdyn.claims.claim import claim
+from mechdyn.evidence import Criteria, Criterion, Evidence, Outcome, Verdict, negated, outcome, wholly_above
+from mechdyn.paper.parts import Part, claim_parts
 from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.probes.baselines import BaseRate, Persistence, StepRate, linear_probe, shuffled_probe
@@ -32,13 +36,10 @@ from mechdyn.studies.probing import (
     auprc_evidence,
     auprc_of,
     cca_samples,
-    correlation_name,
-    decided,
+    correlation_evidence,
     outline,
     probing_plan,
-    told,
     training_device,
-    wholly_above,
 )
 from mechdyn.traces.trace import Trace
 
@@ -47,30 +48,33 @@ PROBE, BASE_RATE, SHUFFLED = "probe", "base rate", "shuffled labels"
 
 
 @dataclass(frozen=True)
-class AtOffset:
+class CorrelationAtOffset:
     """What was measured at one offset; `regressors` are of scores that are not 0 or 1, at offset 0."""
 
     cca: OffsetCCA
     reports: Mapping[str, Report]
     regressors: Mapping[str, Report]
 
-    def criteria(self) -> dict[str, bool | None]:
-        """The three criteria in words, with what came of them."""
+    def compared(self) -> list[tuple[str, str, bool | None]]:
+        """The three comparisons: what is held against what, and whether the first lies wholly above the second."""
         k = self.cca.offset
         top, null = self.cca.held_out.means[1], self.cca.null_held_out.means[1]
         areas = {name: auprc_of(report) for name, report in self.reports.items()}
-        found = {f"k = {k}: held-out top correlation {top} lies wholly above its null {null}": wholly_above(top, null)}
+        found = [(f"k = {k}: held-out top correlation {top}", f"its null {null}", wholly_above(top, null))]
         for name in (BASE_RATE, SHUFFLED):
-            text = f"k = {k}: the probe's AUPRC {areas[PROBE]} lies wholly above that of {name} {areas[name]}"
-            found[text] = wholly_above(areas[PROBE], areas[name])
+            met = wholly_above(areas[PROBE], areas[name])
+            found.append((f"k = {k}: the probe's AUPRC {areas[PROBE]}", f"that of {name} {areas[name]}", met))
         return found
 
 
+@claim
 @dataclass(frozen=True)
 class Correlation:
     """The claim, its plan and its judge."""
 
     name: str = "correlation"
+    paper: str = "3.4, Figures 4 and 8, Tables 2 and 3"
+    parts: tuple[Part, ...] = claim_parts("correlation", "Section 3.4, a verdict", "Section 4, a verdict")
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Role `evaluation`: clean samples, which the judge splits by sample."""
@@ -81,13 +85,20 @@ class Correlation:
         begun = outline(traces[ROLE])
         measured, reason = attempt(begun, partial(measure, preset=PROBES[request.preset], seed=request.seed))
         if measured is None:
-            return Verdict(str(request.model["name"]), self.name, Outcome.INCONCLUSIVE, (), (reason,), begun.facts)
-        outcome, reasons = decide(measured)
-        facts = begun.facts | {"probe": PROBES[request.preset], "components": [at.cca.n_components for at in measured]}
-        return Verdict(str(request.model["name"]), self.name, outcome, tuple(_evidence(measured, request.task)), reasons, facts)
+            return Verdict(str(request.model["name"]), self.name, Outcome.INCONCLUSIVE, notes=(reason,), facts=begun.facts)
+        supports, refutes = criteria(measured)
+        return Verdict(
+            model=str(request.model["name"]),
+            claim=self.name,
+            outcome=outcome(supports, refutes),
+            evidence=tuple(_evidence(measured, request.task)),
+            supports=supports,
+            refutes=refutes,
+            facts=begun.facts | {"probe": PROBES[request.preset], "components": [at.cca.n_components for at in measured]},
+        )
 
 
-def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[AtOffset]:
+def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[CorrelationAtOffset]:
     """Correlations and probes at each offset; `preset` names the probe.
 
     Raises:
@@ -99,7 +110,7 @@ def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[AtOf
         kinds = (True, False) if graded and cca.offset == 0 else (True,)
         data = [probe_data(traces, cca.offset, binary=binary, seed=seed) for binary in kinds]
         reports = [compare(predictors(each, preset, seed=seed), each, seed=seed) for each in data]
-        found.append(AtOffset(cca, reports[0], reports[1] if len(reports) > 1 else {}))
+        found.append(CorrelationAtOffset(cca, reports[0], reports[1] if len(reports) > 1 else {}))
     return found
 
 
@@ -124,15 +135,14 @@ def baselines(data: ProbeData, preset: str, *, seed: int = 0) -> dict[str, Predi
     }
 
 
-def decide(measured: Sequence[AtOffset]) -> tuple[Outcome, tuple[str, ...]]:
-    """Apply the criteria of the module's docstring; the first of `measured` is at k = 0."""
-    criteria = [at.criteria() for at in measured]
-    refutes = any(met is False for met in criteria[0].values())
-    outcome = decided([met for found in criteria for met in found.values()], refutes)
-    return outcome, tuple(told(text, met) for found in criteria for text, met in found.items())
+def criteria(measured: Sequence[CorrelationAtOffset]) -> tuple[Criteria, Criteria]:
+    """Those of the module's docstring, that support and that refute; the first of `measured` is at k = 0."""
+    supports = [Criterion(f"{what} lies wholly above {other}", met) for at in measured for what, other, met in at.compared()]
+    refutes = [Criterion(f"{what} does not lie wholly above {other}", negated(met)) for what, other, met in measured[0].compared()]
+    return tuple(supports), tuple(refutes)
 
 
-def _evidence(measured: Sequence[AtOffset], task: str) -> list[Evidence]:
+def _evidence(measured: Sequence[CorrelationAtOffset], task: str) -> list[Evidence]:
     """The paper's values are noted where they are of this task; for questions it draws Figure 8 and prints Table 3."""
     rows = []
     for at in measured:
@@ -140,8 +150,8 @@ def _evidence(measured: Sequence[AtOffset], task: str) -> list[Evidence]:
         for top in TOPS:
             note = f"paper: {FIGURE_4_TOP_1[k]}" if task == "niah" and top == 1 else ""
             null, null_held_out = at.cca.null_in_sample.means[top].estimate, at.cca.null_held_out.means[top].estimate
-            rows.append(Evidence(correlation_name(top, k, "in sample"), at.cca.in_sample.means[top], null, note))
-            rows.append(Evidence(correlation_name(top, k, "held out"), at.cca.held_out.means[top], null_held_out))
+            rows.append(correlation_evidence(at.cca.in_sample, top, {"k": k, "samples": "in sample"}, null, note))
+            rows.append(correlation_evidence(at.cca.held_out, top, {"k": k, "samples": "held out"}, null_held_out))
         rows += auprc_evidence(at.reports, k)
         if k == 0:
             rows += _beside(at.reports, ("f1", "precision", "recall"), TABLE_2 if task == "niah" else {})
@@ -156,5 +166,6 @@ def _beside(reports: Mapping[str, Report], metrics: Sequence[str], paper: Mappin
     for name in metrics:
         values = [getattr(row, name) for row in paper.values()]
         note = f"paper: {min(values):.3g} to {max(values):.3g}" if values else ""
-        rows.append(Evidence(f"{name}, k = 0: {PROBE}", getattr(reports[PROBE], name), getattr(reports[BASE_RATE], name).estimate, note))
+        null = getattr(reports[BASE_RATE], name).estimate
+        rows.append(Evidence(name, getattr(reports[PROBE], name), {"k": 0, "predictor": PROBE}, null, note))
     return rows

@@ -1,28 +1,25 @@
-"""Dynamic RAG (paper, Section 5 and Table 4): what each strategy reached, and whether dynamic heads beat static ones, from logs alone.
+"""Dynamic RAG (paper, Section 5 and Table 4): do heads that a probe picks at each retrieval beat a static list?
 
 Supported if the paired difference in F1, dynamic less static, lies wholly above 0; refuted if it lies wholly below. Anything between is
 inconclusive, and so are fewer than 20 questions for which either retrieved. The criterion was fixed before any result was seen
-(DEFINITIONS, "Verdicts"). Intervals are by question.
+(docs/definitions.md, "Verdicts"). Intervals are by question.
+
+It is judged on the logs of answers, which dynamic RAG writes in place of traces, so `judge_rag` is a function and no `Claim`: `mechdyn rag`
+runs it, not `mechdyn verify`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
-from jaxtyping import Float
-
-from mechdyn.errors import InputError
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Verdict
-from mechdyn.metrics import answer_quality
+from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Verdict, below, outcome
 from mechdyn.paper.parts import DYNAMIC_RAG
 from mechdyn.rag.log import QuestionRecord, RagLog
 from mechdyn.rag.names import DYNAMIC, DYNAMIC_RANDOM, FIXED_RANDOM, FULL_CONTEXT, ORACLE, STATIC
-from mechdyn.stats.resampling import Interval, bootstrap_mean, paired_difference
+from mechdyn.stats.resampling import Interval, paired_difference
+from mechdyn.studies.rag import quality, rag_row
 
 Logs: TypeAlias = Mapping[str, Sequence[RagLog]]
 """By condition, each in the order of the questions."""
-Values: TypeAlias = Float[np.ndarray, " question"]
 PAIRS = (
     (DYNAMIC, STATIC),
     (DYNAMIC, ORACLE),
@@ -33,70 +30,6 @@ PAIRS = (
     (ORACLE, FIXED_RANDOM),
 )
 """Compared question by question: the verdict's pair first."""
-ALL_SHOWN, NEXT_SHOWN, ONE_SHOWN = "windows with every fact whole", "windows with the next fact whole", "windows with a fact whole"
-"""Whole: every token of the fact is visible. The next fact is the first that the answer so far does not quote."""
-_WHOLE = 1.0
-
-
-@dataclass(frozen=True)
-class RagRow:
-    """One condition over all questions; a failed answer (NaN or infinite logits) is counted and has no say in EM and F1.
-
-    `all_shown`, `next_shown` and `one_shown` are shares of retrievals, resampled by question; in `next_shown` retrievals behind the last
-    fact have no say.
-    """
-
-    condition: str
-    em: Interval
-    f1: Interval
-    retrievals: Interval
-    shown: Interval
-    forwards: Interval
-    seconds: Interval
-    all_shown: Interval
-    next_shown: Interval
-    one_shown: Interval
-    stopped: Mapping[str, int]
-
-    def as_json(self) -> dict[str, Any]:
-        names = ("em", "f1", "retrievals", "shown", "forwards", "seconds", "all_shown", "next_shown", "one_shown")
-        return {"condition": self.condition, "stopped": dict(self.stopped)} | {
-            name: Evidence(name, getattr(self, name)).as_json() for name in names
-        }
-
-
-def rag_row(condition: str, questions: Sequence[QuestionRecord], logs: Sequence[RagLog]) -> RagRow:
-    """What a condition reached, per question.
-
-    Raises:
-        InputError: logs of other questions.
-    """
-    _require_same(questions, logs)
-    facts = [[round.facts for round in log.retrievals] for log in logs]
-    stops = [log.stopped for log in logs]
-    return RagRow(
-        condition=condition,
-        em=_mean(quality(questions, logs, "em")),
-        f1=_mean(quality(questions, logs, "f1")),
-        retrievals=_mean(np.array([len(log.retrievals) for log in logs], dtype=np.float64)),
-        shown=_mean(np.array([log.shown for log in logs], dtype=np.float64)),
-        forwards=_mean(np.array([log.forwards for log in logs], dtype=np.float64)),
-        seconds=_mean(np.array([log.seconds for log in logs])),
-        all_shown=_share([[min(found) >= _WHOLE for found in rounds if found] for rounds in facts]),
-        next_shown=_share([_next_shown(question, log) for question, log in zip(questions, logs, strict=True)]),
-        one_shown=_share([[max(found) >= _WHOLE for found in rounds if found] for rounds in facts]),
-        stopped={name: stops.count(name) for name in sorted(set(stops))},
-    )
-
-
-def quality(questions: Sequence[QuestionRecord], logs: Sequence[RagLog], metric: str) -> Values:
-    """EM or F1 of every answer; NaN where the generation failed."""
-    return np.array(
-        [
-            answer_quality(question.task, log.text, question.answer)[metric] if log.stopped != "error" else np.nan
-            for question, log in zip(questions, logs, strict=True)
-        ]
-    )
 
 
 def judge_rag(model: str, questions: Sequence[QuestionRecord], logs: Logs, facts: Mapping[str, Any] | None = None) -> Verdict:
@@ -107,61 +40,43 @@ def judge_rag(model: str, questions: Sequence[QuestionRecord], logs: Logs, facts
     """
     evidence = []
     for condition, found in logs.items():
-        row = rag_row(condition, questions, found)
-        evidence += [Evidence(f"F1, {condition}", row.f1), Evidence(f"EM, {condition}", row.em)]
-        evidence += [Evidence(f"{name}, {condition}", share) for name, share in _shares(row) if share.n]
+        row, place = rag_row(condition, questions, found), {"condition": condition}
+        evidence += [Evidence("F1", row.f1, place), Evidence("EM", row.em, place)]
+        evidence += [Evidence(name, share, place) for name, share in row.shares.items() if share.n]
     differences = {
         (one, other): paired_difference(quality(questions, logs[one], "f1"), quality(questions, logs[other], "f1"))
         for one, other in PAIRS
         if one in logs and other in logs
     }
-    evidence += [Evidence(f"F1, {one} less {other}", difference, null=0.0) for (one, other), difference in differences.items()]
+    evidence += [Evidence("F1", difference, {"condition": one, LESS: other}, 0.0) for (one, other), difference in differences.items()]
     n_retrieving = sum(any(logs[name][place].retrievals for name in (DYNAMIC, STATIC) if name in logs) for place in range(len(questions)))
-    outcome, reason = decide(differences.get((DYNAMIC, STATIC)), n_retrieving)
-    content = {"questions": len(questions), "retrieving_questions": n_retrieving, **(facts or {})}
-    return Verdict(model, DYNAMIC_RAG, outcome, tuple(evidence), (reason,), content)
+    difference = differences.get((DYNAMIC, STATIC))
+    notes = _no_verdict(difference, n_retrieving)
+    supports, refutes = ((), ()) if difference is None or notes else criteria(difference)
+    return Verdict(
+        model=model,
+        claim=DYNAMIC_RAG,
+        outcome=outcome(supports, refutes),
+        evidence=tuple(evidence),
+        supports=supports,
+        refutes=refutes,
+        notes=notes,
+        facts={"questions": len(questions), "retrieving_questions": n_retrieving, **(facts or {})},
+    )
 
 
-def decide(difference: Interval | None, n_retrieving: int) -> tuple[Outcome, str]:
-    """The criterion of the module's docstring, and what it says in words."""
+def criteria(difference: Interval) -> tuple[Criteria, Criteria]:
+    """Those of the module's docstring, that support and that refute."""
+    said = f"F1, dynamic less static, {difference}"
+    supports = Criterion(f"dynamic beats static: {said} lies wholly above 0", below(0, difference.low))
+    return (supports,), (Criterion(f"static beats dynamic: {said} lies wholly below 0", below(difference.high, 0)),)
+
+
+def _no_verdict(difference: Interval | None, n_retrieving: int) -> tuple[str, ...]:
+    """Why no criterion is applied; empty where they are."""
     if difference is None:
-        return Outcome.INCONCLUSIVE, "dynamic and static are compared, and one of them was not run"
-    said = f"F1, dynamic less static: {difference}"
-    if n_retrieving < MIN_RETRIEVING_SAMPLES:
-        return Outcome.INCONCLUSIVE, f"{n_retrieving} questions were retrieved for, {MIN_RETRIEVING_SAMPLES} are needed; {said}"
-    if difference.low > 0:
-        return Outcome.SUPPORTED, f"dynamic beats static; {said}, wholly above 0"
-    if difference.high < 0:
-        return Outcome.REFUTED, f"dynamic does not beat static, static beats dynamic; {said}, wholly below 0"
-    return Outcome.INCONCLUSIVE, f"dynamic does not beat static; {said}, not wholly on either side of 0"
-
-
-def _shares(row: RagRow) -> tuple[tuple[str, Interval], ...]:
-    return (ALL_SHOWN, row.all_shown), (NEXT_SHOWN, row.next_shown), (ONE_SHOWN, row.one_shown)
-
-
-def _next_shown(question: QuestionRecord, log: RagLog) -> list[bool]:
-    """For each retrieval with a fact left to quote, whether its windows show that one whole."""
-    facts = [question.prompt[start:end].strip() for start, end in question.facts]
-    text, found = "", []
-    for round in log.rounds:
-        text += round.kept
-        left = [share for fact, share in zip(facts, round.facts, strict=False) if fact not in text]
-        if round.retrieved and left:
-            found.append(left[0] >= _WHOLE)
-        text += round.rewritten
-    return found
-
-
-def _mean(values: Values) -> Interval:
-    return bootstrap_mean(values, (~np.isnan(values)).astype(np.int64))
-
-
-def _share(hits: Sequence[Sequence[bool]]) -> Interval:
-    """Pooled over retrievals; a question without any has no say."""
-    return bootstrap_mean(np.array([sum(row) for row in hits]), np.array([len(row) for row in hits]))
-
-
-def _require_same(questions: Sequence[QuestionRecord], logs: Sequence[RagLog]) -> None:
-    if [question.sample for question in questions] != [log.sample for log in logs]:
-        raise InputError(f"logs must be of the same {len(questions)} questions in the same order, got {len(logs)}; read them with the run")
+        return ("dynamic and static are compared, and one of them was not run",)
+    if n_retrieving >= MIN_RETRIEVING_SAMPLES:
+        return ()
+    needed = f"{n_retrieving} questions were retrieved for, {MIN_RETRIEVING_SAMPLES} are needed"
+    return (f"{needed}; F1, dynamic less static: {difference}",)

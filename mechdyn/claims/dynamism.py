@@ -1,14 +1,16 @@
 """Claim 1, dynamism: retrieval heads vary from step to step (paper, 3.2; Table 1).
 
+Adjacent Jaccard is the overlap of the sets of heads that retrieve at a step and at the next one; a static list is a fixed set, the heads
+that retrieve most on other samples. Retest, which the paper lacks, is the overlap at the same step for the same needle in another haystack
+at another depth: were heads noisy rather than dynamic, it would equal the adjacent one.
+
 Supported if adjacent Jaccard and Jaccard with the best of the static lists (top 20, and top k with k the mean set size) both have their
 upper end below 0.6, and adjacent lies wholly below retest (its upper end below retest's lower end). Refuted if adjacent or the best
 static Jaccard has its lower end above 0.8, or adjacent is not below retest. Anything between is inconclusive, and so are fewer than 20
-samples with a retrieving step. Retest, which the paper lacks, is the Jaccard of the same step's sets for the same needle in another
-haystack at another depth: were heads noisy rather than dynamic, it would equal the adjacent one. The criteria were fixed before any
-result was seen.
+samples with a retrieving step. The criteria were fixed before any result was seen (docs/definitions.md, "Verdicts").
 
 For questions heads are those of Eq. 2, and an answer is correct where it matches exactly. Questions of a file have no retest pairs, so
-the verdict on them is inconclusive; the criteria that need no retest are told beside it.
+the verdict on them is inconclusive; the criteria that need no retest are told all the same.
 """
 
 import math
@@ -17,16 +19,31 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mechdyn.claims.claim import claim
 from mechdyn.errors import InputError
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Verdict
+from mechdyn.evidence import (
+    MIN_RETRIEVING_SAMPLES,
+    Criteria,
+    Criterion,
+    Evidence,
+    Outcome,
+    Verdict,
+    below,
+    negated,
+    outcome,
+    wholly_above,
+)
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.metrics import answer_quality, is_correct, primary_metric
+from mechdyn.paper.parts import Part, claim_parts
 from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, RETEST_TASKS, Plan, Preset, Request, chosen_preset, retest_units, task_units
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, heads_per_step, static_ranking
 from mechdyn.stats.resampling import Interval, bootstrap_mean
 from mechdyn.traces.trace import Trace
 
 LOW, HIGH = 0.6, 0.8
+ADJACENT, STATIC, RETEST, HEADS = "adjacent Jaccard", "Jaccard with static", "retest Jaccard", "heads per retrieving step"
+"""What evidence calls the overlaps and the number of heads; the overlap with a static list is at `list`."""
 CRITERION_LIST, MATCHED = "top 20", "top k = mean set size"
 STATIC_SIZES = (20, 50, 100)
 STATIC_SHARES = (5, 10, 20)
@@ -38,11 +55,14 @@ PRESETS = {
 }
 
 
+@claim
 @dataclass(frozen=True)
 class Dynamism:
     """The claim, its plan and its judge."""
 
     name: str = "dynamism"
+    paper: str = "3.2, Table 1"
+    parts: tuple[Part, ...] = claim_parts("dynamism", "Table 1", "Section 4, dynamism")
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks the static heads, `evaluation` is measured, `retest` repeats each evaluation needle elsewhere."""
@@ -85,7 +105,9 @@ def decide(request: Request, table: DynamismTable, quality: Mapping[str, Interva
     best_name = max(candidates, key=lambda name: candidates[name].estimate, default=None)
     static = candidates[best_name] if best_name else None
     retest = table.retest.retrieving if table.retest else None
-    outcome, reasons = _apply(adjacent, static, retest, table.n_retrieving_samples, request.task)
+    notes = _no_verdict(table.n_retrieving_samples, static, retest, request.task)
+    enough = table.n_retrieving_samples >= MIN_RETRIEVING_SAMPLES
+    supports, refutes = _criteria(adjacent, static, retest) if static and enough else ((), ())
     facts = {
         "task": request.task,
         "samples": table.n_samples,
@@ -100,61 +122,59 @@ def decide(request: Request, table: DynamismTable, quality: Mapping[str, Interva
         "heads_per_step_sd": table.per_step.sd,
         "best_static_list": best_name,
     }
-    return Verdict(str(request.model["name"]), "dynamism", outcome, _evidence(table, quality), reasons, facts)
+    found = Outcome.INCONCLUSIVE if notes else outcome(supports, refutes)
+    return Verdict(str(request.model["name"]), "dynamism", found, _evidence(table, quality), supports, refutes, notes, facts)
 
 
-def _apply(
-    adjacent: Interval, static: Interval | None, retest: Interval | None, n_retrieving: int, task: str
-) -> tuple[Outcome, tuple[str, ...]]:
-    """The outcome and, in words, every criterion with the numbers it was put to."""
+def _no_verdict(n_retrieving: int, static: Interval | None, retest: Interval | None, task: str) -> tuple[str, ...]:
+    """Why the verdict is inconclusive whatever the criteria say; empty where they decide."""
     never = () if task in RETEST_TASKS else (_without_retest(task),)
     if n_retrieving < MIN_RETRIEVING_SAMPLES:
-        return Outcome.INCONCLUSIVE, (f"{n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed", *never)
+        return f"{n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed", *never
     if static is None:
-        return Outcome.INCONCLUSIVE, ("no correct detection sample to rank static heads on", *never)
-    criteria = {
-        f"adjacent Jaccard {adjacent} has its upper end below {LOW}": adjacent.high < LOW,
-        f"Jaccard with the best static list {static} has its upper end below {LOW}": static.high < LOW,
-    }
-    against = {
-        f"adjacent Jaccard {adjacent} has its lower end above {HIGH}": adjacent.low > HIGH,
-        f"Jaccard with the best static list {static} has its lower end above {HIGH}": static.low > HIGH,
-    }
-    if retest is None:
-        return Outcome.INCONCLUSIVE, (_without_retest(task), *_told(criteria | against))
-    criteria[f"adjacent lies wholly below retest {retest}"] = adjacent.high < retest.low
-    against[f"adjacent {adjacent} is not below retest {retest}"] = adjacent.estimate >= retest.estimate
-    reasons = _told(criteria | against)
-    if any(against.values()):
-        return Outcome.REFUTED, reasons
-    return (Outcome.SUPPORTED if all(criteria.values()) else Outcome.INCONCLUSIVE), reasons
+        return "no correct detection sample to rank static heads on", *never
+    return () if retest else (_without_retest(task),)
 
 
 def _without_retest(task: str) -> str:
     none = f"{task} has each question in one context only" if task not in RETEST_TASKS else "no pair with both answers correct"
-    return f"undefined: adjacent lies wholly below retest; there is no retest ({none}), so the verdict is inconclusive whatever else"
+    return f"there is no retest ({none}), so the verdict is inconclusive whatever else"
 
 
-def _told(criteria: Mapping[str, bool]) -> tuple[str, ...]:
-    return tuple(f"{'yes' if met else 'no'}: {text}" for text, met in criteria.items())
+def _criteria(adjacent: Interval, static: Interval, retest: Interval | None) -> tuple[Criteria, Criteria]:
+    """Those of the module's docstring, that support and that refute; without a retest the ones that need it are undefined."""
+    best = f"Jaccard with the best static list {static}"
+    compared = f" {retest}" if retest else ""
+    supports = (
+        Criterion(f"adjacent Jaccard {adjacent} has its upper end below {LOW}", below(adjacent.high, LOW)),
+        Criterion(f"{best} has its upper end below {LOW}", below(static.high, LOW)),
+        Criterion(f"adjacent lies wholly below retest{compared}", wholly_above(retest, adjacent) if retest else None),
+    )
+    not_below = negated(below(adjacent.estimate, retest.estimate)) if retest else None
+    refutes = (
+        Criterion(f"adjacent Jaccard {adjacent} has its lower end above {HIGH}", below(HIGH, adjacent.low)),
+        Criterion(f"{best} has its lower end above {HIGH}", below(HIGH, static.low)),
+        Criterion(f"adjacent {adjacent} is not below retest{compared}", not_below),
+    )
+    return supports, refutes
 
 
 def _evidence(table: DynamismTable, quality: Mapping[str, Interval]) -> tuple[Evidence, ...]:
-    """Table 1 with its second rows (over all steps), lists in the order they were made."""
+    """Table 1 with its second rows (over all steps, else over those that retrieve), lists in the order they were made."""
     rows = [
         *(Evidence(name, interval) for name, interval in quality.items()),
-        Evidence("adjacent Jaccard", table.adjacent.retrieving),
-        Evidence("adjacent Jaccard, all steps", table.adjacent.all_steps),
+        Evidence(ADJACENT, table.adjacent.retrieving),
+        Evidence(ADJACENT, table.adjacent.all_steps, {"steps": "all"}),
     ]
     for name, jaccard in table.static.items():
-        rows.append(Evidence(f"Jaccard with static {name}", jaccard.retrieving))
-        rows.append(Evidence(f"Jaccard with static {name}, all steps", jaccard.all_steps))
+        rows.append(Evidence(STATIC, jaccard.retrieving, {"list": name}))
+        rows.append(Evidence(STATIC, jaccard.all_steps, {"list": name, "steps": "all"}))
     if table.retest:
-        rows.append(Evidence("retest Jaccard", table.retest.retrieving))
+        rows.append(Evidence(RETEST, table.retest.retrieving))
     rows.append(Evidence("entropy (nats)", table.entropy.entropy))
     rows.append(Evidence("effective heads", table.entropy.effective_heads))
     rows.append(Evidence("entropy, Eq. 3 as printed", table.entropy.raw))
-    rows.append(Evidence("heads per retrieving step", table.per_step.mean, note=f"sd {table.per_step.sd:.2f}"))
+    rows.append(Evidence(HEADS, table.per_step.mean, note=f"sd {table.per_step.sd:.2f}"))
     return tuple(rows)
 
 

@@ -1,6 +1,8 @@
 """Claim 2, irreplaceability: at each step its own retrieval heads matter, and no others do for them (paper, 3.3; Figure 2).
 
-With accuracy for needles (F1 for questions) and paired differences over samples, 95 % intervals by sample:
+The conditions, and what each switches off, stand in `mechdyn.studies.conditions`. Under commit="clean" later steps read the keys and values
+of a forward with every head on, under commit="ablated" those of the ablated one. With accuracy for needles (F1 for questions) and paired
+differences over samples, 95 % intervals by sample:
 
 - supported if accuracy falls from clean to dynamic, and dynamic is below the size-matched static and the layer-matched random control,
   each difference with its lower end above 0;
@@ -10,7 +12,7 @@ With accuracy for needles (F1 for questions) and paired differences over samples
 Anything between is inconclusive, and so are fewer than 20 clean samples with a retrieving step. The verdict is taken under commit="clean".
 Beside it stand the same under commit="ablated", and both under the paper's own control: the same criterion with the three controls
 of average size (static, random at each step, random once) in place of the two matched ones. The criteria were fixed before any
-result was seen (DEFINITIONS, last section).
+result was seen (docs/definitions.md, "Verdicts").
 
 A sample whose generation failed (NaN or infinite logits) in any condition is left out of all of them and counted.
 """
@@ -22,8 +24,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Evidence, Outcome, Verdict
+from mechdyn.claims.claim import claim
+from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
 from mechdyn.metrics import primary_metric
+from mechdyn.paper.parts import Part, claim_parts
 from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.ablation import heads_ablated
 from mechdyn.stats.resampling import Interval, bootstrap_mean, paired_difference
@@ -44,12 +48,13 @@ from mechdyn.studies.conditions import (
     quality,
     role,
 )
-from mechdyn.studies.grid import detection_facts
+from mechdyn.studies.grid import HEADS_OFF, detection_facts
 from mechdyn.traces.trace import Trace
 
 MARGIN = 0.05
 CRITERION_CONTROLS = (STATIC_MATCHED, RANDOM_LAYERS)
-DIFFERENCE, SIZE = "above dynamic", "heads off per step"
+DIFFERENCE, SIZE = "above dynamic", HEADS_OFF
+"""What evidence calls the paired difference to dynamic and the number of heads off; all of it is at `condition` and `commit`."""
 _PAIRS = ((STATIC_AVERAGE, STATIC_MATCHED), (RANDOM_AVERAGE, RANDOM_LAYERS))
 
 
@@ -70,11 +75,14 @@ class Measured:
     n_retrieving: int
 
 
+@claim
 @dataclass(frozen=True)
 class Irreplaceability:
     """The claim, its plan and its judge."""
 
     name: str = "irreplaceability"
+    paper: str = "3.3, Figures 2 and 6"
+    parts: tuple[Part, ...] = claim_parts("irreplaceability", "Section 3.3, a verdict", "Section 4, a verdict")
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks static heads and gives the average size; then each condition under each commit rule."""
@@ -85,17 +93,27 @@ class Irreplaceability:
         model, detection = str(request.model["name"]), detect(traces[DETECTION_ROLE])
         if detection is None:
             reason = "no detection sample was answered correctly, so there are no static heads and no average size to compare with"
-            return Verdict(model, self.name, Outcome.INCONCLUSIVE, (), (reason,), {"detection_samples": len(traces[DETECTION_ROLE])})
+            facts = {"detection_samples": len(traces[DETECTION_ROLE])}
+            return Verdict(model, self.name, Outcome.INCONCLUSIVE, notes=(reason,), facts=facts)
         measured = {commit: measure({condition: traces[role(condition, commit)] for condition in CONDITIONS}) for commit in COMMITS}
-        outcome, reasons = decide(measured["clean"], CRITERION_CONTROLS)
+        supports, refutes = criteria(measured["clean"], CRITERION_CONTROLS)
         beside = {
-            "verdict_commit_ablated": decide(measured["ablated"], CRITERION_CONTROLS)[0],
-            "verdict_paper_control": decide(measured["clean"], PAPER_CONTROLS)[0],
-            "verdict_paper_control_commit_ablated": decide(measured["ablated"], PAPER_CONTROLS)[0],
+            "verdict_commit_ablated": outcome(*criteria(measured["ablated"], CRITERION_CONTROLS)),
+            "verdict_paper_control": outcome(*criteria(measured["clean"], PAPER_CONTROLS)),
+            "verdict_paper_control_commit_ablated": outcome(*criteria(measured["ablated"], PAPER_CONTROLS)),
         }
-        told = (*reasons, *_told(beside), *(line for commit in COMMITS for line in beaten_by_size(measured[commit], commit)))
+        by_size = (line for commit in COMMITS for line in beaten_by_size(measured[commit], commit))
         facts = _facts(measured) | detection_facts(detection, traces[DETECTION_ROLE]) | {name: str(value) for name, value in beside.items()}
-        return Verdict(model, self.name, outcome, _evidence(measured), told, facts)
+        return Verdict(
+            model=model,
+            claim=self.name,
+            outcome=outcome(supports, refutes),
+            evidence=_evidence(measured),
+            supports=supports,
+            refutes=refutes,
+            notes=(*_too_few(measured["clean"]), *_beside_in_words(beside), *by_size),
+            facts=facts,
+        )
 
 
 def measure(traces: Mapping[str, Sequence[Trace]]) -> Measured:
@@ -118,21 +136,27 @@ def measure(traces: Mapping[str, Sequence[Trace]]) -> Measured:
     )
 
 
-def decide(measured: Measured, controls: Sequence[str]) -> tuple[Outcome, tuple[str, ...]]:
-    """The criteria of the module's docstring with these controls: the outcome and, in words, every criterion with its numbers."""
+def criteria(measured: Measured, controls: Sequence[str]) -> tuple[Criteria, Criteria]:
+    """Those of the module's docstring with these controls, that support and that refute; too few samples are put to none."""
     if measured.n_retrieving < MIN_RETRIEVING_SAMPLES:
-        return Outcome.INCONCLUSIVE, (f"{measured.n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed",)
+        return (), ()
     metric, difference = measured.metric, measured.differences
-    criteria = {f"{metric} falls from clean to dynamic by {difference[CLEAN]}, lower end above 0": difference[CLEAN].low > 0}
-    criteria |= {f"dynamic is below {name} by {difference[name]}, lower end above 0": difference[name].low > 0 for name in controls}
-    against = {
-        f"the difference to {name} has its upper end below {MARGIN}, which would refute": difference[name].high < MARGIN
+    falls = f"{metric} falls from clean to dynamic by {difference[CLEAN]}, lower end above 0"
+    supports = [Criterion(falls, below(0, difference[CLEAN].low))]
+    supports += [
+        Criterion(f"dynamic is below {name} by {difference[name]}, lower end above 0", below(0, difference[name].low)) for name in controls
+    ]
+    refutes = [
+        Criterion(f"the difference to {name} {difference[name]} has its upper end below {MARGIN}", below(difference[name].high, MARGIN))
         for name in controls
-    }
-    reasons = tuple(f"{'yes' if met else 'no'}: {text}" for text, met in (criteria | against).items())
-    if any(against.values()):
-        return Outcome.REFUTED, reasons
-    return (Outcome.SUPPORTED if all(criteria.values()) else Outcome.INCONCLUSIVE), reasons
+    ]
+    return tuple(supports), tuple(refutes)
+
+
+def _too_few(measured: Measured) -> tuple[str, ...]:
+    if measured.n_retrieving >= MIN_RETRIEVING_SAMPLES:
+        return ()
+    return (f"{measured.n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed",)
 
 
 def beaten_by_size(measured: Measured, commit: str) -> list[str]:
@@ -147,16 +171,11 @@ def beaten_by_size(measured: Measured, commit: str) -> list[str]:
     return lines
 
 
-def evidence_name(measure: str, condition: str, commit: str) -> str:
-    """How a number is called in a verdict's evidence."""
-    return f"{measure}: {condition}, commit {commit}"
-
-
 def _mean(values: Float[np.ndarray, " sample"]) -> Interval:
     return bootstrap_mean(values, np.ones(len(values)))
 
 
-def _told(beside: Mapping[str, Outcome]) -> tuple[str, ...]:
+def _beside_in_words(beside: Mapping[str, Outcome]) -> tuple[str, ...]:
     return (
         f"with commit=ablated: {beside['verdict_commit_ablated']}",
         f"under the paper's own control (average size): {beside['verdict_paper_control']}; "
@@ -170,7 +189,8 @@ def _evidence(measured: Mapping[str, Measured]) -> tuple[Evidence, ...]:
         tables = {**found.quality, DIFFERENCE: found.differences, SIZE: found.sizes}
         for measure_name, by_condition in tables.items():
             null = 0.0 if measure_name == DIFFERENCE else None
-            rows += [Evidence(evidence_name(measure_name, name, commit), interval, null) for name, interval in by_condition.items()]
+            for name, interval in by_condition.items():
+                rows.append(Evidence(measure_name, interval, {"condition": name, "commit": commit}, null))
     return tuple(rows)
 
 

@@ -1,7 +1,7 @@
 """How the dynamism verdict on questions moves over the three numbers of Eq. 2 that the paper does not state.
 
-Sink, local window and threshold decide which heads count as retrieving (DEFINITIONS, "Scores"). Sink and local window need a run each,
-since they decide what is scored; a threshold is put to the scores that the run has stored. The criteria of the verdict stay the same.
+Sink, local window and threshold decide which heads count as retrieving (docs/definitions.md, "Scores"). Sink and local window need a run
+each, since they decide what is scored; a threshold is put to the scores that the run has stored. The criteria of the verdict stay the same.
 """
 
 from collections.abc import Mapping, Sequence

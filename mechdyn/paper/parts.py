@@ -1,4 +1,7 @@
-"""The paper's tables and figures, and what runs each: a report says by this what was not run."""
+"""The paper's tables and figures, and what runs each: a report says by this what was not run.
+
+What a claim answers stands in the claim's own file; `mechdyn.claims.claim.paper_parts` puts all of it together.
+"""
 
 from dataclasses import dataclass
 
@@ -22,16 +25,13 @@ _ON_QUESTIONS = "--task world, or --task hotpotqa --data FILE"
 _SCRIPT = "python -m experiments."
 
 
-def _claim(names: tuple[str, str], claim: str) -> tuple[Part, Part]:
+def claim_parts(claim: str, needles: str, questions: str) -> tuple[Part, Part]:
+    """What a claim answers: a part of the paper on needles and one on questions, each by its name."""
     command = f"mechdyn verify {claim}"
-    return Part(names[0], claim, NEEDLES, command), Part(names[1], claim, QUESTIONS, f"{command} {_ON_QUESTIONS}")
+    return Part(needles, claim, NEEDLES, command), Part(questions, claim, QUESTIONS, f"{command} {_ON_QUESTIONS}")
 
 
-PARTS = (
-    *_claim(("Table 1", "Section 4, dynamism"), "dynamism"),
-    *_claim(("Section 3.3, a verdict", "Section 4, a verdict"), "irreplaceability"),
-    *_claim(("Section 3.4, a verdict", "Section 4, a verdict"), "correlation"),
-    *_claim(("beyond the paper", "beyond the paper"), "anticipation"),
+OTHER_PARTS = (
     Part("Figures 2 and 9 to 11", ABLATION, NEEDLES, "mechdyn ablate"),
     Part("Figures 6 and 12 to 14", ABLATION, QUESTIONS, f"{_SCRIPT}figure_6_ablation_questions"),
     Part("Figures 3 and 15 to 17", PROGRESSIVE, NEEDLES, f"{_SCRIPT}figure_3_progressive"),
@@ -43,3 +43,4 @@ PARTS = (
     Part("Table 4", DYNAMIC_RAG, QUESTIONS, "mechdyn rag, or with --task hotpotqa --data FILE"),
     Part("beyond the paper: sink, local window and threshold", SENSITIVITY, QUESTIONS, f"{_SCRIPT}sensitivity"),
 )
+"""The parts that no claim answers."""

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from mechdyn.claims.dynamic_rag import RagRow
 from mechdyn.claims.sensitivity import SensitivityCell, flipped, reference_cell
 from mechdyn.errors import InputError
-from mechdyn.evidence import Table, Verdict
+from mechdyn.evidence import LESS, Table, Verdict
 from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3, TABLE_4
 from mechdyn.probes.report import ClassifierReport, RegressorReport, Report
 from mechdyn.rag import names as strategies
@@ -16,6 +15,7 @@ from mechdyn.studies import conditions
 from mechdyn.studies.facts import FactReport
 from mechdyn.studies.grid import GridRow
 from mechdyn.studies.progressive import ProgressivePoint
+from mechdyn.studies.rag import RagRow
 from mechdyn.views.facts import SHOWN, group_name
 from mechdyn.views.sensitivity import measured, setting_text
 
@@ -163,7 +163,7 @@ def windows_table(rows: Sequence[RagRow]) -> Table:
 
 
 def _differences_table(verdict: Verdict) -> Table:
-    lines = [(evidence.name, interval_text(evidence.interval)) for evidence in verdict.evidence if " less " in evidence.name]
+    lines = [(evidence.name, interval_text(evidence.interval)) for evidence in verdict.evidence if LESS in evidence.at]
     numbers = ("difference [95 %]",)
     return Table("paired differences, question by question", ("compared", *numbers), tuple(lines), numbers=numbers)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
 
-from mechdyn.claims.registry import get_claim
+from mechdyn.claims.claim import get_claim
 from mechdyn.errors import InputError
 from mechdyn.evidence import Table, Verdict
 from mechdyn.paper.values import FIGURE_3
@@ -31,12 +31,6 @@ from mechdyn.views.sensitivity import sensitivity_figure
 from mechdyn.views.timeline import timeline
 
 _ONE_SAMPLE = "one sample (Figures 1 and 5)"
-_OF_PAPER = {
-    "dynamism": "3.2, Table 1",
-    "irreplaceability": "3.3, Figures 2 and 6",
-    "correlation": "3.4, Figures 4 and 8, Tables 2 and 3",
-    "anticipation": "3.4, not in the paper",
-}
 _AXES = {"lengths": "length", "depths": "depth", "runs": "runs", "questions": "questions"}
 """Fields of a run's config that take the place of the preset's own, and their options."""
 _NOT_PRINTED = "The paper prints these results as a picture only, so there are no values to set beside them."
@@ -146,7 +140,7 @@ def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
 def _of_paper(claim: str) -> str:
     """` (3.2, Table 1)`: where the paper makes a claim; empty for one of somebody else's, or of a package that is not installed."""
     try:
-        part = getattr(get_claim(claim), "paper", "") or _OF_PAPER.get(claim, "")
+        part = get_claim(claim).paper
     except InputError:
         part = ""
     return f" ({part})" if part else ""

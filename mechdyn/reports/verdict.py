@@ -1,15 +1,20 @@
-"""A verdict as tables, as the terminal prints it, and the figures that go with it."""
+"""A verdict as tables, as the terminal prints it, and the figures that go with it.
+
+A claim that has no `Layout` of its own is shown with a line for each piece of evidence and the timeline of one sample.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from mechdyn.claims.irreplaceability import DIFFERENCE, SIZE, evidence_name
-from mechdyn.evidence import Evidence, Table, Verdict
+from mechdyn.claims.irreplaceability import DIFFERENCE, SIZE
+from mechdyn.evidence import Criteria, Evidence, Table, Verdict
 from mechdyn.metrics import is_correct
 from mechdyn.paper.values import TABLE_1, PaperDynamism
+from mechdyn.registry import Registry
 from mechdyn.reports.tables import interval_text, output, print_tables
 from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
 from mechdyn.text import visible
@@ -34,16 +39,21 @@ _KEPT = {"clean": "observing", "ablated": "ablated"}
 
 def verdict_tables(verdict: Verdict) -> list[Table]:
     """Every measured value with its 95 % interval; a claim without a layout of its own has a line for each piece of evidence."""
-    return _TABLES.get(verdict.claim, _plain_tables)(verdict)
+    return _layout(verdict.claim).tables(verdict)
 
 
 def print_verdict(verdict: Verdict, console: Console | None = None) -> None:
-    """The tables, the criteria with what met or missed them, and the verdict; plain and unwrapped when piped."""
+    """The tables, the criteria under what they decide, the notes, and the verdict; plain and unwrapped when piped."""
     console = output(console)
     print_tables(verdict_tables(verdict), console)
-    for reason in verdict.reasons:
-        console.print(Text(visible(f"  {reason}")))
+    for line in [*_under("to support, all of:", verdict.supports), *_under("to refute, any of:", verdict.refutes), *verdict.notes]:
+        console.print(Text(visible(f"  {line}")))
     console.print(Text(visible(f"{verdict.claim} on {verdict.model}: {verdict.outcome}"), style="bold"))
+
+
+def _under(heading: str, criteria: Criteria) -> list[str]:
+    """Criteria indented under what they decide; nothing where there are none."""
+    return [heading, *(f"  {criterion}" for criterion in criteria)] if criteria else []
 
 
 def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], folder: Path) -> Path | None:
@@ -54,11 +64,11 @@ def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[Trace]],
 
 def verdict_figures(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> tuple[str, Figures]:
     """The claim's figures, and what to call their page; none without any step."""
-    name, draw = _FIGURES.get(verdict.claim, ("timeline", _one_timeline))
-    return name, draw(verdict, traces)
+    found = _layout(verdict.claim)
+    return found.page, found.figures(verdict, traces)
 
 
-def _plain_tables(verdict: Verdict) -> list[Table]:
+def plain_tables(verdict: Verdict) -> list[Table]:
     """A line for each piece of evidence."""
     with_null = any(evidence.null is not None for evidence in verdict.evidence)
     numbers = ("value", "n", *(["null"] if with_null else []))
@@ -72,7 +82,7 @@ def _plain_tables(verdict: Verdict) -> list[Table]:
 def _dynamism_tables(verdict: Verdict) -> list[Table]:
     """Table 1, the paper's five models beside what was measured; for questions the paper gives no numbers."""
     if verdict.facts["task"] != "niah":
-        return _plain_tables(verdict)
+        return plain_tables(verdict)
     paper = tuple(f"paper: {name}" for name in TABLE_1)
     rows = [(*_measured_cells(evidence), *_paper_cells(evidence.name)) for evidence in verdict.evidence]
     activated = f"{verdict.facts['activated_heads']}/{verdict.facts['total_heads']}"
@@ -82,10 +92,13 @@ def _dynamism_tables(verdict: Verdict) -> list[Table]:
 
 
 def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
-    """A table for each commit rule: conditions down, metrics, paired differences and heads off across."""
-    if not verdict.evidence:
-        return []
-    facts, found = verdict.facts, {evidence.name: evidence for evidence in verdict.evidence}
+    """A table for each commit rule: conditions down, metrics, paired differences and heads off across.
+
+    A verdict that mechdyn 0.1 recorded tells condition and commit rule in the name alone: it gets a line for each piece of evidence.
+    """
+    if not any(evidence.at for evidence in verdict.evidence):
+        return plain_tables(verdict) if verdict.evidence else []
+    facts = verdict.facts
     metrics = ("accuracy", "rouge_l") if facts["metric"] == "accuracy" else ("f1", "em")
     caption = (
         f"{facts['samples']} samples in every condition ({facts['failed_samples']} failed); "
@@ -98,7 +111,7 @@ def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
         title = f"{verdict.claim} on {verdict.model}, commit={commit}: keys and values kept are the {_KEPT[commit]} forward's"
         rows = []
         for condition in CONDITIONS:
-            cells = {measure: found.get(evidence_name(measure, condition, commit)) for measure in (*metrics, DIFFERENCE, SIZE)}
+            cells = {measure: verdict.find(measure, condition=condition, commit=commit) for measure in (*metrics, DIFFERENCE, SIZE)}
             texts = (
                 interval_text(evidence.interval, spec=".1f" if measure == SIZE else ".3f") if evidence else ""
                 for measure, evidence in cells.items()
@@ -118,30 +131,47 @@ def _paper_cells(name: str) -> list[str]:
     return [read(row) if read else "" for row in TABLE_1.values()]
 
 
-def _one_timeline(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
+def one_timeline(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
     """Figure 1 for the first correct sample of the role `evaluation`, or of the first role (the first with any step if none is correct)."""
-    candidates = [trace for trace in traces.get("evaluation") or next(iter(traces.values())) if trace.n_steps]
+    candidates = [trace for trace in traces.get("evaluation") or next(iter(traces.values()), ()) if trace.n_steps]
     correct = [trace for trace in candidates if is_correct(trace.task, trace.text, trace.answer)]
     return [timeline(trace) for trace in (correct or candidates)[:1]]
 
 
 def _grids(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
     """Figure 2; where the claim stopped at the detection set, one of its samples."""
-    return ablation_grids(traces, title=verdict.model) if CLEAN in traces else _one_timeline(verdict, traces)
+    return ablation_grids(traces, title=verdict.model) if CLEAN in traces else one_timeline(verdict, traces)
 
 
 def _curves(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
     """What was measured by offset; where nothing could be, one sample."""
-    return verdict_curves(verdict) or _one_timeline(verdict, traces)
+    return verdict_curves(verdict) or one_timeline(verdict, traces)
 
 
-_TABLES: Mapping[str, Callable[[Verdict], list[Table]]] = {
-    "dynamism": _dynamism_tables,
-    "irreplaceability": _irreplaceability_tables,
-}
-_FIGURES: Mapping[str, tuple[str, Callable[[Verdict, Mapping[str, Sequence[Trace]]], Figures]]] = {
-    "dynamism": ("timeline", _one_timeline),
-    "irreplaceability": ("ablation", _grids),
-    "correlation": ("correlation", _curves),
-    "anticipation": ("anticipation", _curves),
-}
+@dataclass(frozen=True)
+class Layout:
+    """How the verdicts of a claim are shown.
+
+    Attributes:
+        tables: what is printed and stands in a report.
+        figures: what is drawn of the verdict and of the traces it was judged on, by heading or in order.
+        page: what the file with the figures is called.
+    """
+
+    tables: Callable[[Verdict], list[Table]] = plain_tables
+    figures: Callable[[Verdict, Mapping[str, Sequence[Trace]]], Figures] = one_timeline
+    page: str = "timeline"
+
+
+LAYOUTS: Registry[Layout] = Registry("layout", "mechdyn.reports.verdict")
+"""By the name of the claim; a claim may do without one."""
+
+
+def _layout(claim: str) -> Layout:
+    return LAYOUTS.get(claim) if claim in LAYOUTS.names() else Layout()
+
+
+LAYOUTS.register("dynamism", Layout(_dynamism_tables))
+LAYOUTS.register("irreplaceability", Layout(_irreplaceability_tables, _grids, "ablation"))
+LAYOUTS.register("correlation", Layout(figures=_curves, page="correlation"))
+LAYOUTS.register("anticipation", Layout(figures=_curves, page="anticipation"))

@@ -6,11 +6,11 @@ Figure 2 for needles. For questions (Figures 6 and 12 to 14) the columns are con
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mechdyn.plans import Plan
 from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
-from mechdyn.studies.grid import GridRow, detection_facts, grid_rows
+from mechdyn.studies.grid import GridRow, cells_frame, detection_facts, grid_rows
 from mechdyn.plans import Preset, chosen_preset
 from mechdyn.decoding.ablation import METHODS, Ablation, ReferenceActivations, reference_activations
 from mechdyn.decoding.engines import make_engine
@@ -26,6 +26,9 @@ from mechdyn.runs.stores import open_store
 from mechdyn.tasks.build import build_sample
 from mechdyn.traces.trace import Trace
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 _N_REFERENCES = 16
 """Prompts whose activations stand in for ablated heads under mean and resample."""
 
@@ -38,6 +41,10 @@ class AblationGrid:
     detection: Detection
     rows: tuple[GridRow, ...]
     folder: Path
+
+    def to_frame(self) -> "DataFrame":
+        """A row for each condition, commit rule, length, depth and metric (`mechdyn.studies.grid.cells_frame`)."""
+        return cells_frame(self.rows)
 
 
 def ablate(config: AblateConfig, out: str | Path) -> AblationGrid:

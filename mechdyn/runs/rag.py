@@ -12,7 +12,8 @@ from mechdyn.plans import Plan, Request
 from mechdyn.evidence import Verdict
 from mechdyn.studies.conditions import DETECTION_ROLE
 from mechdyn.plans import DETECTION, EVALUATION, Preset, chosen_preset
-from mechdyn.claims.dynamic_rag import RagRow, judge_rag, rag_row
+from mechdyn.claims.dynamic_rag import judge_rag
+from mechdyn.studies.rag import RagRow, rag_row
 from mechdyn.plans import MAX_NEW_TOKENS, task_units
 from mechdyn.errors import InputError, StoreError
 from mechdyn.hashing import content_hash

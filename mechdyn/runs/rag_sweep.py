@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mechdyn.claims.dynamic_rag import RagRow, rag_row
+from mechdyn.studies.rag import RagRow, rag_row
 from mechdyn.probes.storage import load_probe
 from mechdyn.rag.names import DYNAMIC, FIXED_RANDOM, ORACLE, STATIC
 from mechdyn.rag.options import RagOptions

@@ -13,10 +13,11 @@ from typing import Any, Protocol, runtime_checkable
 from mechdyn.evidence import Verdict
 from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE, Detection
 from mechdyn.studies.grid import GridRow, grid_rows
-from mechdyn.paper.parts import ABLATION, CORRELATIONS, DYNAMIC_RAG, NEEDLES, PARTS, PROBES, PROGRESSIVE, QUESTIONS, SENSITIVITY
+from mechdyn.paper.parts import ABLATION, CORRELATIONS, DYNAMIC_RAG, NEEDLES, PROBES, PROGRESSIVE, QUESTIONS, SENSITIVITY
 from mechdyn.studies.progressive import ProgressivePoint, progressive_point
-from mechdyn.claims.dynamic_rag import RagRow, judge_rag, rag_row
-from mechdyn.claims.registry import get_claim
+from mechdyn.claims.dynamic_rag import judge_rag
+from mechdyn.studies.rag import RagRow, rag_row
+from mechdyn.claims.claim import get_claim, paper_parts
 from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
 from mechdyn.errors import StoreError
 from mechdyn.models.registry import PAPER_MODELS
@@ -42,7 +43,7 @@ class Content(Protocol):
 
     @property
     def measures(self) -> frozenset[str]:
-        """What was measured, in the words of `claims.paper_parts`."""
+        """What was measured, in the words of `mechdyn.paper.parts`."""
         ...
 
 
@@ -185,7 +186,8 @@ def read_run(path: str | Path, *, again: bool = True) -> Run:
 def not_run(runs: Sequence[Run]) -> list[Missing]:
     """The paper's tables and figures that no run covers, its models that were not run, and presets other than its own."""
     done = {(name, NEEDLES if run.task == "niah" else QUESTIONS) for run in runs for name in run.content.measures}
-    missing = [Missing(f"{part.name}: {part.measures}, {part.on}", part.command) for part in PARTS if (part.measures, part.on) not in done]
+    parts = [part for part in paper_parts() if (part.measures, part.on) not in done]
+    missing = [Missing(f"{part.name}: {part.measures}, {part.on}", part.command) for part in parts]
     models = {run.model for run in runs}
     absent = [name for name, source in PAPER_MODELS.items() if not {name, source} & models]
     if absent:
@@ -250,16 +252,21 @@ def _single(folder: Folder, again: bool) -> Single:
 
 def _changed(recorded: Verdict, verdict: Verdict) -> tuple[str, ...]:
     """What differs: the outcome, or measured numbers by name, those that only one of the two has among them."""
-    rows = [{evidence["name"]: evidence for evidence in each.as_json()["evidence"]} for each in (recorded, verdict)]
+    rows = [{_called(evidence["name"]): evidence for evidence in each.as_json()["evidence"]} for each in (recorded, verdict)]
     names = dict.fromkeys([*rows[0], *rows[1]])
     changed = [name for name in names if not _same(rows[0].get(name), rows[1].get(name))]
     return (*(("the verdict",) if recorded.outcome != verdict.outcome else ()), *changed)
 
 
+def _called(name: str) -> str:
+    """The name of a piece of evidence; one that mechdyn 0.1 recorded as it would be written now."""
+    return name.replace(": ", ", ").removesuffix(", paired")
+
+
 def _same(row: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
     if row is None or other is None:
         return False
-    pairs = ((row[name], other[name]) for name in row)
+    pairs = ((row[name], other[name]) for name in ("estimate", "low", "high", "null", "n", "note"))
     return all(a == b or (isinstance(a, float) and isinstance(b, float) and math.isclose(a, b, abs_tol=_TOLERANCE)) for a, b in pairs)
 
 

@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from mechdyn.claims.claim import Claim
+from mechdyn.claims.claim import Claim, get_claim
 from mechdyn.plans import Request
 from mechdyn.evidence import Verdict
 from mechdyn.studies.facts import FactReport, clean_traces, fact_report
-from mechdyn.claims.registry import get_claim
 from mechdyn.decoding.engines import make_engine
 from mechdyn.models.load import load_model
 from mechdyn.runs.configs import VerifyConfig

@@ -1,6 +1,6 @@
 """The conditions of the ablation experiment (3.3, A.1, A.2) as units, every condition with the same samples.
 
-Controls, from DEFINITIONS ("Ablation"). Of the average size, which is the paper's own control: the top static heads, random heads
+Controls, from docs/definitions.md ("Ablation"). Of the average size, which is the paper's own control: the top static heads, random heads
 drawn at each step, random heads drawn once. Beyond the paper: as many static heads, or random ones, as retrieve at the very step, and
 random heads matched to that step's dynamic ones layer by layer. Each condition runs under both commit rules.
 """

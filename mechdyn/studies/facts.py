@@ -99,8 +99,13 @@ class FactReport:
 
 
 def clean_traces(traces: Mapping[str, Sequence[Trace]]) -> Sequence[Trace]:
-    """The generations of a claim's run that were measured without any ablation; where the run stopped before, the detection set."""
-    return next(traces[role] for role in (ROLE, CLEAN, DETECTION_ROLE) if role in traces)
+    """The generations of a claim's run that were measured without any ablation; where the run stopped before, the detection set.
+
+    Of a claim with other roles, the first role without any ablation; none where every role has one.
+    """
+    known = [traces[role] for role in (ROLE, CLEAN, DETECTION_ROLE) if role in traces]
+    others = [row for row in traces.values() if all(trace.ablated is None for trace in row)]
+    return next(iter(known + others), ())
 
 
 def fact_report(traces: Sequence[Trace]) -> FactReport:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,11 @@ from mechdyn.stats.resampling import Interval, bootstrap_mean
 from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, Detection, quality, role
 from mechdyn.traces.trace import Trace
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 LENGTH_BIN = 256
+HEADS_OFF = "heads off per step"
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class GridRow:
             "samples": self.n_samples,
             "failed": self.n_failed,
             "metrics": [Evidence(name, interval).as_json() for name, interval in self.metrics.items()],
-            "heads_off_per_step": Evidence("heads off per step", self.heads_off).as_json(),
+            "heads_off_per_step": Evidence(HEADS_OFF, self.heads_off).as_json(),
             "cells": [cell.as_json() for cell in self.cells],
         }
 
@@ -61,6 +65,36 @@ def grid_rows(traces: Mapping[str, Sequence[Trace]]) -> tuple[GridRow, ...]:
     wanted = [(CLEAN, None), *((name, commit) for name in CONDITIONS if name != CLEAN for commit in COMMITS)]
     found = [(name, commit, traces.get(role(name, commit or COMMITS[0]))) for name, commit in wanted]
     return tuple(_row(name, commit, row) for name, commit, row in found if row)
+
+
+def cells_frame(rows: Sequence[GridRow]) -> "DataFrame":
+    """A row for each condition, commit rule, length, depth and metric: the `mean` over the cell's `n` generations, missing where none.
+
+    `commit` is missing without ablation.
+    """
+    from pandas import DataFrame
+
+    columns = ["condition", "commit", "length", "depth", "metric", "mean", "n"]
+    found = [
+        (row.condition, row.commit, cell.length, cell.depth, metric, mean, cell.n)
+        for row in rows
+        for cell in row.cells
+        for metric, mean in cell.means.items()
+    ]
+    return DataFrame(found, columns=columns)
+
+
+def conditions_frame(rows: Sequence[GridRow]) -> "DataFrame":
+    """A row for each condition, commit rule and metric over all cells: estimate, low, high and n; heads off per step among the metrics."""
+    from pandas import DataFrame
+
+    columns = ["condition", "commit", "metric", "estimate", "low", "high", "n"]
+    found = [
+        (row.condition, row.commit, metric, interval.estimate, interval.low, interval.high, interval.n)
+        for row in rows
+        for metric, interval in {**row.metrics, HEADS_OFF: row.heads_off}.items()
+    ]
+    return DataFrame(found, columns=columns)
 
 
 def mean_quality(traces: Sequence[Trace]) -> dict[str, Interval]:

@@ -1,4 +1,4 @@
-"""What the claims about hidden states share: the samples, and how intervals are compared."""
+"""What the claims about hidden states share: the samples, and how areas and correlations are told."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,18 @@ from typing import Any, TypeVar
 import torch
 
 from mechdyn.errors import InputError
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Evidence, Outcome
+from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Evidence
 from mechdyn.plans import EVALUATION, Plan, Preset, Request, chosen_preset, task_units
 from mechdyn.probes.report import ClassifierReport, Report
 from mechdyn.stats.cca import Block
+from mechdyn.stats.cca_offsets import Correlations
 from mechdyn.stats.resampling import Interval
 from mechdyn.traces.trace import Trace
 
 Measured = TypeVar("Measured")
 ROLE = "evaluation"
+AUPRC, TOP_CORRELATION = "AUPRC", "top correlation"
+"""What evidence calls an average precision and the leading canonical correlation."""
 PRESETS = {
     "quick": Preset((256,), n_seeds=40),
     "standard": Preset((256, 512, 1024), n_seeds=40),
@@ -72,39 +75,16 @@ def training_device(preset: str) -> str:
     return "cuda" if preset == "paper" and torch.cuda.is_available() else "cpu"
 
 
-def wholly_above(interval: Interval, other: Interval) -> bool | None:
-    """Whether the whole of one interval lies above the whole of another; None where either has no bounds."""
-    bounds = torch.tensor([interval.low, other.high])
-    return None if bool(bounds.isnan().any()) else interval.low > other.high
-
-
-def told(criterion: str, met: bool | None) -> str:
-    """A criterion in words with what came of it."""
-    return f"{'undefined' if met is None else 'yes' if met else 'no'}: {criterion}"
-
-
-def decided(supports: Sequence[bool | None], refutes: bool) -> Outcome:
-    """Refuted, else supported where every criterion is met, else inconclusive."""
-    if refutes:
-        return Outcome.REFUTED
-    return Outcome.SUPPORTED if all(met is True for met in supports) else Outcome.INCONCLUSIVE
-
-
 def auprc_evidence(reports: Mapping[str, Report], offset: int) -> list[Evidence]:
     """The average precision of each predictor at one offset; the null is the base rate's."""
     areas = {name: auprc_of(report) for name, report in reports.items()}
     null = areas["base rate"].estimate
-    return [Evidence(auprc_name(offset, name), area, None if name == "base rate" else null) for name, area in areas.items()]
+    return [Evidence(AUPRC, area, {"k": offset, "predictor": name}, None if name == "base rate" else null) for name, area in areas.items()]
 
 
-def auprc_name(offset: int, predictor: str) -> str:
-    """How an average precision is called in a verdict's evidence."""
-    return f"AUPRC, k = {offset}: {predictor}"
-
-
-def correlation_name(top: int, offset: int, kind: str) -> str:
-    """How a canonical correlation is called there; `kind` says of which samples."""
-    return f"{'top correlation' if top == 1 else f'mean of the top {top}'}, k = {offset}, {kind}"
+def correlation_evidence(found: Correlations, top: int, at: Mapping[str, Any], null: float | None = None, note: str = "") -> Evidence:
+    """The leading canonical correlation, or the mean of the `top` leading ones; `at` has the offset, and the samples it is of."""
+    return Evidence(TOP_CORRELATION if top == 1 else f"mean of the top {top}", found.means[top], at, null, note)
 
 
 def auprc_of(report: Report) -> Interval:

@@ -10,7 +10,7 @@ from mechdyn.plans import DETECTION, EVALUATION, Plan, Preset, Request
 from mechdyn.stats.ablation import heads_ablated, mean_compensated
 from mechdyn.stats.resampling import Interval
 from mechdyn.studies.conditions import CLEAN, COMMITS, DETECTION_ROLE, ZERO, role, samples
-from mechdyn.studies.grid import mean_quality
+from mechdyn.studies.grid import HEADS_OFF, mean_quality
 from mechdyn.traces.trace import Trace
 
 PRESETS = {
@@ -19,6 +19,8 @@ PRESETS = {
     "paper": Preset((5000,), n_seeds=4),
 }
 """The paper: 20 runs at 5000 tokens, here 4 at each of 5 depths."""
+COMPENSATED = "compensated heads in static"
+"""What evidence calls them; the static list is at `list`."""
 STATIC_LIST = "top 20"
 """The list of A.2 and of Figure 3."""
 _SMALL_MODEL = 256
@@ -41,9 +43,9 @@ class ProgressivePoint:
             "k": self.k,
             "commit": self.commit,
             "failed": self.n_failed,
-            "compensated": [Evidence(f"compensated heads in static {name}", value).as_json() for name, value in self.compensated.items()],
+            "compensated": [Evidence(COMPENSATED, value, {"list": name}).as_json() for name, value in self.compensated.items()],
             "metrics": [Evidence(name, value).as_json() for name, value in self.quality.items()],
-            "heads_off_per_step": Evidence("heads off per step", self.heads_off).as_json(),
+            "heads_off_per_step": Evidence(HEADS_OFF, self.heads_off).as_json(),
         }
 
 

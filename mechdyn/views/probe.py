@@ -9,12 +9,13 @@ from sklearn.calibration import calibration_curve
 from torch import Tensor
 
 from mechdyn.errors import InputError
-from mechdyn.evidence import Verdict
+from mechdyn.evidence import LESS, Verdict, in_words
 from mechdyn.probes.dataset import ProbeData
 from mechdyn.probes.probe import Predictor
 from mechdyn.probes.report import auprc_by_head, r2_by_head
 from mechdyn.stats.cca_offsets import TOPS, Correlations, OffsetCCA
 from mechdyn.stats.resampling import Interval
+from mechdyn.studies.probing import AUPRC, TOP_CORRELATION
 from mechdyn.views.curves import Curve, curves
 from mechdyn.views.text import escape
 from mechdyn.views.theme import evenly, finish, look, numbered
@@ -50,7 +51,7 @@ def correlations(offsets: Sequence[OffsetCCA], *, title: str = "", dark: bool = 
 
 def verdict_curves(verdict: Verdict, *, dark: bool = False) -> dict[str, go.Figure]:
     """AUPRC and top correlations of a verdict's evidence by offset, a line for each predictor or kind; empty where it has neither."""
-    auprc, top = _series(verdict, "AUPRC, k = ", ": "), _series(verdict, "top correlation, k = ", ", ")
+    auprc, top = _series(verdict, AUPRC), _series(verdict, TOP_CORRELATION)
     figures = {}
     if auprc:
         figures["Probe and baselines"] = _by_offset(_lines(auprc), "AUPRC", verdict.model, dark)
@@ -127,14 +128,13 @@ def calibration(
     return finish(figure, escape(title or "Calibration"), f"ten bins, {target.numel():,} labels", dark=dark, height=420)
 
 
-def _series(verdict: Verdict, start: str, after: str) -> dict[str, list[tuple[int, Interval]]]:
-    """Evidence of the form `<start><k><after><name>`, by name."""
+def _series(verdict: Verdict, measure: str) -> dict[str, list[tuple[int, Interval]]]:
+    """A measure's evidence by offset `k`, under what else is said of where it was taken; paired differences are left out."""
     series: dict[str, list[tuple[int, Interval]]] = {}
     for evidence in verdict.evidence:
-        if evidence.name.startswith(start):
-            offset, _, name = evidence.name.removeprefix(start).partition(after)
-            if not name.endswith("paired"):
-                series.setdefault(name, []).append((int(offset), evidence.interval))
+        if evidence.measure == measure and "k" in evidence.at and LESS not in evidence.at:
+            others = {key: value for key, value in evidence.at.items() if key != "k"}
+            series.setdefault(in_words(others), []).append((evidence.at["k"], evidence.interval))
     return series
 
 

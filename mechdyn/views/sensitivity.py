@@ -6,6 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mechdyn.claims.dynamism import ADJACENT, HEADS, RETEST, STATIC
 from mechdyn.claims.sensitivity import SensitivityCell, flipped, reference_cell
 from mechdyn.evidence import Outcome, Verdict
 from mechdyn.stats.resampling import Interval
@@ -71,9 +72,13 @@ def _labels(cells: Sequence[SensitivityCell], places: Sequence[tuple[int, int]],
 
 def measured(verdict: Verdict) -> tuple[Interval | None, ...]:
     """Adjacent, best static and retest Jaccard, heads a retrieving step; None where it was not measured."""
-    found = {evidence.name: evidence.interval for evidence in verdict.evidence}
-    names = ("adjacent Jaccard", f"Jaccard with static {verdict.facts['best_static_list']}", "retest Jaccard", "heads per retrieving step")
-    return tuple(found.get(name) for name in names)
+    found = (
+        verdict.find(ADJACENT),
+        verdict.find(STATIC, list=verdict.facts["best_static_list"]),
+        verdict.find(RETEST),
+        verdict.find(HEADS),
+    )
+    return tuple(evidence.interval if evidence else None for evidence in found)
 
 
 def _short(interval: Interval | None) -> str:

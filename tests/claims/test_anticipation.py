@@ -2,9 +2,9 @@
 
 import pytest
 
-from mechdyn.claims.anticipation import Anticipation, decide, measure
+from mechdyn.claims.anticipation import Anticipation, criteria, measure
 from mechdyn.claims.correlation import Correlation
-from mechdyn.evidence import Outcome
+from mechdyn.evidence import Outcome, outcome
 from mechdyn.plans import Request
 from tests.probes.made_up import planted_traces, random_traces, repeating_traces, rotating_traces
 
@@ -17,31 +17,33 @@ def measured():
 
 
 def test_hidden_states_that_hold_the_steps_to_come_support_it(measured):
-    assert decide(measured)[0] is Outcome.SUPPORTED
-    assert decide(measured, strongest=True)[0] is Outcome.SUPPORTED
+    assert outcome(*criteria(measured)) is Outcome.SUPPORTED
+    assert outcome(*criteria(measured, strongest=True)) is Outcome.SUPPORTED
 
 
 def test_scores_that_repeat_are_no_anticipation():
     """Persistence tells all, the hidden state nothing."""
     verdict = Anticipation().judge(REQUEST, {"evaluation": repeating_traces(n_samples=40)})
     assert verdict.outcome is Outcome.REFUTED
-    assert any(reason.startswith("yes: k = 1") and "is not above that of persistence" in reason for reason in verdict.reasons)
-    assert verdict.facts["verdict_strongest_baseline"] == "refuted"
+    (refuting,) = verdict.refutes
+    assert refuting.met and refuting.text.startswith("k = 1") and "is not above that of persistence" in refuting.text
+    assert verdict.facts["verdict_strongest_baseline"] == "refuted" and "against the strongest baseline: refuted" in verdict.notes
 
 
 def test_knowing_the_next_step_alone_leaves_it_open(measured):
     blind = measure(planted_traces((), n_samples=50), "linear")
-    outcome, reasons = decide([measured[0], blind[1]])
-    assert outcome is Outcome.INCONCLUSIVE
-    assert reasons[0].startswith("yes: k = 1") and reasons[1].startswith("no: k = 2")
+    supports, refutes = criteria([measured[0], blind[1]])
+    assert outcome(supports, refutes) is Outcome.INCONCLUSIVE
+    assert [(criterion.text[:5], criterion.met) for criterion in supports] == [("k = 1", True), ("k = 2", False)]
+    assert [criterion.met for criterion in refutes] == [False]
 
 
 def test_a_pattern_that_follows_from_the_last_passes_persistence_but_not_the_strongest_baseline():
     measured = measure(rotating_traces(n_samples=50), "linear")
-    assert decide(measured)[0] is Outcome.SUPPORTED
-    outcome, reasons = decide(measured, strongest=True)
-    assert outcome is not Outcome.SUPPORTED
-    assert all("linear probe of the scores at n" in reason for reason in reasons)
+    assert outcome(*criteria(measured)) is Outcome.SUPPORTED
+    supports, refutes = criteria(measured, strongest=True)
+    assert outcome(supports, refutes) is not Outcome.SUPPORTED
+    assert all("linear probe of the scores at n" in criterion.text for criterion in (*supports, *refutes))
 
 
 def test_the_paired_differences_agree_with_the_areas(measured):
@@ -51,10 +53,24 @@ def test_the_paired_differences_agree_with_the_areas(measured):
             assert at.ahead[name].estimate == pytest.approx(difference)
 
 
+def test_evidence_says_offset_and_predictor_of_every_number():
+    verdict = Anticipation().judge(REQUEST, {"evaluation": random_traces(40)})
+    assert {evidence.at["k"] for evidence in verdict.evidence} == {1, 2}
+    for k in (1, 2):
+        probe, base, difference = (
+            verdict.find("AUPRC", k=k, predictor="probe"),
+            verdict.find("AUPRC", k=k, predictor="base rate"),
+            verdict.find("AUPRC", k=k, predictor="probe", less="base rate"),
+        )
+        assert difference.interval.estimate == pytest.approx(probe.interval.estimate - base.interval.estimate)
+        assert (probe.null, base.null, difference.null) == (base.interval.estimate, None, 0.0)
+        assert verdict.find("top correlation", k=k, samples="held out").name == f"top correlation, k = {k}, held out"
+
+
 def test_too_few_retrieving_samples_are_inconclusive():
     verdict = Anticipation().judge(REQUEST, {"evaluation": random_traces(19)})
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.reasons == ("19 samples retrieve at any step; 20 are needed",)
+    assert verdict.notes == verdict.reasons == ("19 samples retrieve at any step; 20 are needed",)
 
 
 def test_it_is_judged_on_the_units_of_correlation():

@@ -1,13 +1,13 @@
-"""The verdict follows the criteria of DEFINITIONS on traces with a known answer."""
+"""The verdict follows the criteria of the module on traces with a known answer."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from mechdyn.claims.correlation import OFFSETS, Correlation, decide, measure
+from mechdyn.claims.correlation import OFFSETS, Correlation, criteria, measure
 from mechdyn.errors import InputError
-from mechdyn.evidence import Outcome
+from mechdyn.evidence import Outcome, outcome
 from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.plans import Request
 from mechdyn.studies.probing import PRESETS, PROBES
@@ -38,61 +38,60 @@ def verdict(informed):
 
 def test_hidden_states_that_decide_the_heads_of_three_steps_support_it(verdict):
     assert verdict.outcome is Outcome.SUPPORTED
-    assert len(verdict.reasons) == 3 * len(OFFSETS)
-    assert all(reason.startswith("yes: k = ") for reason in verdict.reasons)
+    assert [criterion.met for criterion in verdict.supports] == [True] * 3 * len(OFFSETS)
+    assert [(criterion.text[:5], criterion.met) for criterion in verdict.refutes] == [("k = 0", False)] * 3
 
 
 def test_the_paper_stands_beside_what_was_measured(verdict):
-    notes = {evidence.name: evidence.note for evidence in verdict.evidence}
     for k, value in FIGURE_4_TOP_1.items():
-        assert notes[f"top correlation, k = {k}, in sample"] == f"paper: {value}"
+        assert verdict.find("top correlation", k=k, samples="in sample").note == f"paper: {value}"
     low, high = min(row.f1 for row in TABLE_2.values()), max(row.f1 for row in TABLE_2.values())
-    assert notes["f1, k = 0: probe"] == f"paper: {low:.3g} to {high:.3g}"
+    assert verdict.find("f1", k=0, predictor="probe").note == f"paper: {low:.3g} to {high:.3g}"
     assert verdict.facts["retrieving_samples"] == 50
 
 
 def test_hidden_states_that_know_nothing_refute_it(measured_blind):
-    outcome, reasons = decide(measured_blind)
-    assert outcome is Outcome.REFUTED
-    assert any(reason.startswith("no: k = 0") for reason in reasons)
+    supports, refutes = criteria(measured_blind)
+    assert outcome(supports, refutes) is Outcome.REFUTED
+    assert [not criterion.met for criterion in supports[:3]] == [criterion.met for criterion in refutes]
 
 
 def test_either_missed_at_offset_0_refutes(measured, measured_blind):
     """The correlation, or the probe, as if the hidden state knew nothing."""
     for at_zero in (replace(measured[0], cca=measured_blind[0].cca), replace(measured[0], reports=measured_blind[0].reports)):
-        assert decide([at_zero, *measured[1:]])[0] is Outcome.REFUTED
+        assert outcome(*criteria([at_zero, *measured[1:]])) is Outcome.REFUTED
 
 
 def test_hidden_states_that_know_their_own_step_alone_leave_it_open(measured, measured_blind):
-    outcome, reasons = decide([measured[0], *measured_blind[1:]])
-    assert outcome is Outcome.INCONCLUSIVE
-    assert all(reason.startswith("yes") for reason in reasons if "k = 0" in reason)
-    assert any(reason.startswith("no: k = 2") for reason in reasons)
+    supports, refutes = criteria([measured[0], *measured_blind[1:]])
+    assert outcome(supports, refutes) is Outcome.INCONCLUSIVE
+    assert all(criterion.met for criterion in supports if "k = 0" in criterion.text)
+    assert any(criterion.met is False for criterion in supports if "k = 2" in criterion.text)
+    assert not any(criterion.met for criterion in refutes)
 
 
 def test_an_interval_without_bounds_decides_nothing(measured):
     report = measured[0].reports["probe"]
     unknown = replace(report, auprc=replace(report.auprc, low=float("nan"), high=float("nan")))
-    outcome, reasons = decide([replace(measured[0], reports={**measured[0].reports, "probe": unknown}), *measured[1:]])
-    assert outcome is Outcome.INCONCLUSIVE
-    assert sum(reason.startswith("undefined: k = 0") for reason in reasons) == 2
+    supports, refutes = criteria([replace(measured[0], reports={**measured[0].reports, "probe": unknown}), *measured[1:]])
+    assert outcome(supports, refutes) is Outcome.INCONCLUSIVE
+    assert [sum(criterion.met is None for criterion in found) for found in (supports, refutes)] == [2, 2]
 
 
 def test_graded_scores_get_a_regressor_beside_and_no_notes_of_the_needle_task(informed):
     graded = [replace(trace, retrieval_scores=trace.retrieval_scores * 0.8 + 0.1, threshold=0.5) for trace in informed]
     verdict = Correlation().judge(Request({"name": "made up"}, task="world"), {"evaluation": graded})
     assert verdict.outcome is Outcome.SUPPORTED
-    notes = {evidence.name: evidence.note for evidence in verdict.evidence}
     low, high = min(row.r2 for row in TABLE_3.values()), max(row.r2 for row in TABLE_3.values())
-    assert notes["r2, k = 0: probe"] == f"paper: {low:.3g} to {high:.3g}"
-    assert notes["f1, k = 0: probe"] == notes["top correlation, k = 0, in sample"] == ""
+    assert verdict.find("r2", k=0, predictor="probe").note == f"paper: {low:.3g} to {high:.3g}"
+    assert verdict.find("f1", k=0, predictor="probe").note == verdict.find("top correlation", k=0, samples="in sample").note == ""
 
 
 def test_too_few_retrieving_samples_are_inconclusive(informed):
     silent = [replace(trace, retrieval_scores=torch.zeros_like(trace.retrieval_scores)) for trace in informed[19:]]
     verdict = Correlation().judge(REQUEST, {"evaluation": informed[:19] + silent})
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.reasons == ("19 samples retrieve at any step; 20 are needed",)
+    assert verdict.notes == verdict.reasons == ("19 samples retrieve at any step; 20 are needed",)
 
 
 def test_failed_samples_are_left_out_and_counted(informed):
@@ -105,7 +104,7 @@ def test_failed_samples_are_left_out_and_counted(informed):
 def test_samples_that_are_too_short_say_so():
     verdict = Correlation().judge(REQUEST, {"evaluation": [_first_steps(trace, 2) for trace in random_traces(40)]})
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "offset 2" in verdict.reasons[0]
+    assert "offset 2" in verdict.notes[0]
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -1,4 +1,4 @@
-"""The verdict follows the criteria of DEFINITIONS on traces with a known answer."""
+"""The verdict follows the criteria of the module on traces with a known answer."""
 
 from dataclasses import replace
 
@@ -73,7 +73,8 @@ def test_sets_that_follow_the_token_support_dynamism():
 def test_the_same_set_at_every_step_refutes_it():
     verdict = Dynamism().judge(REQUEST, roles(fixed_sets))
     assert verdict.outcome is Outcome.REFUTED
-    assert any(reason.startswith("yes: adjacent Jaccard 1.000") for reason in verdict.reasons)
+    assert [criterion.met for criterion in (*verdict.supports, *verdict.refutes)] == [False] * 3 + [True] * 3
+    assert verdict.refutes[0].text.startswith("adjacent Jaccard 1.000")
 
 
 def test_noise_is_not_dynamism():
@@ -86,13 +87,33 @@ def test_too_few_retrieving_samples_are_inconclusive():
     assert Dynamism().judge(REQUEST, roles(sets_by_token, n=19)).outcome is Outcome.INCONCLUSIVE
     verdict = Dynamism().judge(REQUEST, roles(no_sets))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "0 samples retrieve at any step; 20 are needed" in verdict.reasons[0]
+    assert "0 samples retrieve at any step; 20 are needed" in verdict.notes[0] and verdict.supports == verdict.refutes == ()
 
 
 def test_a_model_that_never_answers_is_inconclusive():
     verdict = Dynamism().judge(REQUEST, roles(sets_by_token, text="something else"))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "no correct detection sample" in verdict.reasons[0]
+    assert "no correct detection sample" in verdict.notes[0] and verdict.supports == verdict.refutes == ()
+
+
+def test_without_retest_nothing_is_decided_and_the_other_criteria_are_told():
+    """Sets that never change would refute it; no pair with both answers correct, or no retest at all, leaves it open."""
+    traces = roles(fixed_sets)
+    wrong = [replace(trace, text="something else") for trace in traces["retest"]]
+    for changed in ({**traces, "retest": wrong}, {role: row for role, row in traces.items() if role != "retest"}):
+        verdict = Dynamism().judge(REQUEST, changed)
+        assert verdict.outcome is Outcome.INCONCLUSIVE
+        assert [criterion.met for criterion in (*verdict.supports, *verdict.refutes)] == [False, False, None, True, True, None]
+        assert verdict.notes[0].startswith("there is no retest (no pair with both answers correct)")
+
+
+def test_evidence_says_list_and_steps():
+    verdict = Dynamism().judge(REQUEST, roles(fixed_sets))
+    for at in ({}, {"steps": "all"}):
+        assert verdict.find("adjacent Jaccard", **at).interval.estimate == 1.0
+        # Four heads retrieve at every step, all of them among the top 20.
+        assert verdict.find("Jaccard with static", list="top 20", **at).interval.estimate == pytest.approx(4 / 20)
+    assert verdict.find("Jaccard with static", list="top 20", steps="all").name == "Jaccard with static top 20, all steps"
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -1,4 +1,4 @@
-"""The verdict follows the criteria of DEFINITIONS on experiments with a known answer."""
+"""The verdict follows the criteria of the module on experiments with a known answer."""
 
 import dataclasses
 import json
@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from mechdyn.claims.irreplaceability import CRITERION_CONTROLS, DIFFERENCE, Irreplaceability, decide, evidence_name, measure
-from mechdyn.evidence import Outcome
+from mechdyn.claims.irreplaceability import CRITERION_CONTROLS, DIFFERENCE, SIZE, Irreplaceability, criteria, measure
+from mechdyn.evidence import Outcome, outcome
 from mechdyn.plans import Request
 from mechdyn.stats.resampling import Interval
 from mechdyn.studies.conditions import (
@@ -44,7 +44,7 @@ def test_size_matched_static_heads_that_hurt_as_much_refute_and_the_report_says_
     verdict = judge(experiment(SIZE_EXPLAINS_IT))
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.facts["verdict_paper_control"] == "supported"
-    (told, told_ablated) = [reason for reason in verdict.reasons if "leaves open" in reason]
+    (told, told_ablated) = [note for note in verdict.notes if "leaves open" in note]
     assert "hurts more than static-average and not demonstrably more than static-matched" in told
     assert told.startswith("commit=clean") and told_ablated.startswith("commit=ablated")
     assert any(reason.startswith("under the paper's own control (average size): supported") for reason in verdict.reasons)
@@ -83,7 +83,7 @@ def test_too_few_retrieving_samples_are_inconclusive():
     assert judge(experiment(ALL_RIGHT_BUT_DYNAMIC, n=19)).outcome is Outcome.INCONCLUSIVE
     verdict = judge(experiment(ALL_RIGHT_BUT_DYNAMIC, retrieves=False))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.reasons[0] == "0 samples retrieve at any step; 20 are needed"
+    assert verdict.supports == verdict.refutes == () and verdict.notes[0] == "0 samples retrieve at any step; 20 are needed"
 
 
 def test_a_model_that_never_answers_is_inconclusive():
@@ -97,9 +97,8 @@ def test_a_failed_sample_is_left_out_of_every_condition():
     failed = traces[role(RANDOM_AVERAGE, "clean")]
     failed[7] = dataclasses.replace(failed[7], stopped="error")
     verdict = judge(traces)
-    numbers = {row["name"]: row["n"] for row in verdict.as_json()["evidence"]}
-    assert {n for name, n in numbers.items() if name.endswith("commit clean")} == {39}
-    assert {n for name, n in numbers.items() if name.endswith("commit ablated")} == {40}
+    for commit, n in (("clean", 39), ("ablated", 40)):
+        assert {row["n"] for row in verdict.as_json()["evidence"] if row["at"]["commit"] == commit} == {n}
     assert (verdict.facts["failed_samples"], verdict.facts["failed_samples_commit_ablated"]) == (1, 0)
 
 
@@ -113,13 +112,12 @@ def test_all_samples_failed_is_inconclusive_and_json_holds_no_nan():
 
 def test_differences_are_paired_and_over_all_samples():
     verdict = judge(experiment({DYNAMIC: 10, STATIC_AVERAGE: 30}))
-    found = {row.name: row.interval for row in verdict.evidence}
     for commit in COMMITS:
-        interval = found[evidence_name(DIFFERENCE, STATIC_AVERAGE, commit)]
+        interval = verdict.find(DIFFERENCE, condition=STATIC_AVERAGE, commit=commit).interval
         assert interval.estimate == pytest.approx(0.5)
         assert interval.n == 40 and 0.3 < interval.low < 0.5 < interval.high < 0.7
-        assert found[evidence_name("accuracy", CLEAN, commit)].estimate == 1.0
-    assert found[evidence_name("heads off per step", DYNAMIC, "clean")].estimate == 3.0
+        assert verdict.find("accuracy", condition=CLEAN, commit=commit).interval.estimate == 1.0
+    assert verdict.find(SIZE, condition=DYNAMIC, commit="clean").interval.estimate == 3.0
 
 
 @pytest.mark.parametrize(
@@ -140,7 +138,7 @@ def test_criteria_at_their_edges(clean, static, layers, expected):
     measured = measure({name: row for name, row in _by_condition().items()})
     ends = {CLEAN: clean, STATIC_MATCHED: static, RANDOM_LAYERS: layers}
     differences = {name: Interval((low + high) / 2, low, high, 40) for name, (low, high) in ends.items()}
-    assert decide(dataclasses.replace(measured, differences=differences), CRITERION_CONTROLS)[0] is expected
+    assert outcome(*criteria(dataclasses.replace(measured, differences=differences), CRITERION_CONTROLS)) is expected
 
 
 def _by_condition():

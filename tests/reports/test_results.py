@@ -2,7 +2,7 @@
 
 import pytest
 
-from mechdyn.claims.dynamic_rag import judge_rag, rag_row
+from mechdyn.claims.dynamic_rag import judge_rag
 from mechdyn.claims.sensitivity import SensitivityCell
 from mechdyn.errors import InputError
 from mechdyn.evidence import Outcome, Table, Verdict
@@ -24,10 +24,11 @@ from mechdyn.studies.conditions import CLEAN, COMMITS, DYNAMIC, detect
 from mechdyn.studies.facts import fact_report
 from mechdyn.studies.grid import grid_rows
 from mechdyn.studies.progressive import progressive_point, progressive_role
-from tests.claims.test_dynamic_rag import QUESTIONS
-from tests.claims.test_dynamic_rag import logs as made_up_logs
+from mechdyn.studies.rag import rag_row
 from tests.probes.made_up import planted_traces, random_traces
 from tests.studies.made_up import experiment, made_up
+from tests.studies.rag_logs import QUESTIONS
+from tests.studies.rag_logs import logs as made_up_logs
 from tests.studies.test_facts import question
 from tests.views.test_facts import TRACES
 from tests.views.test_sensitivity import CELLS

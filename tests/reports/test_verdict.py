@@ -1,5 +1,6 @@
 """Every claim's verdict prints: its own layout where it has one, a line for each piece of evidence elsewhere."""
 
+import dataclasses
 import io
 import math
 
@@ -7,11 +8,14 @@ import pytest
 from rich.console import Console
 
 from mechdyn.claims.irreplaceability import Irreplaceability
-from mechdyn.evidence import Evidence, Outcome, Verdict
+from mechdyn.evidence import Criterion, Evidence, Outcome, Verdict
 from mechdyn.plans import Request
-from mechdyn.reports.verdict import print_verdict, save_verdict_figure
+from mechdyn.registry import Registry
+from mechdyn.reports import verdict as verdict_module
+from mechdyn.reports.verdict import Layout, print_verdict, save_verdict_figure, verdict_figures
 from mechdyn.stats.resampling import Interval
 from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, DYNAMIC, STATIC_MATCHED
+from mechdyn.views.timeline import timeline
 from tests.studies.made_up import MODEL, experiment, made_up
 
 PLAIN = Verdict(
@@ -19,11 +23,13 @@ PLAIN = Verdict(
     "correlation",
     Outcome.SUPPORTED,
     (
-        Evidence("held out, k = 0", Interval(0.9, 0.8, 0.95, 30), null=0.2),
+        Evidence("overlap", Interval(0.9, 0.8, 0.95, 30), {"k": 0, "samples": "held out"}, null=0.2),
         Evidence("k = 1", Interval(0.5, math.nan, math.nan, 1), note="one sample"),
         Evidence("k = 2", Interval(math.nan, math.nan, math.nan, 0)),
     ),
-    ("yes: [brackets] are not markup",),
+    (Criterion("[brackets] are not markup", True), Criterion("there are three", None)),
+    (Criterion("there are none", False),),
+    ("one was left out",),
 )
 
 
@@ -40,11 +46,19 @@ def line(text, start):
 
 def test_a_claim_without_a_layout_has_a_line_a_piece_of_evidence():
     text = printed(PLAIN)
-    assert line(text, "held out, k = 0") == ["held out, k = 0", "0.900 [0.800, 0.950]", "30", "0.200"]
+    assert line(text, "overlap") == ["overlap, k = 0, held out", "0.900 [0.800, 0.950]", "30", "0.200"]
     assert line(text, "k = 1") == ["k = 1", "0.500 [nan, nan] (one sample)", "1", ""]
     assert line(text, "k = 2") == ["k = 2", "undefined (n = 0)", "0", ""]
-    assert "yes: [brackets] are not markup" in text
-    assert "correlation on mini: supported" in text
+    told = [row.rstrip() for row in text.splitlines()][-7:]
+    assert told == [
+        "  to support, all of:",
+        "    yes: [brackets] are not markup",
+        "    undefined: there are three",
+        "  to refute, any of:",
+        "    no: there are none",
+        "  one was left out",
+        "correlation on mini: supported",
+    ]
 
 
 def test_irreplaceability_has_a_table_for_each_commit_rule():
@@ -66,6 +80,37 @@ def test_a_verdict_without_evidence_prints_its_reason():
     text = printed(verdict)
     assert "no detection sample was answered correctly" in text
     assert "irreplaceability on made up: inconclusive" in text
+
+
+def test_a_verdict_of_the_first_release_has_a_line_a_piece_of_evidence():
+    verdict = Irreplaceability().judge(Request(MODEL), experiment({DYNAMIC: 2}))
+    recorded = verdict.as_json()
+    for row in recorded["evidence"]:
+        del row["measure"], row["at"]
+    for name in ("supports", "refutes", "notes"):
+        del recorded[name]
+    text = printed(Verdict.from_json(recorded))
+    for evidence in verdict.evidence:
+        assert line(text, f"{evidence.name} ")[2] == "40"
+    assert all(reason in " ".join(text.split()) for reason in verdict.reasons)
+
+
+def test_a_claim_without_a_layout_shows_its_evidence_and_one_sample(tmp_path):
+    verdict = dataclasses.replace(PLAIN, claim="of somebody else")
+    assert line(printed(verdict), "k = 2") == ["k = 2", "undefined (n = 0)", "0", ""]
+    path = save_verdict_figure(verdict, {"their role": [made_up(0)]}, tmp_path)
+    assert path == tmp_path / "timeline.html"
+    assert save_verdict_figure(verdict, {}, tmp_path) is None
+
+
+def test_a_layout_of_ones_own_is_taken(tmp_path, monkeypatch):
+    own = Registry("layout", "mechdyn.reports.verdict")
+    monkeypatch.setattr(verdict_module, "LAYOUTS", own)
+    own.register("mine", Layout(figures=lambda verdict, traces: {verdict.model: timeline(traces["a"][0])}, page="drawn"))
+    verdict = dataclasses.replace(PLAIN, claim="mine")
+    assert verdict_figures(verdict, {"a": [made_up(0)]})[0] == "drawn"
+    assert save_verdict_figure(verdict, {"a": [made_up(0)]}, tmp_path) == tmp_path / "drawn.html"
+    assert line(printed(verdict), "overlap")[1] == "0.900 [0.800, 0.950]"
 
 
 def test_figures_are_saved_as_one_page(tmp_path):

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
+from mechdyn.claims.claim import paper_parts
 from mechdyn.errors import StoreError
-from mechdyn.paper.parts import PARTS
 from mechdyn.runs.ablate import ablate
 from mechdyn.runs.configs import AblateConfig, ProgressiveConfig, SensitivityConfig, TraceConfig, VerifyConfig
 from mechdyn.runs.progressive import progressive
@@ -49,7 +49,7 @@ def test_the_recorded_verdict_can_be_taken_instead(verified):
 def test_numbers_other_than_the_recorded_ones_are_named(copied):
     rows = json.loads((copied / "verdicts.json").read_text())
     rows[0]["evidence"][1]["estimate"] += 0.01
-    rows[0]["evidence"].append({**rows[0]["evidence"][0], "name": "made up"})
+    rows[0]["evidence"].append({**rows[0]["evidence"][0], "measure": "made up", "at": {}})
     rows[0]["verdict"] = "refuted"
     (copied / "verdicts.json").write_text(json.dumps(rows))
     content = read_run(copied).content
@@ -123,17 +123,18 @@ def test_a_sensitivity_grid_is_judged_again(tmp_path):
 
 
 def test_what_was_not_run_leaves_out_what_was(verified):
+    parts = paper_parts()
     missing = [each.what for each in not_run([read_run(verified.folder, again=False)])]
     assert not any(what.startswith("Table 1") for what in missing)
     assert "Section 4, dynamism: dynamism, questions" in missing
-    assert sum(part.measures == "dynamism" for part in PARTS) == 2 and len(missing) == len(PARTS) - 1 + 2
+    assert sum(part.measures == "dynamism" for part in parts) == 2 and len(missing) == len(parts) - 1 + 2
     assert any("llama3.1-8b, llama3.2-3b, qwen3-8b, llama2-13b, phi4-mini" in what for what in missing)
     assert any("dynamism has preset quick" in what for what in missing)
-    assert len(not_run([])) == len(PARTS) + 1
+    assert len(not_run([])) == len(parts) + 1
 
 
 def test_what_was_not_run_can_be(run):
-    for part in PARTS:
+    for part in paper_parts():
         program, *words = part.command.partition(",")[0].split()
         if program == "mechdyn":
             options = [word for word in words if word.startswith("--")]

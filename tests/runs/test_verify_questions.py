@@ -63,10 +63,8 @@ def test_dynamism_on_a_file_says_that_there_is_no_retest(tmp_path, questions, mo
     found = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
     assert set(found.traces) == {"detection", "evaluation"}
     assert found.verdict.outcome is Outcome.INCONCLUSIVE
-    assert found.verdict.reasons[0].startswith(
-        "undefined: adjacent lies wholly below retest; there is no retest (hotpotqa has each question"
-    )
-    assert len(found.verdict.reasons) == 5
+    assert found.verdict.notes[0].startswith("there is no retest (hotpotqa has each question")
+    assert [len(found.verdict.supports), len(found.verdict.refutes)] == [3, 3]
     again = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
     assert again.verdict == found.verdict
 
@@ -114,7 +112,7 @@ def test_progressive_ablation_on_the_world(tmp_path, monkeypatch):
 
 def test_correlation_takes_the_same_samples_and_says_why_it_cannot_tell(tmp_path):
     found = verify(VerifyConfig("correlation", task="world", style="direct"), tmp_path / "run")
-    assert found.verdict.outcome is Outcome.INCONCLUSIVE and "20 are needed" in found.verdict.reasons[0]
+    assert found.verdict.outcome is Outcome.INCONCLUSIVE and "20 are needed" in found.verdict.notes[0]
     assert {(trace.task, trace.meta["style"]) for trace in found.traces["evaluation"]} == {("world", "direct")}
 
 

@@ -199,6 +199,12 @@ def test_the_measured_generations_of_every_claim_are_those_without_ablation():
     assert clean_traces({"detection": first}) is first
 
 
+def test_of_a_claim_with_roles_of_its_own_the_first_without_ablation_is_taken():
+    plain, ablated = [question("a")], [replace(question("b"), ablated=torch.ones(1, 1, 1, dtype=torch.bool))]
+    assert clean_traces({"mine, off": ablated, "mine": plain}) is plain
+    assert list(clean_traces({"mine, off": ablated})) == []
+
+
 def test_needles_have_no_facts():
     trace = question()
     needle = replace(trace, task="niah", sentence_scores=None, meta={"style": None, "context": []})

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mechdyn.studies.conditions import CLEAN, COMMITS, DETECTION_ROLE, DYNAMIC, RANDOM_FIXED, role
-from mechdyn.studies.grid import cell_of, grid_rows, mean_quality
+from mechdyn.studies.grid import cell_of, cells_frame, conditions_frame, grid_rows, mean_quality
 from tests.studies.made_up import made_up
 
 
@@ -51,6 +51,32 @@ def test_failed_generations_are_counted_and_have_no_say(traces):
     (empty,) = [cell.as_json() for cell in clean.cells if cell.n == 0]
     assert (empty["length"], empty["depth"], empty["accuracy"], empty["rouge_l"]) == (256, 0.9, None, None)
     json.dumps([row.as_json() for row in grid_rows(traces)], allow_nan=False)
+
+
+def test_the_frame_of_cells_has_a_row_a_condition_commit_length_depth_and_metric(traces):
+    traces[CLEAN][2] = made_up(2, stopped="error", depth=0.9)
+    rows = grid_rows(traces)
+    frame = cells_frame(rows)
+    assert list(frame.columns) == ["condition", "commit", "length", "depth", "metric", "mean", "n"]
+    assert len(frame) == 3 * 4 * 2 and not frame.duplicated(["condition", "commit", "length", "depth", "metric"]).any()
+    for row in rows:
+        for cell in row.cells:
+            same_commit = frame.commit.isna() if row.commit is None else frame.commit == row.commit
+            found = frame[(frame.condition == row.condition) & same_commit & (frame.length == cell.length) & (frame.depth == cell.depth)]
+            assert dict(zip(found.metric, found["mean"], strict=True)) == pytest.approx(cell.means, nan_ok=True)
+            assert set(found.n) == {cell.n}
+    # Means of cells, weighted by their generations, are the mean over all.
+    accuracy = frame[(frame.condition == DYNAMIC) & (frame.commit == "clean") & (frame.metric == "accuracy")]
+    assert (accuracy["mean"] * accuracy.n).sum() / accuracy.n.sum() == pytest.approx(rows[1].metrics["accuracy"].estimate)
+
+
+def test_the_frame_of_conditions_holds_the_intervals(traces):
+    frame = conditions_frame(grid_rows(traces))
+    assert list(frame.columns) == ["condition", "commit", "metric", "estimate", "low", "high", "n"]
+    off = frame[frame.metric == "heads off per step"]
+    assert list(off.condition) == [CLEAN, DYNAMIC, DYNAMIC] and list(off.estimate) == [0.0, 2.0, 2.0]
+    accuracy = frame[(frame.condition == CLEAN) & (frame.metric == "accuracy")].iloc[0]
+    assert accuracy.low < accuracy.estimate == 0.5 < accuracy.high and accuracy.n == 6
 
 
 def test_mean_quality_names_the_primary_metric_first(traces):

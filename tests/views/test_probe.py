@@ -40,20 +40,22 @@ def test_figure_4_has_every_series_at_every_offset():
 
 
 def test_a_verdicts_evidence_becomes_lines_by_offset():
-    def at(name, value):
-        return Evidence(name, Interval(value, value - 0.1, value + 0.1, 9))
+    def at(measure, value, **place):
+        return Evidence(measure, Interval(value, value - 0.1, value + 0.1, 9), place)
 
-    rows = [at(f"AUPRC, k = {k}: {name}", 0.1 * k + place) for k in (0, 1) for place, name in ((0.5, "probe"), (0.3, "base rate"))]
+    rows = [at("AUPRC", 0.1 * k + value, k=k, predictor=name) for k in (0, 1) for value, name in ((0.5, "probe"), (0.3, "base rate"))]
     rows += [
-        at("AUPRC, k = 1: probe less base rate, paired", 0.2),
-        at("top correlation, k = 0, held out", 0.7),
-        at("f1, k = 0: probe", 0.1),
+        at("AUPRC", 0.2, k=1, predictor="probe", less="base rate"),
+        at("top correlation", 0.7, k=0, samples="held out"),
+        at("top correlation", 0.6, k=1, samples="held out", control="scores at n regressed out"),
+        at("f1", 0.1, k=0, predictor="probe"),
+        at("AUPRC", 0.9, predictor="probe"),
     ]
     figures = verdict_curves(Verdict("m", "correlation", Outcome.SUPPORTED, tuple(rows)))
     drawn = {key: {line.name: list(line.y) for line in figure.data if line.mode == "lines+markers"} for key, figure in figures.items()}
     assert drawn == {
         "Probe and baselines": {"probe": [0.5, 0.6], "base rate": [0.3, 0.4]},
-        "Canonical correlations": {"held out": [0.7]},
+        "Canonical correlations": {"held out": [0.7], "held out, scores at n regressed out": [0.6]},
     }
     assert verdict_curves(Verdict("m", "correlation", Outcome.INCONCLUSIVE, ())) == {}
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mechdyn.claims.dynamism import ADJACENT, HEADS, RETEST, STATIC
 from mechdyn.claims.sensitivity import SensitivityCell
 from mechdyn.errors import InputError
 from mechdyn.evidence import Evidence, Outcome, Verdict
@@ -11,12 +12,10 @@ from mechdyn.views.sensitivity import sensitivity_figure
 
 
 def cell(sink, local, threshold, outcome, adjacent=0.5):
-    names = ("adjacent Jaccard", "Jaccard with static top 20", "retest Jaccard", "heads per retrieving step")
-    values = (adjacent, 0.25, 0.75, 3.0)
-    evidence = tuple(Evidence(name, Interval(value, value, value, 40)) for name, value in zip(names, values, strict=True))
-    return SensitivityCell(
-        sink, local, threshold, Verdict("m", "dynamism", outcome, evidence, ("yes: it is",), {"best_static_list": "top 20"})
-    )
+    measured = ((ADJACENT, {}, adjacent), (STATIC, {"list": "top 20"}, 0.25), (RETEST, {}, 0.75), (HEADS, {}, 3.0))
+    evidence = tuple(Evidence(measure, Interval(value, value, value, 40), at) for measure, at, value in measured)
+    verdict = Verdict("m", "dynamism", outcome, evidence, notes=("it is",), facts={"best_static_list": "top 20"})
+    return SensitivityCell(sink, local, threshold, verdict)
 
 
 CELLS = (
@@ -41,7 +40,7 @@ def test_the_figure_has_a_panel_a_threshold(dark):
 
 
 def test_what_was_not_measured_is_told():
-    bare = SensitivityCell(4, 32, 0.5, Verdict("m", "dynamism", Outcome.INCONCLUSIVE, (), ("none",), {"best_static_list": None}))
+    bare = SensitivityCell(4, 32, 0.5, Verdict("m", "dynamism", Outcome.INCONCLUSIVE, notes=("none",), facts={"best_static_list": None}))
     labels = [trace for trace in sensitivity_figure([bare]).data if trace.type == "scatter"]
     assert labels[0].text[0] == "–<br>–<br>–"
 
