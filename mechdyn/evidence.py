@@ -220,3 +220,47 @@ def criteria_in_words(supports: Sequence[Criterion], refutes: Sequence[Criterion
 def _finite(value: Any) -> Any:
     """JSON has no NaN: null stands for it."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as data: plain text, neither laid out nor escaped. `mechdyn.reports.tables` draws it for terminal, page and Markdown.
+
+    The first column says what a row is about; it is never left out.
+
+    Attributes:
+        title: stands above it; may be empty.
+        columns: their headings, each another.
+        rows: a cell of text for each column.
+        caption: stands below it; may be empty.
+        numbers: the columns that hold numbers; they are set to the right and never narrowed.
+        droppable: the columns that a narrow terminal leaves out, the last first, and says so.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+    numbers: tuple[str, ...] = ()
+    droppable: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.columns or len(set(self.columns)) < len(self.columns):
+            raise InputError(f"table {self.title!r} needs columns of different names, got {list(self.columns)}")
+        uneven = [row for row in self.rows if len(row) != len(self.columns)]
+        if uneven:
+            raise InputError(
+                f"table {self.title!r} needs {len(self.columns)} cells in every row, got {len(uneven[0])} in {list(uneven[0])}"
+            )
+        strangers = [name for name in (*self.numbers, *self.droppable) if name not in self.columns]
+        if strangers or self.columns[0] in self.droppable:
+            raise InputError(
+                f"table {self.title!r} has the columns {list(self.columns)}: numbers and droppable name some of them, droppable not the "
+                f"first, got {list(self.numbers)} and {list(self.droppable)}"
+            )
+
+    def to_frame(self) -> "DataFrame":
+        """The cells as a pandas DataFrame, a column for each heading: text as it is printed, intervals and all."""
+        from pandas import DataFrame
+
+        return DataFrame(list(self.rows), columns=list(self.columns), dtype=str)

@@ -5,9 +5,9 @@ from typing import Any
 
 from mechdyn.app.job import Snapshot
 from mechdyn.heads import Head
+from mechdyn.text import visible
 from mechdyn.traces.trace import Trace
 from mechdyn.views import attention, compare, layer_head, timeline
-from mechdyn.views.text import visible
 
 SHOWN_HEADS = 16
 _STAGES = {

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mechdyn.errors import MechdynError
+from mechdyn.text import visible
 
 app = typer.Typer(
     help="Which attention heads retrieve what, at which step of generation, and does it matter?",
@@ -39,7 +40,7 @@ def run_command(command: Callable[[], object]) -> None:
     try:
         command()
     except MechdynError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {visible(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("stopped; what was done is kept, and the same command goes on from there", file=sys.stderr)

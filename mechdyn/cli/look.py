@@ -11,6 +11,7 @@ import typer
 from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, takes
 from mechdyn.runs.configs import ExploreConfig, TraceConfig
+from mechdyn.text import visible
 
 if TYPE_CHECKING:
     from mechdyn.runs.explore import StoredSample
@@ -33,7 +34,7 @@ def trace(config: TraceConfig, out: OutOption = None, show: ShowOption = True) -
         return
     page = folder / "timeline.html"
     save_page([timeline(result)], page, title=f"{result.task} on {config.model}")
-    print(f"answer   {result.text}\nexpected {result.answer}\ntimeline {page}\nnext     mechdyn explore {folder}")
+    print(f"answer   {visible(result.text)}\nexpected {visible(result.answer)}\ntimeline {page}\nnext     mechdyn explore {folder}")
     _open(page, show)
 
 
@@ -54,8 +55,9 @@ def explore(
         return
     explored = exploring.explore(config)
     page = explorer(explored.traces, title=explored.title).save(Path(out) if out else Path(config.run) / "explorer.html")
-    print(f"sample    {explored.sample.key}: {explored.sample.task}, {explored.sample.about}")
-    print(f"condition {'; '.join(explored.traces)}\nexplorer  {page}")
+    print(visible(f"sample    {explored.sample.key}: {explored.sample.task}, {explored.sample.about}"))
+    print(visible(f"condition {'; '.join(explored.traces)}"))
+    print(f"explorer  {page}")
     _open(page, show)
 
 
@@ -78,17 +80,18 @@ def report(
     folder = out or runs[0]
     page = save_text(report_html(made), folder / "report.html")
     text = save_text(report_markdown(made, page.name), folder / "report.md")
-    print_tables([made.verdicts])
+    print_tables([made.verdicts] if made.verdicts else [])
     print(f"page     {page}\nmarkdown {text}")
 
 
 def _print_samples(samples: Sequence["StoredSample"]) -> None:
     for number, sample in enumerate(samples[:_LISTED]):
         wrong = [name for name in sample.units if not sample.correct[name]]
-        print(f"{number:3} {sample.key} {sample.task}, {sample.about}: {len(sample.units)} conditions, {len(wrong)} answered wrongly")
+        counts = f"{len(sample.units)} conditions, {len(wrong)} answered wrongly"
+        print(visible(f"{number:3} {sample.key} {sample.task}, {sample.about}: {counts}"))
     if len(samples) > _LISTED:
         print(f"and {len(samples) - _LISTED} more")
-    print(f"conditions: {'; '.join(dict.fromkeys(name for sample in samples for name in sample.units))}")
+    print(visible(f"conditions: {'; '.join(dict.fromkeys(name for sample in samples for name in sample.units))}"))
 
 
 def _open(page: Path, show: bool) -> None:

@@ -20,11 +20,12 @@ from mechdyn.runs.configs import (
 @takes(VerifyConfig)
 def verify(config: VerifyConfig, out: OutOption = None) -> None:
     """Run what a claim needs and judge it: a table, verdicts.json, the figure and the traces."""
+    from mechdyn.reports.results import fact_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.reports.verdict import print_verdict, save_verdict_figure
     from mechdyn.runs.verify import verify as run_verify
     from mechdyn.studies.facts import clean_traces
-    from mechdyn.views.facts import fact_page, fact_table
+    from mechdyn.views.facts import fact_page
     from mechdyn.views.page import save_page
 
     verified = run_verify(config, out)
@@ -44,9 +45,10 @@ def verify(config: VerifyConfig, out: OutOption = None) -> None:
 @takes(AblateConfig)
 def ablate(config: AblateConfig, out: OutOption = None) -> None:
     """Switch heads off at every step, over lengths x places of the evidence (Figures 2, 6): heatmaps, results.json and the traces."""
+    from mechdyn.reports.results import grid_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.ablate import ablate as run_ablate
-    from mechdyn.views.ablation import ablation_grids, grid_table
+    from mechdyn.views.ablation import ablation_grids
     from mechdyn.views.page import save_page
 
     result = run_ablate(config, out)
@@ -62,9 +64,10 @@ def ablate(config: AblateConfig, out: OutOption = None) -> None:
 def progressive(config: ProgressiveConfig, out: OutOption = None) -> None:
     """Switch more and more dynamic heads off (Figures 3, 7): compensated static heads and the answers' quality against k."""
     from mechdyn.paper.values import FIGURE_3
+    from mechdyn.reports.results import progressive_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.progressive import progressive as run_progressive
-    from mechdyn.views.ablation import progressive_figures, progressive_table
+    from mechdyn.views.ablation import progressive_figures
     from mechdyn.views.page import save_page
 
     result = run_progressive(config, out)
@@ -80,10 +83,11 @@ def progressive(config: ProgressiveConfig, out: OutOption = None) -> None:
 @takes(SensitivityConfig)
 def sensitivity(config: SensitivityConfig, out: OutOption = None) -> None:
     """The dynamism verdict at each sink, local window and threshold of Eq. 2, none of which the paper states, and which verdicts flip."""
+    from mechdyn.reports.results import sensitivity_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.sensitivity import sensitivity as run_sensitivity
     from mechdyn.views.page import save_page
-    from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
+    from mechdyn.views.sensitivity import sensitivity_figure
 
     result = run_sensitivity(config, out)
     title = f"Dynamism on {config.model}, {config.task}: sink, local window and threshold of Eq. 2"
@@ -101,11 +105,11 @@ def correlations(
     out: OutOption = None,
 ) -> None:
     """Canonical correlations of hidden states with scores by offset (Figures 4, 8): in sample, held out, their null, and persistence."""
+    from mechdyn.reports.results import correlations_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.probing import correlations as run_correlations
     from mechdyn.views.page import save_page
     from mechdyn.views.probe import correlations as draw
-    from mechdyn.views.probe import correlations_table
 
     found = run_correlations(config, out, last_offset=offsets)
     print(f"{found.n_samples} samples; ranks: hidden {found.result.hidden_rank}, scores {found.result.scores_rank}")
@@ -124,10 +128,11 @@ def probe(
     out: OutOption = None,
 ) -> None:
     """Fit a probe of the scores and its baselines (Tables 2, 3): the table, the probe, its quality by head and its calibration."""
+    from mechdyn.reports.results import probe_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.probing import fit_probes
     from mechdyn.views.page import save_page
-    from mechdyn.views.probe import probe_figures, probe_table
+    from mechdyn.views.probe import probe_figures
 
     found = fit_probes(config, out, offset=offset, probe=size)
     title = f"{found.size} probe on {config.model}, k = {offset}"
@@ -140,15 +145,16 @@ def probe(
 @takes(RagConfig)
 def rag(config: RagConfig, out: OutOption = None) -> None:
     """Dynamic RAG (Table 4): which heads find what a question needs? A table, verdicts.json, a page of samples and the logs."""
+    from mechdyn.reports.results import rag_tables
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.rag import rag as run_rag
+    from mechdyn.text import visible
     from mechdyn.views.rag import save_rag_page
-    from mechdyn.views.rag_results import rag_tables
 
     run = run_rag(config, out)
     print_tables(rag_tables(run.rows, run.verdict))
     page = save_rag_page(run.questions, run.logs, run.folder)
-    print(f"verdict  {run.verdict.outcome}: {'; '.join(run.verdict.reasons)}")
+    print(visible(f"verdict  {run.verdict.outcome}: {'; '.join(run.verdict.reasons)}"))
     print(f"page     {page}\nresults  {run.folder / 'results.json'}\nlogs     {run.folder / 'logs'}")
 
 
@@ -156,14 +162,15 @@ def rag(config: RagConfig, out: OutOption = None) -> None:
 @takes(RagSweepConfig)
 def rag_sweep(config: RagSweepConfig, out: OutOption = None) -> None:
     """F1, retrievals and shown tokens of each strategy as threshold, k or window moves, none of which the paper states."""
+    from mechdyn.reports.results import strategies_table, windows_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.rag_sweep import rag_sweep as run_rag_sweep
+    from mechdyn.views.curves import sweep_figures
     from mechdyn.views.page import save_page
-    from mechdyn.views.rag_results import conditions_table, sweep_figures, windows_table
 
     found = run_rag_sweep(config, out)
     title = f"Dynamic RAG on {config.model}, {config.task}: threshold, k and window"
     rows = list(found.rows.values())
-    print_tables([conditions_table(rows, title), windows_table(rows)])
+    print_tables([strategies_table(rows, title), windows_table(rows)])
     page = save_page(list(sweep_figures(found.curves).values()), found.folder / "sweep.html", title=title)
     print(f"figures  {page}\nresults  {found.folder / 'results.json'}")

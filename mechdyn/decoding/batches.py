@@ -49,7 +49,7 @@ def in_batches(groups: Iterable[Iterable[_Item]], batch_size: int, run: Callable
 
 @contextmanager
 def naming_memory(model: Model, lengths: Sequence[int], n_new: int, n_conditions: int = 1, ablates: bool = False) -> Iterator[None]:
-    """Whatever runs out of memory inside becomes one error with the plan's figures and a remedy.
+    """Whatever runs out of memory inside becomes one error with the budget's figures and a remedy.
 
     Args:
         model: what runs.
@@ -71,15 +71,15 @@ def naming_memory(model: Model, lengths: Sequence[int], n_new: int, n_conditions
         load = Workload(max(lengths), n_new, len(lengths), n_conditions, 2 if ablates else 1)
         raise OutOfMemoryError(
             f"out of memory on {model.device}: {what} {_figures(model, load)}; "
-            "take a smaller batch, shorter prompts or fewer conditions (mechdyn plan tells what fits)"
+            "take a smaller batch, shorter prompts or fewer conditions (mechdyn budget tells what fits)"
         ) from error
 
 
 def _figures(model: Model, load: Workload) -> str:
     if model.twin is None:
         return "run the whole sequence at every step"
-    plan = memory_of(shape_of(model.twin), load, model.dtype)
+    need = memory_of(shape_of(model.twin), load, model.dtype)
     return (
-        f"need {plan.peak / GIB:.2f} GiB by plan (weights {plan.weights / GIB:.2f}, keys and values {plan.cache / GIB:.2f}, "
-        f"working set {max(plan.prefill, plan.step) / GIB:.2f}) of {memory_of_device(model.device) / GIB:.2f}"
+        f"need {need.peak / GIB:.2f} GiB by the budget (weights {need.weights / GIB:.2f}, keys and values {need.cache / GIB:.2f}, "
+        f"working set {max(need.prefill, need.step) / GIB:.2f}) of {memory_of_device(model.device) / GIB:.2f}"
     )

@@ -14,10 +14,9 @@ from mechdyn.decoding.cache import PromptLayer
 from mechdyn.decoding.capture import hooked_points
 from mechdyn.decoding.memory import Prompts
 from mechdyn.errors import InputError
+from mechdyn.models.footprint import CHUNK
 from mechdyn.models.model import Model
 
-CHUNK = 2048
-"""Tokens a chunk: bounds the activations of a forward, and for a padded batch its mask of chunk x length."""
 HOOKED_CHUNK = 256
 """Tokens a chunk through the bridge, which holds a chunk x length pattern for every head."""
 MIN_SHARED = 64

@@ -56,7 +56,7 @@ def trace(
             it raises ends the generation and reaches the caller.
 
     Raises:
-        OutOfMemoryError: the device does not hold it; the message has the plan's figures.
+        OutOfMemoryError: the device does not hold it; the message has the budget's figures.
     """
     options = TraceOptions(score, threshold, max_new_tokens, keep_patterns, keep_sources)
     watch = None if on_step is None else lambda rows: on_step(_finish(rows[0], model, options))

@@ -1,4 +1,4 @@
-"""Memory and time of a run before anything is loaded: what fits, and how long it takes."""
+"""The budget of a run before anything is loaded: the memory it needs, whether that fits, and how long it takes."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -6,26 +6,53 @@ from typing import Any
 
 import torch
 
-from mechdyn.decoding.prefill import CHUNK
 from mechdyn.errors import InputError
-from mechdyn.models.footprint import Memory, Work, Workload, memory_of, prefill_of, step_of
+from mechdyn.models.footprint import CHUNK, MemoryNeed, Work, Workload, memory_of, prefill_of, step_of
 from mechdyn.models.hardware import Device, find_device
 from mechdyn.models.registry import CONTROLS
 from mechdyn.models.shape import ModelShape, planned_shape
-from mechdyn.runs.configs import PlanConfig
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
-class LengthPlan:
-    """All runs of one prompt length.
+class RunSize:
+    """How much is to be run.
 
-    `work` and `seconds` are of all of them; `largest_batch` is how many samples fit together, 0 where not one does.
+    Attributes:
+        lengths: prompt lengths in tokens.
+        n_samples: samples of each length.
+        n_conditions: ways in which each sample is continued.
+        n_new: tokens of an answer, at most.
+        batch_size: samples that run together, each under all of its conditions.
+        ablate: whether heads are switched off at each step: one forward observes, a second is ablated.
+        chunk: tokens of a prompt that are read at a time.
+    """
+
+    lengths: tuple[int, ...]
+    n_samples: int = 1
+    n_conditions: int = 1
+    n_new: int = 64
+    batch_size: int = 8
+    ablate: bool = False
+    chunk: int = CHUNK
+
+    def batch(self, length: int) -> Workload:
+        """A whole batch of prompts of one length."""
+        n_samples, n_forwards = min(self.batch_size, self.n_samples), 2 if self.ablate else 1
+        return Workload(length, self.n_new, n_samples, self.n_conditions, n_forwards, self.chunk)
+
+
+@dataclass(frozen=True)
+class LengthBudget:
+    """What all samples of one prompt length need.
+
+    `load` is one batch and `memory` its bytes; `work` and `seconds` are of all batches; `largest_batch` is how many samples fit together,
+    0 where not one does.
     """
 
     load: Workload
-    memory: Memory
+    memory: MemoryNeed
     work: Work
     prefill_seconds: float
     seconds: float
@@ -34,24 +61,30 @@ class LengthPlan:
 
 
 @dataclass(frozen=True)
-class RunPlan:
-    """A plan for each length. `longest` is the longest prompt that fits alone, 0 where even the shortest does not."""
+class Budget:
+    """What a run needs at each length. `longest` is the longest prompt that fits alone, 0 where even the shortest does not."""
 
-    config: PlanConfig
+    model: str
+    size: RunSize
     shape: ModelShape
     dtype: torch.dtype
     device: Device
-    lengths: tuple[LengthPlan, ...]
+    lengths: tuple[LengthBudget, ...]
     longest: int
 
     @property
-    def hours(self) -> float:
-        return sum(each.seconds for each in self.lengths) / 3600
+    def seconds(self) -> float:
+        return sum(each.seconds for each in self.lengths)
 
     def as_json(self) -> dict[str, Any]:
         """Bytes, operations and seconds, for `--json`."""
         return {
-            **{name: value for name, value in asdict(self.config).items() if name != "lengths"},
+            "model": self.model,
+            "runs": self.size.n_samples,
+            "conditions": self.size.n_conditions,
+            "ablate": self.size.ablate,
+            "max_new_tokens": self.size.n_new,
+            "batch_size": self.size.batch_size,
             "device": {**asdict(self.device), "measured": self.device.measured},
             "dtype": str(self.dtype).removeprefix("torch."),
             "n_parameters": self.shape.n_parameters,
@@ -70,39 +103,45 @@ class RunPlan:
                 for each in self.lengths
             ],
             "longest_prompt": self.longest,
-            "hours": self.hours,
+            "hours": self.seconds / 3600,
         }
 
 
-def plan_run(config: PlanConfig) -> RunPlan:
-    """Plan from the model's configuration and the device's facts. Nothing is loaded, and only a hub id needs the network.
+def budget_of(model: str, size: RunSize, *, device: str | None = None, dtype: str | None = None) -> Budget:
+    """The budget from the model's configuration and the device's facts. Nothing is loaded, and only a hub id needs the network.
+
+    Args:
+        model: what `load_model` takes.
+        size: how much is to be run.
+        device: `cpu` or `cuda` (measured here), or a device of `mechdyn.models.hardware.DATA_SHEETS`; as for loading if left out.
+        dtype: `float32`, `bfloat16` or `float16`; as for loading if left out.
 
     Raises:
         InputError: an unknown model, device or dtype, no length, or a length beyond the model's context.
         UnsupportedModelError: a model that could not be traced.
     """
-    if config.dtype is not None and config.dtype not in DTYPES:
-        raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {config.dtype!r}")
-    shape = planned_shape(config.model)
-    _check_lengths(config, shape)
-    name = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = DTYPES[config.dtype] if config.dtype else _loaded_as(config.model, name, shape)
-    device = find_device(name, dtype, (shape.d_mlp, shape.d_model))
+    if dtype is not None and dtype not in DTYPES:
+        raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    shape = planned_shape(model)
+    _check_lengths(model, size, shape)
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    kind = DTYPES[dtype] if dtype else _loaded_as(model, name, shape)
+    found = find_device(name, kind, (shape.d_mlp, shape.d_model))
 
     def fits(load: Workload) -> bool:
-        return memory_of(shape, load, dtype).peak + device.in_use <= device.memory
+        return memory_of(shape, load, kind).peak + found.in_use <= found.memory
 
-    lengths = tuple(_plan_length(config, shape, dtype, device, length, fits) for length in sorted(set(config.lengths)))
-    one = replace(_workload(config, 2), n_samples=1)
-    longest = _largest(shape.n_ctx - config.max_new_tokens, lambda length: fits(replace(one, length=length)))
-    return RunPlan(config, shape, dtype, device, lengths, longest)
+    lengths = tuple(_length_budget(size, length, shape, kind, found, fits) for length in sorted(set(size.lengths)))
+    one = replace(size.batch(2), n_samples=1)
+    longest = _largest(shape.n_ctx - size.n_new, lambda length: fits(replace(one, length=length)))
+    return Budget(model, size, shape, kind, found, lengths, longest)
 
 
-def _plan_length(
-    config: PlanConfig, shape: ModelShape, dtype: torch.dtype, device: Device, length: int, fits: Callable[[Workload], bool]
-) -> LengthPlan:
-    load = _workload(config, length)
-    n_full, rest = divmod(config.runs, load.n_samples)
+def _length_budget(
+    size: RunSize, length: int, shape: ModelShape, dtype: torch.dtype, device: Device, fits: Callable[[Workload], bool]
+) -> LengthBudget:
+    load = size.batch(length)
+    n_full, rest = divmod(size.n_samples, load.n_samples)
     batches = [(n_full, load)] + ([(1, replace(load, n_samples=rest))] if rest else [])
     work, prefill, seconds = Work(0, 0), 0.0, 0.0
     for times, batch in batches:
@@ -112,13 +151,8 @@ def _plan_length(
         prefill += reading
         seconds += reading + times * n_steps * device.seconds(step, shape.n_layers, dtype)
         work += (sum((forward.total for forward in reads), Work(0, 0)) + step.total * n_steps) * times
-    largest = _largest(config.runs, lambda n_samples: fits(replace(load, n_samples=n_samples)))
-    return LengthPlan(load, memory_of(shape, load, dtype), work, prefill, seconds, fits(load), largest)
-
-
-def _workload(config: PlanConfig, length: int) -> Workload:
-    n_samples, n_forwards = min(config.batch_size, config.runs), 2 if config.ablate else 1
-    return Workload(length, config.max_new_tokens, n_samples, config.conditions, n_forwards, CHUNK)
+    largest = _largest(size.n_samples, lambda n_samples: fits(replace(load, n_samples=n_samples)))
+    return LengthBudget(load, memory_of(shape, load, dtype), work, prefill, seconds, fits(load), largest)
 
 
 def _largest(limit: int, fits: Callable[[int], bool]) -> int:
@@ -130,15 +164,15 @@ def _largest(limit: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
-def _check_lengths(config: PlanConfig, shape: ModelShape) -> None:
-    if not config.lengths:
-        raise InputError("a plan needs at least one prompt length, got none; give one with --length")
-    longest = shape.n_ctx - config.max_new_tokens
-    for length in config.lengths:
+def _check_lengths(model: str, size: RunSize, shape: ModelShape) -> None:
+    if not size.lengths:
+        raise InputError("a budget needs at least one prompt length, got none; give one with --length")
+    longest = shape.n_ctx - size.n_new
+    for length in size.lengths:
         if not 1 <= length <= longest:
             raise InputError(
-                f"length {length} must lie between 1 and {longest}: {config.model} holds {shape.n_ctx} positions, "
-                f"{config.max_new_tokens} of them for the answer"
+                f"length {length} must lie between 1 and {longest}: {model} holds {shape.n_ctx} positions, "
+                f"{size.n_new} of them for the answer"
             )
 
 

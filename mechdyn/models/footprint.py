@@ -7,6 +7,9 @@ import torch
 
 from mechdyn.models.shape import ModelShape
 
+CHUNK = 2048
+"""Tokens of a prompt that one forward of prefill reads: it bounds the activations, and for a padded batch the mask of chunk x length."""
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -20,7 +23,7 @@ class Workload:
     n_samples: int = 1
     n_conditions: int = 1
     n_forwards: int = 1
-    chunk: int = 2048
+    chunk: int = CHUNK
 
     @property
     def n_rows(self) -> int:
@@ -34,8 +37,8 @@ class Workload:
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Bytes. `prefill` and `step` are what a forward of either kind needs beside weights and cache; they are never there together."""
+class MemoryNeed:
+    """Bytes of a batch. `prefill` and `step` are needed by a forward of either kind, beside weights and cache, and never both at once."""
 
     weights: int
     cache: int
@@ -74,13 +77,13 @@ class Forward:
         return self.weights + self.attention + self.elementwise
 
 
-def memory_of(shape: ModelShape, load: Workload, dtype: torch.dtype) -> Memory:
+def memory_of(shape: ModelShape, load: Workload, dtype: torch.dtype) -> MemoryNeed:
     """Bytes that a batch holds at its peak.
 
     Conditions of a sample share the keys and values of its prompt; every row has those of its own new tokens.
     """
     cache = shape.n_cached * (load.n_samples * load.length + load.n_rows * load.n_new)
-    return Memory(
+    return MemoryNeed(
         weights=shape.n_parameters * dtype.itemsize,
         cache=cache * dtype.itemsize,
         prefill=max((_prefill_bytes(shape, load, dtype, *chunk) for chunk in load.chunks), default=0),

@@ -103,7 +103,7 @@ def _naming_weights(name: str, device: torch.device, dtype: torch.dtype | None) 
         size = shape.n_parameters * (dtype or (torch.float32 if device.type == "cpu" else shape.dtype)).itemsize
         raise OutOfMemoryError(
             f"out of memory on {device}: the weights of {name} take {size / GIB:.1f} GiB of {memory_of_device(device) / GIB:.1f}; "
-            "take a smaller dtype (torch.bfloat16), another device, or several with device_map='auto' (mechdyn plan tells what fits)"
+            "take a smaller dtype (torch.bfloat16), another device, or several with device_map='auto' (mechdyn budget tells what fits)"
         ) from error
 
 

@@ -1,61 +1,63 @@
 """What a model needs and whether it runs as it should, in words and a table."""
 
-from rich.table import Table
-
 from mechdyn.decoding.checks import Check
 from mechdyn.decoding.conformance import Conformance
-from mechdyn.models.budget import LengthPlan, RunPlan
-from mechdyn.reports.tables import table
+from mechdyn.evidence import Table
+from mechdyn.models.budget import Budget, LengthBudget
 
 _GIB = 2**30
+_NUMBERS = ("weights", "keys, values", "working", "in use", "peak GiB", "PFLOP", "TB moved", "time")
 
 
-def plan_table(plan: RunPlan) -> Table:
-    """A row a length: GiB of each part at the peak, whether it fits, operations, bytes and time of all its runs."""
-    config, device = plan.config, plan.device
-    about = f"{config.runs} runs a length on {device.name}, {str(plan.dtype).removeprefix('torch.')}, {config.max_new_tokens} new tokens"
-    built = table(
-        f"{config.model}: {about}",
-        *("tokens", "batch", "weights", "keys, values", "working", "in use", "peak GiB", "fits", "PFLOP", "TB moved", "hours"),
-        caption=_caption(plan),
-    )
-    for each in plan.lengths:
-        built.add_row(*_row(each, plan))
-    return built
+def budget_table(budget: Budget) -> Table:
+    """A row a length: GiB of each part at the peak, whether it fits, operations, bytes and time of all its samples."""
+    size, device = budget.size, budget.device
+    about = f"{size.n_samples} runs a length on {device.name}, {str(budget.dtype).removeprefix('torch.')}, {size.n_new} new tokens"
+    columns = ("tokens", "batch", *_NUMBERS[:5], "fits", *_NUMBERS[5:])
+    rows = tuple(_row(each, budget) for each in budget.lengths)
+    return Table(f"{budget.model}: {about}", columns, rows, _caption(budget), numbers=("tokens", "batch", *_NUMBERS, "fits"))
 
 
-def plan_advice(plan: RunPlan) -> list[str]:
+def budget_advice(budget: Budget) -> list[str]:
     """What to change where something does not fit, a line each; none where all does."""
     lines = []
-    for each in plan.lengths:
+    for each in budget.lengths:
         if each.fits:
             continue
         if each.largest_batch:
             lines.append(f"{each.load.length} tokens fit with --batch-size {each.largest_batch} at most")
-        elif plan.longest:
-            lines.append(f"{each.load.length} tokens do not fit even alone; prompts of up to {plan.longest} tokens do")
+        elif budget.longest:
+            lines.append(f"{each.load.length} tokens do not fit even alone; prompts of up to {budget.longest} tokens do")
         else:
-            lines.append(f"{plan.config.model} does not fit on {plan.device.name}: take a larger device, several, or a smaller dtype")
+            lines.append(f"{budget.model} does not fit on {budget.device.name}: take a larger device, several, or a smaller dtype")
     return lines
 
 
-def _row(each: LengthPlan, plan: RunPlan) -> list[str]:
-    memory = each.memory
-    parts = (memory.weights, memory.cache, max(memory.prefill, memory.step), plan.device.in_use, memory.peak + plan.device.in_use)
-    return [
+def duration_text(seconds: float) -> str:
+    """`0.32 s`, `95 s`, `12.5 min` or `1,240 h`: three digits in the unit that fits."""
+    value, unit = (seconds, "s") if seconds < 120 else (seconds / 60, "min") if seconds < 7200 else (seconds / 3600, "h")
+    if seconds and seconds < 0.001:
+        return "under 0.001 s"
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
+def _row(each: LengthBudget, budget: Budget) -> tuple[str, ...]:
+    memory, device = each.memory, budget.device
+    parts = (memory.weights, memory.cache, max(memory.prefill, memory.step), device.in_use, memory.peak + device.in_use)
+    return (
         f"{each.load.length:,}",
         f"{each.load.n_samples} x {each.load.n_conditions}",
         *(f"{part / _GIB:.2f}" for part in parts),
-        f"of {plan.device.memory / _GIB:.1f}" if each.fits else f"NOT in {plan.device.memory / _GIB:.1f}",
+        f"of {device.memory / _GIB:.1f}" if each.fits else f"NOT in {device.memory / _GIB:.1f}",
         f"{each.work.flops / 1e15:.3g}",
         f"{each.work.n_bytes / 1e12:.3g}",
-        f"{each.seconds / 3600:.3g}",
-    ]
+        duration_text(each.seconds),
+    )
 
 
-def _caption(plan: RunPlan) -> str:
-    source = "measured here just now" if plan.device.measured else "from its data sheet, so that no run is faster"
-    return f"{plan.hours:.3g} hours in all; {plan.device.name}'s speed is {source}. Batch: samples x conditions."
+def _caption(budget: Budget) -> str:
+    source = "measured here just now" if budget.device.measured else "from its data sheet, so that no run is faster"
+    return f"{duration_text(budget.seconds)} in all; {budget.device.name}'s speed is {source}. Batch: samples x conditions."
 
 
 _OUTCOME = {True: "ok", False: "FAILED", None: "-"}

@@ -1,14 +1,14 @@
 """A report as one page that works offline and prints, and as Markdown."""
 
-import html
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from rich.table import Table
-
+from mechdyn.evidence import Table
 from mechdyn.reports.sections import Report, Section
-from mechdyn.reports.tables import markdown_text, plain, table_html, table_markdown
-from mechdyn.views.page import document, drawn
+from mechdyn.reports.tables import html_text, markdown_text, table_html, table_markdown
+from mechdyn.text import visible
+from mechdyn.views.page import document, drawn, joined
+from mechdyn.views.tokens import Html
 
 NOT_RUN = "What was not run"
 MADE = "What made this"
@@ -40,7 +40,7 @@ h3 { font-size: 15px; margin: 16px 0 4px; }
 }
 """
 # Figures take the paper's width when the page is printed.
-_PRINT = """<script>
+_PRINT = """
 const fit = printing => {
   for (const plot of document.querySelectorAll(".js-plotly-plot")) {
     const box = plot.closest(".view > div");
@@ -51,22 +51,23 @@ const fit = printing => {
 };
 addEventListener("beforeprint", () => fit(true));
 addEventListener("afterprint", () => fit(false));
-</script>"""
+"""
 
 
 def report_html(report: Report) -> str:
     """The page: verdicts, contents, a section for each table and figure, what was not run, what made it."""
     contents = [*(section.heading for section in report.sections), NOT_RUN, MADE]
-    links = "\n".join(f'<li><a href="#part-{index}">{html.escape(name)}</a></li>' for index, name in enumerate(contents))
+    links = "\n".join(f'<li><a href="#part-{index}">{html_text(name)}</a></li>' for index, name in enumerate(contents))
     numbers = count()
     closing = [(NOT_RUN, (report.missing,)), (MADE, report.manifests)]
     parts = [
-        f'<section id="verdicts">{table_html(plain(report.verdicts))}</section>',
-        f'<nav aria-label="contents"><ol>\n{links}\n</ol></nav>',
+        Html(f'<main><section id="verdicts">{table_html(report.verdicts)}</section>' if report.verdicts else "<main>"),
+        Html(f'<nav aria-label="contents"><ol>\n{links}\n</ol></nav>'),
         *(_section_html(f"part-{index}", section, numbers) for index, section in enumerate(report.sections)),
         *(_tables_html(f"part-{index}", *part) for index, part in enumerate(closing, start=len(report.sections))),
+        Html(f"</main>\n<script>{_PRINT}</script>", (_PRINT,)),
     ]
-    return document("<main>\n" + "\n".join(parts) + f"\n</main>\n{_PRINT}", report.title, style=_STYLE)
+    return document(joined(parts), report.title, style=_STYLE)
 
 
 def report_markdown(report: Report, page: str) -> str:
@@ -74,44 +75,42 @@ def report_markdown(report: Report, page: str) -> str:
     numbers = count()
     parts = [
         f"# {markdown_text(report.title)}",
-        table_markdown(plain(report.verdicts)),
+        *([table_markdown(report.verdicts)] if report.verdicts else []),
         *(_section_markdown(section, page, numbers) for section in report.sections),
         f"## {NOT_RUN}",
-        table_markdown(plain(report.missing)),
+        table_markdown(report.missing),
         f"## {MADE}",
-        *(table_markdown(plain(each)) for each in report.manifests),
+        *map(table_markdown, report.manifests),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _section_html(name: str, section: Section, numbers: Iterator[int]) -> str:
-    remarks = "\n".join(f"<li>{html.escape(remark)}</li>" for remark in section.remarks)
-    figures = (
-        f'<div class="figure" id="view-{index}"><h3>{html.escape(title)}</h3>\n{drawn(index, figure)}</div>'
+def _section_html(name: str, section: Section, numbers: Iterator[int]) -> Html:
+    remarks = "\n".join(f"<li>{html_text(remark)}</li>" for remark in section.remarks)
+    figures = [
+        joined([Html(f'<div class="figure" id="view-{index}"><h3>{html_text(title)}</h3>'), drawn(index, figure), Html("</div>")])
         for (title, figure), index in zip(section.figures.items(), numbers, strict=False)
-    )
-    parts = [
-        f'<section id="{name}"><h2>{html.escape(section.heading)}</h2>',
-        f"<pre>{html.escape(section.command)}</pre>",
-        *(table_html(plain(each)) for each in section.tables),
-        f'<ul class="remarks">\n{remarks}\n</ul>' if remarks else "",
-        *figures,
-        "</section>",
     ]
-    return "\n".join(part for part in parts if part)
+    parts = [
+        f'<section id="{name}"><h2>{html_text(section.heading)}</h2>',
+        f"<pre>{html_text(section.command)}</pre>",
+        *map(table_html, section.tables),
+        *([f'<ul class="remarks">\n{remarks}\n</ul>'] if remarks else []),
+    ]
+    return joined([*map(Html, parts), *figures, Html("</section>")])
 
 
-def _tables_html(name: str, heading: str, tables: Sequence[Table]) -> str:
-    drawn_tables = "\n".join(table_html(plain(each)) for each in tables)
-    return f'<section id="{name}" class="made"><h2>{heading}</h2>\n{drawn_tables}</section>'
+def _tables_html(name: str, heading: str, tables: Sequence[Table]) -> Html:
+    drawn_tables = "\n".join(map(table_html, tables))
+    return Html(f'<section id="{name}" class="made"><h2>{heading}</h2>\n{drawn_tables}</section>')
 
 
 def _section_markdown(section: Section, page: str, numbers: Iterator[int]) -> str:
     links = [f"[{markdown_text(title)}]({page}#view-{index})" for title, index in zip(section.figures, numbers, strict=False)]
     parts = [
         f"## {markdown_text(section.heading)}",
-        f"    {section.command}",
-        *(table_markdown(plain(each)) for each in section.tables),
+        f"    {visible(section.command)}",
+        *map(table_markdown, section.tables),
         "\n".join(f"- {markdown_text(remark.strip())}" for remark in section.remarks),
         f"Figures: {', '.join(links)}" if links else "",
     ]

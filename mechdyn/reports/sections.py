@@ -7,27 +7,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
 
-from rich.markup import escape
-from rich.table import Table
-
 from mechdyn.claims.claim import get_claim
 from mechdyn.errors import InputError
-from mechdyn.evidence import Verdict
+from mechdyn.evidence import Table, Verdict
 from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import FIGURE_3
-from mechdyn.reports.tables import table
+from mechdyn.reports.results import (
+    correlations_table,
+    fact_table,
+    grid_table,
+    probe_table,
+    progressive_table,
+    rag_tables,
+    sensitivity_table,
+)
 from mechdyn.reports.verdict import verdict_figures, verdict_tables
 from mechdyn.runs.read import Content, Grid, Judged, Points, Run, Settings, Single, Strategies, not_run
 from mechdyn.studies.facts import clean_traces, fact_report, has_facts
-from mechdyn.views.ablation import ablation_grids, grid_table, progressive_figures, progressive_table
-from mechdyn.views.facts import fact_page, fact_table
+from mechdyn.views.ablation import ablation_grids, progressive_figures
+from mechdyn.views.facts import fact_page
 from mechdyn.views.page import View
-from mechdyn.views.probe import correlations, correlations_table, probe_table
-from mechdyn.views.rag_results import rag_tables
-from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
+from mechdyn.views.probe import correlations
+from mechdyn.views.sensitivity import sensitivity_figure
 from mechdyn.views.timeline import timeline
 
 _ONE_SAMPLE = "one sample (Figures 1 and 5)"
+_AXES = {"lengths": "length", "depths": "depth", "runs": "runs", "questions": "questions"}
+"""Fields of a run's config that take the place of the preset's own, and their options."""
 _NOT_PRINTED = "The paper prints these results as a picture only, so there are no values to set beside them."
 
 
@@ -47,7 +53,8 @@ class Report:
     """Everything that the page and the Markdown show, in order."""
 
     title: str
-    verdicts: Table
+    verdicts: Table | None
+    """None where no run has a verdict."""
     sections: tuple[Section, ...]
     missing: Table
     manifests: tuple[Table, ...]
@@ -66,23 +73,27 @@ def make_report(runs: Sequence[Run]) -> Report:
     )
 
 
-def _verdicts(runs: Sequence[Run]) -> Table:
+def _verdicts(runs: Sequence[Run]) -> Table | None:
     """One line a verdict; the reference's of a sensitivity grid is not one of its own."""
-    built = table("Verdicts", "claim", "model", "task", "preset", "verdict", "judged", words=True)
+    rows = []
     for run in runs:
         if isinstance(run.content, Judged | Strategies) and run.content.verdict is not None:
             verdict = run.content.verdict
             how = "as recorded" if not run.content.again else "again, otherwise" if run.content.changed else "again, the same"
-            built.add_row(verdict.claim, escape(run.model), run.task.name, run.preset, str(verdict.outcome), how)
-    return built
+            rows.append((verdict.claim, run.model, run.task.name, _preset(run), str(verdict.outcome), how))
+    return Table("Verdicts", ("claim", "model", "task", "preset", "verdict", "judged"), tuple(rows)) if rows else None
+
+
+def _preset(run: Run) -> str:
+    """`quick`, or `quick but for length 256` where options took the place of the preset's own axes."""
+    given = {option: run.folder.record.asked.get(field) for field, option in _AXES.items()}
+    changed = [f"{option} {_value(value)}" for option, value in given.items() if value]
+    return f"{run.preset} but for {', '.join(changed)}" if changed else run.preset
 
 
 def _missing(runs: Sequence[Run]) -> Table:
     """Parts of the paper that none of the runs covers, and how far each run stays behind the paper's own setting."""
-    built = table("", "what", "how to run it", words=True)
-    for missing in not_run(runs):
-        built.add_row(escape(missing.what), escape(missing.how))
-    return built
+    return Table("", ("what", "how to run it"), tuple((missing.what, missing.how) for missing in not_run(runs)))
 
 
 @singledispatch
@@ -181,22 +192,23 @@ def _single(found: Single, run: Run) -> list[Section]:
 
 
 def _manifests(run: Run) -> list[Table]:
-    """What made each store of a run, and what the run was asked."""
-    built = table(f"{run.name}: what was asked", "field", "value", words=True)
-    for name, value in run.folder.record.as_json().items():
-        built.add_row(name, _value(value))
-    tables = [built]
-    for store, manifest in run.folder.manifests.items():
-        made = table(f"{run.name}/{store}: what made the traces", "field", "value", words=True)
-        for name, value in vars(manifest).items():
-            made.add_row(name, _value(value))
-        tables.append(made)
-    return tables
+    """What the run was asked, and what made each of its stores."""
+    tables = [_listing(f"{run.name}: what was asked", _asked(run))]
+    return tables + [_listing(f"{run.name}/{name}: what made the traces", vars(made)) for name, made in run.folder.manifests.items()]
+
+
+def _asked(run: Run) -> dict[str, object]:
+    record = run.folder.record
+    return {"kind": record.kind, **record.asked, "model": record.model}
+
+
+def _listing(title: str, values: Mapping[str, object]) -> Table:
+    return Table(title, ("field", "value"), tuple((name, _value(value)) for name, value in values.items()))
 
 
 def _value(value: object) -> str:
     if isinstance(value, Mapping):
-        return escape(", ".join(f"{name} {part}" for name, part in value.items()) or "none")
+        return ", ".join(f"{name} {part}" for name, part in value.items()) or "none"
     if isinstance(value, list | tuple):
-        return escape(", ".join(map(str, value)) or "the default")
-    return escape("none" if value is None or value == "" else str(value))
+        return ", ".join(map(str, value)) or "the default"
+    return "none" if value is None or value == "" else str(value)

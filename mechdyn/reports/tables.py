@@ -1,100 +1,174 @@
-"""Tables for the terminal, for a page and for Markdown: built once, drawn three ways."""
+"""The three ways to draw a `Table`: for the terminal, for a page, for Markdown. Here its text becomes visible, safe and fitted."""
 
 import html
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table as Grid
 from rich.text import Text
 
+from mechdyn.evidence import Table
 from mechdyn.stats.resampling import Interval
+from mechdyn.text import visible
 
 _PIPED_WIDTH = 200
-
-
-def table(title: str, *columns: str, caption: str = "", words: bool = False) -> Table:
-    """An empty table: the first column wraps where room is short, the others, which hold numbers, never do; `words` wrap in all."""
-    built = Table(title=escape(title) or None, caption=escape(caption) or None, title_justify="left", caption_justify="left")
-    for index, column in enumerate(columns):
-        built.add_column(escape(column), no_wrap=index > 0 and not words, justify="left" if index < 2 or words else "right")
-    return built
+_LEAST_TEXT = 20
+"""Columns of text are wrapped, but never to fewer characters than this."""
 
 
 def interval_text(interval: Interval, note: str = "", spec: str = ".3f") -> str:
-    """`0.975 [0.925, 1.000]`, escaped, since rich takes `[nan, nan]` for markup; a value of no sample is undefined."""
+    """`0.975 [0.925, 1.000]` for a cell; a value of no sample is undefined."""
     value = f"{interval:{spec}}" if interval.n else "undefined (n = 0)"
-    return escape(value + (f" ({note})" if note else ""))
+    return value + (f" ({note})" if note else "")
 
 
 def output(console: Console | None = None) -> Console:
-    """The console to print to; wide and unwrapped when piped."""
+    """The console to print to; wide when piped."""
     console = console or Console()
     return console if console.is_terminal else Console(width=_PIPED_WIDTH)
 
 
-def print_tables(tables: Iterable[Table]) -> None:
-    """Print tables one below the other."""
-    console = output()
+def print_tables(tables: Iterable[Table], console: Console | None = None) -> None:
+    """Print tables one below the other, each fitted to the terminal."""
+    console = output(console)
     for each in tables:
-        console.print(each)
+        console.print(terminal_table(each, console.width))
 
 
-@dataclass(frozen=True)
-class PlainTable:
-    """What a table says, without markup: its header has a name for each cell of a row, `right` says which columns hold numbers."""
+def terminal_table(table: Table, width: int) -> RenderableType:
+    """A table for a terminal of so many characters. No cell is ever cut, and no number stands without its label.
 
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    caption: str
-    right: tuple[bool, ...]
-
-
-def plain(built: Table) -> PlainTable:
-    """Read a terminal's table back."""
-    columns = [[_unmarked(cell) for cell in column.cells] for column in built.columns]
-    return PlainTable(
-        title=_unmarked(built.title),
-        header=tuple(_unmarked(column.header) for column in built.columns),
-        rows=tuple(zip(*columns, strict=True)),
-        caption=_unmarked(built.caption),
-        right=tuple(column.justify == "right" for column in built.columns),
-    )
+    Where room is short, in this order: headings are wrapped; droppable columns are left out, the last first, and a line says which; the
+    bounds of an interval go below its value; text is wrapped; at last each row becomes a block with a line for each column.
+    """
+    columns = _columns(table)
+    fitting = ((kept, widths) for kept, widths in _layouts(columns, width) if _fits(widths, width))
+    kept, widths = next(fitting, ([column for column in columns if not column.droppable], None))
+    names = {column.heading for column in kept}
+    dropped = [column.heading for column in columns if column.heading not in names]
+    parts = [_grid(table, kept, widths) if widths else _blocks(table, kept)]
+    if dropped:
+        note = f"Left out for want of room: {', '.join(dropped)}. A wider terminal shows them, and so does the report of the run."
+        parts.append(Text(note, style="dim"))
+    return Group(*parts)
 
 
-def table_html(found: PlainTable) -> str:
+def table_html(table: Table) -> str:
     """A table with its title as caption, everything escaped; it scrolls by itself on a narrow screen."""
-    tags = [' class="number"' if right else "" for right in found.right]
-    head = "".join(f'<th scope="col"{tag}>{html.escape(name)}</th>' for tag, name in zip(tags, found.header, strict=True))
+    tags = [' class="number"' if name in table.numbers else "" for name in table.columns]
+    head = "".join(f'<th scope="col"{tag}>{html_text(name)}</th>' for tag, name in zip(tags, table.columns, strict=True))
     body = "\n".join(
-        f'<tr><th scope="row">{html.escape(row[0])}</th>'
-        + "".join(f"<td{tag}>{html.escape(cell)}</td>" for tag, cell in zip(tags[1:], row[1:], strict=True))
+        f'<tr><th scope="row"{tags[0]}>{html_text(row[0])}</th>'
+        + "".join(f"<td{tag}>{html_text(cell)}</td>" for tag, cell in zip(tags[1:], row[1:], strict=True))
         + "</tr>"
-        for row in found.rows
+        for row in table.rows
     )
-    title = f"<caption>{html.escape(found.title)}</caption>\n" if found.title else ""
-    below = f'\n<p class="caption">{html.escape(found.caption)}</p>' if found.caption else ""
+    title = f"<caption>{html_text(table.title)}</caption>\n" if table.title else ""
+    below = f'\n<p class="caption">{html_text(table.caption)}</p>' if table.caption else ""
     inside = f"{title}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
     return f'<div class="view" tabindex="0"><table>\n{inside}\n</table></div>{below}'
 
 
-def table_markdown(found: PlainTable) -> str:
+def table_markdown(table: Table) -> str:
     """A pipe table under its title; cells cannot end a row, begin a tag or be taken for markup."""
-    lines = [[*map(markdown_text, found.header)], ["---:" if right else "---" for right in found.right]]
-    lines += [[*map(markdown_text, row)] for row in found.rows]
+    lines = [[*map(markdown_text, table.columns)], ["---:" if name in table.numbers else "---" for name in table.columns]]
+    lines += [[*map(markdown_text, row)] for row in table.rows]
     drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return "\n\n".join(part for part in (markdown_text(found.title), drawn, markdown_text(found.caption)) if part)
+    return "\n\n".join(part for part in (markdown_text(table.title), drawn, markdown_text(table.caption)) if part)
 
 
-_MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]<>#|~$"} | {"\n": " ", "\r": " ", "&": "&amp;"})
+_MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]<>#|~$"} | {"&": "&amp;"})
 
 
 def markdown_text(text: str) -> str:
     """Text that Markdown shows as it stands, in one line."""
-    return text.translate(_MARKDOWN)
+    return visible(text).translate(_MARKDOWN)
 
 
-def _unmarked(text: object) -> str:
-    return Text.from_markup(text).plain if isinstance(text, str) else ""
+def html_text(text: str) -> str:
+    """Text that HTML shows as it stands, in an element or a quoted attribute."""
+    return html.escape(visible(text))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One column of a terminal's table, its text visible."""
+
+    heading: str
+    cells: tuple[str, ...]
+    is_number: bool
+    droppable: bool
+
+    def width(self, *, whole_heading: bool) -> int:
+        """Of its longest line; a heading may be wrapped to its words."""
+        heading = [self.heading] if whole_heading else self.heading.split()
+        return max((cell_len(line) for text in (*heading, *self.cells) for line in text.split("\n")), default=0)
+
+    def stacked(self) -> "_Column":
+        """The bounds of every interval below its value."""
+        return replace(self, cells=tuple(cell.replace(" [", "\n[") for cell in self.cells)) if self.is_number else self
+
+
+def _columns(table: Table) -> list[_Column]:
+    cells = [tuple(visible(row[place]) for row in table.rows) for place in range(len(table.columns))]
+    return [
+        _Column(visible(name), texts, name in table.numbers, name in table.droppable)
+        for name, texts in zip(table.columns, cells, strict=True)
+    ]
+
+
+def _layouts(columns: Sequence[_Column], width: int) -> Iterator[tuple[list[_Column], list[int]]]:
+    """Ways to lay a table out, the roomiest first: the columns that are shown, and the width of each."""
+    kept = list(columns)
+    yield kept, [column.width(whole_heading=True) for column in kept]
+    yield kept, [column.width(whole_heading=False) for column in kept]
+    for dropped in reversed([column for column in columns if column.droppable]):
+        kept = [column for column in kept if column is not dropped]
+        yield kept, [column.width(whole_heading=False) for column in kept]
+    stacked = [column.stacked() for column in kept]
+    widths = [column.width(whole_heading=False) for column in stacked]
+    yield stacked, widths
+    yield stacked, _narrowed(stacked, widths, width)
+
+
+def _fits(widths: Sequence[int], width: int) -> bool:
+    """Whether columns have room, each with a space to either side and a line between it and the next."""
+    return sum(widths) + 3 * len(widths) + 1 <= width
+
+
+def _narrowed(columns: Sequence[_Column], widths: Sequence[int], width: int) -> list[int]:
+    """What is missing, taken from the widest columns of text; it may still not be enough."""
+    narrowed = list(widths)
+    soft = [place for place, column in enumerate(columns) if not column.is_number and narrowed[place] > _LEAST_TEXT]
+    while soft and not _fits(narrowed, width):
+        widest = max(soft, key=lambda place: narrowed[place])
+        narrowed[widest] -= 1
+        soft = [place for place in soft if narrowed[place] > _LEAST_TEXT]
+    return narrowed
+
+
+def _grid(table: Table, columns: Sequence[_Column], widths: Sequence[int]) -> Grid:
+    drawn = Grid(title=_line(table.title), caption=_line(table.caption), title_justify="left", caption_justify="left")
+    for column, width in zip(columns, widths, strict=True):
+        drawn.add_column(Text(column.heading), width=width, justify="right" if column.is_number else "left", overflow="fold")
+    for row in zip(*(column.cells for column in columns), strict=True):
+        drawn.add_row(*map(Text, row))
+    return drawn
+
+
+def _blocks(table: Table, columns: Sequence[_Column]) -> RenderableType:
+    """A block for each row: its label, then a line for each other column."""
+    parts: list[RenderableType | None] = [_line(table.title), Text(columns[0].heading)]
+    for label, *cells in zip(*(column.cells for column in columns), strict=True):
+        lines = Grid.grid(padding=(0, 2, 0, 0))
+        for column, cell in zip(columns[1:], cells, strict=True):
+            lines.add_row(Text(column.heading), Text(cell))
+        parts += [Text(label, style="bold"), Padding(lines, (0, 0, 0, 2))]
+    return Group(*(part for part in (*parts, _line(table.caption)) if part is not None))
+
+
+def _line(text: str) -> Text | None:
+    return Text(visible(text), style="italic") if text else None

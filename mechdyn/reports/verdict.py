@@ -1,4 +1,4 @@
-"""A verdict as tables in the terminal, and the figures that go with it.
+"""A verdict as tables, as the terminal prints it, and the figures that go with it.
 
 A claim that has no `Layout` of its own is shown with a line for each piece of evidence and the timeline of one sample.
 """
@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from mechdyn.claims.irreplaceability import DIFFERENCE, SIZE
-from mechdyn.evidence import Criteria, Verdict
+from mechdyn.evidence import Criteria, Evidence, Table, Verdict
 from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import TABLE_1, PaperDynamism
 from mechdyn.registry import Registry
-from mechdyn.reports.tables import interval_text, output, table
+from mechdyn.reports.tables import interval_text, output, print_tables
 from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
 from mechdyn.tasks.task import TASKS, is_correct
+from mechdyn.text import visible
 from mechdyn.traces.trace import Trace
 from mechdyn.views.ablation import ablation_grids
 from mechdyn.views.page import View, save_page
@@ -33,6 +34,7 @@ _PAPER: Mapping[str, Callable[[PaperDynamism], str]] = {
     "activated heads": lambda row: f"{row.activated[0]}/{row.activated[1]}",
 }
 
+_MEASURED = "measured (95 % by sample)"
 _KEPT = {"clean": "observing", "ablated": "ablated"}
 
 
@@ -44,12 +46,10 @@ def verdict_tables(verdict: Verdict) -> list[Table]:
 def print_verdict(verdict: Verdict, console: Console | None = None) -> None:
     """The tables, the criteria under what they decide, the notes, and the verdict; plain and unwrapped when piped."""
     console = output(console)
-    for each in verdict_tables(verdict):
-        console.print(each)
-    lines = [*_under("to support, all of:", verdict.supports), *_under("to refute, any of:", verdict.refutes), *verdict.notes]
-    for line in lines:
-        console.print(f"  {line}", highlight=False, markup=False)
-    console.print(f"[bold]{verdict.claim} on {verdict.model}: {verdict.outcome}[/bold]", highlight=False)
+    print_tables(verdict_tables(verdict), console)
+    for line in [*_under("to support, all of:", verdict.supports), *_under("to refute, any of:", verdict.refutes), *verdict.notes]:
+        console.print(Text(visible(f"  {line}")))
+    console.print(Text(visible(f"{verdict.claim} on {verdict.model}: {verdict.outcome}"), style="bold"))
 
 
 def _under(heading: str, criteria: Criteria) -> list[str]:
@@ -72,27 +72,24 @@ def verdict_figures(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> 
 def plain_tables(verdict: Verdict) -> list[Table]:
     """A line for each piece of evidence."""
     with_null = any(evidence.null is not None for evidence in verdict.evidence)
-    columns = ["measured (95 % by sample)", "value", "n", *(["null"] if with_null else [])]
-    built = table(f"{verdict.claim} on {verdict.model}", *columns)
-    for evidence in verdict.evidence:
-        null = [f"{evidence.null:.3f}" if evidence.null is not None else ""] if with_null else []
-        built.add_row(evidence.name, interval_text(evidence.interval, evidence.note), str(evidence.interval.n), *null)
-    return [built]
+    numbers = ("value", "n", *(["null"] if with_null else []))
+    rows = [
+        (*_measured_cells(evidence), *([f"{evidence.null:.3f}" if evidence.null is not None else ""] if with_null else []))
+        for evidence in verdict.evidence
+    ]
+    return [Table(f"{verdict.claim} on {verdict.model}", (_MEASURED, *numbers), tuple(rows), numbers=numbers)]
 
 
 def _dynamism_tables(verdict: Verdict) -> list[Table]:
     """Table 1, the paper's five models beside what was measured; for questions the paper gives no numbers."""
     if TASKS.get(verdict.facts["task"]).paper != NEEDLES:
         return plain_tables(verdict)
-    columns = ["measured (95 % by sample)", "value", "n", *(f"paper: {name}" for name in TABLE_1)]
-    built = table(f"{verdict.claim} on {verdict.model}", *columns)
-    for evidence in verdict.evidence:
-        built.add_row(
-            evidence.name, interval_text(evidence.interval, evidence.note), str(evidence.interval.n), *_paper_cells(evidence.name)
-        )
+    paper = tuple(f"paper: {name}" for name in TABLE_1)
+    rows = [(*_measured_cells(evidence), *_paper_cells(evidence.name)) for evidence in verdict.evidence]
     activated = f"{verdict.facts['activated_heads']}/{verdict.facts['total_heads']}"
-    built.add_row("activated heads", activated, str(verdict.facts["samples"]), *_paper_cells("activated heads"))
-    return [built]
+    rows.append(("activated heads", activated, str(verdict.facts["samples"]), *_paper_cells("activated heads")))
+    numbers = ("value", "n", *paper)
+    return [Table(f"{verdict.claim} on {verdict.model}", (_MEASURED, *numbers), tuple(rows), numbers=numbers, droppable=paper)]
 
 
 def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
@@ -104,26 +101,30 @@ def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
         return plain_tables(verdict) if verdict.evidence else []
     facts = verdict.facts
     metrics = ("accuracy", "rouge_l") if facts["metric"] == "accuracy" else ("f1", "em")
-    measures = (*metrics, DIFFERENCE, SIZE)
     caption = (
         f"{facts['samples']} samples in every condition ({facts['failed_samples']} failed); "
         f"{DIFFERENCE}: {facts['metric']} less dynamic's, paired; average size {facts['average_size']}; "
         f"{facts['detection_samples_correct']} of {facts['detection_samples']} detection samples correct; 95 % by sample"
     )
+    numbers = (*metrics, DIFFERENCE, "heads a step")
     tables = []
     for commit in COMMITS:
         title = f"{verdict.claim} on {verdict.model}, commit={commit}: keys and values kept are the {_KEPT[commit]} forward's"
-        headers = ["condition: heads off", *metrics, DIFFERENCE, "heads a step"]
-        built = table(title, *headers, caption=caption if commit == COMMITS[-1] else "")
+        rows = []
         for condition in CONDITIONS:
-            cells = {measure: verdict.find(measure, condition=condition, commit=commit) for measure in measures}
+            cells = {measure: verdict.find(measure, condition=condition, commit=commit) for measure in (*metrics, DIFFERENCE, SIZE)}
             texts = (
                 interval_text(evidence.interval, spec=".1f" if measure == SIZE else ".3f") if evidence else ""
                 for measure, evidence in cells.items()
             )
-            built.add_row(f"{condition}: {ABOUT[condition]}", *texts)
-        tables.append(built)
+            rows.append((f"{condition}: {ABOUT[condition]}", *texts))
+        below = caption if commit == COMMITS[-1] else ""
+        tables.append(Table(title, ("condition: heads off", *numbers), tuple(rows), below, numbers))
     return tables
+
+
+def _measured_cells(evidence: Evidence) -> tuple[str, str, str]:
+    return evidence.name, interval_text(evidence.interval, evidence.note), str(evidence.interval.n)
 
 
 def _paper_cells(name: str) -> list[str]:

@@ -217,8 +217,8 @@ class AppConfig:
 
 
 @dataclass(frozen=True)
-class PlanConfig:
-    """What `mechdyn plan` was asked."""
+class BudgetConfig:
+    """What `mechdyn budget` was asked."""
 
     model: str = option("mini", "mini, a control, a local Hugging Face directory or a hub id.")
     lengths: tuple[int, ...] = option((512,), "Prompt length in tokens; may be repeated.", flag="--length/--lengths")

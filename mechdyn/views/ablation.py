@@ -1,14 +1,12 @@
-"""Figures and tables of the ablation experiment: heatmaps of every condition (Figure 2), progressive ablation (Figure 3)."""
+"""Figures of the ablation experiment: heatmaps of every condition (Figure 2), progressive ablation (Figure 3)."""
 
 from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
-from rich.table import Table
 
 from mechdyn.errors import InputError
-from mechdyn.reports.tables import interval_text, table
-from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, role
-from mechdyn.studies.grid import GridRow, cell_of
+from mechdyn.studies.conditions import CLEAN, COMMITS, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, role
+from mechdyn.studies.grid import cell_of
 from mechdyn.studies.progressive import STATIC_LIST, ProgressivePoint
 from mechdyn.tasks.task import answer_quality, metric_names
 from mechdyn.traces.trace import Trace
@@ -51,27 +49,6 @@ def progressive_figures(points: Mapping[str, Sequence[ProgressivePoint]], *, tit
             drawn = progressive(masked, compensated, [point.quality[metric] for point in row], metric=metric, title=title, dark=dark)
             figures[f"{metric}, commit {commit}"] = drawn
     return figures
-
-
-def grid_table(rows: Sequence[GridRow], title: str) -> Table:
-    """A line for each condition and commit rule."""
-    metrics = tuple(rows[0].metrics)
-    built = table(title, "condition: heads off", "commit", *metrics, "heads off a step", "n", "failed")
-    for row in rows:
-        values = [*map(interval_text, row.metrics.values()), interval_text(row.heads_off, spec=".1f")]
-        built.add_row(f"{row.condition}: {ABOUT[row.condition]}", row.commit or "", *values, str(row.n_samples), str(row.n_failed))
-    return built
-
-
-def progressive_table(points: Mapping[str, Sequence[ProgressivePoint]], title: str) -> Table:
-    """A line for each commit rule and k."""
-    first = next(iter(points.values()))[0]
-    built = table(title, "commit", "k", *first.quality, *(f"compensated, {name}" for name in first.compensated), "heads off a step")
-    for commit, row in points.items():
-        for point in row:
-            counts = (interval_text(interval, spec=".1f") for interval in (*point.compensated.values(), point.heads_off))
-            built.add_row(commit, str(point.k), *map(interval_text, point.quality.values()), *counts)
-    return built
 
 
 def _cells(traces: Mapping[str, Sequence[Trace]], conditions: Sequence[str], commit: str, metric: str) -> dict[str, Cells]:

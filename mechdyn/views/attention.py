@@ -9,9 +9,10 @@ from plotly.subplots import make_subplots
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet
+from mechdyn.text import printable, short, visible
 from mechdyn.traces.trace import Trace
 from mechdyn.views.positions import stretches
-from mechdyn.views.text import full, isolated, label, printable, short, visible
+from mechdyn.views.text import full, isolated, label
 from mechdyn.views.theme import MONO, Look, finish, heading, look
 
 _AROUND = 12

@@ -1,4 +1,4 @@
-"""Lines with interval bands: progressive ablation (paper, Figures 3 and 7), canonical correlations by offset (Figures 4 and 8)."""
+"""Lines with interval bands: progressive ablation (paper, Figures 3 and 7), canonical correlations by offset (Figures 4 and 8), sweeps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -131,6 +131,19 @@ def cca(
         title=title or "Hidden states and later retrieval scores",
         dark=dark,
     )
+
+
+def sweep_figures(
+    curves_by_number: Mapping[str, Mapping[str, Mapping[float | int, Interval]]], *, dark: bool = False
+) -> dict[str, go.Figure]:
+    """Heading to figure, one for each number that was swept: F1 against its values, a line for each strategy."""
+    figures = {}
+    for number, lines in curves_by_number.items():
+        drawn = [Curve(name, list(points), list(points.values())) for name, points in lines.items()]
+        figures[f"F1 against {number}"] = curves(
+            drawn, x_title=number, y_title="F1", y_range=(-0.03, 1.03), title=f"F1 against {number}", dark=dark
+        )
+    return figures
 
 
 def _line(line: Curve, index: int, colors: Look) -> go.Scatter:

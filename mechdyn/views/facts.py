@@ -1,44 +1,30 @@
-"""What became of each supporting fact: a table and a figure of groups of questions, and which fact is retrieved at which token."""
+"""What became of each supporting fact: a figure of groups of questions, and which fact is retrieved at which token."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
-from rich.markup import escape as markup
-from rich.table import Table
 
 from mechdyn.errors import InputError
-from mechdyn.reports.tables import interval_text, table
-from mechdyn.stats.resampling import Interval
 from mechdyn.studies.facts import FactGroup, FactReport, question_outcome
+from mechdyn.text import short, visible
 from mechdyn.traces.trace import Trace
-from mechdyn.views.text import escape, full, isolated, label, short, visible
+from mechdyn.views.text import escape, full, isolated, label
 from mechdyn.views.theme import MONO, finish, heading, look, score_axis
 
-_SHOWN = ("F1", "facts retrieved", "distractors retrieved", "fact steps", "distractor steps", "facts quoted", "sp F1", "joint F1")
+SHOWN = ("F1", "facts retrieved", "distractors retrieved", "fact steps", "distractor steps", "facts quoted", "sp F1", "joint F1")
+"""The measures that figure and table show, in order."""
 _ROW_PIXELS = 22
 _MAX_LABELS = 80
-
-
-def fact_table(report: FactReport, title: str) -> Table:
-    """A line for each group of questions, their number and measures, each with its 95 % interval."""
-    caption = (
-        f"{len(report.questions)} questions, {report.n_failed} failed; retrieved: at any step; steps: share of steps at which one is; "
-        "sp: the facts that a rationale quotes; 95 % by question"
-    )
-    built = table(title, "questions", "n", *_SHOWN, caption=caption)
-    for group in report.groups:
-        built.add_row(markup(_name(group)), str(group.n), *(_text(group.measures[name]) for name in _SHOWN))
-    return built
 
 
 def fact_groups(report: FactReport, *, title: str = "", dark: bool = False) -> go.Figure:
     """A dot with its 95 % interval for each group of questions, a panel for each measure; one without any value stays blank."""
     colors = look(dark)
-    names = [escape(_name(group)) for group in report.groups]
-    figure = make_subplots(rows=1, cols=len(_SHOWN), shared_yaxes=True, subplot_titles=_SHOWN, horizontal_spacing=0.03)
-    for column, measure in enumerate(_SHOWN, start=1):
+    names = [escape(group_name(group)) for group in report.groups]
+    figure = make_subplots(rows=1, cols=len(SHOWN), shared_yaxes=True, subplot_titles=SHOWN, horizontal_spacing=0.03)
+    for column, measure in enumerate(SHOWN, start=1):
         found = [group.measures[measure] for group in report.groups]
         dots = go.Scatter(
             x=[interval.estimate for interval in found],
@@ -115,14 +101,11 @@ def fact_page(report: FactReport, traces: Sequence[Trace], *, title: str = "", d
     return figures
 
 
-def _name(group: FactGroup) -> str:
+def group_name(group: FactGroup) -> str:
+    """What a group of questions is called."""
     return f"{group.trait}: {group.value}" if group.trait else group.value
 
 
 def _plain(text: str, limit: int) -> str:
     """Text of a data set for a label."""
     return isolated(short(visible(text), limit))
-
-
-def _text(interval: Interval) -> str:
-    return interval_text(interval, spec=".2f") if interval.n else "–"

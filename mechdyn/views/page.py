@@ -1,8 +1,10 @@
 """Figures on one HTML page that needs no network."""
 
+import base64
+import hashlib
 import html
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,16 +12,13 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from mechdyn.errors import InputError
+from mechdyn.text import visible
 from mechdyn.views.theme import FONT, look
-from mechdyn.views.tokens import Html
+from mechdyn.views.tokens import Html, scripts_in
 
 View: TypeAlias = go.Figure | Html
 
 _CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "toImageButtonOptions": {"format": "svg"}}
-# Nothing may be loaded from anywhere: what a page shows is inside it. Plotly compiles a piece of WebAssembly that it carries.
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
-)
 _STYLE = """
 :root {{ color-scheme: {scheme}; }}
 body {{ margin: 0 auto; max-width: 1200px; padding: 16px; background: {background}; color: {ink}; font: 16px/1.5 {font}; }}
@@ -76,56 +75,81 @@ def save_text(text: str, path: str | Path) -> Path:
 def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool = False) -> str:
     """The HTML that `save_page` writes."""
     named = list(figures.items()) if isinstance(figures, Mapping) else [("", figure) for figure in figures]
-    sections = "\n".join(_section(index, name, figure) for index, (name, figure) in enumerate(named))
-    drawn = any(isinstance(figure, go.Figure) for _, figure in named)
-    return document(f"<main>\n{sections}\n</main>", title, dark=dark, plotly=drawn)
+    sections = [_section(index, name, figure) for index, (name, figure) in enumerate(named)]
+    with_plotly = any(isinstance(figure, go.Figure) for _, figure in named)
+    return document(joined([Html("<main>"), *sections, Html("</main>")]), title, dark=dark, plotly=with_plotly)
 
 
-def document(body: str, title: str, *, dark: bool = False, style: str = "", plotly: bool = True) -> str:
+def joined(parts: Iterable[Html]) -> Html:
+    """Pieces of HTML one below the other, with the scripts of all of them."""
+    pieces = list(parts)
+    return Html("\n".join(piece.html for piece in pieces), tuple(script for piece in pieces for script in piece.scripts))
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """A page's content security policy: nothing is loaded from anywhere, and no script runs but these, known by their SHA-256.
+
+    So a tag or an attribute such as `onerror` that should get into the page with some data does nothing. Plotly compiles a piece of
+    WebAssembly that it carries.
+    """
+    hashes = " ".join(dict.fromkeys(f"'sha256-{_digest(script)}'" for script in scripts)) or "'none'"
+    wasm = " 'wasm-unsafe-eval'" if scripts else ""
+    return f"default-src 'none'; script-src {hashes}{wasm}; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+
+
+def _digest(script: str) -> str:
+    """Of a script as browsers hash it: with their line ends, in the bytes that `save_text` writes."""
+    text = script.replace("\r\n", "\n").replace("\r", "\n")
+    return base64.b64encode(hashlib.sha256(text.encode("utf-8", errors="replace")).digest()).decode()
+
+
+def document(body: Html, title: str, *, dark: bool = False, style: str = "", plotly: bool = True) -> str:
     """A whole page around HTML that is safe already: the title as heading, the look, plotly's script once, nothing loaded.
 
     Args:
-        body: what stands below the heading.
+        body: what stands below the heading; its own scripts are the only ones that run, beside plotly's.
         title: of the page, not yet escaped.
         dark: a dark page.
         style: further CSS.
         plotly: whether its script (4.8 MB) is needed.
     """
     colors = look(dark)
-    script = f"<script>{get_plotlyjs()}</script>" if plotly else ""
+    library = (get_plotlyjs(),) if plotly else ()
+    script = "".join(f"<script>{each}</script>" for each in library)
     own = _STYLE.format(scheme="dark" if dark else "light", background=colors.background, ink=colors.ink, font=FONT) + style
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{policy([*library, *body.scripts])}">
 <link rel="icon" href="data:,">
-<title>{html.escape(title)}</title>
+<title>{html.escape(visible(title))}</title>
 <style>{own}</style>
 {script}
 </head>
 <body>
-<h1>{html.escape(title)}</h1>
-{body}
+<h1>{html.escape(visible(title))}</h1>
+{body.html}
 </body>
 </html>
 """
 
 
-def _section(index: int, name: str, figure: View) -> str:
-    heading = f"<h2>{html.escape(name)}</h2>\n" if name else ""
-    return f'<section id="view-{index}" aria-label="{html.escape(_described(name, figure))}">\n{heading}{drawn(index, figure)}\n</section>'
+def _section(index: int, name: str, figure: View) -> Html:
+    heading = f"<h2>{html.escape(visible(name))}</h2>" if name else ""
+    opened = f'<section id="view-{index}" aria-label="{html.escape(visible(_described(name, figure)))}">\n{heading}'
+    return joined([Html(opened), drawn(index, figure), Html("</section>")])
 
 
-def drawn(index: int, figure: View) -> str:
+def drawn(index: int, figure: View) -> Html:
     """One figure as HTML for a `document`; `index` tells the figures of a page apart."""
     if isinstance(figure, Html):
-        return f'<div class="view">{figure.html}</div>'
+        return Html(f'<div class="view">{figure.html}</div>', figure.scripts)
     plot = figure_html(figure, f"figure-{index}")
     meta = figure.layout.meta
     width = meta.get("min_width", 0) if isinstance(meta, dict) else 0
-    return f'<div class="view" tabindex="0"><div style="min-width:{int(width)}px">{plot}</div></div>'
+    return Html(f'<div class="view" tabindex="0"><div style="min-width:{int(width)}px">{plot}</div></div>', scripts_in(plot))
 
 
 def figure_html(figure: go.Figure, name: str, *, script: bool = False) -> str:

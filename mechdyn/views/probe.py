@@ -1,21 +1,18 @@
-"""Figures and tables of hidden states and retrieval scores: Figure 4 with its companions, Table 2, per-head and calibration plots."""
+"""Figures of hidden states and retrieval scores: Figure 4 with its companions, per-head and calibration plots."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
-from rich.table import Table
 from sklearn.calibration import calibration_curve
 from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.evidence import LESS, Verdict, in_words
-from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.probes.dataset import ProbeData
 from mechdyn.probes.probe import Predictor
-from mechdyn.probes.report import ClassifierReport, RegressorReport, Report, auprc_by_head, r2_by_head
-from mechdyn.reports.tables import interval_text, table
+from mechdyn.probes.report import auprc_by_head, r2_by_head
 from mechdyn.stats.cca_offsets import TOPS, Correlations, OffsetCCA
 from mechdyn.stats.resampling import Interval
 from mechdyn.studies.probing import AUPRC, TOP_CORRELATION
@@ -26,10 +23,6 @@ from mechdyn.views.theme import evenly, finish, look, numbered
 _RANGE = (-0.05, 1.03)
 _SOLID, _DASH, _DOT, _DASHDOT = range(4)
 _N_BINS = 10
-_LAYOUTS: Mapping[type, tuple[tuple[str, ...], Mapping[str, object], str]] = {
-    ClassifierReport: (("f1", "precision", "recall", "auprc"), TABLE_2, ".3f"),
-    RegressorReport: (("mse", "mae", "r2", "r2_weighted"), TABLE_3, ".4f"),
-}
 
 
 def correlations(offsets: Sequence[OffsetCCA], *, title: str = "", dark: bool = False) -> dict[str, go.Figure]:
@@ -54,15 +47,6 @@ def correlations(offsets: Sequence[OffsetCCA], *, title: str = "", dark: bool = 
                 lines.append(Curve(kind, [offset for offset, _ in known], [value for _, value in known], color=color, dash=dash))
         figures[name] = _by_offset(lines, "canonical correlation", title or f"Hidden states and later scores: {name}", dark)
     return figures
-
-
-def correlations_table(offsets: Sequence[OffsetCCA], title: str, *, paper: bool = True) -> Table:
-    """The top correlation by offset: in sample, held out and under the null; with the paper's values, which are of needles, beside them."""
-    built = table(title, "k", "in sample", "held out", "null, held out", *(["paper, in sample"] if paper else []))
-    for at in offsets:
-        values = [interval_text(side.means[1]) for side in (at.in_sample, at.held_out, at.null_held_out)]
-        built.add_row(str(at.offset), *values, *([str(FIGURE_4_TOP_1.get(at.offset, ""))] if paper else []))
-    return built
 
 
 def verdict_curves(verdict: Verdict, *, dark: bool = False) -> dict[str, go.Figure]:
@@ -142,26 +126,6 @@ def calibration(
     figure.update_xaxes(title_text="predicted probability to retrieve", range=[-0.03, 1.03], showgrid=False)
     figure.update_yaxes(title_text="share that retrieves", range=[-0.03, 1.03])
     return finish(figure, escape(title or "Calibration"), f"ten bins, {target.numel():,} labels", dark=dark, height=420)
-
-
-def probe_table(reports: Mapping[str, Report], title: str) -> Table:
-    """Table 2 for classifiers, Table 3 for regressors: a line for each predictor, the paper's five models below."""
-    first = next(iter(reports.values()), None)
-    if first is None:
-        raise InputError("a table of probes needs at least one report, got none")
-    names, paper, spec = _LAYOUTS[type(first)]
-    built = table(title, "predictor (95 % by sample)", *names, caption=_caption(first))
-    for name, found in reports.items():
-        built.add_row(name, *(interval_text(getattr(found, metric), spec=spec) for metric in names))
-    for model, row in paper.items():
-        built.add_row(f"paper: {model}", *(f"{getattr(row, metric):.4f}" if hasattr(row, metric) else "" for metric in names))
-    return built
-
-
-def _caption(found: ClassifierReport | RegressorReport) -> str:
-    if isinstance(found, RegressorReport):
-        return f"{found.mse.n} test samples; {found.n_constant} heads never vary in them and are left out of R²"
-    return f"{found.f1.n} test samples, {found.n_positive:,} of {found.n_labels:,} labels positive; thresholds by best F1 on validation"
 
 
 def _series(verdict: Verdict, measure: str) -> dict[str, list[tuple[int, Interval]]]:

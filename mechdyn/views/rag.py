@@ -10,9 +10,9 @@ from mechdyn.rag.log import QuestionRecord, RagLog, Round
 from mechdyn.rag.strategies import about
 from mechdyn.rag.windows import Span
 from mechdyn.tasks.task import answer_quality
+from mechdyn.text import visible
 from mechdyn.views.page import save_page
 from mechdyn.views.rind import rind
-from mechdyn.views.text import visible
 from mechdyn.views.theme import FONT, Look, look
 from mechdyn.views.tokens import Html
 
@@ -64,7 +64,8 @@ def rag_sample(question: QuestionRecord, logs: Mapping[str, RagLog], *, dark: bo
     parts = "\n".join(_strategy(question, name, log, index == 0, dark) for index, (name, log) in enumerate(logs.items()))
     head = (
         f"<p><b>{_text(question.question)}</b> Expected: <b>{_text(question.answer)}</b></p>\n"
-        f'<p class="small">Context of {question.context_tokens} tokens. <span class="shown">Marked</span>: visible to what is rewritten; '
+        f'<p class="small">Context of {_text(str(question.context_tokens))} tokens. '
+        f'<span class="shown">Marked</span>: visible to what is rewritten; '
         f'<span class="fact">underlined</span>: supporting facts; <span class="hidden">grey</span>: hidden.</p>'
     )
     return Html(f'<style>{_STYLE}</style>\n<div class="md-rag" style="{_variables(colors)}">\n{head}\n{parts}\n</div>')
@@ -95,7 +96,7 @@ def _strategy(question: QuestionRecord, name: str, log: RagLog, is_open: bool, d
     rounds = "\n".join(_round(question, number, round, dark) for number, round in enumerate(log.rounds, start=1))
     return (
         f"<details{' open' if is_open else ''}><summary><b>{_text(name)}</b>{_text(said)}<br>{_text(log.text) or '(no text)'}<br>"
-        f'<span class="small">{facts}</span></summary>\n{rounds}\n</details>'
+        f'<span class="small">{_text(facts)}</span></summary>\n{rounds}\n</details>'
     )
 
 

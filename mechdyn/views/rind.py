@@ -5,7 +5,7 @@ from html import escape
 
 from mechdyn.errors import InputError
 from mechdyn.rag.rind import Rind, WordValue
-from mechdyn.views.text import short, visible
+from mechdyn.text import short, visible
 from mechdyn.views.theme import FONT, MONO, ColorScale, Look, color_at, evenly, ink_on, look, score_scale
 from mechdyn.views.tokens import Html
 

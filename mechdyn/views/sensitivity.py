@@ -1,16 +1,14 @@
-"""The sensitivity grid of Eq. 2 as a table and a figure: how the verdict moves with sink, local window and threshold."""
+"""The sensitivity grid of Eq. 2 as a figure: how the verdict moves with sink, local window and threshold."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
-from rich.table import Table
 
 from mechdyn.claims.dynamism import ADJACENT, HEADS, RETEST, STATIC
 from mechdyn.claims.sensitivity import SensitivityCell, flipped, reference_cell
 from mechdyn.evidence import Outcome, Verdict
-from mechdyn.reports.tables import interval_text, table
 from mechdyn.stats.resampling import Interval
 from mechdyn.views.text import escape
 from mechdyn.views.theme import finish, look
@@ -19,18 +17,6 @@ _ORDER = (Outcome.REFUTED, Outcome.INCONCLUSIVE, Outcome.SUPPORTED)
 _INK = {False: ("#000000", "#000000", "#FFFFFF"), True: ("#000000", "#FFFFFF", "#000000")}
 """What can be read on the colours of `Look.quality`, by whether the figure is dark."""
 _ROW_PIXELS = 74
-
-
-def sensitivity_table(cells: Sequence[SensitivityCell], title: str) -> Table:
-    """A line for each setting; the reference and the verdicts that differ from its are marked."""
-    reference, other = reference_cell(cells), flipped(cells)
-    caption = f"{len(other)} of {len(cells)} verdicts are not {reference.verdict.outcome}, which is that of {_setting(reference)}"
-    built = table(title, "sink", "local", "threshold", "adjacent", "best static", "retest", "heads", "verdict", "", caption=caption)
-    for cell in cells:
-        values = [interval_text(interval) if interval else "undefined" for interval in _measured(cell.verdict)]
-        mark = "reference" if cell is reference else "flips" if cell in other else ""
-        built.add_row(str(cell.sink), str(cell.local), f"{cell.threshold:g}", *values, str(cell.verdict.outcome), mark)
-    return built
 
 
 def sensitivity_figure(cells: Sequence[SensitivityCell], *, title: str = "", dark: bool = False) -> go.Figure:
@@ -63,7 +49,7 @@ def sensitivity_figure(cells: Sequence[SensitivityCell], *, title: str = "", dar
     figure.update_yaxes(tickvals=list(range(len(sinks))), ticktext=list(map(str, sinks)), showgrid=False)
     figure.update_yaxes(title_text="sink", row=1, col=1)
     subtitle = (
-        f"adjacent, best static and retest Jaccard; framed: {_setting(reference)}; {len(flipped(cells))} of {len(cells)} differ from it"
+        f"adjacent, best static and retest Jaccard; framed: {setting_text(reference)}; {len(flipped(cells))} of {len(cells)} differ from it"
     )
     height = 210 + _ROW_PIXELS * max(2, len(sinks))
     return finish(
@@ -76,7 +62,7 @@ def _labels(cells: Sequence[SensitivityCell], places: Sequence[tuple[int, int]],
         x=[x for x, _ in places],
         y=[y for _, y in places],
         mode="text",
-        text=["<br>".join(_short(interval) for interval in _measured(cell.verdict)[:3]) for cell in cells],
+        text=["<br>".join(_short(interval) for interval in measured(cell.verdict)[:3]) for cell in cells],
         customdata=[[cell.sink, cell.local, str(cell.verdict.outcome), "<br>".join(map(escape, cell.verdict.reasons))] for cell in cells],
         hovertemplate="sink %{customdata[0]}, local %{customdata[1]}: %{customdata[2]}<br>%{customdata[3]}<extra></extra>",
         textfont={"size": 11, "color": [_INK[dark][_ORDER.index(cell.verdict.outcome)] for cell in cells]},
@@ -84,7 +70,7 @@ def _labels(cells: Sequence[SensitivityCell], places: Sequence[tuple[int, int]],
     )
 
 
-def _measured(verdict: Verdict) -> tuple[Interval | None, ...]:
+def measured(verdict: Verdict) -> tuple[Interval | None, ...]:
     """Adjacent, best static and retest Jaccard, heads a retrieving step; None where it was not measured."""
     found = (
         verdict.find(ADJACENT),
@@ -99,5 +85,6 @@ def _short(interval: Interval | None) -> str:
     return "–" if interval is None or not interval.n else f"{interval.estimate:.2f}"
 
 
-def _setting(cell: SensitivityCell) -> str:
+def setting_text(cell: SensitivityCell) -> str:
+    """`sink 4, local 32, threshold 0.5`."""
     return f"sink {cell.sink}, local {cell.local}, threshold {cell.threshold:g}"

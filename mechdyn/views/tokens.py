@@ -1,5 +1,6 @@
 """Generated tokens coloured by how many heads retrieve, the context by one head's attention (through circuitsvis)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,9 +8,9 @@ import numpy as np
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head
+from mechdyn.text import printable
 from mechdyn.traces.trace import Trace
 from mechdyn.views.attention import attention_row, context_texts
-from mechdyn.views.text import printable
 from mechdyn.views.theme import LIGHT, MONO
 
 _WORD_JOINER = "\u2060"
@@ -23,9 +24,13 @@ _MOST_PIXELS = 420
 
 @dataclass(frozen=True)
 class Html:
-    """A piece of HTML that shows itself in a notebook and loads nothing from the network."""
+    """A piece of HTML that shows itself in a notebook and loads nothing from the network.
+
+    `scripts` are the contents of its script elements, each exactly as it stands there: a page runs these and no others.
+    """
 
     html: str
+    scripts: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
         return self.html
@@ -85,7 +90,13 @@ def _colored(texts: Sequence[str], values: Sequence[int | float], most: int | fl
         f"background:{LIGHT.background};color:{LIGHT.ink};font-family:{MONO};padding:8px;overflow-wrap:anywhere;"
         f"max-height:{_MOST_PIXELS}px;overflow:auto"
     )
-    return Html(f'<div style="{style}">{_closed(drawn.local_src)}</div>')
+    source = _closed(drawn.local_src)
+    return Html(f'<div style="{style}">{source}</div>', scripts_in(source))
+
+
+def scripts_in(source: str) -> tuple[str, ...]:
+    """The contents of the script elements of HTML that a library made, whose data cannot begin or end one."""
+    return tuple(re.findall(r"<script[^>]*>(.*?)</script>", source, re.DOTALL))
 
 
 def _shown(token: str) -> str:

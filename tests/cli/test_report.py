@@ -15,7 +15,7 @@ def made(run, tmp_path):
     code, out, err = run("report", "first")
     assert code == 0, err
     (verdict,) = json.loads((tmp_path / "first" / "verdicts.json").read_text())
-    assert re.search(r"dynamism +│ planted-static +│ niah +│ quick +│ refuted +│ again, the same", out)
+    assert re.search(r"dynamism +│ planted-static +│ niah +│ quick but for length 128 +│ refuted +│ again, the same", out)
     return verdict, tmp_path / "first"
 
 
@@ -24,7 +24,14 @@ def test_page_and_markdown_say_what_the_files_of_the_run_say(made):
     page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     for tables in (html_tables(page), markdown_tables(text)):
         header, row = tables[0]
-        assert header[0] == "claim" and row == ["dynamism", "planted-static", "niah", "quick", verdict["verdict"], "again, the same"]
+        assert header[0] == "claim" and row == [
+            "dynamism",
+            "planted-static",
+            "niah",
+            "quick but for length 128",
+            verdict["verdict"],
+            "again, the same",
+        ]
         measured = {line[0]: line for line in tables[1][1:]}
         for evidence in verdict["evidence"]:
             shown = measured[evidence["name"]]
@@ -54,3 +61,12 @@ def test_the_report_goes_where_it_is_told_and_only_one_line_tells_of_bad_runs(ru
         code, out, err = run("report", *arguments, "--out", "new")
         assert (code, out) == (2, "") and re.fullmatch(r"error: (nowhere|elsewhere) is not the folder of a run.*\n", err)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_report_of_one_trace_has_no_table_of_verdicts(run, tmp_path):
+    assert run("trace", "--length", "128", "--no-show", "--out", "one")[0] == 0
+    code, out, err = run("report", "one")
+    assert (code, err) == (0, "") and out.splitlines()[0].startswith("page ")
+    page, text = ((tmp_path / "one" / name).read_text() for name in ("report.html", "report.md"))
+    assert "Verdicts" not in page and "Verdicts" not in text
+    assert html_tables(page)[0][0] == ["what", "how to run it"]

@@ -94,10 +94,11 @@ def test_traces_are_the_same_in_smaller_batches(model, n_fit, caplog):
         assert torch.equal(small.retrieval_scores, alone.retrieval_scores)
 
 
-def test_the_error_names_the_plan_and_a_remedy(model):
+def test_the_error_names_the_budget_and_a_remedy(model):
     asked = samples(3)
     longest = max(map(len, asked))
-    words = rf"out of memory on cpu: 3 prompts of up to {longest} tokens under 2 conditions need [\d.]+ GiB by plan \(weights .*\) of "
+    words = rf"out of memory on cpu: 3 prompts of up to {longest} tokens under 2 conditions "
+    words += r"need [\d.]+ GiB by the budget \(weights .*\) of "
     with pytest.raises(OutOfMemoryError, match=words + r"[\d.]+; take a smaller batch, shorter prompts or fewer conditions"):
         trace_conditions(model, asked, {"a": None, "b": None}, engine=SmallDevice(model, 0))
     with pytest.raises(OutOfMemoryError, match=r"out of memory on cpu: 1 prompt of up to \d+ tokens need"):

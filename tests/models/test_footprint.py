@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, DynamicCache
 
-from mechdyn.models.footprint import Memory, Workload, memory_of, prefill_of, step_of
+from mechdyn.models.footprint import MemoryNeed, Workload, memory_of, prefill_of, step_of
 from mechdyn.models.published import published_config
 from mechdyn.models.registry import PAPER_MODELS
 from mechdyn.models.shape import planned_shape, shape_of
@@ -58,8 +58,8 @@ def test_conditions_share_the_prompt_and_forwards_its_reading():
 
 
 def test_peak_is_weights_cache_and_the_larger_working_set():
-    assert Memory(weights=100, cache=10, prefill=3, step=5).peak == 115
-    assert Memory(weights=100, cache=10, prefill=7, step=5).peak == 117
+    assert MemoryNeed(weights=100, cache=10, prefill=3, step=5).peak == 115
+    assert MemoryNeed(weights=100, cache=10, prefill=7, step=5).peak == 117
 
 
 def test_prefill_memory_is_bounded_or_linear_in_length():

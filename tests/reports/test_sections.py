@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import get_type_hints
 
 import numpy as np
-from rich.markup import escape
+import pytest
 
+from mechdyn.evidence import Evidence, Outcome, Table, Verdict
 from mechdyn.reports.page import report_html, report_markdown
-from mechdyn.reports.sections import Report, Section, sections
-from mechdyn.reports.tables import plain, table, table_html, table_markdown
-from mechdyn.runs.read import KINDS
+from mechdyn.reports.sections import Report, Section, make_report, sections
+from mechdyn.runs.finished import Folder
+from mechdyn.runs.read import KINDS, Judged, Run
+from mechdyn.stats.resampling import Interval
 from mechdyn.views import timeline
 from mechdyn.views.page import save_text
 from tests.browser import Browser, needs_browser
@@ -30,8 +32,7 @@ ODD = [
 
 def report(**changes):
     """A report of odd strings wherever text can come from outside."""
-    words = table(ODD[0], *ODD, words=True)
-    words.add_row(*map(escape, ODD))
+    words = Table(ODD[0], tuple(ODD), (tuple(ODD),))
     trace = made_up(np.ones((3, 2, 2)), texts=["</script><script>alert(2)</script>", "a", "b"])
     section = Section(ODD[0], "mechdyn trace --haystack '<b>'", (words,), {ODD[2]: timeline(trace), "second": timeline(trace)}, tuple(ODD))
     return Report(**({"title": ODD[0], "verdicts": words, "sections": (section,), "missing": words, "manifests": (words,)} | changes))
@@ -39,11 +40,11 @@ def report(**changes):
 
 def test_odd_text_comes_back_as_it_was() -> None:
     made = report()
-    squeezed = [cell.replace("\n", " ") for cell in ODD]
+    shown = [cell.replace("\n", "⏎") for cell in ODD]
     for tables in (html_tables(report_html(made)), markdown_tables(report_markdown(made, "report.html"))):
         assert len(tables) == 4
         for rows in tables:
-            assert [[cell.replace("\n", " ") for cell in row] for row in rows] == [squeezed, squeezed]
+            assert rows == [shown, shown]
 
 
 def test_nothing_of_it_becomes_markup() -> None:
@@ -56,10 +57,33 @@ def test_nothing_of_it_becomes_markup() -> None:
     assert not [line for line in text.splitlines() if line.startswith("# no")]
 
 
-def test_a_table_without_rows_title_or_caption_is_a_table() -> None:
-    empty = plain(table("", "a", "b"))
-    assert html_tables(table_html(empty)) == [[["a", "b"]]] and "caption" not in table_html(empty)
-    assert markdown_tables(table_markdown(empty)) == [[["a", "b"]]]
+def test_a_command_stays_in_its_block_whatever_the_folder_is_called() -> None:
+    section = Section("h", "mechdyn trace --model 'a\n# b\n\n<script>alert(1)</script>'")
+    text = report_markdown(report(sections=(section,)), "report.html")
+    assert "    mechdyn trace --model 'a⏎# b⏎⏎<script>alert(1)</script>'" in text.splitlines()
+    assert not [line for line in text.splitlines() if line.startswith(("# b", "<script"))]
+
+
+def test_a_report_without_verdicts_has_no_table_of_them() -> None:
+    made = report(verdicts=None, sections=())
+    assert html_tables(report_html(made)) == html_tables(report_html(report(sections=())))[1:]
+    assert markdown_tables(report_markdown(made, "p")) == markdown_tables(report_markdown(report(sections=()), "p"))[1:]
+    assert make_report([]).verdicts is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "preset"), [({}, "quick"), ({"lengths": [256, 512], "runs": 1}, "quick but for length 256, 512, runs 1")]
+)
+def test_a_claim_of_another_package_is_shown_and_a_preset_is_told_with_what_differs(tmp_path: Path, asked: dict, preset: str) -> None:
+    config = {"model": {"name": "mini"}, "task": "niah", "preset": "quick", "lengths": [], "runs": None, **asked}
+    folder = Folder(tmp_path, config, {"traces": {"evaluation": [made_up(np.ones((3, 2, 2)))]}}, {})
+    verdict = Verdict("mini", "theirs", Outcome.SUPPORTED, (Evidence("their number", Interval(0.5, 0.25, 0.75, 40)),))
+    made = make_report([Run(folder, "mechdyn verify theirs", Judged(verdict, False, (), None, {}))])
+    assert made.verdicts is not None and made.verdicts.rows == (("theirs", "mini", "niah", preset, "supported", "as recorded"),)
+    (section,) = made.sections
+    assert section.heading == "theirs: mini, niah: supported"
+    assert section.tables[0].rows == (("their number", "0.500 [0.250, 0.750]", "40"),)
+    assert report_html(made).count("Plotly.newPlot(") == 1
 
 
 def test_every_kind_of_run_has_a_function_of_its_own() -> None:
@@ -75,6 +99,7 @@ def test_the_page_in_a_browser_loads_nothing_and_prints(browser: Browser, tmp_pa
     page = save_text(report_html(report(sections=(section,))), tmp_path / "report.html")
     browser.open(page, width=500, ready="document.querySelector('.js-plotly-plot .plot-container') !== null")
     assert browser.trouble() == []
+    assert browser.text("h1") == ODD[0] and browser.texts("#verdicts thead th") == [cell.replace("\n", "⏎") for cell in ODD]
     assert browser.run("document.querySelector('main').firstElementChild.id") == "verdicts"
     assert browser.run("[...document.querySelectorAll('nav a')].map(a => !!document.querySelector(a.getAttribute('href')))") == [True] * 3
     width = "document.querySelector('.js-plotly-plot').getBoundingClientRect().width"

@@ -1,23 +1,13 @@
-"""Heatmaps, curves and tables of the ablation experiment show what was measured."""
-
-import io
+"""Heatmaps and curves of the ablation experiment show what was measured."""
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from mechdyn.errors import InputError
 from mechdyn.studies.conditions import CLEAN, COMMITS, DETECTION_ROLE, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, detect, role
-from mechdyn.studies.grid import grid_rows
 from mechdyn.studies.progressive import progressive_point, progressive_role
-from mechdyn.views.ablation import ablation_grids, grid_table, progressive_figures, progressive_table
+from mechdyn.views.ablation import ablation_grids, progressive_figures
 from tests.studies.made_up import experiment, made_up
-
-
-def shown(table):
-    console = Console(width=200, record=True, file=io.StringIO())
-    console.print(table)
-    return console.export_text()
 
 
 @pytest.fixture
@@ -54,15 +44,7 @@ def test_nothing_to_show_is_an_error():
         ablation_grids({DETECTION_ROLE: [made_up(0)]})
 
 
-def test_the_table_has_a_line_a_condition(traces):
-    text = shown(grid_table(grid_rows(traces), "Ablation on a model"))
-    lines = {line.split("│")[1].strip(): line for line in text.splitlines() if line.startswith("│")}
-    assert len([line for line in text.splitlines() if line.startswith("│")]) == 1 + 7 * 2
-    assert "1.000 [1.000, 1.000]" in lines["clean: no head off"]
-    assert "0.500 [" in lines["dynamic: the step's retrieval heads"]
-
-
-def test_progressive_figures_and_table():
+def test_progressive_figures():
     ranking = detect([made_up(0)]).ranking
     rows = {CLEAN: [made_up(seed) for seed in range(4)]}
     rows |= {progressive_role(2, commit): [made_up(seed, right=seed < 2, n_ablated=2) for seed in range(4)] for commit in COMMITS}
@@ -71,5 +53,3 @@ def test_progressive_figures_and_table():
     assert list(figures) == [f"{metric}, commit {commit}" for commit in COMMITS for metric in ("accuracy", "rouge_l")]
     lines = {trace.name: trace for trace in figures["accuracy, commit clean"].data if trace.name}
     assert list(lines["accuracy"].x) == [0, 2] and list(lines["accuracy"].y) == [1.0, 0.5]
-    text = shown(progressive_table(points, "Progressive ablation"))
-    assert sum(line.startswith("│") for line in text.splitlines()) == 4

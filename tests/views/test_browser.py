@@ -8,8 +8,9 @@ import torch
 
 from mechdyn.stats.resampling import Interval
 from mechdyn.traces.trace import Sources
-from mechdyn.views import Cells, attention, cca, compare, curves, grid, layer_head, progressive, save_page, timeline, tokens
+from mechdyn.views import Cells, Html, attention, cca, compare, curves, grid, layer_head, progressive, save_page, timeline, tokens
 from mechdyn.views.curves import Curve
+from mechdyn.views.page import document, drawn, joined, save_text
 from tests.browser import Browser, needs_browser
 from tests.views.made_up import made_up
 
@@ -117,3 +118,16 @@ def test_a_narrow_page_scrolls_within_its_figures_by_keyboard(browser: Browser, 
     browser.run(f"{view}.focus()")
     browser.press("right", "right")
     browser.wait(f"{view}.scrollLeft > 0")
+
+
+def test_what_gets_past_escaping_still_does_not_run(browser: Browser, tmp_path: Path) -> None:
+    """A tag, an attribute and a script put into the page as they stand, beside a figure whose own scripts run."""
+    figure = drawn(0, layer_head(made_up(np.ones((1, 2, 2))), 0))
+    evil = Html(f"{HOSTILE[0]}<script>alert(1)</script><svg onload=alert(1)></svg><a id=link href='javascript:alert(1)'>x</a>")
+    page = save_text(document(joined([figure, evil]), "t"), tmp_path / "page.html")
+    browser.open(page, ready="document.querySelectorAll('.main-svg').length >= 1 && document.images.length === 1")
+    browser.click("#link")
+    browser.wait("window.seen.length >= 4")
+    seen = browser.run("window.seen")
+    assert not [line for line in seen if line.startswith("alert")]
+    assert len([line for line in seen if line.startswith("blocked script-src")]) >= 4

@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 
 from mechdyn.errors import InputError
 from mechdyn.stats.resampling import Interval
 from mechdyn.views import Curve, cca, curves, progressive
+from mechdyn.views.curves import sweep_figures
 
 NAN = float("nan")
 
@@ -71,3 +74,12 @@ def test_bad_curves_are_refused() -> None:
         curves([Curve("a", [0], intervals(1.0), right=True)], x_title="x", y_title="y")
     with pytest.raises(InputError, match="null series 'b' has no in-sample series"):
         cca([0], {"a": intervals(1.0)}, null={"b": intervals(1.0)})
+
+
+def test_a_sweep_draws_a_line_for_each_strategy() -> None:
+    points = {0.8: Interval(0.2, 0.1, 0.3, 9), 1.2: Interval(0.4, 0.3, 0.5, 9)}
+    figures = sweep_figures({"threshold": {"oracle": points, "static": points}, "k": {"oracle": {4: points[0.8]}}})
+    assert list(figures) == ["F1 against threshold", "F1 against k"]
+    lines = [trace for trace in figures["F1 against threshold"].data if trace.name]
+    assert [line.name for line in lines] == ["oracle", "static"] and list(lines[0].x) == [0.8, 1.2]
+    assert json.loads(figures["F1 against k"].to_json())["layout"]["xaxis"]["title"]["text"] == "k"

@@ -1,28 +1,14 @@
-"""The table and figures of supporting facts show every group, every fact and what was quoted, and take text as it comes."""
+"""The figures of supporting facts show every group, every fact and what was quoted, and take text as it comes."""
 
 import numpy as np
 import pytest
 
 from mechdyn.errors import InputError
 from mechdyn.studies.facts import fact_report
-from mechdyn.views.facts import fact_groups, fact_page, fact_table, fact_timeline
+from mechdyn.views.facts import fact_groups, fact_page, fact_timeline
 from tests.studies.test_facts import SILENT, question
 
 TRACES = [question("a"), question("b", type="comparison", text="No idea.", fact_scores=[SILENT]), question("c", fact_scores=[])]
-
-
-def column(table, index):
-    return [str(value) for value in table.columns[index].cells]
-
-
-def test_the_table_has_a_line_for_each_group():
-    report = fact_report(TRACES)
-    built = fact_table(report, "title")
-    assert column(built, 0)[:3] == ["all questions", "type: bridge", "type: comparison"]
-    assert column(built, 1)[:3] == ["3", "2", "1"]
-    assert built.caption.startswith("3 questions, 0 failed")
-    direct = fact_table(fact_report([question(style="direct")]), "title")
-    assert column(direct, 7) == ["–"]
 
 
 def test_a_dot_for_each_group_and_measure():

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -6,7 +8,8 @@ import numpy as np
 import pytest
 
 from mechdyn.errors import InputError
-from mechdyn.views import layer_head, save_page, timeline, tokens
+from mechdyn.views import Html, layer_head, save_page, timeline, tokens
+from mechdyn.views.page import document, joined
 from tests.views.made_up import made_up, random_scores
 
 TRACE = made_up(random_scores(0))
@@ -72,3 +75,21 @@ def test_a_path_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) ->
 def test_lone_surrogates_do_not_stop_the_page(tmp_path: Path) -> None:
     trace = made_up(np.ones((1, 1, 1)), texts=["\ud83d"], task="\ud83d")
     assert save_page([timeline(trace), tokens(trace)], tmp_path / "page.html", "t\ud83d").exists()
+
+
+def test_the_policy_names_the_scripts_of_the_page_and_no_others(tmp_path: Path) -> None:
+    """Recomputed from the bytes of the file, as a browser does."""
+    content = save_page([timeline(TRACE), tokens(TRACE)], tmp_path / "page.html", "t").read_bytes()
+    (policy,) = re.findall(rb'http-equiv="Content-Security-Policy" content="([^"]*)"', content)
+    scripts = re.findall(rb"<script[^>]*>(.*?)</script>", content, re.DOTALL)
+    hashes = {base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts}
+    assert len(hashes) >= 3
+    assert set(re.findall("'sha256-([^']*)'", policy.decode())) == hashes
+    allowed = re.findall(r"script-src ([^;]*)", policy.decode())[0]
+    assert "unsafe-inline" not in allowed and "unsafe-eval" not in allowed.replace("wasm-unsafe-eval", "")
+
+
+def test_a_page_without_a_script_allows_none() -> None:
+    text = document(Html("<p>words</p>"), "t", plotly=False)
+    assert "script-src 'none';" in text
+    assert Html("<script>1</script>").scripts == () and joined([Html("a", ("1",)), Html("b", ("2",))]) == Html("a\nb", ("1", "2"))

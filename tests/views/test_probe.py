@@ -1,4 +1,4 @@
-"""Figures and tables of probes show what was measured, and nothing where nothing was."""
+"""Figures of probes show what was measured, and nothing where nothing was."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,12 @@ from sklearn.metrics import r2_score
 
 from mechdyn.errors import InputError
 from mechdyn.evidence import Evidence, Outcome, Verdict
-from mechdyn.paper.values import TABLE_2
 from mechdyn.probes.baselines import BaseRate, StepRate
 from mechdyn.probes.dataset import probe_data
-from mechdyn.probes.report import auprc_by_head, compare, r2_by_head
+from mechdyn.probes.report import auprc_by_head, r2_by_head
 from mechdyn.stats.cca_offsets import cca_by_offset
 from mechdyn.stats.resampling import Interval
-from mechdyn.views.probe import by_head, calibration, correlations, probe_figures, probe_table, verdict_curves
+from mechdyn.views.probe import by_head, calibration, correlations, probe_figures, verdict_curves
 from tests.probes.made_up import HEADS, LAYERS, planted_traces, random_traces
 
 
@@ -90,14 +89,3 @@ def test_a_calibrated_prediction_lies_on_the_diagonal():
         calibration({"probe": prediction + 1}, target)
     with pytest.raises(InputError, match="at least one predictor, got none"):
         calibration({}, target)
-
-
-def test_the_table_has_a_line_for_each_predictor_and_for_each_of_the_papers_models(data, predictors):
-    built = probe_table(compare(predictors, data), "title")
-    assert list(built.columns[0].cells) == [*predictors, *(f"paper: {name}" for name in TABLE_2)]
-    assert list(built.columns[4].cells)[2] == "0.9173"
-    scores = probe_data(random_traces(40, binary=False), binary=False)
-    regressors = probe_table(compare({"base rate": BaseRate.of(scores)}, scores), "title")
-    assert [column.header for column in regressors.columns[1:]] == ["mse", "mae", "r2", "r2_weighted"]
-    with pytest.raises(InputError, match="at least one report"):
-        probe_table({}, "title")

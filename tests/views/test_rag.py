@@ -1,26 +1,18 @@
-"""The page of a question's logs, and the tables and figures of a run."""
+"""The page of a question's logs."""
 
 import dataclasses
-import json
 import re
-from io import StringIO
 
 import pytest
-from rich.console import Console
 
-from mechdyn.claims.dynamic_rag import judge_rag, rag_row
 from mechdyn.errors import InputError
 from mechdyn.rag.strategies import FullContext
 from mechdyn.rag.visibility import record
-from mechdyn.stats.resampling import Interval
 from mechdyn.views.rag import rag_sample, save_rag_page
-from mechdyn.views.rag_results import rag_tables, sweep_figures
 from tests.browser import Browser, needs_browser
-from tests.claims.test_dynamic_rag import QUESTIONS
-from tests.claims.test_dynamic_rag import logs as made_up_logs
 from tests.rag.scripted import Script, said
 
-EVIL = "<script>alert(1)</script>"
+EVIL, TAG = "<script>alert(1)</script>", "<img src=x onerror=alert(1)>"
 ONE, TWO = "The mill is in Bordford.", " The owner is Carla Benson."
 
 
@@ -64,6 +56,13 @@ def test_model_text_is_text(question, logs):
     assert "<script" not in html and "&lt;script&gt;alert(1)&lt;/script&gt;" in html and "Expected: <b>&lt;b&gt;</b>" in html
 
 
+def test_a_doctored_log_is_text_wherever_it_is_shown(question, logs):
+    rounds = tuple(dataclasses.replace(each, kept=TAG, rewritten=TAG, heads=(TAG,)) for each in logs["oracle"].rounds)
+    log = dataclasses.replace(logs["oracle"], stopped=TAG, text=TAG, rounds=rounds)
+    html = rag_sample(dataclasses.replace(question, question=TAG), {TAG: log}).html
+    assert "<img" not in html and html.count("&lt;img src=x onerror=") == 4 + 3 * len(log.retrievals)
+
+
 def test_logs_of_another_question_are_refused(question, logs):
     with pytest.raises(InputError, match="must be of the question"):
         rag_sample(dataclasses.replace(question, sample="another"), logs)
@@ -81,35 +80,15 @@ def test_the_page_loads_nothing_and_begins_where_strategies_differ(question, log
 
 
 @needs_browser
+def test_a_doctored_log_runs_nothing(browser: Browser, question, logs, tmp_path):
+    log = dataclasses.replace(logs["oracle"], stopped=TAG, text=TAG)
+    browser.open(save_rag_page([question], {"oracle": [log]}, tmp_path))
+    assert browser.trouble() == [] and TAG in browser.text("summary")
+
+
+@needs_browser
 def test_a_narrow_screen_shows_it_all(browser: Browser, question, logs, tmp_path):
     page = save_rag_page([question], {name: [log] for name, log in logs.items()}, tmp_path)
     browser.open(page, width=400)
     assert browser.trouble() == []
     assert browser.run("document.querySelectorAll('.context .shown').length") == 1
-
-
-def printed(tables):
-    out = StringIO()
-    for table in tables:
-        Console(file=out, width=240).print(table)
-    return out.getvalue()
-
-
-def test_tables_tell_strategies_differences_and_the_paper():
-    logs = {name: made_up_logs(name, [True] * 20 + [False] * 10) for name in ("dynamic", "static", "oracle")}
-    logs["full-context"] = made_up_logs("full-context", [True] * 30, facts=())
-    rows = [rag_row(name, QUESTIONS, found) for name, found in logs.items()]
-    text = printed(rag_tables(rows, judge_rag("made up", QUESTIONS, logs)))
-    assert "dynamic RAG on made up: inconclusive" in text
-    assert re.search(r"F1, dynamic less static\s+│ 0.000 \[0.000, 0.000\]", text)
-    assert "static: the top heads of a detection set" in text and "0.667 [0.500" in text
-    assert "0.398 / 0.5098" in text and "F1, full-context less oracle" in text
-
-
-def test_a_sweep_draws_a_line_for_each_strategy():
-    points = {0.8: Interval(0.2, 0.1, 0.3, 9), 1.2: Interval(0.4, 0.3, 0.5, 9)}
-    figures = sweep_figures({"threshold": {"oracle": points, "static": points}, "k": {"oracle": {4: points[0.8]}}})
-    assert list(figures) == ["F1 against threshold", "F1 against k"]
-    lines = [trace for trace in figures["F1 against threshold"].data if trace.name]
-    assert [line.name for line in lines] == ["oracle", "static"] and list(lines[0].x) == [0.8, 1.2]
-    assert json.loads(figures["F1 against k"].to_json())["layout"]["xaxis"]["title"]["text"] == "k"

@@ -1,4 +1,4 @@
-"""The sensitivity table and figure show every setting, mark the reference and leave what was not run blank."""
+"""The sensitivity figure shows every setting, mark the reference and leave what was not run blank."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from mechdyn.claims.sensitivity import SensitivityCell
 from mechdyn.errors import InputError
 from mechdyn.evidence import Evidence, Outcome, Verdict
 from mechdyn.stats.resampling import Interval
-from mechdyn.views.sensitivity import sensitivity_figure, sensitivity_table
+from mechdyn.views.sensitivity import sensitivity_figure
 
 
 def cell(sink, local, threshold, outcome, adjacent=0.5):
@@ -26,18 +26,6 @@ CELLS = (
 )
 
 
-def column(table, index):
-    return [str(value) for value in table.columns[index].cells]
-
-
-def test_the_table_marks_the_reference_and_what_flips():
-    built = sensitivity_table(CELLS, "title")
-    assert column(built, 8) == ["reference", "flips", "flips", ""]
-    assert column(built, 7) == ["supported", "refuted", "inconclusive", "supported"]
-    assert column(built, 3)[1].startswith("0.125")
-    assert built.caption == "2 of 4 verdicts are not supported, which is that of sink 4, local 32, threshold 0.5"
-
-
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_figure_has_a_panel_a_threshold(dark):
     figure = sensitivity_figure(CELLS, title="m", dark=dark)
@@ -53,7 +41,6 @@ def test_the_figure_has_a_panel_a_threshold(dark):
 
 def test_what_was_not_measured_is_told():
     bare = SensitivityCell(4, 32, 0.5, Verdict("m", "dynamism", Outcome.INCONCLUSIVE, notes=("none",), facts={"best_static_list": None}))
-    assert column(sensitivity_table([bare], "title"), 3) == ["undefined"]
     labels = [trace for trace in sensitivity_figure([bare]).data if trace.type == "scatter"]
     assert labels[0].text[0] == "–<br>–<br>–"
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from mechdyn.errors import InputError
+from mechdyn.text import printable, visible
 from mechdyn.traces.trace import Trace
 from mechdyn.views.positions import stretches
-from mechdyn.views.text import printable, visible
 from mechdyn.views.timeline import highest, varying
 
 SOURCE_BYTES = 5_200_000

@@ -10,11 +10,10 @@ from string import Template
 
 from mechdyn.traces.trace import Trace
 from mechdyn.views.explorer.pack import pack
-from mechdyn.views.page import save_text
+from mechdyn.views.page import policy, save_text
 from mechdyn.views.theme import DARK, FONT, LIGHT, MONO, Look, heading
 
 _SCRIPTS = ("data.js", "state.js", "timeline.js", "details.js", "context.js", "main.js")
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 _FRAME_PIXELS = 900
 
 
@@ -55,12 +54,13 @@ def explorer(traces: Trace | Mapping[str, Trace], *, title: str = "") -> Explore
     data = base64.b64encode(pack(named)).decode()
     assets = files("mechdyn.views.explorer")
     heading_html = html.escape(title) or heading(next(iter(named.values())))
+    script = '\n"use strict";\n' + "\n".join(assets.joinpath(each).read_text(encoding="utf-8") for each in _SCRIPTS) + "\n"
     filled = Template(assets.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=heading_html,
-        policy=_POLICY,
+        policy=policy([script]),
         colors=f":root {{ {_variables(LIGHT)} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}",
         style=assets.joinpath("style.css").read_text(encoding="utf-8"),
-        script="\n".join(assets.joinpath(script).read_text(encoding="utf-8") for script in _SCRIPTS),
+        script=script,
         data=data,
     )
     return Explorer(filled)

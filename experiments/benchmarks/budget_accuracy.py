@@ -1,6 +1,6 @@
-"""What `mechdyn plan` says against what runs take: memory and time of random models on the CPU.
+"""What `mechdyn budget` says against what runs take: memory and time of random models on the CPU.
 
-`python -m experiments.benchmarks.plan_accuracy` saves random models, and for each case loads one in a process of its own, as `load_model`
+`python -m experiments.benchmarks.budget_accuracy` saves random models, and for each case loads one in a process of its own, as `load_model`
 does, traces a batch and prints plan, measurement and their ratio: bytes of weights and cache tensors, growth of the process's memory at its
 peak, seconds of prefill and of a step (of processor time, on one thread, so that other work on the machine counts less). The device's speed
 is measured in the same process just before. glibc keeps freed memory below 32 MB a block for itself, which is no tensor's: memory is
@@ -24,7 +24,6 @@ from rich.table import Table
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from mechdyn.decoding.engines import make_engine
-from mechdyn.decoding.prefill import CHUNK
 from mechdyn.decoding.trace import trace, trace_conditions
 from mechdyn.models.footprint import Workload, memory_of, prefill_of, step_of
 from mechdyn.models.hardware import measure_device
@@ -97,7 +96,7 @@ def measure(case: Case, folder: Path) -> dict[str, tuple[float, float]]:
     torch.set_num_threads(1)
     shape = planned_shape(str(folder / case.model))
     cpu = measure_device(torch.device("cpu"), torch.float32, (shape.d_mlp, shape.d_model), time.process_time)
-    samples, load = _samples(case), Workload(case.length, N_NEW, case.n_samples, case.n_conditions, 2, CHUNK)
+    samples, load = _samples(case), Workload(case.length, N_NEW, case.n_samples, case.n_conditions, 2)
     plan = memory_of(shape, load, torch.float32)
     mini = load_model("mini")
     trace(mini, niah(mini, length=256, depth=0.5, seed=0), ablate=Dynamic())  # what is loaded and made on first use counts for no model
@@ -197,7 +196,7 @@ def _measure_apart(case: Case, folder: str) -> dict[str, tuple[float, float]]:
     """Two processes: glibc's allocator as it is, and made to return what is freed, so that resident memory is what tensors take."""
     found = []
     for threshold in ({}, {"MALLOC_MMAP_THRESHOLD_": "65536"}):
-        command = [sys.executable, "-m", "experiments.benchmarks.plan_accuracy", "--folder", folder]
+        command = [sys.executable, "-m", "experiments.benchmarks.budget_accuracy", "--folder", folder]
         command += ["--case", *map(str, asdict(case).values())]
         output = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **threshold}).stdout
         found.append(json.loads(output.splitlines()[-1]))
