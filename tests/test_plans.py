@@ -7,7 +7,7 @@ import pytest
 from mechdyn.claims.dynamism import Dynamism
 from mechdyn.errors import InputError
 from mechdyn.plans import DETECTION, EVALUATION, REASONING, RETEST, TASKS, Preset, Request, niah_unit, retest_units, sample_seed, task_units
-from mechdyn.scores import named_score
+from mechdyn.scores.score import as_score
 
 PRESET = Preset((256, 512), n_seeds=2, depths=(0.1, 0.5, 0.9))
 IDS = tuple(f"q{index}" for index in range(100))
@@ -37,7 +37,7 @@ def test_needle_units_are_those_of_niah():
 @pytest.mark.parametrize("task", ["world", "hotpotqa"])
 def test_questions_are_scored_by_reasoning_unless_asked_otherwise(task):
     (first, *_) = task_units(request_for(task), PRESET, EVALUATION)
-    assert first.decoding["score"] == {"name": "reasoning", "sink": 4, "local": 32} == dict(named_score("reasoning").spec)
+    assert first.decoding["score"] == {"name": "reasoning", "sink": 4, "local": 32} == dict(as_score("reasoning").spec)
     other = {**REASONING, "sink": 16}
     (first, *_) = task_units(request_for(task, score=other), PRESET, EVALUATION)
     assert first.decoding["score"] == other

@@ -17,7 +17,8 @@ from mechdyn.rag.requests import Attend, Observe, Request, Result, Seen, Write, 
 from mechdyn.rag.serve import Server
 from mechdyn.rag.strategies import Strategy
 from mechdyn.rag.visibility import find_context
-from mechdyn.scores import Reasoning, Score
+from mechdyn.scores.reasoning import Reasoning
+from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.tasks.sample import Sample
 
 
@@ -34,7 +35,7 @@ def dynamic_rag(
     samples: Sequence[Sample],
     conditions: Mapping[str, Condition],
     *,
-    score: Score | None = None,
+    score: ScoreLike | None = None,
     engine: str | Engine = "auto",
 ) -> list[dict[str, RagLog]]:
     """Answer every sample under every condition, from one prefill of each whole prompt.
@@ -57,7 +58,7 @@ def dynamic_rag(
     check_conditions(model, samples, conditions)
     contexts = [find_context(model.tokenizer, sample) for sample in samples]
     tasks = [Task(name, context, each.strategy, each.options, model.tokenizer) for context in contexts for name, each in conditions.items()]
-    logs = run_tasks(tasks, Server(model, make_engine(model, engine), contexts, score or Reasoning()))
+    logs = run_tasks(tasks, Server(model, make_engine(model, engine), contexts, as_score(Reasoning() if score is None else score)))
     width = len(conditions)
     return [{log.strategy: log for log in logs[start : start + width]} for start in range(0, len(logs), width)]
 

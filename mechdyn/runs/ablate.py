@@ -8,21 +8,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mechdyn.plans import Plan
-from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
-from mechdyn.studies.grid import GridRow, detection_facts, grid_rows
-from mechdyn.plans import Preset, chosen_preset
 from mechdyn.decoding.ablation import METHODS, Ablation, ReferenceActivations, reference_activations
 from mechdyn.decoding.engines import make_engine
-from mechdyn.schedules import NoAblation
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.plans import Plan, Preset, chosen_preset
 from mechdyn.runs.configs import AblateConfig
-from mechdyn.runs.requests import check_choices, check_samples, make_request
 from mechdyn.runs.folder import open_run, write_json
+from mechdyn.runs.requests import check_choices, check_samples, make_request
 from mechdyn.runs.stages import ROLES, Traces, run_stages
 from mechdyn.runs.stores import open_store
+from mechdyn.schedules import NoAblation
+from mechdyn.scores.score import ScoreLike, as_score
+from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
+from mechdyn.studies.grid import GridRow, detection_facts, grid_rows
 from mechdyn.tasks.build import build_sample
 from mechdyn.traces.trace import Trace
 
@@ -41,7 +41,7 @@ class AblationGrid:
 
 
 def ablate(config: AblateConfig, out: str | Path) -> AblationGrid:
-    """Run the grid; the folder holds `run.json`, `traces/`, `static_heads.json` (layout of Wu et al.) and `results.json`.
+    """Run the grid; the folder holds `run.json`, `traces/`, `static_heads.json` (see `RankedHeads.save`) and `results.json`.
 
     Run again, it goes on where it stopped.
 
@@ -73,7 +73,7 @@ def ablate(config: AblateConfig, out: str | Path) -> AblationGrid:
     )
     detection = require_detection(traces[DETECTION_ROLE])
     rows = grid_rows(traces)
-    detection.ranking.save(folder / "static_heads.json")
+    save_ranking(detection, folder, model, first.units[0].decoding["score"])
     write_json(
         folder / "results.json", {**detection_facts(detection, traces[DETECTION_ROLE]), "conditions": [row.as_json() for row in rows]}
     )
@@ -89,6 +89,13 @@ def require_detection(traces: Sequence[Trace]) -> Detection:
             "take shorter lengths, or a model that answers"
         )
     return detection
+
+
+def save_ranking(detection: Detection, folder: Path, model: Model, score: ScoreLike) -> None:
+    """Keep the static heads in a run's folder, with what their scores are."""
+    statistic = f"mean {as_score(score).name} score over the steps of correct samples"
+    ranking = replace(detection.ranking, statistic=statistic, model=model.identity()["name"], n=detection.n_correct)
+    ranking.save(folder / "static_heads.json")
 
 
 def _preset(config: AblateConfig) -> Preset:

@@ -8,17 +8,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mechdyn.plans import Plan, Request
-from mechdyn.evidence import Verdict
-from mechdyn.studies.conditions import DETECTION_ROLE
-from mechdyn.plans import DETECTION, EVALUATION, Preset, chosen_preset
 from mechdyn.claims.dynamic_rag import RagRow, judge_rag, rag_row
-from mechdyn.plans import MAX_NEW_TOKENS, task_units
 from mechdyn.errors import InputError, StoreError
+from mechdyn.evidence import Verdict
 from mechdyn.hashing import content_hash
 from mechdyn.heads import RankedHeads
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.plans import DETECTION, EVALUATION, MAX_NEW_TOKENS, Plan, Preset, Request, chosen_preset, task_units
 from mechdyn.probes.dataset import probe_data
 from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.probe import Probe
@@ -29,13 +26,14 @@ from mechdyn.rag.options import RagOptions
 from mechdyn.rag.run import Condition, check_conditions, dynamic_rag
 from mechdyn.rag.strategies import check_number, make_strategy
 from mechdyn.rag.visibility import find_context, record
-from mechdyn.runs.ablate import require_detection
+from mechdyn.runs.ablate import require_detection, save_ranking
 from mechdyn.runs.configs import RagConfig
+from mechdyn.runs.folder import open_run, write_json
 from mechdyn.runs.rag_logs import RagLogs
 from mechdyn.runs.requests import check_choices, check_samples, make_request
-from mechdyn.runs.folder import open_run, write_json
 from mechdyn.runs.stages import ROLES, run_stages
 from mechdyn.runs.stores import open_store
+from mechdyn.studies.conditions import DETECTION_ROLE
 from mechdyn.tasks.build import build_sample
 from mechdyn.tasks.sample import Sample
 from mechdyn.traces.trace import Trace
@@ -144,7 +142,7 @@ def choose_conditions(
     if STATIC in names or (DYNAMIC in names and probe is None):
         traces = _detection_traces(prepared, folder, config.batch_size)
         if STATIC in names:
-            ranking, facts = _rank(traces, config.heads, folder)
+            ranking, facts = _rank(traces, config.heads, folder, prepared)
         if DYNAMIC in names and probe is None:
             probe = _fitted(traces, folder, config.seed, prepared.model)
     conditions = {
@@ -211,9 +209,9 @@ def _detection_traces(prepared: Prepared, folder: Path, batch_size: int) -> Sequ
     return run_stages(lambda _: plan, prepared.model, store, batch_size=batch_size, record=folder / ROLES)[DETECTION_ROLE]
 
 
-def _rank(traces: Sequence[Trace], n: int, folder: Path) -> tuple[RankedHeads, dict[str, Any]]:
+def _rank(traces: Sequence[Trace], n: int, folder: Path, prepared: Prepared) -> tuple[RankedHeads, dict[str, Any]]:
     detection = require_detection(traces)
-    detection.ranking.save(folder / "static_heads.json")
+    save_ranking(detection, folder, prepared.model, prepared.detection[0].decoding["score"])
     heads = [str(head) for head in detection.ranking.top(n)]
     return detection.ranking, {
         "static_heads": heads,

@@ -1,20 +1,19 @@
 """The store of a run: opened where the run was started before, else made."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mechdyn.hashing import content_hash
 from mechdyn.models.model import Model
-from mechdyn.scores import named_score
+from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.traces.manifest import Manifest, package_versions
 from mechdyn.traces.store import TraceStore
 
 
-def open_store(path: Path, model: Model, *, score: str | Mapping[str, Any] = "copy_paste", seed: int = 0) -> TraceStore:
+def open_store(path: Path, model: Model, *, score: ScoreLike = "copy_paste", seed: int = 0) -> TraceStore:
     """The trace store at `path` for one model and score (as units name it); a store of another run is refused."""
     identity = model.identity()
-    options = dict(named_score(score).spec)
+    named = as_score(score)
+    options = dict(named.spec)
     name = options.pop("name")
     template = getattr(model.tokenizer, "chat_template", None)
     manifest = Manifest(
@@ -27,7 +26,7 @@ def open_store(path: Path, model: Model, *, score: str | Mapping[str, Any] = "co
         template=content_hash(template) if template else "",
         score=name,
         score_options=options,
-        scores="sparse" if name == "copy_paste" else "dense",
+        scores="sparse" if named.binary else "dense",
         hidden_dtype="float32",
         seeds={"samples": seed},
         packages=package_versions(),

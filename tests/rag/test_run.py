@@ -13,7 +13,7 @@ from mechdyn.rag.options import RagOptions
 from mechdyn.rag.run import Condition, dynamic_rag
 from mechdyn.rag.serve import Server
 from mechdyn.rag.strategies import Direct, Oracle, Random
-from mechdyn.scores import Reasoning
+from mechdyn.scores.reasoning import Reasoning
 from mechdyn.tasks.world_task import world
 
 LIMIT = 40
