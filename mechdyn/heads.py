@@ -139,7 +139,7 @@ class HeadSet:
     __repr__ = __str__
 
 
-Heads: TypeAlias = HeadSet | Head | str | Iterable[Head | Sequence[int] | str]
+Heads: TypeAlias = HeadSet | Head | tuple[int, int] | str | Iterable[Head | Sequence[int] | str]
 """Heads however they are named; `heads` reads them."""
 
 
@@ -241,7 +241,7 @@ class HeadFormat(Protocol):
 
 
 HEAD_FORMATS: Registry[type[HeadFormat]] = Registry("head-file format", "mechdyn.head_files")
-Format = TypeVar("Format", bound=type[HeadFormat])
+Format = TypeVar("Format", bound=type[Any])
 
 
 def head_format(name: str) -> Callable[[Format], Format]:

@@ -53,7 +53,7 @@ def _scores(key: str, row: Any) -> list[float]:
     for value in row:
         if not is_finite_number(value):
             raise InputError(f"the scores of the head {key!r} must be numbers, got {shown(value)}")
-    return row
+    return [float(value) for value in row]
 
 
 def _shape(heads: dict[Head, list[float]]) -> tuple[int, int] | tuple[None, None]:
