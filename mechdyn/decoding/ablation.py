@@ -134,7 +134,9 @@ def as_ablation(ablate: Ablate | RankedHeads) -> Ablation | None:
         raise InputError(f"ablate= takes a schedule, got the class {ablate.__name__}; make one of it, such as {ablate.__name__}()")
     if isinstance(ablate, Schedule):
         return Ablation(ablate)
-    if not isinstance(ablate, HeadSet | RankedHeads) and callable(getattr(ablate, "heads", None)):
+    if isinstance(ablate, RankedHeads):
+        raise InputError(f"ablate= takes a set of heads, got a ranking of {len(ablate.heads)}; say how many are meant with .top(k)")
+    if not isinstance(ablate, HeadSet) and callable(getattr(ablate, "heads", None)):
         raise InputError(
             f"the schedule {type(ablate).__name__} has no as_json(), by which its traces are named; decorate it with @schedule"
         )

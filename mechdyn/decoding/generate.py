@@ -38,12 +38,12 @@ class TraceOptions:
     def of(cls, score: ScoreLike = copy_paste, threshold: float | None = None, **others: Any) -> "TraceOptions":
         """Options with a score however it is asked for, and its own threshold where none is given."""
         named = as_score(score)
-        return cls(named, named.threshold if threshold is None else threshold, **others)
+        return cls(named, named.threshold if threshold is None else float(threshold), **others)
 
     @property
     def decoding(self) -> dict[str, Any]:
         """What of this decides a trace, as a unit names it."""
-        return {"score": self.score.short, "threshold": float(self.threshold), "max_new_tokens": self.max_new_tokens}
+        return {"score": self.score.short, "threshold": self.threshold, "max_new_tokens": self.max_new_tokens}
 
     def __post_init__(self) -> None:
         if math.isnan(self.threshold):
