@@ -140,7 +140,7 @@ def as_ablation(ablate: Ablate | RankedHeads) -> Ablation | None:
         raise InputError(
             f"the schedule {type(ablate).__name__} has no as_json(), by which its traces are named; decorate it with @schedule"
         )
-    return Ablation(Static(heads(ablate)))  # type: ignore[arg-type]
+    return Ablation(Static(heads(ablate)))
 
 
 def ablation_from_json(
