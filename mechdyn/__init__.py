@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from mechdyn.errors import MechdynError as MechdynError
     from mechdyn.heads import Head as Head
     from mechdyn.heads import HeadSet as HeadSet
+    from mechdyn.heads import RankedHeads as RankedHeads
+    from mechdyn.heads import heads as heads
+    from mechdyn.heads import read_heads as read_heads
     from mechdyn.models.load import load_model as load_model
     from mechdyn.probes.dataset import probe_data as probe_data
     from mechdyn.probes.fit import fit_probe as fit_probe
@@ -22,10 +25,13 @@ if TYPE_CHECKING:
     from mechdyn.schedules import Dynamic as Dynamic
     from mechdyn.schedules import RandomHeads as RandomHeads
     from mechdyn.schedules import Static as Static
-    from mechdyn.scores import Reasoning as Reasoning
-    from mechdyn.scores import Score as Score
-    from mechdyn.scores import copy_paste as copy_paste
-    from mechdyn.scores import register_score as register_score
+    from mechdyn.schedules import schedule as schedule
+    from mechdyn.scores.copy_paste import copy_paste as copy_paste
+    from mechdyn.scores.reasoning import Reasoning as Reasoning
+    from mechdyn.scores.score import Score as Score
+    from mechdyn.scores.score import StepContext as StepContext
+    from mechdyn.scores.score import score as score
+    from mechdyn.scores.score import score_row as score_row
     from mechdyn.tasks.hotpot_items import read_items as read_items
     from mechdyn.tasks.hotpotqa import hotpotqa as hotpotqa
     from mechdyn.tasks.niah import niah as niah
@@ -43,23 +49,29 @@ _HOMES = {
     "HeadSet": "mechdyn.heads",
     "MechdynError": "mechdyn.errors",
     "RandomHeads": "mechdyn.schedules",
-    "Reasoning": "mechdyn.scores",
+    "RankedHeads": "mechdyn.heads",
+    "Reasoning": "mechdyn.scores.reasoning",
     "Sample": "mechdyn.tasks.sample",
-    "Score": "mechdyn.scores",
+    "Score": "mechdyn.scores.score",
     "Static": "mechdyn.schedules",
+    "StepContext": "mechdyn.scores.score",
     "Trace": "mechdyn.traces.trace",
     "TraceStore": "mechdyn.traces.store",
     "VerifyConfig": "mechdyn.runs.configs",
-    "copy_paste": "mechdyn.scores",
+    "copy_paste": "mechdyn.scores.copy_paste",
     "fit_probe": "mechdyn.probes.fit",
+    "heads": "mechdyn.heads",
     "hotpotqa": "mechdyn.tasks.hotpotqa",
     "load_model": "mechdyn.models.load",
     "niah": "mechdyn.tasks.niah",
     "probe_data": "mechdyn.probes.dataset",
+    "read_heads": "mechdyn.heads",
     "read_items": "mechdyn.tasks.hotpot_items",
     "reference_activations": "mechdyn.decoding.ablation",
-    "register_score": "mechdyn.scores",
     "replay": "mechdyn.decoding.replay",
+    "schedule": "mechdyn.schedules",
+    "score": "mechdyn.scores.score",
+    "score_row": "mechdyn.scores.score",
     "trace": "mechdyn.decoding.trace",
     "trace_conditions": "mechdyn.decoding.trace",
     "trace_many": "mechdyn.decoding.trace",
@@ -75,23 +87,29 @@ __all__ = [
     "HeadSet",
     "MechdynError",
     "RandomHeads",
+    "RankedHeads",
     "Reasoning",
     "Sample",
     "Score",
     "Static",
+    "StepContext",
     "Trace",
     "TraceStore",
     "VerifyConfig",
     "copy_paste",
     "fit_probe",
+    "heads",
     "hotpotqa",
     "load_model",
     "niah",
     "probe_data",
+    "read_heads",
     "read_items",
     "reference_activations",
-    "register_score",
     "replay",
+    "schedule",
+    "score",
+    "score_row",
     "trace",
     "trace_conditions",
     "trace_many",

@@ -1,19 +1,28 @@
-"""Attention heads, sets of them and ranked lists."""
+"""Attention heads, sets of them, ranked lists, and the files that hold them.
+
+`mechdyn.heads` is this module and, called, its function `heads`: `md.heads("L3H6 L4H1")`.
+"""
 
 import json
+import operator
+import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from mechdyn.errors import InputError
+from mechdyn.registry import Registry
 
-_PRINTED = re.compile(r"L(\d+)H(\d+)")
+_PRINTED = re.compile(r"L([0-9]{1,9})H([0-9]{1,9})")
+_LONGEST_SHOWN = 60
 
 
 class Head(NamedTuple):
@@ -30,30 +39,30 @@ class Head(NamedTuple):
         """Read `L4H7`."""
         match = _PRINTED.fullmatch(text.strip())
         if match is None:
-            raise InputError(f"a head is written like L4H7 (layer 4, head 7), got {text!r}")
+            raise InputError(f"a head is written like L4H7 (layer 4, head 7), got {shown(text)}")
         return cls(int(match[1]), int(match[2]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeadSet:
-    """Heads of a model with `n_layers` layers of `n_heads` heads each."""
+    """Heads, of a model with `n_layers` layers of `n_heads` heads each where that is known.
+
+    Sets of unknown shape go with sets of any; two known shapes must be the same.
+    """
 
     heads: frozenset[Head]
-    n_layers: int
-    n_heads: int
+    n_layers: int | None = None
+    n_heads: int | None = None
 
     def __post_init__(self) -> None:
+        _check_shape(self.n_layers, self.n_heads)
         for head in self.heads:
-            if not (0 <= head.layer < self.n_layers and 0 <= head.head < self.n_heads):
-                raise InputError(
-                    f"head {head} is outside a model of {self.n_layers} layers x {self.n_heads} heads; "
-                    f"layers run from 0 to {self.n_layers - 1}, heads from 0 to {self.n_heads - 1}"
-                )
+            _check_head(head, self.n_layers, self.n_heads)
 
     @classmethod
-    def of(cls, heads: Iterable[Head | tuple[int, int]], n_layers: int, n_heads: int) -> "HeadSet":
-        """A set from heads or (layer, head) pairs."""
-        return cls(frozenset(Head(*head) for head in heads), n_layers, n_heads)
+    def of(cls, heads: "Heads", n_layers: int | None = None, n_heads: int | None = None) -> "HeadSet":
+        """A set from heads, (layer, head) pairs or names such as `L4H7`; see `heads`."""
+        return cls(frozenset(each_head(heads)), n_layers, n_heads)
 
     @classmethod
     def from_mask(cls, mask: Bool[Tensor, "layer head"]) -> "HeadSet":
@@ -61,8 +70,23 @@ class HeadSet:
         heads = (Head(int(layer), int(head)) for layer, head in mask.nonzero().tolist())
         return cls(frozenset(heads), mask.shape[0], mask.shape[1])
 
+    def fit(self, n_layers: int, n_heads: int) -> "HeadSet":
+        """The same heads, of a model with this shape.
+
+        Raises:
+            InputError: they are of a model of another shape, or one of them lies outside this one.
+        """
+        _check_fit(self, n_layers, n_heads)
+        return HeadSet(self.heads, n_layers, n_heads)
+
     def mask(self) -> Bool[Tensor, "layer head"]:
-        """True where a head is in the set."""
+        """True where a head is in the set.
+
+        Raises:
+            InputError: the model's shape is not known.
+        """
+        if self.n_layers is None or self.n_heads is None:
+            raise InputError(f"the heads {self} are of no model yet, so there is no mask; call .fit(model.n_layers, model.n_heads) first")
         mask = torch.zeros(self.n_layers, self.n_heads, dtype=torch.bool)
         for layer, head in self.heads:
             mask[layer, head] = True
@@ -72,6 +96,33 @@ class HeadSet:
         """|A ∩ B| / |A ∪ B|; NaN where both are empty."""
         union = len(self.heads | other.heads)
         return len(self.heads & other.heads) / union if union else float("nan")
+
+    def __or__(self, other: "HeadSet") -> "HeadSet":
+        return self._combine(other, frozenset.union)
+
+    def __and__(self, other: "HeadSet") -> "HeadSet":
+        return self._combine(other, frozenset.intersection)
+
+    def __sub__(self, other: "HeadSet") -> "HeadSet":
+        return self._combine(other, frozenset.difference)
+
+    def _combine(self, other: "HeadSet", how: Callable[[frozenset[Head], frozenset[Head]], frozenset[Head]]) -> "HeadSet":
+        if not self._goes_with(other):
+            raise InputError(
+                f"sets of heads of one model go together, got models of {self.n_layers} x {self.n_heads} and "
+                f"{other.n_layers} x {other.n_heads} heads"
+            )
+        known = other if self.n_layers is None else self
+        return HeadSet(how(self.heads, other.heads), known.n_layers, known.n_heads)
+
+    def _goes_with(self, other: "HeadSet") -> bool:
+        return None in (self.n_layers, other.n_layers) or (self.n_layers, self.n_heads) == (other.n_layers, other.n_heads)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HeadSet) and self.heads == other.heads and self._goes_with(other)
+
+    def __hash__(self) -> int:
+        return hash(self.heads)
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -88,28 +139,250 @@ class HeadSet:
     __repr__ = __str__
 
 
+Heads: TypeAlias = HeadSet | Head | tuple[int, int] | str | Iterable[Head | Sequence[int] | str]
+"""Heads however they are named; `heads` reads them."""
+
+
 @dataclass(frozen=True)
 class RankedHeads:
-    """Heads in descending order of a score, ties by (layer, head): a static list is its first k."""
+    """Heads in descending order of a score, ties by (layer, head): a static list is its first k.
+
+    `statistic` says in words what the scores are, `model` whose heads these are, and `n` how many samples each score rests on, where that
+    is known. The score of a list of which only the order is known is NaN.
+    """
 
     heads: tuple[Head, ...]
     scores: tuple[float, ...]
-    n_layers: int
-    n_heads: int
+    n_layers: int | None = None
+    n_heads: int | None = None
+    statistic: str = ""
+    model: str = ""
+    n: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_shape(self.n_layers, self.n_heads)
+        if len(self.heads) != len(self.scores):
+            raise InputError(f"a ranking has a score a head, got {len(self.heads)} heads and {len(self.scores)} scores")
+        seen: set[Head] = set()
+        for head in self.heads:
+            _check_head(head, self.n_layers, self.n_heads)
+            if head in seen:
+                raise InputError(f"a ranking names each head once, got {head} twice")
+            seen.add(head)
 
     def top(self, k: int) -> HeadSet:
         """The first `k` heads."""
         if not 0 < k <= len(self.heads):
-            raise InputError(f"top-k needs 1 <= k <= {len(self.heads)} (the heads of the model), got {k}")
+            raise InputError(f"top-k needs 1 <= k <= {len(self.heads)} (the heads of the list), got {k}")
         return HeadSet(frozenset(self.heads[:k]), self.n_layers, self.n_heads)
 
-    def save(self, path: str | Path) -> None:
-        """Write `{"layer-head": [score]}`, the layout of Wu et al. 2024."""
-        rows = {f"{layer}-{head}": [score] for (layer, head), score in zip(self.heads, self.scores, strict=True)}
-        Path(path).write_text(json.dumps(rows))
+    def fit(self, n_layers: int, n_heads: int) -> "RankedHeads":
+        """The same ranking, of a model with this shape.
+
+        Raises:
+            InputError: it is of a model of another shape, or one of its heads lies outside this one.
+        """
+        _check_fit(self, n_layers, n_heads)
+        return replace(self, n_layers=n_layers, n_heads=n_heads)
+
+    def save(self, path: str | Path, format: str = "mechdyn") -> None:
+        """Write the ranking to a file.
+
+        Args:
+            path: where to; a file that is there is written over.
+            format: the name of a head-file format. `mechdyn` keeps everything, `wu` is the layout of Wu et al. 2024.
+
+        Raises:
+            InputError: an unknown format, one that cannot hold this ranking, or a path that cannot be written.
+        """
+        content = HEAD_FORMATS.get(format)().write(self)
+        try:
+            Path(path).write_text(content, encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise InputError(f"the heads cannot be written to {shown(path)}: {_reason(error)}") from error
 
 
-def rank_heads(scores: Iterable[tuple[Head, float]], n_layers: int, n_heads: int) -> RankedHeads:
+def heads(what: Heads, n_layers: int | None = None, n_heads: int | None = None) -> HeadSet:
+    """Heads by name: `"L3H6 L4H1"`, with spaces or commas between; or a list of heads, (layer, head) pairs or names.
+
+    Args:
+        what: the heads, however they are named.
+        n_layers: layers of the model, and `n_heads` heads a layer, where they are known already; `.fit` gives a set its shape later.
+        n_heads: see `n_layers`.
+
+    Raises:
+        InputError: what is no head, or one outside the model; a ranking, of which it is not said how many heads are meant.
+    """
+    found = what if isinstance(what, HeadSet) else HeadSet.of(what)
+    return found if n_layers is None or n_heads is None else found.fit(n_layers, n_heads)
+
+
+def rank_heads(scores: Iterable[tuple[Head, float]], n_layers: int | None, n_heads: int | None, statistic: str = "") -> RankedHeads:
     """Sort heads by descending score, ties by (layer, head)."""
     ranked = sorted(scores, key=lambda pair: (-pair[1], pair[0]))
-    return RankedHeads(tuple(head for head, _ in ranked), tuple(score for _, score in ranked), n_layers, n_heads)
+    return RankedHeads(tuple(head for head, _ in ranked), tuple(score for _, score in ranked), n_layers, n_heads, statistic)
+
+
+@runtime_checkable
+class HeadFormat(Protocol):
+    """A layout of files of ranked heads: a class without arguments, decorated with `@head_format("name")`."""
+
+    def recognises(self, content: str) -> bool:
+        """Whether a file's text has this layout; it may still be malformed, which `read` says."""
+        ...
+
+    def read(self, content: str) -> RankedHeads:
+        """The ranking in a file's text; an InputError names the entry that is wrong."""
+        ...
+
+    def write(self, ranked: RankedHeads) -> str:
+        """The text of a file; an InputError says what the layout cannot hold."""
+        ...
+
+
+HEAD_FORMATS: Registry[type[HeadFormat]] = Registry("head-file format", "mechdyn.head_files")
+Format = TypeVar("Format", bound=type[Any])
+
+
+def head_format(name: str) -> Callable[[Format], Format]:
+    """Give a format its name: from then on `read_heads` recognises such files and `RankedHeads.save(path, format=name)` writes them.
+
+    Raises:
+        InputError: a name that another format has, or a class that lacks a method of `HeadFormat`.
+    """
+
+    def register(kind: Format) -> Format:
+        lacking = [method for method in ("recognises", "read", "write") if not callable(getattr(kind, method, None))]
+        if lacking:
+            raise InputError(f"a head-file format has recognises, read and write; {kind.__name__} lacks {', '.join(lacking)}")
+        HEAD_FORMATS.register(name, kind)
+        return kind
+
+    return register
+
+
+def read_heads(path: str | Path, format: str | None = None) -> RankedHeads:
+    """The ranked heads of a file, in any format that is known.
+
+    Args:
+        path: the file.
+        format: the name of its format; recognised from the content where left out.
+
+    Raises:
+        InputError: no such file, an unknown format, or a malformed file; the message names the file and the entry.
+    """
+    try:
+        content = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"the heads cannot be read from {shown(path)}: {_reason(error)}") from error
+    for name in (format,) if format else HEAD_FORMATS.names():
+        layout = HEAD_FORMATS.get(name)()
+        if format or layout.recognises(content):
+            try:
+                return layout.read(content)
+            except InputError as error:
+                raise InputError(f"the heads in {shown(path)} cannot be read: {error}") from error
+    raise InputError(f"{shown(path)} is no list of heads in a known format ({', '.join(HEAD_FORMATS.names())}){_not_json(content)}")
+
+
+def parse_heads_or_file(text: str) -> HeadSet | RankedHeads:
+    """What a command line names: the ranking in a file where there is one of that name, else heads (`L3H6 L4H1`).
+
+    Raises:
+        InputError: neither a file nor heads, or a file that cannot be read.
+    """
+    if os.path.exists(text):
+        return read_heads(text)
+    try:
+        found = heads(text)
+    except InputError as error:
+        raise InputError(f"there is no file {shown(text)}, and as heads it cannot be read: {error}") from error
+    if not found:
+        raise InputError(f"heads are wanted, such as 'L3H6 L4H1', or a file of them, got {shown(text)}")
+    return found
+
+
+def shown(text: object) -> str:
+    """A text or path as a message quotes it: one line, and not too long a one."""
+    quoted = repr(str(text))
+    return quoted if len(quoted) <= _LONGEST_SHOWN else f"{quoted[:_LONGEST_SHOWN]}…'"
+
+
+def each_head(what: Any) -> Iterator[Head]:
+    """Every head that is named."""
+    if isinstance(what, str):
+        yield from (Head.parse(name) for name in re.split(r"[\s,]+", what) if name)
+    elif isinstance(what, Head) or (isinstance(what, tuple) and len(what) == 2 and all(isinstance(part, int) for part in what)):
+        yield Head(*what)
+    elif isinstance(what, RankedHeads):
+        raise InputError(f"a set of heads is wanted, got a ranking of {len(what.heads)}; say how many are meant with .top(k)")
+    elif isinstance(what, Iterable) and not isinstance(what, Tensor):
+        for each in what:
+            if isinstance(each, str):
+                yield from each_head(each)
+            else:
+                yield _pair(each)
+    else:
+        raise InputError(f"heads are written like 'L3H6 L4H1' or as a list of heads or (layer, head) pairs, got {shown(what)}")
+
+
+def _pair(pair: Any) -> Head:
+    try:
+        layer, head = pair
+        return Head(operator.index(layer), operator.index(head))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a head is written like L4H7 or (4, 7) (layer 4, head 7), got {shown(pair)}") from error
+
+
+def _check_shape(n_layers: int | None, n_heads: int | None) -> None:
+    if (n_layers is None) != (n_heads is None):
+        raise InputError(f"a model's shape is layers and heads a layer, got n_layers={n_layers} and n_heads={n_heads}; give both or none")
+
+
+def _check_head(head: Head, n_layers: int | None, n_heads: int | None) -> None:
+    if n_layers is None or n_heads is None:
+        if head.layer < 0 or head.head < 0:
+            raise InputError(f"layers and heads count from 0, got layer {head.layer}, head {head.head}")
+    elif not (0 <= head.layer < n_layers and 0 <= head.head < n_heads):
+        raise InputError(
+            f"head {head} is outside a model of {n_layers} layers x {n_heads} heads; "
+            f"layers run from 0 to {n_layers - 1}, heads from 0 to {n_heads - 1}"
+        )
+
+
+def _check_fit(found: HeadSet | RankedHeads, n_layers: int, n_heads: int) -> None:
+    if found.n_layers is not None and (found.n_layers, found.n_heads) != (n_layers, n_heads):
+        raise InputError(
+            f"the heads are of a model of {found.n_layers} layers x {found.n_heads} heads, this one has {n_layers} x {n_heads}; "
+            "take heads of this model"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the path, which may be long."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return "it is not UTF-8 text" if isinstance(error, UnicodeError) else str(error)
+
+
+def _not_json(content: str) -> str:
+    """What is wrong with a text that looks like JSON and is not."""
+    if not content.strip():
+        return ": the file is empty"
+    if content.lstrip()[0] not in "{[":
+        return ""
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError) as error:
+        return f": it is not JSON ({error})"
+    return ""
+
+
+class _CallableModule(ModuleType):
+    """Importing a module binds its name in its package, so that `mechdyn.heads` is this module; called, it is the function."""
+
+    def __call__(self, what: Heads, n_layers: int | None = None, n_heads: int | None = None) -> HeadSet:
+        return heads(what, n_layers, n_heads)
+
+
+sys.modules[__name__].__class__ = _CallableModule

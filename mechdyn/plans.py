@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mechdyn.errors import InputError
-from mechdyn.scores import named_score
+from mechdyn.scores.score import as_score
 from mechdyn.tasks.task import DETECTION as DETECTION
 from mechdyn.tasks.task import EVALUATION as EVALUATION
 from mechdyn.tasks.task import SampleSet, Spec, Task
@@ -35,7 +35,7 @@ class Request:
     """What a plan depends on: the model's identity, the task and what the user chose.
 
     `lengths`, `depths` and `runs` (samples a cell) take the place of the preset's where they are given, `score`, `threshold` and
-    `max_new_tokens` that of the task's; `score` is as `named_score` takes it.
+    `max_new_tokens` that of the task's; `score` is as `as_score` takes it.
     """
 
     model: Mapping[str, Any]
@@ -56,8 +56,7 @@ class Request:
 
     def unit(self, spec: Spec, ablation: Mapping[str, Any] | None = None) -> Unit:
         """The unit of one sample of the task; `ablation` is an ablation's JSON."""
-        score = dict(named_score(self.score or self.task.score).spec)
-        decoding: dict[str, Any] = {"score": score["name"] if len(score) == 1 else score, "max_new_tokens": self.room}
+        decoding: dict[str, Any] = {"score": as_score(self.score or self.task.score).short, "max_new_tokens": self.room}
         if self.threshold is not None:
             decoding["threshold"] = self.threshold
         return Unit(model=self.model, sample={"task": self.task.name, **spec}, decoding=decoding, ablation=dict(ablation or {}))

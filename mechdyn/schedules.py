@@ -1,19 +1,22 @@
 """Which heads to switch off at each step: ablation schedules as values.
 
-A schedule is any frozen dataclass with `heads(observation)` and `as_json()`. Where it also has `check(n_layers, n_heads)`, that is called
-before a run.
+A schedule is a frozen dataclass with `heads(observation)`, decorated with `@schedule("kind")`. Kind and fields are its JSON form, by
+which a unit names it and from which it is made again. Where it also has `check(n_layers, n_heads)`, that is called before a run.
 """
 
+import json
 import random
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mechdyn.errors import InputError
-from mechdyn.heads import HeadSet, RankedHeads
+from mechdyn.heads import HeadSet, RankedHeads, each_head, heads
+from mechdyn.registry import Registry, parse_spec
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,72 @@ class Schedule(Protocol):
         ...
 
 
+SCHEDULES: Registry[type[Any]] = Registry("schedule", "mechdyn.schedules")
+Kind = TypeVar("Kind", bound=type[Any])
+
+
+def schedule(kind: str) -> Callable[[Kind], Kind]:
+    """Give a schedule its name: `@schedule("kind")` above a frozen dataclass with `heads(observation)`.
+
+    What the class itself lacks is added: `as_json`, which is `{"kind": kind, **fields}`, and the class method `from_json(content, n_layers,
+    n_heads)`, which takes the fields back (both shapes are None where the model is not known). A schedule whose fields are no JSON values
+    writes both itself.
+
+    Raises:
+        InputError: a kind that another schedule has, or a class that is no frozen dataclass with `heads`.
+    """
+
+    def register(made: Kind) -> Kind:
+        params = getattr(made, "__dataclass_params__", None)
+        if params is None or not params.frozen or not callable(getattr(made, "heads", None)):
+            raise InputError(f"a schedule is a frozen dataclass with heads(self, observation), got {made.__name__}; its fields name it")
+        if "as_json" not in vars(made):
+            made.as_json = lambda self: _fields_as_json(kind, self)
+        if "from_json" not in vars(made):
+            made.from_json = classmethod(lambda cls, content, n_layers, n_heads: cls(**content))
+        SCHEDULES.register(kind, made)
+        return made
+
+    return register
+
+
+def schedule_from_json(content: Mapping[str, Any], n_layers: int | None = None, n_heads: int | None = None) -> Schedule:
+    """The schedule that `{"kind": name, **arguments}` describes, for a model of `n_layers` x `n_heads` heads where that is known.
+
+    Raises:
+        InputError: an unknown kind, arguments that it does not take, or heads that the model does not have.
+    """
+    arguments = dict(content)
+    kind = arguments.pop("kind", None)
+    if not isinstance(kind, str):
+        raise InputError(f"a schedule is written as {{'kind': ..., argument: value}}, got {dict(content)!r}")
+    made = SCHEDULES.get(kind)
+    try:
+        return made.from_json(arguments, n_layers, n_heads)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"schedule {kind!r} does not take {arguments}; write it as the schedule's as_json does") from error
+
+
+def schedule_from_spec(text: str, n_layers: int | None = None, n_heads: int | None = None) -> Schedule:
+    """The schedule that a command line names: `dynamic`, `dynamic:top_k=3`, `static:heads=L3H6 L4H1`.
+
+    Raises:
+        InputError: as `schedule_from_json` has it.
+    """
+    kind, options = parse_spec(text)
+    return schedule_from_json({**options, "kind": kind}, n_layers, n_heads)
+
+
+def _fields_as_json(kind: str, made: Any) -> dict[str, Any]:
+    content = {"kind": kind, **{field.name: getattr(made, field.name) for field in fields(made)}}
+    try:
+        json.dumps(content, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the fields of schedule {kind!r} must be JSON values, or it needs as_json and from_json: {error}") from error
+    return content
+
+
+@schedule("none")
 @dataclass(frozen=True)
 class NoAblation:
     """Every head stays on."""
@@ -58,6 +127,7 @@ class NoAblation:
         return {"kind": "none"}
 
 
+@schedule("dynamic")
 @dataclass(frozen=True)
 class Dynamic:
     """The step's own retrieval heads; with `top_k` the k highest-ranked of them (score, attention on the copied token, index)."""
@@ -82,6 +152,7 @@ class Dynamic:
         return {"kind": "dynamic", "top_k": self.top_k}
 
 
+@schedule("static")
 @dataclass(frozen=True)
 class Static:
     """The same heads at every step."""
@@ -89,15 +160,20 @@ class Static:
     chosen: HeadSet
 
     def check(self, n_layers: int, n_heads: int) -> None:
-        _check_shape(self.chosen, n_layers, n_heads)
+        self.chosen.fit(n_layers, n_heads)
 
     def heads(self, observation: Observation) -> Bool[Tensor, "layer head"]:
-        return self.chosen.mask()
+        return self.chosen.fit(*observation.active.shape).mask()
 
     def as_json(self) -> dict[str, Any]:
         return {"kind": "static", "heads": [str(head) for head in self.chosen]}
 
+    @classmethod
+    def from_json(cls, content: dict[str, Any], n_layers: int | None, n_heads: int | None) -> "Static":
+        return cls(heads(_only(content, "heads"), n_layers, n_heads))
 
+
+@schedule("random")
 @dataclass(frozen=True)
 class RandomHeads:
     """`k` heads drawn from all of the model's: afresh at each step, or once for good (`fresh=False`).
@@ -131,6 +207,7 @@ class RandomHeads:
         return {"kind": "random", "k": self.k, "seed": self.seed, "fresh": self.fresh, "matched": self.matched}
 
 
+@schedule("size-matched")
 @dataclass(frozen=True)
 class SizeMatched:
     """As many heads as are active at the step: the first of a static ranking, or random ones (of a `RandomHeads`, whose k is not used)."""
@@ -139,20 +216,40 @@ class SizeMatched:
 
     def check(self, n_layers: int, n_heads: int) -> None:
         if isinstance(self.of, RankedHeads):
-            _check_shape(self.of, n_layers, n_heads)
+            self.of.fit(n_layers, n_heads)
 
     def heads(self, observation: Observation) -> Bool[Tensor, "layer head"]:
         size = int(observation.active.sum())
         if size == 0:
             return torch.zeros_like(observation.active)
         if isinstance(self.of, RankedHeads):
-            return self.of.top(size).mask()
+            return self.of.top(size).fit(*observation.active.shape).mask()
         return RandomHeads(size, self.of.seed, self.of.fresh).heads(observation)
 
     def as_json(self) -> dict[str, Any]:
         if isinstance(self.of, RankedHeads):
             return {"kind": "size-matched", "ranking": [str(head) for head in self.of.heads]}
         return {"kind": "size-matched", "of": self.of.as_json()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], n_layers: int | None, n_heads: int | None) -> "SizeMatched":
+        if "ranking" not in content:
+            asked = _only(content, "of")
+            read = schedule_from_spec if isinstance(asked, str) else schedule_from_json
+            of = read(asked, n_layers, n_heads)
+            if not isinstance(of, RandomHeads):
+                raise InputError(f"a size-matched schedule is of a ranking or of random heads, got {asked}")
+            return cls(of)
+        named = tuple(each_head(_only(content, "ranking")))
+        # A unit holds the order alone, which is all that a schedule uses.
+        return cls(RankedHeads(named, (float("nan"),) * len(named), n_layers, n_heads))
+
+
+def _only(content: dict[str, Any], name: str) -> Any:
+    """The one argument that there may be."""
+    if set(content) != {name}:
+        raise TypeError(f"{name} and nothing else")
+    return content[name]
 
 
 def _mask(indices: list[int], like: Bool[Tensor, "layer head"]) -> Bool[Tensor, "layer head"]:
@@ -162,13 +259,5 @@ def _mask(indices: list[int], like: Bool[Tensor, "layer head"]) -> Bool[Tensor, 
 
 
 def _check_size(name: str, size: int, n_total: int) -> None:
-    if not 0 <= size <= n_total:
-        raise InputError(f"{name} must lie between 0 and {n_total} (the heads of the model), got {size}")
-
-
-def _check_shape(heads: HeadSet | RankedHeads, n_layers: int, n_heads: int) -> None:
-    if (heads.n_layers, heads.n_heads) != (n_layers, n_heads):
-        raise InputError(
-            f"the static heads are of a model of {heads.n_layers} layers x {heads.n_heads} heads, this one has {n_layers} x {n_heads}; "
-            "rank heads on this model"
-        )
+    if not isinstance(size, int) or not 0 <= size <= n_total:
+        raise InputError(f"{name} must lie between 0 and {n_total} (the heads of the model), got {size!r}")

@@ -7,7 +7,7 @@ import pytest
 from mechdyn.claims.dynamism import Dynamism
 from mechdyn.errors import InputError
 from mechdyn.plans import DETECTION, EVALUATION, Preset, Request, chosen_preset, retest_units, task_units
-from mechdyn.scores import named_score
+from mechdyn.scores.score import as_score
 from mechdyn.tasks.hotpotqa import HotpotQA
 from mechdyn.tasks.niah import Niah
 from mechdyn.tasks.task import RETEST
@@ -55,7 +55,7 @@ def test_what_the_user_chose_takes_the_place_of_the_task_s_own():
 @pytest.mark.parametrize("task", ["world", "hotpotqa"])
 def test_questions_are_scored_by_reasoning_unless_asked_otherwise(task):
     (first, *_) = task_units(request_for(task), PRESET, EVALUATION)
-    assert first.decoding["score"] == {"name": "reasoning", "sink": 4, "local": 32} == dict(named_score("reasoning").spec)
+    assert first.decoding["score"] == {"name": "reasoning", "sink": 4, "local": 32} == dict(as_score("reasoning").spec)
     other = {"name": "reasoning", "sink": 16, "local": 32}
     (first, *_) = task_units(request_for(task, score=other), PRESET, EVALUATION)
     assert first.decoding["score"] == other

@@ -22,7 +22,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import mechdyn as md
-from mechdyn.scores import StepContext, named_score
+from mechdyn.scores.score import as_score
 
 model = md.load_model("mini")
 sample = md.niah(model, length=256, depth=0.5, seed=0)
@@ -56,14 +56,9 @@ assert isinstance(copied_mass, md.Score)
 my_guess = {"copied mass": 0.5, "Eq. 1": 1}
 
 # %%
-context = StepContext(
-    tokens=torch.tensor([[7, 8, 7, 9, 8]]),
-    needle=torch.tensor([[False, True, True, True, False]]),
-    visible=torch.ones(1, 5, dtype=torch.bool),
-    predicted=torch.tensor([7]),
-)
-pattern = torch.tensor([[[0.5, 0.1, 0.3, 0.1, 0.0]]])
-mass, copied = copied_mass(pattern, context).item(), md.copy_paste(pattern, context).item()
+pattern = torch.tensor([[0.5, 0.1, 0.3, 0.1, 0.0]])
+row = {"tokens": [7, 8, 7, 9, 8], "needle_positions": [1, 2, 3], "predicted": 7}
+mass, copied = (md.score_row(score, pattern, **row).item() for score in (copied_mass, md.copy_paste))
 print(f"copied mass {mass:.1f}, Eq. 1 {copied:.0f}; you guessed {my_guess}")
 assert abs(mass - 0.3) < 1e-6 and copied == 0
 
@@ -97,13 +92,13 @@ assert 0 < n_mass < n_maximum
 md.views.timeline(by_mass)
 
 # %% [markdown]
-# Registered under a name, a score can stand in a run's configuration, and its options are part of the key that each
-# trace is stored under.
+# Registered under a name, a score can be asked for by it, brings its own threshold, and is part of the key that each
+# trace is stored under. `@md.score("copied_mass", threshold=0.2)` above the function does the same as the first line here.
 
 # %%
-md.register_score("copied_mass", copied_mass, threshold=0.2)
-print(dict(named_score("copied_mass").spec), "above", named_score("copied_mass").threshold)
-assert named_score("copied_mass").score is copied_mass
+md.score("copied_mass", threshold=0.2)(copied_mass)
+print(dict(as_score("copied_mass").spec), "above", as_score("copied_mass").threshold)
+assert md.trace(model, sample, score="copied_mass").unit == md.trace(model, sample, score=copied_mass, threshold=0.2).unit
 
 # %% [markdown]
 # ## Your own model

@@ -24,7 +24,7 @@ from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.trace import trace
 from mechdyn.models.load import load_model, wrap_model
 from mechdyn.models.model import Model
-from mechdyn.scores import copy_paste, strongest_key
+from mechdyn.scores.copy_paste import copy_paste, strongest_key
 from mechdyn.tasks.niah import niah
 from mechdyn.tasks.sample import Sample
 

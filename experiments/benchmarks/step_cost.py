@@ -136,7 +136,7 @@ def plain_step(plain: LlamaForCausalLM, samples: Sequence[Sample], state: Decode
 def own_step(model: Model, samples: Sequence[Sample], state: DecodeState, clock: Clock, ablation: Ablation | None) -> float:
     """Seconds of a traced step, scoring and choice of heads included."""
     rows = [Row(sample, ablation) for sample in samples]
-    generate(TimedEngine(model, clock), model, rows, TraceOptions(max_new_tokens=N_STEPS), state)
+    generate(TimedEngine(model, clock), model, rows, TraceOptions.of(max_new_tokens=N_STEPS), state)
     return clock.step_seconds()
 
 

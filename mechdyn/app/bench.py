@@ -12,8 +12,7 @@ from mechdyn.app.job import Job, OnStep
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError
-from mechdyn.heads import Head, HeadSet
-from mechdyn.schedules import Static
+from mechdyn.heads import HeadSet
 from mechdyn.tasks.sample import Sample
 from mechdyn.traces.trace import Trace
 
@@ -59,7 +58,7 @@ class Bench:
         entry = self.entry(name)
         if entry is None:
             raise InputError("that generation is no longer kept; run it again")
-        chosen = HeadSet.of([Head.parse(head) for head in heads], self.model.n_layers, self.model.n_heads)
+        chosen = HeadSet.of(heads, self.model.n_layers, self.model.n_heads)
         if not len(chosen):
             raise InputError("no head is switched off; click a cell of the timeline or the map, or choose some by name")
         return self._start(entry.sample, entry.new_tokens, chosen)
@@ -76,8 +75,7 @@ class Bench:
 
     def _start(self, sample: Sample, new_tokens: int, off: HeadSet | None) -> str:
         def work(on_step: OnStep) -> Trace:
-            ablate = None if off is None else Static(off)
-            return trace(self.model, sample, ablate=ablate, max_new_tokens=new_tokens, engine=self._engine, on_step=on_step)
+            return trace(self.model, sample, ablate=off, max_new_tokens=new_tokens, engine=self._engine, on_step=on_step)
 
         name = uuid.uuid4().hex
         with self._adding:

@@ -1,22 +1,24 @@
 """How heads are switched off: what takes their place, where, and which forward's keys and values are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
+from mechdyn.heads import Heads, HeadSet, RankedHeads, heads
 from mechdyn.models.model import Model
-from mechdyn.schedules import Schedule
+from mechdyn.schedules import NoAblation, Observation, Schedule, Static, schedule_from_json
 from mechdyn.tasks.sample import Sample
 
 METHODS = ("zero", "mean", "resample")
 SCOPES = ("position", "all")
 COMMITS = ("clean", "ablated")
+_REFERENCE = ("reference", "seed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +76,32 @@ class Ablation:
         check = getattr(self.schedule, "check", None)
         if check is not None:
             check(model.n_layers, model.n_heads)
+        try:
+            content_hash(self.schedule.as_json())
+        except (TypeError, ValueError) as error:
+            raise InputError(f"as_json() of the schedule {type(self.schedule).__name__} must give JSON values: {error}") from error
         wanted = (model.n_layers, model.n_heads, model.d_head)
         if self.reference is not None and tuple(self.reference.z.shape[1:]) != wanted:
             found = tuple(self.reference.z.shape[1:])
             raise InputError(
                 f"reference activations are of layers x heads x d_head {found}, this model has {wanted}; take them from this model"
             )
+
+    def heads(self, observation: Observation) -> Bool[Tensor, "layer head"]:
+        """The heads that the schedule chooses.
+
+        Raises:
+            InputError: it gives anything but True or False for each of the model's heads.
+        """
+        chosen = self.schedule.heads(observation)
+        wanted = tuple(observation.active.shape)
+        if not isinstance(chosen, Tensor) or chosen.dtype != torch.bool or tuple(chosen.shape) != wanted:
+            came = f"a tensor {tuple(chosen.shape)} of {chosen.dtype}" if isinstance(chosen, Tensor) else f"a {type(chosen).__name__}"
+            raise InputError(
+                f"the schedule {type(self.schedule).__name__} must return a boolean tensor of layers x heads {wanted}, got {came}; "
+                "True switches a head off"
+            )
+        return chosen
 
     def values(self, sample: str, step: int) -> Float[Tensor, "layer head d_head"] | None:
         """What takes the place of ablated heads; None is zero."""
@@ -89,6 +111,69 @@ class Ablation:
             return self.reference.mean
         generator = torch.Generator().manual_seed(int(content_hash([self.seed, sample, step]), 16) % (1 << 63))
         return self.reference.z[int(torch.randint(len(self.reference.z), (1,), generator=generator))]
+
+
+Ablate: TypeAlias = Ablation | Schedule | Heads | None
+"""What is to be switched off, however it is said; `as_ablation` reads it."""
+
+
+def as_ablation(ablate: Ablate | RankedHeads) -> Ablation | None:
+    """What `ablate=` means: heads alone are off at every step, a schedule alone is zero ablation at the current position.
+
+    Args:
+        ablate: an ablation, a schedule, a set of heads, heads by name (`"L3H6 L4H1"`), a list of heads or pairs; None is no ablation.
+
+    Raises:
+        InputError: something else, such as a ranking, of which it is not said how many heads are meant.
+    """
+    if ablate is None or isinstance(ablate, NoAblation):
+        return None
+    if isinstance(ablate, Ablation):
+        return ablate
+    if isinstance(ablate, type):
+        raise InputError(f"ablate= takes a schedule, got the class {ablate.__name__}; make one of it, such as {ablate.__name__}()")
+    if isinstance(ablate, Schedule):
+        return Ablation(ablate)
+    if isinstance(ablate, RankedHeads):
+        raise InputError(f"ablate= takes a set of heads, got a ranking of {len(ablate.heads)}; say how many are meant with .top(k)")
+    if not isinstance(ablate, HeadSet) and callable(getattr(ablate, "heads", None)):
+        raise InputError(
+            f"the schedule {type(ablate).__name__} has no as_json(), by which its traces are named; decorate it with @schedule"
+        )
+    return Ablation(Static(heads(ablate)))
+
+
+def ablation_from_json(
+    content: Mapping[str, Any], n_layers: int, n_heads: int, reference: ReferenceActivations | None = None
+) -> Ablation | None:
+    """The ablation of a unit for a model of `n_layers` x `n_heads` heads; empty content is none.
+
+    Args:
+        content: what `Ablation.as_json` gave. For schedules of mechdyn's own the result's `as_json` is the same again.
+        n_layers: layers of the model.
+        n_heads: heads a layer.
+        reference: the activations that mean and resample ablation put in a head's place; a unit names them by their hash alone.
+
+    Raises:
+        InputError: an unknown schedule or option, a head outside the model, a number of heads that the model has not, or a method
+            whose reference activations are not given or are others than the unit names.
+    """
+    if not content:
+        return None
+    options = dict(content)
+    named = {name: options.pop(name) for name in _REFERENCE if name in options}
+    schedule = schedule_from_json(options.pop("schedule", {}), n_layers, n_heads)
+    needs_reference = options.get("method", "zero") != "zero" or "reference" in named
+    try:
+        ablation = Ablation(schedule, **options, reference=reference if needs_reference else None, seed=named.get("seed", 0))
+    except TypeError as error:
+        raise InputError(f"an ablation has schedule, method, scope, commit, reference and seed, got {sorted(content)}") from error
+    check = getattr(schedule, "check", None)
+    if check is not None:
+        check(n_layers, n_heads)
+    if ablation.as_json().get("reference") != named.get("reference"):
+        raise InputError("the reference activations are others than those the unit names; take them from the same model and samples")
+    return ablation
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from mechdyn.decoding.engine import DecodeState, StepOutput
 from mechdyn.errors import UnsupportedModelError
-from mechdyn.scores import Score, StepContext
+from mechdyn.scores.score import Score, StepContext
 from mechdyn.tasks.sample import Sample
 
 

@@ -1,7 +1,9 @@
 """The generation loop: observe, choose heads, ablate, keep one token and one state, until every row has ended."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,7 +17,8 @@ from mechdyn.decoding.sources import StepSources, strongest
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.schedules import Observation
-from mechdyn.scores import Score, copy_paste
+from mechdyn.scores.copy_paste import copy_paste
+from mechdyn.scores.score import NamedScore, ScoreLike, as_score
 from mechdyn.tasks.sample import Sample
 
 MAX_NEW_TOKENS = 64
@@ -25,13 +28,26 @@ MAX_NEW_TOKENS = 64
 class TraceOptions:
     """How a batch is generated and scored."""
 
-    score: Score = copy_paste
-    threshold: float = 0.0
+    score: NamedScore
+    threshold: float
     max_new_tokens: int = MAX_NEW_TOKENS
     keep_patterns: bool = False
     keep_sources: int = 0
 
+    @classmethod
+    def of(cls, score: ScoreLike = copy_paste, threshold: float | None = None, **others: Any) -> "TraceOptions":
+        """Options with a score however it is asked for, and its own threshold where none is given."""
+        named = as_score(score)
+        return cls(named, named.threshold if threshold is None else float(threshold), **others)
+
+    @property
+    def decoding(self) -> dict[str, Any]:
+        """What of this decides a trace, as a unit names it."""
+        return {"score": self.score.short, "threshold": self.threshold, "max_new_tokens": self.max_new_tokens}
+
     def __post_init__(self) -> None:
+        if math.isnan(self.threshold):
+            raise InputError("threshold must be a number, got NaN; no score is above NaN, so no head could ever retrieve")
         if self.keep_sources < 0:
             raise InputError(f"keep_sources must be 0 (none) or more, got {self.keep_sources}")
         if self.max_new_tokens < 1:
@@ -123,6 +139,7 @@ def _step(
     finite = observed.logits.isfinite().all(dim=-1).cpu()
     scores = score_step(observed, tokens, context, options.score)
     sentences = score_sentences(observed, tokens, context, options.score)
+    _refuse_nan([scores, sentences], finite, live, options.score)
     masks, values = _choose_heads(live, observed, scores, options.threshold)
     if not masks.any():
         return Step(observed, scores, sentences, masks, tokens, finite, None), clean
@@ -136,8 +153,19 @@ def _step(
     edited_tokens = edited.logits.argmax(dim=-1).cpu()
     edited_scores = score_step(edited, edited_tokens, context, options.score)
     finite &= edited.logits.isfinite().all(dim=-1).cpu()
+    _refuse_nan([edited_scores], finite, live, options.score)
     kept = dirty if ablation.commit == "ablated" else clean
     return Step(observed, scores, sentences, masks, torch.where(edits, edited_tokens, tokens), finite, edited_scores), kept
+
+
+def _refuse_nan(scores: Sequence[Tensor], finite: Bool[Tensor, " row"], live: list[Row], score: NamedScore) -> None:
+    """A score that is not a number would count as one that does not retrieve; where the logits are finite it is the score's own fault."""
+    for index, row in enumerate(live):
+        if finite[index] and any(bool(each[index].isnan().any()) for each in scores):
+            raise InputError(
+                f"the score {score.name!r} gave NaN at step {len(row.tokens)}, where the model's logits are finite; it must give a number "
+                "for every head"
+            )
 
 
 def _choose_heads(
@@ -154,7 +182,7 @@ def _choose_heads(
         step = len(row.tokens)
         active = scores[index] > threshold
         patterns = tuple(pattern[index] for pattern in observed.patterns)
-        masks[index] = row.ablation.schedule.heads(Observation(row.sample.key, step, scores[index], active, patterns))
+        masks[index] = row.ablation.heads(Observation(row.sample.key, step, scores[index], active, patterns))
         values.append((index, row.ablation.values(row.sample.key, step)))
     return masks, _stack_values(values, len(live))
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from mechdyn.decoding.ablation import Ablation
+from mechdyn.decoding.ablation import Ablate, Ablation, as_ablation
 from mechdyn.decoding.batches import in_batches, naming_memory
 from mechdyn.decoding.engine import DecodeState, Engine
 from mechdyn.decoding.engines import make_engine
@@ -17,19 +17,20 @@ from mechdyn.decoding.generate import MAX_NEW_TOKENS, Row, TraceOptions, generat
 from mechdyn.decoding.sources import KEEP_SOURCES, as_sources, texts_in_place
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
-from mechdyn.schedules import NoAblation, Schedule
-from mechdyn.scores import Score, copy_paste
+from mechdyn.scores.copy_paste import copy_paste
+from mechdyn.scores.score import ScoreLike
 from mechdyn.tasks.sample import Sample
 from mechdyn.traces.trace import Trace
+from mechdyn.traces.unit import Unit
 
 
 def trace(
     model: Model,
     sample: Sample,
     *,
-    ablate: Ablation | Schedule | None = None,
-    score: Score = copy_paste,
-    threshold: float = 0.0,
+    ablate: Ablate = None,
+    score: ScoreLike = copy_paste,
+    threshold: float | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
     keep_patterns: bool = False,
     keep_sources: int = KEEP_SOURCES,
@@ -41,10 +42,11 @@ def trace(
     Args:
         model: what `load_model` returned.
         sample: one prompt with its needle positions.
-        ablate: heads to switch off at each step: a schedule (zeroed at the current position, the observing forward's keys and values
-            kept), or an `Ablation` that says otherwise.
-        score: the retrieval score, evaluated inside each step.
-        threshold: a head retrieves at a step where its score is above this.
+        ablate: heads to switch off: the same ones at every step (`"L3H6 L4H1"`, a list of heads or pairs, a `HeadSet`), or those that a
+            schedule chooses at each. They are zeroed at the current position, the observing forward's keys and values kept; an `Ablation`
+            says otherwise.
+        score: the retrieval score, evaluated inside each step: its name with any options (`"reasoning:sink=2"`), or a score itself.
+        threshold: a head retrieves at a step where its score is above this; the score's own where left out.
         max_new_tokens: generation ends here, at the model's context, or at any of its EOS ids, whose own step is not recorded.
         keep_patterns: keep each step's attention rows (step x layer x head x key numbers) in the trace.
         keep_sources: keep the strongest positions of every row, this many a head and step, for `views.attention` and `views.explorer`;
@@ -55,27 +57,35 @@ def trace(
         on_step: called after each step with the trace so far (`stopped` is empty until the last one), to show progress. An exception that
             it raises ends the generation and reaches the caller.
 
+    Returns:
+        The trace. Its `unit` is a key of what was asked, the same for the same call; another ablation, score, threshold or token limit
+        gives another.
+
     Raises:
+        InputError: a score or schedule that is not known, or gives something else than it must; a sample or heads that the model has no
+            room for.
         OutOfMemoryError: the device does not hold it; the message has the budget's figures.
     """
-    options = TraceOptions(score, threshold, max_new_tokens, keep_patterns, keep_sources)
+    _require_model(model)
+    options = TraceOptions.of(score, threshold, max_new_tokens=max_new_tokens, keep_patterns=keep_patterns, keep_sources=keep_sources)
     watch = None if on_step is None else lambda rows: on_step(_finish(rows[0], model, options))
     return _run_batch(engine, model, [Row(sample, as_ablation(ablate))], options, watch)[0]
 
 
 def trace_many(
-    model: Model, samples: Iterable[Sample], *, batch_size: int = 8, engine: str | Engine = "auto", **options: Any
+    model: Model, samples: Iterable[Sample], *, ablate: Ablate = None, batch_size: int = 8, engine: str | Engine = "auto", **options: Any
 ) -> Iterator[Trace]:
-    """Traces of many samples without ablation, in order, `batch_size` at a time; further keyword arguments are fields of `TraceOptions`.
+    """Traces of many samples, in order, `batch_size` at a time; further keyword arguments are as in `trace`, without `on_step`.
 
     Where memory runs out, smaller batches are tried, and a warning says so; the traces are the same.
     """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
-    chosen = TraceOptions(**options)
+    _require_model(model)
+    chosen, ablation = TraceOptions.of(**options), as_ablation(ablate)
 
     def run(batch: list[Sample]) -> list[Trace]:
-        return _run_batch(engine, model, [Row(sample) for sample in batch], chosen)
+        return _run_batch(engine, model, [Row(sample, ablation) for sample in batch], chosen)
 
     for traces in in_batches([samples], batch_size, run):
         yield from traces
@@ -84,7 +94,7 @@ def trace_many(
 def trace_conditions(
     model: Model,
     samples: Sequence[Sample],
-    conditions: Mapping[str, Ablation | Schedule | None],
+    conditions: Mapping[str, Ablate],
     *,
     engine: str | Engine = "auto",
     **options: Any,
@@ -101,7 +111,11 @@ def trace_conditions(
     """
     if not conditions:
         raise InputError("conditions must name at least one ablation, got none; {'clean': None} runs without any")
-    chosen, ablations = TraceOptions(**options), {name: as_ablation(ablation) for name, ablation in conditions.items()}
+    _require_model(model)
+    chosen, ablations = TraceOptions.of(**options), {name: as_ablation(ablate) for name, ablate in conditions.items()}
+    for ablation in ablations.values():
+        if ablation is not None:
+            ablation.check(model)
     for sample in samples:
         check_sample(model, sample)
     found: list[dict[str, Trace]] = [{} for _ in samples]
@@ -115,13 +129,6 @@ def trace_conditions(
             for (index, name), result in zip(places, _run(engine, model, rows, chosen, forked), strict=True):
                 found[index][name] = result
     return [{name: traces[name] for name in conditions} for traces in found]
-
-
-def as_ablation(ablate: Ablation | Schedule | None) -> Ablation | None:
-    """A schedule alone means zero ablation at the current position; no ablation at all is None."""
-    if ablate is None or isinstance(ablate, NoAblation):
-        return None
-    return ablate if isinstance(ablate, Ablation) else Ablation(ablate)
 
 
 def _alike(ablations: Mapping[str, Ablation | None]) -> list[list[str]]:
@@ -164,6 +171,12 @@ def _run(
     return [_finish(row, model, options) for row in rows]
 
 
+def _require_model(model: Any) -> None:
+    """A name where a model is wanted is the commonest slip."""
+    if not isinstance(model, Model):
+        raise InputError(f"trace wants a loaded model, got {type(model).__name__} {model!r}; load it with load_model(name)")
+
+
 def check_sample(model: Model, sample: Sample) -> None:
     """Refuse a prompt that is empty or leaves no room for a token."""
     if len(sample) == 0:
@@ -177,10 +190,12 @@ def check_sample(model: Model, sample: Sample) -> None:
 
 def _finish(row: Row, model: Model, options: TraceOptions) -> Trace:
     sample, tokenizer = row.sample, model.tokenizer
+    ablation = row.ablation.as_json() if row.ablation is not None else {}
+    asked = Unit(model.identity(), {"task": sample.task, "key": sample.key}, options.decoding, ablation)
     no_heads = torch.zeros(0, model.n_layers, model.n_heads)
     n_sentences = len(sample.sentence_masks)
     result = Trace(
-        unit="",
+        unit=asked.key,
         sample=sample.key,
         task=sample.task,
         question=sample.question,
@@ -208,7 +223,7 @@ def _finish(row: Row, model: Model, options: TraceOptions) -> Trace:
         result,
         ablated=torch.stack(row.ablated) if row.ablated else no_heads.bool(),
         ablated_scores=torch.stack(row.ablated_scores) if row.ablated_scores else no_heads,
-        meta={**result.meta, "ablation": row.ablation.as_json()},
+        meta={**result.meta, "ablation": ablation},
     )
 
 

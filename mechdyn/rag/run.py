@@ -17,7 +17,8 @@ from mechdyn.rag.options import RagOptions
 from mechdyn.rag.serve import Server
 from mechdyn.rag.strategy import Strategy
 from mechdyn.rag.visibility import find_context
-from mechdyn.scores import Reasoning, Score
+from mechdyn.scores.reasoning import Reasoning
+from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.tasks.sample import Sample
 
 
@@ -34,7 +35,7 @@ def dynamic_rag(
     samples: Sequence[Sample],
     conditions: Mapping[str, Condition],
     *,
-    score: Score | None = None,
+    score: ScoreLike | None = None,
     engine: str | Engine = "auto",
 ) -> list[dict[str, RagLog]]:
     """Answer every sample under every condition.
@@ -61,7 +62,7 @@ def dynamic_rag(
     trials = [
         Trial(name, context, each.strategy, each.options, model.tokenizer) for context in contexts for name, each in conditions.items()
     ]
-    logs = run_trials(trials, Server(model, make_engine(model, engine), contexts, score or Reasoning()))
+    logs = run_trials(trials, Server(model, make_engine(model, engine), contexts, as_score(Reasoning() if score is None else score)))
     width = len(conditions)
     return [{log.strategy: log for log in logs[start : start + width]} for start in range(0, len(logs), width)]
 

@@ -19,7 +19,8 @@ from mechdyn.models.model import Model
 from mechdyn.rag.calls import Attend, Observe, Seen, Write, Written
 from mechdyn.rag.sentences import draft_sentences
 from mechdyn.rag.visibility import Context, cut_prompt, visible_positions
-from mechdyn.scores import Reasoning, Score, StepContext
+from mechdyn.scores.reasoning import Reasoning
+from mechdyn.scores.score import Score, StepContext
 
 LOOK_EVERY = 4
 """New tokens between two looks for the end of a first sentence; it ends where a second one has begun, which takes a few tokens to tell."""

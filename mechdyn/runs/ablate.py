@@ -4,7 +4,7 @@ Figure 2 for needles. For questions (Figures 6 and 12 to 14) the columns are con
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from mechdyn.plans import NO_TRACES, Plan, chosen_preset, named_preset
 from mechdyn.runs.configs import AblateConfig
 from mechdyn.runs.session import Session, Traces
 from mechdyn.schedules import NoAblation
+from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
 from mechdyn.studies.grid import GridRow, cells_frame, detection_facts, grid_rows
 from mechdyn.tasks.task import build_sample
@@ -64,7 +65,7 @@ def ablate(config: AblateConfig, out: str | Path | None = None) -> AblationGrid:
         )
         detection = require_detection(traces[DETECTION_ROLE])
         rows = grid_rows(traces)
-        detection.ranking.save(run.folder / "static_heads.json")
+        save_ranking(detection, run.folder, run.model, first.units[0].decoding["score"])
         run.write(RESULTS, {**detection_facts(detection, traces[DETECTION_ROLE]), "conditions": [row.as_json() for row in rows]})
         return AblationGrid(traces, detection, rows, run.folder)
 
@@ -78,6 +79,13 @@ def require_detection(traces: Sequence[Trace]) -> Detection:
             "take shorter lengths, or a model that answers"
         )
     return detection
+
+
+def save_ranking(detection: Detection, folder: Path, model: Model, score: ScoreLike) -> None:
+    """Keep the static heads in a run's folder, with what their scores are."""
+    statistic = f"mean {as_score(score).name} score over the steps of correct samples"
+    ranking = replace(detection.ranking, statistic=statistic, model=model.identity()["name"], n=detection.n_correct)
+    ranking.save(folder / "static_heads.json")
 
 
 def _check(config: AblateConfig) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mechdyn.decoding.ablation import Ablation, ReferenceActivations
-from mechdyn.decoding.ablation_json import ablation_from_json
+from mechdyn.decoding.ablation import Ablation, ReferenceActivations, ablation_from_json
 from mechdyn.decoding.batches import in_batches
 from mechdyn.decoding.engine import Engine
 from mechdyn.decoding.engines import make_engine
@@ -17,7 +16,6 @@ from mechdyn.decoding.trace import trace_conditions
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
 from mechdyn.models.model import Model
-from mechdyn.scores import named_score
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
@@ -127,10 +125,8 @@ def _trace_batch(model: Model, batch: Sequence[_Conditions], reference: Referenc
         for name, unit in zip(first.ablations, first.units, strict=True)
     }
     options = dict(first.first.decoding)
-    score = named_score(options.pop("score"))
-    threshold = options.pop("threshold", score.threshold)
     samples = [build_sample(model, conditions.first.sample) for conditions in batch]
-    found = trace_conditions(model, samples, ablations, score=score.score, threshold=threshold, engine=engine, **options)
+    found = trace_conditions(model, samples, ablations, engine=engine, **options)
     return [
         replace(traces[name], unit=unit.key, meta=_meta(traces[name]))
         for conditions, traces in zip(batch, found, strict=True)

@@ -13,6 +13,7 @@ from mechdyn.probes.storage import save_probe
 from mechdyn.runs.configs import VerifyConfig
 from mechdyn.runs.folder import write_json
 from mechdyn.runs.verify import trace_claim
+from mechdyn.scores.score import as_score
 from mechdyn.stats.cca_offsets import CCAResult, cca_by_offset
 from mechdyn.studies.probing import PROBES, ROLE, cca_samples, outline
 
@@ -60,7 +61,7 @@ def fit_probes(config: VerifyConfig, out: str | Path | None = None, *, offset: i
         probe: paper, auto or linear; the preset's own when left out.
     """
     traced = trace_claim(config, out)
-    binary = (config.score or traced.request.task.score) == "copy_paste"
+    binary = as_score(config.score or traced.request.task.score).binary
     rows = probe_data(outline(traced.traces[ROLE]).traces, offset, binary=binary, seed=config.seed)
     size = probe or PROBES[config.preset]
     fitted = fitted_probe(rows, size, seed=config.seed)

@@ -24,7 +24,7 @@ from mechdyn.rag.options import RagOptions
 from mechdyn.rag.run import Condition, check_conditions, dynamic_rag
 from mechdyn.rag.strategies import OWN, check_number, check_strategy, make_strategy, table_order
 from mechdyn.rag.visibility import find_context, record
-from mechdyn.runs.ablate import RESULTS, require_detection
+from mechdyn.runs.ablate import RESULTS, require_detection, save_ranking
 from mechdyn.runs.configs import RagConfig
 from mechdyn.runs.rag_logs import RagLogs
 from mechdyn.runs.session import Session, check_samples, chosen_task
@@ -141,7 +141,7 @@ def choose_conditions(
     if "ranking" in needs or ("probe" in needs and probe is None):
         traces = prepared.run.traces(Plan({DETECTION_ROLE: prepared.detection}))[DETECTION_ROLE]
         if "ranking" in needs:
-            ranking, facts = _rank(traces, config.heads, folder)
+            ranking, facts = _rank(traces, config.heads, folder, prepared)
         if "probe" in needs and probe is None:
             probe = _fitted(traces, folder, config.seed, prepared.run.model)
     conditions = {
@@ -200,9 +200,9 @@ def _by_what_is_lacking(
     return ((lacking, group) for lacking, group in groups.items() if lacking)
 
 
-def _rank(traces: Sequence[Trace], n: int, folder: Path) -> tuple[RankedHeads, dict[str, Any]]:
+def _rank(traces: Sequence[Trace], n: int, folder: Path, prepared: Prepared) -> tuple[RankedHeads, dict[str, Any]]:
     detection = require_detection(traces)
-    detection.ranking.save(folder / "static_heads.json")
+    save_ranking(detection, folder, prepared.run.model, prepared.detection[0].decoding["score"])
     heads = [str(head) for head in detection.ranking.top(n)]
     return detection.ranking, {
         "static_heads": heads,

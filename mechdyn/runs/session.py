@@ -27,7 +27,7 @@ from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.runs.configs import ScoreOptions, default_folder
 from mechdyn.runs.folder import RunRecord, open_folder, write_json
 from mechdyn.runs.local import run_units
-from mechdyn.scores import named_score
+from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.tasks.niah import check_request
 from mechdyn.tasks.task import Task, build_sample, make_task
 from mechdyn.traces.manifest import Manifest, package_versions
@@ -166,7 +166,7 @@ def chosen_task(config: Any) -> Task:
         if getattr(config, option, ()) and axis not in task.axes:
             raise InputError(f"task {task.name} has no use for --{axis}; leave it out, or choose another task with --task")
     if config.score is not None:
-        named_score(config.score)
+        as_score(config.score)
     return task
 
 
@@ -193,10 +193,10 @@ def check_samples(model: Model, plan: Plan) -> None:
         build_sample(model, unit.sample)
 
 
-def open_store(path: str | Path, model: Model, *, score: str | Mapping[str, Any] = "copy_paste", seed: int = 0) -> TraceStore:
+def open_store(path: str | Path, model: Model, *, score: ScoreLike = "copy_paste", seed: int = 0) -> TraceStore:
     """The trace store at `path` for one model and score, made where there is none; a store of another run is refused."""
     identity = model.identity()
-    named = named_score(score)
+    named = as_score(score)
     options = dict(named.spec)
     name = options.pop("name")
     template = getattr(model.tokenizer, "chat_template", None)
@@ -210,7 +210,7 @@ def open_store(path: str | Path, model: Model, *, score: str | Mapping[str, Any]
         template=content_hash(template) if template else "",
         score=name,
         score_options=options,
-        scores="sparse" if name == "copy_paste" else "dense",
+        scores="sparse" if named.binary else "dense",
         hidden_dtype="float32",
         seeds={"samples": seed},
         packages=package_versions(),

@@ -60,11 +60,7 @@ def compensated_heads(trace: AblatedTrace, static: HeadSet) -> float:
     Raises:
         InputError: the static list is of a model of another shape.
     """
-    if tuple(trace.active.shape[1:]) != (static.n_layers, static.n_heads):
-        raise InputError(
-            f"the static list is of a model of {static.n_layers} layers x {static.n_heads} heads, the trace of one of "
-            f"{trace.active.shape[1]} x {trace.active.shape[2]}; rank heads on the same model"
-        )
+    static = static.fit(*trace.active.shape[1:])
     if len(trace.active) == 0:
         return float("nan")
     if trace.ablated_scores is None:

@@ -144,14 +144,10 @@ def static_jaccard(samples: Sequence[Activity], static: HeadSet, *, seed: int = 
     Raises:
         InputError: the list is of a model of another shape.
     """
-    _, n_layers, n_heads = _active(samples[0]).shape if samples else (0, static.n_layers, static.n_heads)
-    if (static.n_layers, static.n_heads) != (n_layers, n_heads):
-        raise InputError(
-            f"the static list is of a model of {static.n_layers} layers x {static.n_heads} heads, "
-            f"the samples of one of {n_layers} x {n_heads}; rank heads on the same model"
-        )
+    all_sets = _sets(samples)
+    static = static.fit(*_active(samples[0]).shape[1:])
     listed = static.mask().numpy().reshape(1, -1)
-    pairs = [(sets, np.broadcast_to(listed, sets.shape)) for sets in _sets(samples)]
+    pairs = [(sets, np.broadcast_to(listed, sets.shape)) for sets in all_sets]
     return _pooled_jaccard(pairs, seed, retrieving=[np.any(sets, axis=1) for sets, _ in pairs])
 
 
@@ -222,7 +218,7 @@ def static_ranking(traces: Sequence[Traced]) -> RankedHeads:
     n_layers, n_heads = shapes.pop()
     mean = torch.stack([trace.retrieval_scores.double().sum(dim=0) for trace in traces]).sum(dim=0) / sum(len(t.tokens) for t in traces)
     scored = [(Head(layer, head), score) for layer, row in enumerate(mean.tolist()) for head, score in enumerate(row)]
-    return rank_heads(scored, n_layers, n_heads)
+    return rank_heads(scored, n_layers, n_heads, "mean retrieval score over the steps of the traces")
 
 
 def _bootstrap_entropy(hits: Float[np.ndarray, "sample head"], whole: Float[np.ndarray, " sample"], seed: int) -> Interval:

@@ -20,7 +20,8 @@ from mechdyn.claims.sensitivity import (
 from mechdyn.errors import InputError
 from mechdyn.evidence import Outcome
 from mechdyn.plans import Request
-from mechdyn.scores import Reasoning, named_score
+from mechdyn.scores.reasoning import Reasoning
+from mechdyn.scores.score import as_score
 from mechdyn.traces.trace import Trace
 
 N_LAYERS, N_HEADS, N_STEPS = 4, 10, 12
@@ -95,7 +96,7 @@ def test_every_window_scores_the_same_samples():
     assert all(row == samples[0] for row in samples)
     assert len({unit.key for plan in plans.values() for unit in plan.units}) == len(plans) * len(samples[0])
     for (sink, local), plan in plans.items():
-        assert named_score(plan.units[0].decoding["score"]).score == Reasoning(sink, local)
+        assert as_score(plan.units[0].decoding["score"]).score == Reasoning(sink, local)
     assert DEFAULT in {(sink, local, threshold) for sink in SINKS for local in LOCALS for threshold in THRESHOLDS}
 
 

@@ -203,7 +203,7 @@ def bad(model):
     other = HeadSet.of([(0, 0)], 5, 16)
     wrong = ReferenceActivations(torch.zeros(2, 3, 8, model.d_head + 1))
     return {
-        r"static heads are of a model of 5 layers x 16 heads, this one has 3 x 8": Static(other),
+        r"the heads are of a model of 5 layers x 16 heads, this one has 3 x 8": Static(other),
         r"top_k must lie between 0 and 24 .*, got 25": Dynamic(top_k=25),
         r"k must lie between 0 and 24 .*, got 99": RandomHeads(99),
         r"reference activations are of layers x heads x d_head": Ablation(Dynamic(), method="mean", reference=wrong),
@@ -238,4 +238,4 @@ def test_scope_all_refuses_hidden_positions(pair):
     state = engine.prefill([sample.tokens[:-1]], [torch.arange(3, 14)])
     row = Row(sample, Ablation(Static(some_heads()), scope="all"))
     with pytest.raises(InputError, match='scope "all" knows no hidden positions'):
-        generate(engine, wrapped, [row], TraceOptions(), state)
+        generate(engine, wrapped, [row], TraceOptions.of(), state)

@@ -7,7 +7,8 @@ import torch
 
 from mechdyn.decoding.trace import trace, trace_many
 from mechdyn.models.load import wrap_model
-from mechdyn.scores import Reasoning, copy_paste
+from mechdyn.scores.copy_paste import copy_paste
+from mechdyn.scores.reasoning import Reasoning
 from mechdyn.tasks.sample import Sample
 from tests.architectures import LIVE, tiny_model
 from tests.bundled import mini_tokenizer

@@ -10,7 +10,8 @@ from mechdyn.decoding.trace import trace_conditions, trace_many
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model, wrap_model
 from mechdyn.schedules import Dynamic, RandomHeads
-from mechdyn.scores import Reasoning, copy_paste
+from mechdyn.scores.copy_paste import copy_paste
+from mechdyn.scores.reasoning import Reasoning
 from mechdyn.tasks.niah import niah
 from mechdyn.tasks.world import world
 from tests.architectures import tiny_model

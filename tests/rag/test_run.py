@@ -13,7 +13,7 @@ from mechdyn.rag.options import RagOptions
 from mechdyn.rag.run import Condition, dynamic_rag
 from mechdyn.rag.serve import Server
 from mechdyn.rag.strategies import FixedRandomHeads, FreshRandomHeads, FullContext, NoContext, OracleHeads
-from mechdyn.scores import Reasoning
+from mechdyn.scores.reasoning import Reasoning
 from mechdyn.tasks.world import world
 
 LIMIT = 40
@@ -59,7 +59,7 @@ def test_something_is_retrieved_here(logs):
 
 @pytest.mark.parametrize(("name", "place"), [("oracle", 0), ("fresh", 1), ("full", 0), ("none", 1)])
 def test_a_strategy_alone_gives_what_it_gives_in_company(mini, samples, logs, name, place):
-    (alone,) = dynamic_rag(mini, [samples[place]], {name: CONDITIONS[name]})
+    (alone,) = dynamic_rag(mini, [samples[place]], {name: CONDITIONS[name]}, score="reasoning:sink=4")
     assert same(alone[name], logs[place][name])
     assert alone[name].forwards == logs[place][name].forwards, "forwards are those of a strategy by itself"
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mechdyn.errors import InputError
+from mechdyn.heads import heads, read_heads
 from mechdyn.runs.ablate import ablate
 from mechdyn.runs.configs import AblateConfig, ProgressiveConfig
 from mechdyn.runs.progressive import progressive
@@ -54,6 +55,9 @@ def test_results_hold_together(runs):
     results = json.loads((runs[1].folder / "results.json").read_text())
     assert results["detection_samples"] == results["detection_samples_correct"] == 2
     assert len(results["static_heads"]) == results["average_size"] == 4
+    ranked = read_heads(runs[1].folder / "static_heads.json")
+    assert ranked.top(4) == heads(results["static_heads"]) and ranked.scores == runs[1].detection.ranking.scores
+    assert ranked.statistic == "mean copy_paste score over the steps of correct samples" and (ranked.model, ranked.n) == (SMALL["model"], 2)
     for row in results["conditions"]:
         assert row["samples"] == 2 and row["failed"] == 0
         for metric in row["metrics"]:

@@ -6,7 +6,7 @@ import logging
 import pytest
 import torch
 
-from mechdyn.decoding.ablation_json import ablation_from_json
+from mechdyn.decoding.ablation import ablation_from_json
 from mechdyn.decoding.trace import trace, trace_conditions
 from mechdyn.errors import InputError, OutOfMemoryError
 from mechdyn.models.load import wrap_model

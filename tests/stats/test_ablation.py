@@ -81,7 +81,7 @@ def test_a_trace_without_steps_has_no_say():
 
 
 def test_a_static_list_of_another_model_is_refused():
-    with pytest.raises(InputError, match="static list is of a model of 2 layers x 5 heads, the trace of one of 3 x 5"):
+    with pytest.raises(InputError, match="the heads are of a model of 2 layers x 5 heads, this one has 3 x 5"):
         compensated_heads(random_trace(3, 0), HeadSet.of([(0, 1)], 2, HEADS))
 
 

@@ -241,7 +241,7 @@ def test_static_ranking_recovers_planted_heads():
         ),
         (
             lambda: static_jaccard([torch.ones(1, 2, 2) > 0], HeadSet.of([], 4, 4)),
-            "a model of 4 layers x 4 heads, the samples of one of 2 x 2",
+            "the heads are of a model of 4 layers x 4 heads, this one has 2 x 2",
         ),
         (lambda: retest_jaccard([(torch.ones(1, 2, 2) > 0, torch.ones(2, 2, 2) > 0)]), "the same steps, got 1 and 2"),
     ],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mechdyn.decoding.ablation_json import ablation_from_json
+from mechdyn.decoding.ablation import ablation_from_json
 from mechdyn.plans import Request
 from mechdyn.schedules import Dynamic, RandomHeads, SizeMatched, Static
 from mechdyn.studies.conditions import (

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from mechdyn.decoding.ablation_json import ablation_from_json
+from mechdyn.decoding.ablation import ablation_from_json
 from mechdyn.plans import Request
 from mechdyn.schedules import Dynamic
 from mechdyn.studies.conditions import CLEAN, COMMITS, DETECTION_ROLE, detect

@@ -1,12 +1,16 @@
 """Scores against brute-force loops over single rows."""
 
+import inspect
 import random
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from mechdyn.errors import InputError
-from mechdyn.scores import Reasoning, StepContext, copy_paste, named_score, register_score, strongest_key
+from mechdyn.scores.copy_paste import copy_paste, strongest_key
+from mechdyn.scores.reasoning import Reasoning
+from mechdyn.scores.score import StepContext
 
 
 def random_step(seed: int, n_rows: int = 3, n_heads: int = 4, max_keys: int = 60) -> tuple[torch.Tensor, StepContext]:
@@ -143,50 +147,8 @@ def test_negative_windows_are_refused() -> None:
         Reasoning(sink=-1)
     with pytest.raises(InputError, match="local is a number"):
         Reasoning(local=-2)
-
-
-def test_names_lead_to_scores_with_their_thresholds() -> None:
-    copying = named_score("copy_paste")
-    assert copying.score is copy_paste
-    assert (copying.spec, copying.threshold) == ({"name": "copy_paste"}, 0.0)
-    reasoning = named_score({"name": "reasoning", "sink": 16})
-    assert (reasoning.score, reasoning.threshold) == (Reasoning(sink=16, local=32), 0.5)
-
-
-def test_two_ways_to_ask_for_one_score_have_one_spec() -> None:
-    assert named_score("reasoning").spec == named_score({"name": "reasoning", "local": 32}).spec
-    assert named_score(named_score("reasoning").spec).score == Reasoning()
-
-
-def test_unknown_names_and_options_are_refused() -> None:
-    with pytest.raises(InputError, match="no score is named 'copy'; scores: copy_paste, reasoning"):
-        named_score("copy")
-    with pytest.raises(InputError, match="no score is named None"):
-        named_score({"sink": 4})
-    with pytest.raises(InputError, match=r"score 'reasoning' does not take the options \{'window': 3\}"):
-        named_score({"name": "reasoning", "window": 3})
-    with pytest.raises(InputError, match="score 'copy_paste' does not take the options"):
-        named_score({"name": "copy_paste", "sink": 4})
-
-
-def test_a_users_score_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mechdyn.scores._REGISTRY", {"copy_paste": (copy_paste, 0.0)})
-
-    def needle_mass(pattern: torch.Tensor, context: StepContext) -> torch.Tensor:
-        return (pattern * context.needle[:, None]).sum(dim=-1)
-
-    register_score("needle_mass", needle_mass, threshold=0.2)
-    found = named_score("needle_mass")
-    assert (found.score, found.threshold) == (needle_mass, 0.2)
-    with pytest.raises(InputError, match="a score named 'copy_paste' exists"):
-        register_score("copy_paste", needle_mass)
-
-    class Plain:
-        def __call__(self, pattern: torch.Tensor, context: StepContext) -> torch.Tensor:
-            return pattern.sum(dim=-1)
-
-    with pytest.raises(InputError, match="a score with options is a frozen dataclass, got the class Plain"):
-        register_score("plain", Plain)
+    with pytest.raises(InputError, match=r"sink is a number of positions to leave out, 0 or more, got 1\.5"):
+        inspect.unwrap(Reasoning.__post_init__)(SimpleNamespace(sink=1.5, local=0))
 
 
 @pytest.mark.parametrize("n_keys", [1, 100, 2047, 2048, 2049, 2175, 5000])

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from mechdyn.decoding.ablation import Ablation, ReferenceActivations
-from mechdyn.decoding.ablation_json import ablation_from_json
+from mechdyn.decoding.ablation import Ablation, ReferenceActivations, ablation_from_json
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet, rank_heads
 from mechdyn.schedules import Dynamic, NoAblation, Observation, RandomHeads, SizeMatched, Static
@@ -72,10 +71,10 @@ BAD = {
     "no head": ({"schedule": {"kind": "static", "heads": ["4-7"]}}, "a head is written like L4H7"),
     "k above the heads": ({"schedule": {"kind": "dynamic", "top_k": 13}}, "top_k must lie between 0 and 12"),
     "random k above the heads": ({"schedule": {"kind": "random", "k": 13}}, "k must lie between 0 and 12"),
-    "unknown schedule": ({"schedule": {"kind": "magic"}}, "unknown ablation schedule 'magic'; give one of none, dynamic, static"),
-    "no schedule": ({"method": "zero"}, "unknown ablation schedule None"),
-    "unknown argument": ({"schedule": {"kind": "dynamic", "k": 1}}, "ablation schedule 'dynamic' does not take"),
-    "missing argument": ({"schedule": {"kind": "static"}}, "ablation schedule 'static' does not take"),
+    "unknown schedule": ({"schedule": {"kind": "magic"}}, "unknown schedule 'magic'; give one of none, dynamic, static"),
+    "no schedule": ({"method": "zero"}, r"a schedule is written as {'kind': ..., argument: value}, got {}"),
+    "unknown argument": ({"schedule": {"kind": "dynamic", "k": 1}}, "schedule 'dynamic' does not take"),
+    "missing argument": ({"schedule": {"kind": "static"}}, "schedule 'static' does not take"),
     "unknown method": ({"schedule": {"kind": "dynamic"}, "method": "mask"}, "method must be one of zero, mean, resample, got 'mask'"),
     "unknown option": ({"schedule": {"kind": "dynamic"}, "colour": 1}, "an ablation has schedule, method, scope"),
     "matched to a static list": (
