@@ -8,21 +8,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mechdyn.plans import Plan
-from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
-from mechdyn.studies.grid import GridRow, detection_facts, grid_rows
-from mechdyn.plans import Preset, chosen_preset
 from mechdyn.decoding.ablation import METHODS, Ablation, ReferenceActivations, reference_activations
 from mechdyn.decoding.engines import make_engine
-from mechdyn.schedules import NoAblation
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.plans import Plan, Preset, chosen_preset
 from mechdyn.runs.configs import AblateConfig
-from mechdyn.runs.requests import check_choices, check_samples, make_request
 from mechdyn.runs.folder import open_run, write_json
+from mechdyn.runs.requests import check_choices, check_samples, make_request
 from mechdyn.runs.stages import ROLES, Traces, run_stages
 from mechdyn.runs.stores import open_store
+from mechdyn.schedules import NoAblation
+from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
+from mechdyn.studies.grid import GridRow, detection_facts, grid_rows
 from mechdyn.tasks.build import build_sample
 from mechdyn.traces.trace import Trace
 

@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 
-from mechdyn.studies.conditions import condition_name
-from mechdyn.studies.conditions import CLEAN, CONDITIONS
 from mechdyn.decoding.replay import can_replay, replay
 from mechdyn.errors import InputError
 from mechdyn.metrics import is_correct
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.runs.configs import ExploreConfig
+from mechdyn.studies.conditions import CLEAN, CONDITIONS, condition_name
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mechdyn.plans import Request
 from mechdyn.errors import StoreError
+from mechdyn.plans import Request
 from mechdyn.runs.folder import CONFIG, read_json
 from mechdyn.traces.manifest import Manifest
 from mechdyn.traces.store import TraceStore

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE
-from mechdyn.studies.grid import detection_facts
-from mechdyn.plans import chosen_preset
-from mechdyn.studies.progressive import PRESETS, ProgressivePoint, default_masked, progressive_plan, progressive_point
 from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
+from mechdyn.plans import chosen_preset
 from mechdyn.runs.ablate import require_detection
 from mechdyn.runs.configs import ProgressiveConfig
-from mechdyn.runs.requests import check_choices, check_samples, make_request
 from mechdyn.runs.folder import open_run, write_json
+from mechdyn.runs.requests import check_choices, check_samples, make_request
 from mechdyn.runs.stages import ROLES, run_stages
 from mechdyn.runs.stores import open_store
+from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE
+from mechdyn.studies.grid import detection_facts
+from mechdyn.studies.progressive import PRESETS, ProgressivePoint, default_masked, progressive_plan, progressive_point
 
 
 @dataclass(frozen=True, eq=False)

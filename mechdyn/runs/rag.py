@@ -8,17 +8,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mechdyn.plans import Plan, Request
-from mechdyn.evidence import Verdict
-from mechdyn.studies.conditions import DETECTION_ROLE
-from mechdyn.plans import DETECTION, EVALUATION, Preset, chosen_preset
 from mechdyn.claims.dynamic_rag import RagRow, judge_rag, rag_row
-from mechdyn.plans import MAX_NEW_TOKENS, task_units
 from mechdyn.errors import InputError, StoreError
+from mechdyn.evidence import Verdict
 from mechdyn.hashing import content_hash
 from mechdyn.heads import RankedHeads
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.plans import DETECTION, EVALUATION, MAX_NEW_TOKENS, Plan, Preset, Request, chosen_preset, task_units
 from mechdyn.probes.dataset import probe_data
 from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.probe import Probe
@@ -31,11 +28,12 @@ from mechdyn.rag.strategies import check_number, make_strategy
 from mechdyn.rag.visibility import find_context, record
 from mechdyn.runs.ablate import require_detection
 from mechdyn.runs.configs import RagConfig
+from mechdyn.runs.folder import open_run, write_json
 from mechdyn.runs.rag_logs import RagLogs
 from mechdyn.runs.requests import check_choices, check_samples, make_request
-from mechdyn.runs.folder import open_run, write_json
 from mechdyn.runs.stages import ROLES, run_stages
 from mechdyn.runs.stores import open_store
+from mechdyn.studies.conditions import DETECTION_ROLE
 from mechdyn.tasks.build import build_sample
 from mechdyn.tasks.sample import Sample
 from mechdyn.traces.trace import Trace

@@ -9,10 +9,10 @@ from mechdyn.claims.dynamic_rag import RagRow, rag_row
 from mechdyn.probes.storage import load_probe
 from mechdyn.rag.names import DYNAMIC, FIXED_RANDOM, ORACLE, STATIC
 from mechdyn.rag.options import RagOptions
-from mechdyn.stats.resampling import Interval
 from mechdyn.runs.configs import RagConfig, RagSweepConfig
-from mechdyn.runs.rag import choose_conditions, prepare, run_conditions, strategies_of
 from mechdyn.runs.folder import open_run, write_json
+from mechdyn.runs.rag import choose_conditions, prepare, run_conditions, strategies_of
+from mechdyn.stats.resampling import Interval
 
 THRESHOLDS, KS, WINDOWS = (0.4, 0.8, 1.2, 1.6, 2.4), (4, 8, 16, 32, 64), (8, 16, 32, 64, 128)
 NUMBERS = ("threshold", "k", "window")

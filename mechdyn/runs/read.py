@@ -10,26 +10,26 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from mechdyn.evidence import Verdict
-from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE, Detection
-from mechdyn.studies.grid import GridRow, grid_rows
-from mechdyn.paper.parts import ABLATION, CORRELATIONS, DYNAMIC_RAG, NEEDLES, PARTS, PROBES, PROGRESSIVE, QUESTIONS, SENSITIVITY
-from mechdyn.studies.progressive import ProgressivePoint, progressive_point
 from mechdyn.claims.dynamic_rag import RagRow, judge_rag, rag_row
 from mechdyn.claims.registry import get_claim
 from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
 from mechdyn.errors import StoreError
+from mechdyn.evidence import Verdict
 from mechdyn.models.registry import PAPER_MODELS
+from mechdyn.paper.parts import ABLATION, CORRELATIONS, DYNAMIC_RAG, NEEDLES, PARTS, PROBES, PROGRESSIVE, QUESTIONS, SENSITIVITY
 from mechdyn.probes.report import Report
-from mechdyn.stats.cca_offsets import CCAResult
 from mechdyn.runs.ablate import require_detection
 from mechdyn.runs.command_line import command_line
 from mechdyn.runs.configs import AblateConfig, ProgressiveConfig, RagConfig, SensitivityConfig, TraceConfig, VerifyConfig
 from mechdyn.runs.finished import Folder, parsed, read_config, read_folder, unfinished
+from mechdyn.runs.folder import CONFIG
 from mechdyn.runs.probe_files import FIGURE_4, REPORT, read_correlations, read_reports
 from mechdyn.runs.rag_logs import RagLogs
-from mechdyn.runs.folder import CONFIG
 from mechdyn.runs.sensitivity import window_name
+from mechdyn.stats.cca_offsets import CCAResult
+from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE, Detection
+from mechdyn.studies.grid import GridRow, grid_rows
+from mechdyn.studies.progressive import ProgressivePoint, progressive_point
 from mechdyn.traces.trace import Trace
 
 VERDICTS, RESULTS = "verdicts.json", "results.json"

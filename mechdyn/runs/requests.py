@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Sequence
 
-from mechdyn.plans import Plan, Request
-from mechdyn.plans import MAX_NEW_TOKENS, TASKS
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
 from mechdyn.models.model import Model
+from mechdyn.plans import MAX_NEW_TOKENS, TASKS, Plan, Request
 from mechdyn.tasks.build import build_sample
 from mechdyn.tasks.hotpotqa import INSTRUCTIONS, load_items, load_samples
 from mechdyn.tasks.niah import check_request, read_haystack

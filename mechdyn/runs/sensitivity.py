@@ -3,14 +3,14 @@
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from mechdyn.plans import Request
 from mechdyn.claims.sensitivity import LOCALS, SINKS, THRESHOLDS, SensitivityCell, judge_thresholds, window_plan
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.plans import Request
 from mechdyn.runs.configs import SensitivityConfig
-from mechdyn.runs.requests import check_choices, check_samples, make_request
 from mechdyn.runs.folder import open_run, write_json
+from mechdyn.runs.requests import check_choices, check_samples, make_request
 from mechdyn.runs.stages import run_stages
 from mechdyn.runs.stores import open_store
 

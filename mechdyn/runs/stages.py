@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mechdyn.plans import NO_TRACES, Plan
 from mechdyn.decoding.ablation import ReferenceActivations
 from mechdyn.decoding.engine import Engine
 from mechdyn.models.model import Model
-from mechdyn.runs.local import run_units
+from mechdyn.plans import NO_TRACES, Plan
 from mechdyn.runs.folder import write_json
+from mechdyn.runs.local import run_units
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
 

@@ -4,15 +4,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mechdyn.plans import question_unit
 from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.plans import question_unit
 from mechdyn.runs.configs import TraceConfig
+from mechdyn.runs.folder import open_run
 from mechdyn.runs.local import run_units
 from mechdyn.runs.requests import check_choices, haystack_digest, make_request
-from mechdyn.runs.folder import open_run
 from mechdyn.runs.stores import open_store
 from mechdyn.tasks.build import build_sample
 from mechdyn.traces.trace import Trace

@@ -6,17 +6,17 @@ from functools import partial
 from pathlib import Path
 
 from mechdyn.claims.claim import Claim
-from mechdyn.plans import Request
-from mechdyn.evidence import Verdict
-from mechdyn.studies.facts import FactReport, clean_traces, fact_report
 from mechdyn.claims.registry import get_claim
 from mechdyn.decoding.engines import make_engine
+from mechdyn.evidence import Verdict
 from mechdyn.models.load import load_model
+from mechdyn.plans import Request
 from mechdyn.runs.configs import VerifyConfig
-from mechdyn.runs.requests import check_choices, check_samples, make_request
 from mechdyn.runs.folder import open_run, write_json
+from mechdyn.runs.requests import check_choices, check_samples, make_request
 from mechdyn.runs.stages import ROLES, run_stages
 from mechdyn.runs.stores import open_store
+from mechdyn.studies.facts import FactReport, clean_traces, fact_report
 from mechdyn.traces.trace import Trace
 
 

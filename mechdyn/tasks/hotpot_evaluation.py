@@ -1,6 +1,6 @@
 """The official HotpotQA evaluation: answers, supporting facts and both together, over a whole prediction file.
 
-Source: `hotpot_evaluate_v1.py` of Yang et al. 2018. Supporting facts are compared as sets of (title, sentence index), as they are given: "1"
+Source: `hotpot_evaluate_v1.py` of Yang et al. 2018. Supporting facts are compared as sets of (title, sentence index), as given: "1"
 is not 1. Joint precision and recall are the products of the answer's and the facts', joint EM is 1 where both are.
 """
 
