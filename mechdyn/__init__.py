@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mechdyn.tasks.niah import niah as niah
     from mechdyn.tasks.sample import Sample as Sample
     from mechdyn.tasks.world_task import world as world
+    from mechdyn.traces.frames import frame as frame
     from mechdyn.traces.store import TraceStore as TraceStore
     from mechdyn.traces.trace import Trace as Trace
 
@@ -52,6 +53,7 @@ _HOMES = {
     "VerifyConfig": "mechdyn.runs.configs",
     "copy_paste": "mechdyn.scores",
     "fit_probe": "mechdyn.probes.fit",
+    "frame": "mechdyn.traces.frames",
     "hotpotqa": "mechdyn.tasks.hotpotqa",
     "load_model": "mechdyn.models.load",
     "niah": "mechdyn.tasks.niah",
@@ -84,6 +86,7 @@ __all__ = [
     "VerifyConfig",
     "copy_paste",
     "fit_probe",
+    "frame",
     "hotpotqa",
     "load_model",
     "niah",

@@ -18,6 +18,7 @@ from mechdyn.traces.trace import Trace
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from pandas import DataFrame
 
 _BATCH_BYTES = 4 * 2**20
 
@@ -176,11 +177,15 @@ class TraceStore:
 
     def rows(self, columns: Sequence[str]) -> pa.Table:
         """A row for every trace, in the order of the store, without reading any steps; columns as in `schema.traces_schema`."""
-        tables = []
-        for part, indices in self._selected(None):
-            with opened(self._folder, part.traces, traces_schema(self.manifest)) as file, reading(self._folder, part.traces):
-                tables.append(file.read(columns=list(columns)).take(indices))
+        tables = list(self.scan_traces(columns))
         return pa.concat_tables(tables) if tables else traces_schema(self.manifest).empty_table().select(list(columns))
+
+    def scan_traces(self, columns: Sequence[str], keys: Collection[str] | None = None) -> Iterator[pa.Table]:
+        """As `rows`, of all traces or those of some units, a part at a time."""
+        for part, indices in self._selected(keys):
+            with opened(self._folder, part.traces, traces_schema(self.manifest)) as file, reading(self._folder, part.traces):
+                rows = file.read(columns=list(columns)).take(indices)
+            yield rows
 
     def load(self, keys: Sequence[str]) -> list[Trace]:
         """Traces by unit key, in the order asked.
@@ -225,10 +230,36 @@ class TraceStore:
         masks = {part.steps: _row_mask(part, indices) for part, indices in self._selected(keys)}
         return scan_steps(self._folder, masks, schema, names, rows)
 
+    def frames(self, keys: Collection[str] | None = None, rows: int = 1_000_000) -> "Iterator[DataFrame]":
+        """All traces, or those of some units, as pandas frames of some `rows` rows, each with the columns of `mechdyn.frame`.
+
+        A trace is never divided, and no more than a frame's traces are in memory at a time. Hidden states are not read.
+
+        Raises:
+            InputError: frames of less than a row.
+            StoreError: a key that is not there, or a damaged part (the file is named).
+        """
+        from mechdyn.traces.frames import store_frames  # brings pandas along
+
+        return store_frames(self, keys, rows)
+
+    def to_frame(self, keys: Collection[str] | None = None) -> "DataFrame":
+        """All traces, or those of some units, as one pandas frame with the columns of `mechdyn.frame`.
+
+        Raises:
+            StoreError: no traces, a key that is not there, or a damaged part (the file is named).
+        """
+        from mechdyn.traces.frames import store_frames
+
+        found = next(store_frames(self, keys, rows=None), None)
+        if found is None:
+            raise StoreError(f"the trace store at {self.url} has no step of the traces asked for; append some before making a frame of it")
+        return found
+
     def to_datasets(self, cache_dir: str | os.PathLike[str] | None = None) -> "Dataset":
         """The steps as a Hugging Face `Dataset`, memory-mapped from Arrow files that `datasets` makes in its cache (or in `cache_dir`).
 
-        The columns are those of the Parquet files, scores packed as `schema.py` says; `columns.unpacked` makes arrays of them.
+        The columns are those of the Parquet files, scores packed as `schema.py` says; `frames.unpacked` makes arrays of them.
         """
         from datasets import Dataset
 
