@@ -123,7 +123,7 @@ def reading(folder: Folder, file: SealedFile) -> Iterator[None]:
 def damaged(path: str, reason: str) -> str:
     """What to say of a file whose content is not what was written."""
     return (
-        f"{path} is damaged or truncated: {reason}; delete this file and the others of the same part (steps/, traces/ and parts/), "
+        f"{path} is damaged or truncated: {reason}; delete the files of its part (of this name in steps/, traces/ and parts/), "
         "then run again: only that part's traces are made anew"
     )
 
