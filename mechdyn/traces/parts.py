@@ -33,6 +33,12 @@ class Part:
     units: tuple[str, ...]
     bounds: np.ndarray
 
+    def rows_of(self, indices: list[int]) -> np.ndarray:
+        """True at the rows of steps of some traces."""
+        wanted = np.zeros(len(self.units), dtype=bool)
+        wanted[indices] = True
+        return np.repeat(wanted, np.diff(self.bounds))
+
 
 def write_part(staged: StagedPart, traces: Iterable[Trace], manifest: Manifest) -> None:
     """Write the files of a part; of the traces no more than a row group is held."""

@@ -173,7 +173,7 @@ class TraceStore:
     @property
     def n_steps(self) -> int:
         """Steps of all traces in the store."""
-        return sum(int(_row_mask(part, indices).sum()) for part, indices in self._selected(None))
+        return sum(int(part.rows_of(indices).sum()) for part, indices in self._selected(None))
 
     def rows(self, columns: Sequence[str]) -> pa.Table:
         """A row for every trace, in the order of the store, without reading any steps; columns as in `schema.traces_schema`."""
@@ -227,28 +227,21 @@ class TraceStore:
             raise InputError(f"batch_size must be at least 1, got {batch_size}; leave it out for batches of some 4 MiB")
         names = list(schema.names if columns is None else columns)
         rows = max(64, min(65_536, _BATCH_BYTES // row_bytes(self.manifest))) if batch_size is None else batch_size
-        masks = {part.steps: _row_mask(part, indices) for part, indices in self._selected(keys)}
+        masks = {part.steps: part.rows_of(indices) for part, indices in self._selected(keys)}
         return scan_steps(self._folder, masks, schema, names, rows)
 
     def frames(self, keys: Collection[str] | None = None, rows: int = 1_000_000) -> "Iterator[DataFrame]":
         """All traces, or those of some units, as pandas frames of some `rows` rows, each with the columns of `mechdyn.frame`.
 
-        A trace is never divided, and no more than a frame's traces are in memory at a time. Hidden states are not read.
-
-        Raises:
-            InputError: frames of less than a row.
-            StoreError: a key that is not there, or a damaged part (the file is named).
+        A trace is never divided, and no more than a frame's traces are in memory at a time. Hidden states are not read. Errors are those
+        of `scan`.
         """
         from mechdyn.traces.frames import store_frames  # brings pandas along
 
         return store_frames(self, keys, rows)
 
     def to_frame(self, keys: Collection[str] | None = None) -> "DataFrame":
-        """All traces, or those of some units, as one pandas frame with the columns of `mechdyn.frame`.
-
-        Raises:
-            StoreError: no traces, a key that is not there, or a damaged part (the file is named).
-        """
+        """As `frames`, in one frame; a StoreError where there is no step to put into it."""
         from mechdyn.traces.frames import store_frames
 
         found = next(store_frames(self, keys, rows=None), None)
@@ -271,7 +264,7 @@ class TraceStore:
         paths = [part.steps.path for part, _ in selected]
         files = paths if self._folder.local else [self._folder.fs.unstrip_protocol(path) for path in paths]
         dataset = Dataset.from_parquet(files, cache_dir=None if cache_dir is None else os.fspath(cache_dir))
-        kept = np.concatenate([_row_mask(part, indices) for part, indices in selected])
+        kept = np.concatenate([part.rows_of(indices) for part, indices in selected])
         return dataset if kept.all() else dataset.select(kept.nonzero()[0])
 
     def _refresh(self) -> None:
@@ -305,10 +298,3 @@ class TraceStore:
 
     def __repr__(self) -> str:
         return f"TraceStore({self.url}, {self.n_traces} traces of {self.manifest.model})"
-
-
-def _row_mask(part: Part, indices: list[int]) -> np.ndarray:
-    """True at the rows of steps of the traces of a part that count."""
-    wanted = np.zeros(len(part.units), dtype=bool)
-    wanted[indices] = True
-    return np.repeat(wanted, np.diff(part.bounds))
