@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mechdyn.probes.dataset import probe_data as probe_data
     from mechdyn.probes.fit import fit_probe as fit_probe
     from mechdyn.runs.configs import VerifyConfig as VerifyConfig
+    from mechdyn.runs.session import open_store as open_store
     from mechdyn.runs.verify import verify as verify
     from mechdyn.schedules import Dynamic as Dynamic
     from mechdyn.schedules import RandomHeads as RandomHeads
@@ -35,8 +36,12 @@ if TYPE_CHECKING:
     from mechdyn.tasks.hotpot_items import read_items as read_items
     from mechdyn.tasks.hotpotqa import hotpotqa as hotpotqa
     from mechdyn.tasks.niah import niah as niah
+    from mechdyn.tasks.own import sample as sample
     from mechdyn.tasks.sample import Sample as Sample
+    from mechdyn.tasks.task import Task as Task
+    from mechdyn.tasks.task import task as task
     from mechdyn.tasks.world import world as world
+    from mechdyn.traces.frames import frame as frame
     from mechdyn.traces.store import TraceStore as TraceStore
     from mechdyn.traces.trace import Trace as Trace
 
@@ -55,23 +60,28 @@ _HOMES = {
     "Score": "mechdyn.scores.score",
     "Static": "mechdyn.schedules",
     "StepContext": "mechdyn.scores.score",
+    "Task": "mechdyn.tasks.task",
     "Trace": "mechdyn.traces.trace",
     "TraceStore": "mechdyn.traces.store",
     "VerifyConfig": "mechdyn.runs.configs",
     "copy_paste": "mechdyn.scores.copy_paste",
     "fit_probe": "mechdyn.probes.fit",
+    "frame": "mechdyn.traces.frames",
     "heads": "mechdyn.heads",
     "hotpotqa": "mechdyn.tasks.hotpotqa",
     "load_model": "mechdyn.models.load",
     "niah": "mechdyn.tasks.niah",
+    "open_store": "mechdyn.runs.session",
     "probe_data": "mechdyn.probes.dataset",
     "read_heads": "mechdyn.heads",
     "read_items": "mechdyn.tasks.hotpot_items",
     "reference_activations": "mechdyn.decoding.ablation",
     "replay": "mechdyn.decoding.replay",
+    "sample": "mechdyn.tasks.own",
     "schedule": "mechdyn.schedules",
     "score": "mechdyn.scores.score",
     "score_row": "mechdyn.scores.score",
+    "task": "mechdyn.tasks.task",
     "trace": "mechdyn.decoding.trace",
     "trace_conditions": "mechdyn.decoding.trace",
     "trace_many": "mechdyn.decoding.trace",
@@ -93,23 +103,28 @@ __all__ = [
     "Score",
     "Static",
     "StepContext",
+    "Task",
     "Trace",
     "TraceStore",
     "VerifyConfig",
     "copy_paste",
     "fit_probe",
+    "frame",
     "heads",
     "hotpotqa",
     "load_model",
     "niah",
+    "open_store",
     "probe_data",
     "read_heads",
     "read_items",
     "reference_activations",
     "replay",
+    "sample",
     "schedule",
     "score",
     "score_row",
+    "task",
     "trace",
     "trace_conditions",
     "trace_many",

@@ -13,7 +13,8 @@ from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.context import context_of, pin_longrope
 from mechdyn.models.failures import first_line, is_out_of_memory, load_error
 from mechdyn.models.registry import MINI_FOLDER, PAPER_MODELS, list_models
-from mechdyn.models.weights import check_weights, folder_revision
+from mechdyn.models.revision import folder_revision
+from mechdyn.models.weights import check_generation_config, check_weights
 from mechdyn.tasks.chat import require_offsets
 
 DeviceMap = str | dict[str, int | str | torch.device]
@@ -97,6 +98,7 @@ def _read_tokenizer(name: str, source: str) -> Any:
 def _read_weights(name: str, source: str, config: Any, dtype: torch.dtype | str, device_map: DeviceMap | None) -> Any:
     folder = Path(source)
     if folder.is_dir():
+        check_generation_config(name, folder)
         check_weights(name, folder)
     try:
         hf, loading = AutoModelForCausalLM.from_pretrained(
@@ -114,6 +116,8 @@ def _read_weights(name: str, source: str, config: Any, dtype: torch.dtype | str,
         if isinstance(error, SafetensorError) and not folder.is_dir():
             check_weights(name, _snapshot(source))  # names the damaged file
         raise load_error(name, source, error) from error
+    if not folder.is_dir():
+        check_generation_config(name, _snapshot(source))
     if loading["missing_keys"]:
         missing = sorted(loading["missing_keys"])
         raise InputError(f"model {name} lacks {len(missing)} of its weights ({missing[0]} ...); get the missing safetensors files")

@@ -1,8 +1,9 @@
-"""The weight files of a checkpoint: whether they are whole, and what identifies them."""
+"""The files of a checkpoint: whether they are there, whole and readable."""
 
-import hashlib
 import json
 from pathlib import Path
+
+from transformers import GenerationConfig
 
 from mechdyn.errors import InputError
 
@@ -60,25 +61,24 @@ def _check_file(name: str, file: Path) -> None:
         raise InputError(f"weight file {file.name} of model {name} has {size} bytes instead of {wanted}; {_AGAIN}")
 
 
-_SAMPLED_BYTES = 1 << 16
+def check_generation_config(name: str, folder: Path) -> None:
+    """Refuse a `generation_config.json` that transformers would leave out without a word; a folder without one is fine.
 
-
-def folder_revision(folder: Path) -> str:
-    """16 hex digits over config, tokenizer, template and the first 64 KiB of every weight tensor.
-
-    Two checkpoints of one layout that differ in any tensor's first rows differ in it, so ablated or fine-tuned copies do; reading whole
-    files would take minutes.
+    Raises:
+        InputError: no JSON object, values that transformers does not take, or an end token that is no number.
     """
-    digest = hashlib.sha256()
-    for name in ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        if (folder / name).is_file():
-            digest.update(name.encode() + (folder / name).read_bytes())
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as stream:
-            header_size = int.from_bytes(stream.read(8), "little")
-            header = stream.read(header_size)
-            digest.update(header)
-            for start, end in sorted(entry["data_offsets"] for name, entry in json.loads(header).items() if name != "__metadata__"):
-                stream.seek(8 + header_size + start)
-                digest.update(stream.read(min(_SAMPLED_BYTES, end - start)))
-    return digest.hexdigest()[:16]
+    file = folder / "generation_config.json"
+    if not file.is_file():
+        return
+    remedy = "mend the file, or remove it to go without"
+    try:
+        values = json.loads(file.read_text())
+        GenerationConfig.from_pretrained(folder)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:150]
+        raise InputError(f"{file.name} of model {name} is damaged ({reason}); {remedy}") from error
+    ends = values.get("eos_token_id") if isinstance(values, dict) else None
+    if not isinstance(values, dict):
+        raise InputError(f"{file.name} of model {name} must hold a JSON object, got {type(values).__name__}; {remedy}")
+    if ends is not None and any(type(end) is not int for end in (ends if isinstance(ends, list) else [ends])):
+        raise InputError(f"eos_token_id in {file.name} of model {name} must be a token's number or a list of them, got {ends!r}; {remedy}")

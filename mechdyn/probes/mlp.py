@@ -64,9 +64,11 @@ class AsymmetricLoss:
         p = sigmoid(logit),   p_m = max(p - clip, 0)
         loss = - Σ  y (1 - p)^γ+ log p  +  (1 - y) p_m^γ- log(1 - p_m)
 
-    summed over rows and heads, as their published code does; in [0, inf). Logarithms are of at least `eps`. The defaults are that code's,
-    and the paper under test states no others. Gradients flow through the focal weights too, as the formula says. With both γ and the
-    clip 0 it is binary cross-entropy, so that a linear probe is a logistic regression.
+    summed over rows and heads, as their published code does; in [0, inf). Logarithms are of at least `eps`. Their code has the loss in two
+    classes of the same values and defaults (`AsymmetricLoss` and the memory-saving `AsymmetricLossOptimized`) which differ in one switch:
+    by default the first stops gradients at the focal weights and the second lets them through. Here they flow through, as in the second
+    and as the formula says. The paper under test does not say which of the two it took, and states no other settings. With both γ and
+    the clip 0 it is binary cross-entropy, so that a linear probe is a logistic regression.
     """
 
     gamma_negative: float = 4.0

@@ -1,7 +1,7 @@
 """The official HotpotQA evaluation: answers, supporting facts and both together, over a whole prediction file.
 
-Source: `hotpot_evaluate_v1.py` of Yang et al. 2018. Supporting facts are compared as sets of (title, sentence index); joint precision and
-recall are the products of the answer's and the facts', joint EM is 1 where both are.
+Source: `hotpot_evaluate_v1.py` of Yang et al. 2018. Supporting facts are compared as sets of (title, sentence index), as given: "1"
+is not 1. Joint precision and recall are the products of the answer's and the facts', joint EM is 1 where both are.
 """
 
 import html
@@ -15,8 +15,8 @@ Fact = tuple[str, int]
 """A sentence of the context: its paragraph's title and its index, from 0."""
 
 
-def fact_match(predicted: Iterable[Fact], gold: Iterable[Fact]) -> Match:
-    """Predicted against gold supporting facts, repeats counting once; precision and recall of an empty side are 0."""
+def fact_match(predicted: Iterable[Any], gold: Iterable[Any]) -> Match:
+    """Predicted against gold supporting facts (`Fact`), repeats counting once; precision and recall of an empty side are 0."""
     ours, theirs = set(predicted), set(gold)
     shared = len(ours & theirs)
     return Match.of(float(ours == theirs), shared / len(ours) if ours else 0.0, shared / len(theirs) if theirs else 0.0)
@@ -35,7 +35,8 @@ def evaluate_predictions(
     Args:
         answers: question id to answer, the `"answer"` part of an official prediction file. Ids that gold lacks are ignored.
         gold: items with `_id` and `answer`, and with `supporting_facts` where `facts` are given.
-        facts: question id to [title, sentence index] pairs, the `"sp"` part of the file.
+        facts: question id to [title, sentence index] pairs, the `"sp"` part of the file. An entry that is no such pair is a wrong fact,
+            also where the official script stops at it.
 
     Returns:
         `em`, `f1`, `precision`, `recall` in [0, 1]; `n`, the gold questions; `missing`, those of them without an answer, which count 0 in
@@ -43,10 +44,11 @@ def evaluate_predictions(
         without either part counts 0 there.
 
     Raises:
-        InputError: no gold questions, an answer that is not text, or facts that are not [title, sentence index] pairs.
+        InputError: no gold questions, a gold question that lacks a field, an answer that is not text, or facts that are not a list.
     """
     if not gold:
         raise InputError("evaluation needs gold questions, got none; a mean over nothing is undefined")
+    _check_gold(gold, ("_id", "answer") if facts is None else ("_id", "answer", "supporting_facts"))
     matched = [_answer(answers, item) for item in gold]
     found = _means("", matched, len(gold)) | {"n": len(gold), "missing": matched.count(None)}
     if facts is None:
@@ -71,11 +73,34 @@ def _facts(facts: Mapping[str, Any], item: Mapping[str, Any]) -> Match | None:
     name = item["_id"]
     if name not in facts:
         return None
+    predicted = _as_given(facts[name], f"the facts predicted for question {name}")
+    return fact_match(predicted, _as_given(item["supporting_facts"], f"the supporting facts of question {name}"))
+
+
+def _as_given(facts: Any, what: str) -> list[Any]:
+    """Each entry as the official script compares it, `tuple(entry)`; one that it cannot compare is equal to nothing but itself."""
+    if isinstance(facts, str) or not isinstance(facts, Iterable):
+        raise InputError(f"{what} must be a list of [title, sentence index] pairs, got {type(facts).__name__}; give [] for none")
+    return [_comparable(entry) for entry in facts]
+
+
+def _comparable(entry: Any) -> Any:
     try:
-        predicted = [(str(title), int(index)) for title, index in facts[name]]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the facts predicted for question {name} must be [title, sentence index] pairs ({error})") from error
-    return fact_match(predicted, [(title, index) for title, index in item["supporting_facts"]])
+        pair = tuple(entry)
+        hash(pair)
+    except TypeError:
+        return object()
+    return pair
+
+
+def _check_gold(gold: Sequence[Mapping[str, Any]], fields: Sequence[str]) -> None:
+    for number, item in enumerate(gold):
+        missing = [field for field in fields if not isinstance(item, Mapping) or field not in item]
+        if missing:
+            raise InputError(
+                f"gold question {number} has no field {missing[0]!r}; give items of the official layout with {', '.join(fields)}, "
+                "as read_items reads them"
+            )
 
 
 def _means(prefix: str, matches: Sequence[Match | None], n: int) -> dict[str, float | int]:

@@ -1,6 +1,7 @@
 """Questions in HotpotQA's JSON layout: from a file or the Hugging Face hub, each checked."""
 
 import json
+import logging
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,15 +15,24 @@ _TEXTS = ("question", "answer")
 _LISTS = ("context", "supporting_facts")
 _OPTIONAL = ("type", "level")
 _SHOWN = 60
+MALFORMED = ("error", "skip")
+_REASONS_SHOWN = 3
+_log = logging.getLogger(__name__)
 
 
-def read_items(path: str | Path) -> list[Item]:
+def read_items(path: str | Path, malformed: str = "error") -> list[Item]:
     """The questions of a file in HotpotQA's official layout (2WikiMultihopQA's is the same, without `level`), each checked.
+
+    Args:
+        path: the file.
+        malformed: `error` refuses a file of which one question is not of the layout; `skip` leaves such questions out, and a second one
+            of the same id too. How many were left out, and why the first ones, is logged as a warning.
 
     Raises:
         InputError: a file that is not there, is no JSON or holds no question, or a malformed question; the message names the question and
-            the field.
+            the field. Under `skip`, a file of which no question is left.
     """
+    _check_choice(malformed)
     path = Path(path)
     try:
         items = json.loads(path.read_bytes())
@@ -34,8 +44,7 @@ def read_items(path: str | Path) -> list[Item]:
     if not isinstance(items, list) or not items:
         found = "an empty list" if items == [] else f"a JSON {type(items).__name__}"
         raise InputError(f"questions {path} must hold a list with at least one question, got {found}")
-    check_items(items, f"questions {path}: ")
-    return items
+    return _sound_items(items, f"questions {path}: ", malformed)
 
 
 def check_item(item: Any, name: str = "the item") -> None:
@@ -62,12 +71,36 @@ def check_item(item: Any, name: str = "the item") -> None:
 
 def check_items(items: Sequence[Any], where: str) -> None:
     """Refuse items of which one is not of the layout, or two have one id; `where` begins the message."""
-    seen = set()
+    _sound_items(items, where, "error")
+
+
+def _sound_items(items: Sequence[Any], where: str, malformed: str) -> list[Item]:
+    """The items that are of the layout, each id once. Another item is an error, or is left out and counted in the log."""
+    sound: dict[str, Item] = {}
+    reasons = []
     for number, item in enumerate(items):
-        check_item(item, f"{where}item {number}")
-        if item["_id"] in seen:
-            raise InputError(f"{where}question {item['_id']}: field '_id' comes twice; ids must differ, answers are looked up by them")
-        seen.add(item["_id"])
+        try:
+            check_item(item, f"item {number}")
+            if item["_id"] in sound:
+                raise InputError(f"question {item['_id']}: field '_id' comes twice; ids must differ, answers are looked up by them")
+        except InputError as error:
+            if malformed == "error":
+                raise InputError(f"{where}{error}") from error
+            reasons.append(str(error))
+        else:
+            sound[item["_id"]] = item
+    if reasons:
+        more = len(reasons) - _REASONS_SHOWN
+        shown = "; ".join(reasons[:_REASONS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+        if not sound:
+            raise InputError(f"{where}none of {len(items)} questions is of HotpotQA's layout ({shown}); give a file in that layout")
+        _log.warning("%sleft out %d of %d malformed questions: %s", where, len(reasons), len(items), shown)
+    return list(sound.values())
+
+
+def _check_choice(malformed: str) -> None:
+    if malformed not in MALFORMED:
+        raise InputError(f"malformed must be one of {', '.join(MALFORMED)}, got {malformed!r}")
 
 
 def _check_context(context: Any, name: str) -> dict[str, list[list[str]]]:
@@ -144,23 +177,28 @@ _HUB = "hub:"
 _CONFIG, _SPLIT = "distractor", "validation"
 
 
-def load_items(source: str | Path) -> list[Item]:
+def load_items(source: str | Path, malformed: str = "error") -> list[Item]:
     """The questions of a file in HotpotQA's layout, or of `hub:OWNER/NAME[@REVISION][:CONFIG[:SPLIT]]`, each checked.
 
-    What is left out of a hub address is as in `from_hub`; an empty CONFIG means none.
+    What is left out of a hub address is as in `from_hub`; an empty CONFIG means none. `malformed` is as in `read_items`.
     """
     if not str(source).startswith(_HUB):
-        return read_items(source)
+        return read_items(source, malformed)
     name, *rest = str(source).removeprefix(_HUB).split(":")
     name, _, revision = name.partition("@")
     if not name or len(rest) > 2:
         raise InputError(f"a dataset on the hub is written {_HUB}OWNER/NAME, {_HUB}OWNER/NAME:CONFIG:SPLIT or with @REVISION, got {source}")
     config, split = (*rest, *(_CONFIG, _SPLIT)[len(rest) :])
-    return from_hub(name, config=config or None, split=split or _SPLIT, revision=revision or None)
+    return from_hub(name, config=config or None, split=split or _SPLIT, revision=revision or None, malformed=malformed)
 
 
 def from_hub(
-    name: str = "hotpotqa/hotpot_qa", *, config: str | None = _CONFIG, split: str = _SPLIT, revision: str | None = None
+    name: str = "hotpotqa/hotpot_qa",
+    *,
+    config: str | None = _CONFIG,
+    split: str = _SPLIT,
+    revision: str | None = None,
+    malformed: str = "error",
 ) -> list[Item]:
     """The questions of a dataset on the Hugging Face hub, in the official layout, each checked.
 
@@ -170,7 +208,9 @@ def from_hub(
         config: the dataset's configuration; HotpotQA's distractor setting.
         split: train or validation; HotpotQA's test split has no answers.
         revision: a commit or tag of the dataset, to hold it fixed.
+        malformed: as in `read_items`.
     """
+    _check_choice(malformed)
     from datasets import load_dataset  # seconds to import, and needed here alone
     from datasets.exceptions import DatasetsError
 
@@ -182,8 +222,7 @@ def from_hub(
     items = [official_layout(row) for row in rows]
     if not items:
         raise InputError(f"dataset {name} ({config}, {split}) holds no question; choose another split")
-    check_items(items, f"dataset {name}: ")
-    return items
+    return _sound_items(items, f"dataset {name}: ", malformed)
 
 
 def official_layout(row: Mapping[str, Any]) -> Item:

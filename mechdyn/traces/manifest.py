@@ -7,12 +7,16 @@ from importlib import metadata
 from typing import Any
 
 from mechdyn.errors import InputError, StoreError
+from mechdyn.traces.seals import is_sealed, sealed_json
 
-SCHEMA_VERSION = 2
-"""Raised whenever the columns, their types or their meaning change; a store of another version is refused."""
+SCHEMA_VERSION = 3
+"""Raised whenever the columns, their types or their meaning change, or what lies in a store."""
+UNSEALED = 2
+"""Version 2 has the same columns and no checksums: it is read, and not written to. A store of any other version is refused."""
 
 PACKINGS = ("sparse", "dense")
 HIDDEN_DTYPES = ("float16", "float32")
+_REMEDY = "restore the file from a copy, or trace into a new folder"
 _PACKAGES = ("mechdyn", "torch", "transformers", "transformer-lens", "pyarrow")
 
 
@@ -72,30 +76,41 @@ class Manifest:
         return [f"{name}: {mine!r}, not {theirs!r}" for name, mine, theirs in pairs if mine != theirs]
 
     def dumps(self) -> str:
-        """The text of `manifest.json`."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        """The text of `manifest.json`, which ends with its own SHA-256."""
+        return sealed_json(asdict(self))
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the files of the store have checksums."""
+        return self.schema_version != UNSEALED
 
 
 def parse_manifest(text: str, where: str) -> Manifest:
     """Read `manifest.json`; `where` is named in errors.
 
     Raises:
-        StoreError: no JSON object, a schema version other than this package's, or fields that are missing, unknown or out of range.
+        StoreError: no JSON object, a text that was changed since it was written, a schema version that this package does not read, or
+            fields that are missing, unknown or out of range.
     """
     try:
         values = json.loads(text)
-    except ValueError as error:
-        raise StoreError(f"{where} is not JSON ({error}); the store is damaged, restore the file or trace into a new folder") from error
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{where} is not JSON ({error}); the store is damaged, {_REMEDY}") from error
     version = values.get("schema_version") if isinstance(values, dict) else None
-    if not isinstance(version, int):
+    own = values.pop("sha256", None) if isinstance(values, dict) else None
+    if own is not None and not is_sealed(text):
+        raise StoreError(f"{where} was changed since it was written: its text does not have the SHA-256 that it ends with; {_REMEDY}")
+    if type(version) is not int:
         raise StoreError(f"{where} has no schema version, so it is no trace store's manifest; name a folder that mechdyn wrote")
-    if version != SCHEMA_VERSION:
+    if version not in (SCHEMA_VERSION, UNSEALED):
         remedy = (
             "install the mechdyn that wrote it, or a newer one"
             if version > SCHEMA_VERSION
             else "trace again, or read it with an older mechdyn"
         )
-        raise StoreError(f"{where} has schema version {version}, this mechdyn reads version {SCHEMA_VERSION}; {remedy}")
+        raise StoreError(f"{where} has schema version {version}, this mechdyn reads versions {UNSEALED} and {SCHEMA_VERSION}; {remedy}")
+    if (own is None) != (version == UNSEALED):
+        raise StoreError(f"{where} of schema version {version} {'lacks its' if own is None else 'has a'} SHA-256; {_REMEDY}")
     try:
         return Manifest(**values)
     except (TypeError, InputError) as error:

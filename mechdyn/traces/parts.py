@@ -1,7 +1,7 @@
 """Writing and reading one part of a store."""
 
+import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 
 from mechdyn.errors import StoreError
 from mechdyn.traces.columns import step_rows, trace_of, trace_row
-from mechdyn.traces.folder import STEPS, TRACES, Folder, StagedPart, part_file
+from mechdyn.traces.folder import PARTS, STEPS, TRACES, Folder, StagedPart, part_file
 from mechdyn.traces.manifest import Manifest
-from mechdyn.traces.schema import row_bytes, steps_schema, traces_schema
+from mechdyn.traces.schema import DECLARATION, row_bytes, steps_schema, traces_schema
+from mechdyn.traces.seals import SealedFile, damaged, parse_seal, reading, seal_part, text_hash, verify
 from mechdyn.traces.trace import Trace
 
 GROUP_BYTES = 32 * 2**20
@@ -27,14 +28,20 @@ _STEP_COLUMNS = ["token", "token_text", "scores", "ablated_scores", "ablated_hea
 class Part:
     """What is known of a part without reading its steps: trace i of `units` has the rows `bounds[i]` to `bounds[i + 1]` of steps."""
 
-    steps: str
-    traces: str
+    steps: SealedFile
+    traces: SealedFile
     units: tuple[str, ...]
     bounds: np.ndarray
 
+    def rows_of(self, indices: list[int]) -> np.ndarray:
+        """True at the rows of steps of some traces."""
+        wanted = np.zeros(len(self.units), dtype=bool)
+        wanted[indices] = True
+        return np.repeat(wanted, np.diff(self.bounds))
+
 
 def write_part(staged: StagedPart, traces: Iterable[Trace], manifest: Manifest) -> None:
-    """Write both files of a part; of the traces no more than a row group is held."""
+    """Write the files of a part; of the traces no more than a row group is held."""
     rows_per_group = max(1024, GROUP_BYTES // row_bytes(manifest))
     with (
         _Groups(staged.steps, steps_schema(manifest), manifest, rows_per_group) as steps,
@@ -43,50 +50,115 @@ def write_part(staged: StagedPart, traces: Iterable[Trace], manifest: Manifest) 
         for trace in traces:
             steps.add(step_rows(trace, manifest))
             rows.add(trace_row(trace, manifest))
-        steps.close()
-        rows.declare({_STEP_BYTES: str(staged.steps.stat().st_size).encode()})
+    staged.seal.write_bytes(seal_part(staged.steps, staged.traces, manifest.dumps()).encode())
 
 
-def read_part(folder: Folder, part: str, step_bytes: int | None) -> Part:
-    """Look a part over: its traces, and that its steps are there in full length (`step_bytes`, None where there is no such file)."""
-    steps, traces = part_file(folder, STEPS, part), part_file(folder, TRACES, part)
-    with opened(folder, traces) as file, reading(traces):
-        wanted = (file.metadata.metadata or {}).get(_STEP_BYTES)
-        if wanted is None:
-            raise StoreError(damaged(traces, "its footer does not give the length of its steps"))
-        rows = file.read(columns=["unit", "n_steps"])
-    if step_bytes != int(wanted):
-        found = "it is missing" if step_bytes is None else f"it has {step_bytes}"
-        raise StoreError(damaged(steps, f"it should have {int(wanted)} bytes, {found}"))
+def part_ids(folder: Folder, manifest: Manifest) -> list[str]:
+    """The parts that count, in the order of writing: those with a seal, or in a store without seals those with traces."""
+    return list(folder.part_sizes(PARTS if manifest.sealed else TRACES))
+
+
+def read_part(folder: Folder, part: str, sizes: dict[str, int | None], manifest: Manifest) -> Part:
+    """Look a part over: that it is of this store, its traces, and that its steps are there in full length.
+
+    Args:
+        folder: where the store lies.
+        part: the part's id.
+        sizes: bytes of its two Parquet files as they lie, by kind; None where there is no such file.
+        manifest: the store's.
+
+    Raises:
+        StoreError: a file that is damaged or missing, or a part of another store.
+    """
+    steps, traces = _sealed_files(folder, part, manifest) if manifest.sealed else _unsealed_files(folder, part, manifest)
+    for kind, file in ((TRACES, traces), (STEPS, steps)):
+        if file.size is not None and sizes[kind] != file.size:
+            found = "it is missing" if sizes[kind] is None else f"it has {sizes[kind]}"
+            raise StoreError(damaged(file.path, f"it should have {file.size} bytes, {found}"))
+    with opened(folder, traces, traces_schema(manifest)) as parquet, reading(folder, traces):
+        rows = parquet.read(columns=["unit", "n_steps"])
     bounds = np.concatenate([[0], rows["n_steps"].to_numpy()]).cumsum()
     return Part(steps, traces, tuple(rows["unit"].to_pylist()), bounds)
 
 
 def traces_of(folder: Folder, part: Part, wanted: Iterable[int], manifest: Manifest) -> Iterator[Trace]:
     """Traces of a part by their index, ascending; one row group of each file is held at a time."""
-    with opened(folder, part.traces) as trace_file, opened(folder, part.steps) as step_file:
+    with (
+        opened(folder, part.traces, traces_schema(manifest)) as trace_file,
+        opened(folder, part.steps, steps_schema(manifest)) as step_file,
+    ):
         traces, steps = _Rows(trace_file, None), _Rows(step_file, _STEP_COLUMNS)
         for index in wanted:
-            with reading(part.traces):
+            with reading(folder, part.traces):
                 row = traces.between(index, index + 1)
-            with reading(part.steps):
+            with reading(folder, part.steps):
                 rows = steps.between(int(part.bounds[index]), int(part.bounds[index + 1]))
             yield trace_of(row, rows, manifest)
 
 
-def opened(folder: Folder, path: str) -> pq.ParquetFile:
-    """A Parquet file whose pages are checked against their checksums as they are read."""
-    with reading(path):
-        return pq.ParquetFile(path, filesystem=folder.arrow, page_checksum_verification=True)
+def opened(folder: Folder, file: SealedFile, schema: pa.Schema) -> pq.ParquetFile:
+    """A Parquet file of the store: its bytes are those of its seal, its columns and what it declares those of `schema`.
+
+    Raises:
+        StoreError: it is damaged, cannot be read, or belongs to another store.
+    """
+    verify(folder, file)
+    with reading(folder, file):
+        # Pages have checksums of their own, which are compared as they are read.
+        parquet = pq.ParquetFile(file.path, filesystem=folder.arrow, page_checksum_verification=True)
+    found = parquet.schema_arrow
+    differences = _differences(_declared(file, found), _declared(file, schema))
+    if differences:
+        raise StoreError(foreign(file.path, "; ".join(differences)))
+    if not found.equals(schema):
+        columns = [field.name for field in schema if field.name not in found.names or not found.field(field.name).equals(field)]
+        raise StoreError(damaged(file.path, f"its columns are not those of a store ({', '.join(columns) or 'there are others'})"))
+    return parquet
 
 
-@contextmanager
-def reading(path: str) -> Iterator[None]:
-    """Name the file in whatever goes wrong with it."""
+def foreign(path: str, reason: str) -> str:
+    """What to say of a file that is whole and of another store."""
+    return f"{path} belongs to another store ({reason}); move the files of its part (steps/, traces/, parts/) back to where they came from"
+
+
+def _sealed_files(folder: Folder, part: str, manifest: Manifest) -> tuple[SealedFile, SealedFile]:
+    where = part_file(folder, PARTS, part)
     try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise StoreError(damaged(path, " ".join(str(error).split()))) from error
+        seal = parse_seal(folder.read_text(where), where)
+    except FileNotFoundError as error:
+        raise StoreError(damaged(where, "it is missing")) from error
+    steps = SealedFile(part_file(folder, STEPS, part), seal.steps_size, seal.steps_sha256)
+    traces = SealedFile(part_file(folder, TRACES, part), seal.traces_size, seal.traces_sha256)
+    if seal.manifest != text_hash(manifest.dumps()):
+        # What a part declares tells best whose it is, where it can be read.
+        with opened(folder, traces, traces_schema(manifest)):
+            raise StoreError(foreign(where, "it was written under a manifest with other settings, seeds or package versions"))
+    return steps, traces
+
+
+def _unsealed_files(folder: Folder, part: str, manifest: Manifest) -> tuple[SealedFile, SealedFile]:
+    """Schema version 2: nothing is known but the length of the steps, which the footer of the traces gives."""
+    traces = SealedFile(part_file(folder, TRACES, part), None, None)
+    with opened(folder, traces, traces_schema(manifest)) as parquet:
+        size = (parquet.metadata.metadata or {}).get(_STEP_BYTES, b"")
+    if not size.isdigit():
+        raise StoreError(damaged(traces.path, "its footer does not give the length of its steps"))
+    return SealedFile(part_file(folder, STEPS, part), int(size), None), traces
+
+
+def _declared(file: SealedFile, schema: pa.Schema) -> dict[str, object]:
+    try:
+        declared = json.loads((schema.metadata or {}).get(DECLARATION, b""))
+    except ValueError:
+        declared = None
+    if not isinstance(declared, dict):
+        raise StoreError(damaged(file.path, "it does not declare what it is a part of"))
+    return declared
+
+
+def _differences(found: dict[str, object], wanted: dict[str, object]) -> list[str]:
+    names = [*wanted, *(name for name in found if name not in wanted)]
+    return [f"{name}: {found.get(name)!r}, not {wanted.get(name)!r}" for name in names if found.get(name) != wanted.get(name)]
 
 
 class _Rows:
@@ -139,9 +211,6 @@ class _Groups:
         if self._held >= self._n_rows:
             self._write()
 
-    def declare(self, metadata: dict[bytes, bytes]) -> None:
-        self._writer.add_key_value_metadata(metadata)
-
     def close(self) -> None:
         self._write()
         self._writer.close()
@@ -160,11 +229,3 @@ class _Groups:
             self.close()
         else:
             self._writer.close()
-
-
-def damaged(path: str, reason: str) -> str:
-    """What to say of a file that cannot be read."""
-    return (
-        f"{path} is damaged or truncated: {reason}; delete this file and the other of the same part (steps/ and traces/), "
-        "then run again: only that part's traces are made anew"
-    )

@@ -1,4 +1,4 @@
-"""The columns of a trace store, version 2.
+"""The columns of a trace store, versions 2 and 3.
 
 `steps/part-*.parquet` has one row a step, `traces/part-*.parquet` one row a trace in the same order; the two files of a part share its id.
 
@@ -21,6 +21,8 @@ import pyarrow as pa
 from mechdyn.traces.manifest import Manifest
 
 INDEX = pa.int32()
+DECLARATION = b"mechdyn"
+"""Where in a file's metadata it says what it is a part of, as JSON."""
 
 
 def score_type(manifest: Manifest, nullable: bool) -> pa.DataType:
@@ -89,4 +91,4 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
 def _declaration(manifest: Manifest) -> Mapping[bytes, bytes]:
     """What a reader needs to unpack a part that lies alone."""
     names = ("schema_version", "model", "revision", "n_layers", "n_heads", "d_model", "score", "scores", "hidden_dtype", "hidden_site")
-    return {b"mechdyn": json.dumps({name: getattr(manifest, name) for name in names}).encode()}
+    return {DECLARATION: json.dumps({name: getattr(manifest, name) for name in names}).encode()}

@@ -2,20 +2,23 @@
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from mechdyn.errors import InputError, StoreError
-from mechdyn.traces.folder import MANIFEST, STAGING, STEPS, TRACES, Folder
+from mechdyn.traces.folder import MANIFEST, PARTS, STAGING, STEPS, TRACES, Folder
 from mechdyn.traces.manifest import Manifest, parse_manifest
-from mechdyn.traces.parts import Part, opened, read_part, reading, traces_of, write_part
+from mechdyn.traces.parts import Part, opened, part_ids, read_part, traces_of, write_part
 from mechdyn.traces.schema import row_bytes, steps_schema, traces_schema
+from mechdyn.traces.seals import reading
 from mechdyn.traces.trace import Trace
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from pandas import DataFrame
 
 _BATCH_BYTES = 4 * 2**20
 
@@ -28,7 +31,8 @@ class TraceStore:
 
     Every `append` is one part, there whole or not at all; what a killed writer leaves is never read, and swept by the next writer. Several
     processes may append at once. Should two of them append the same unit, the part that was begun first counts. Parts are never
-    changed. Use one object a thread.
+    changed: `parts/*.json` keeps the SHA-256 of each file, and a file that is not what was written is refused before anything of it is
+    used. Use one object a thread.
     """
 
     def __init__(self, folder: Folder, manifest: Manifest) -> None:
@@ -50,8 +54,12 @@ class TraceStore:
         names = set(folder.names())
         if MANIFEST in names:
             raise StoreError(f"there is a trace store at {url} already; open it, or name a new folder")
-        # A creator that was killed leaves these and no manifest.
-        foreign = sorted(names - {STEPS, TRACES, STAGING})
+        # A creator that was killed leaves these, empty, and no manifest.
+        kinds = (STEPS, TRACES, PARTS)
+        n_parts = len({part for kind in kinds if kind in names for part in folder.part_sizes(kind)})
+        if n_parts:
+            raise StoreError(f"the store at {url} has {n_parts} parts and no {MANIFEST}; restore the file, or name a new folder")
+        foreign = sorted(names - {*kinds, STAGING})
         if foreign:
             raise StoreError(f"a trace store needs a new or empty folder, {url} holds {', '.join(foreign[:3])}; name another")
         folder.write_manifest(manifest.dumps())
@@ -105,39 +113,52 @@ class TraceStore:
                 "use a new folder, or run with the store's settings"
             )
 
-    def append(self, traces: Iterable[Trace]) -> None:
-        """Write traces as one part: after this all of them are in the store, and had it failed, none.
+    def append(self, traces: Iterable[Trace]) -> int:
+        """Write traces as one part: after this all of them are in the store, and had it failed, none. Returns how many were written.
 
-        Traces may come one by one from a generator; a row group of some 32 MiB of them is held at a time.
+        A trace of a unit that the store has already is left out, and so is the second one of a unit in the same call: appending the same
+        traces again changes nothing. Traces may come one by one from a generator; a row group of some 32 MiB of them is held at a time.
 
         Raises:
-            InputError: no traces, or one that the manifest does not fit (shapes, packing, range).
-            StoreError: a unit that the store or the part has already, or a place that cannot be written to.
+            InputError: no traces, or one without a unit or that the manifest does not fit (shapes, packing, range).
+            StoreError: a place that cannot be written to, or a store of an earlier schema version.
         """
+        if not self.manifest.sealed:
+            raise StoreError(
+                f"the trace store at {self.url} was written by an earlier mechdyn (schema version {self.manifest.schema_version}) "
+                "and can only be read; append to a new one"
+            )
         if not self._swept:
             self.sweep()
-        present = set(self.keys())
-        before = len(present)
+        seen, written = 0, set[str]()
+        present = self.keys()
 
-        def checked() -> Iterator[Trace]:
+        def new() -> Iterator[Trace]:
+            nonlocal seen
             for trace in traces:
-                if trace.unit in present:
-                    raise StoreError(f"the trace store at {self.url} has unit {trace.unit} already; append only what is not in keys()")
-                present.add(trace.unit)
-                yield trace
+                seen += 1
+                if not trace.unit:
+                    raise InputError("a trace without a unit cannot be stored, since a store finds traces by their unit; give it one")
+                if trace.unit not in present and trace.unit not in written:
+                    written.add(trace.unit)
+                    yield trace
 
+        found = new()
         try:
-            with self._folder.new_part() as staged:
-                write_part(staged, checked(), self.manifest)
-                if len(present) == before:
-                    raise InputError("append needs at least one trace, got none; leave the call out where there is nothing to store")
+            # A part is begun only where there is a first trace for it.
+            for first in found:
+                with self._folder.new_part() as staged:
+                    write_part(staged, chain([first], found), self.manifest)
         except OSError as error:
             raise StoreError(f"a part cannot be written to the trace store at {self.url} ({error}); check space and rights") from error
+        if not seen:
+            raise InputError("append needs at least one trace, got none; leave the call out where there is nothing to store")
+        return len(written)
 
     def sweep(self) -> int:
         """Delete what killed writers left; the first `append` of every store object does it too. Returns the number of parts dropped."""
         self._swept = True
-        return self._folder.sweep()
+        return self._folder.sweep() if self.manifest.sealed else 0
 
     def keys(self) -> frozenset[str]:
         """The units that the store holds."""
@@ -152,15 +173,19 @@ class TraceStore:
     @property
     def n_steps(self) -> int:
         """Steps of all traces in the store."""
-        return sum(int(_row_mask(part, indices).sum()) for part, indices in self._selected(None))
+        return sum(int(part.rows_of(indices).sum()) for part, indices in self._selected(None))
 
     def rows(self, columns: Sequence[str]) -> pa.Table:
         """A row for every trace, in the order of the store, without reading any steps; columns as in `schema.traces_schema`."""
-        tables = []
-        for part, indices in self._selected(None):
-            with opened(self._folder, part.traces) as file, reading(part.traces):
-                tables.append(file.read(columns=list(columns)).take(indices))
+        tables = list(self.scan_traces(columns))
         return pa.concat_tables(tables) if tables else traces_schema(self.manifest).empty_table().select(list(columns))
+
+    def scan_traces(self, columns: Sequence[str], keys: Collection[str] | None = None) -> Iterator[pa.Table]:
+        """As `rows`, of all traces or those of some units, a part at a time."""
+        for part, indices in self._selected(keys):
+            with opened(self._folder, part.traces, traces_schema(self.manifest)) as file, reading(self._folder, part.traces):
+                rows = file.read(columns=list(columns)).take(indices)
+            yield rows
 
     def load(self, keys: Sequence[str]) -> list[Trace]:
         """Traces by unit key, in the order asked.
@@ -189,7 +214,7 @@ class TraceStore:
             keys: units to scan; all when left out.
 
         Raises:
-            InputError: a column that is not there.
+            InputError: a column that is not there, or batches of no rows.
             StoreError: a key that is not there, or a damaged part (the file is named).
         """
         from mechdyn.traces.scan import scan_steps  # brings pandas along
@@ -198,30 +223,61 @@ class TraceStore:
         unknown = [name for name in columns or () if name not in schema.names]
         if unknown:
             raise InputError(f"steps have no column {', '.join(unknown)}; they have {', '.join(schema.names)}")
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size}; leave it out for batches of some 4 MiB")
         names = list(schema.names if columns is None else columns)
         rows = max(64, min(65_536, _BATCH_BYTES // row_bytes(self.manifest))) if batch_size is None else batch_size
-        masks = {part.steps: _row_mask(part, indices) for part, indices in self._selected(keys)}
+        masks = {part.steps: part.rows_of(indices) for part, indices in self._selected(keys)}
         return scan_steps(self._folder, masks, schema, names, rows)
 
+    def frames(self, keys: Collection[str] | None = None, rows: int = 1_000_000) -> "Iterator[DataFrame]":
+        """All traces, or those of some units, as pandas frames of some `rows` rows, each with the columns of `mechdyn.frame`.
+
+        A trace is never divided, and no more than a frame's traces are in memory at a time. Hidden states are not read. Errors are those
+        of `scan`.
+        """
+        from mechdyn.traces.frames import store_frames  # brings pandas along
+
+        return store_frames(self, keys, rows)
+
+    def to_frame(self, keys: Collection[str] | None = None) -> "DataFrame":
+        """As `frames`, in one frame; a StoreError where there is no step to put into it."""
+        from mechdyn.traces.frames import store_frames
+
+        found = next(store_frames(self, keys, rows=None), None)
+        if found is None:
+            raise StoreError(f"the trace store at {self.url} has no step of the traces asked for; append some before making a frame of it")
+        return found
+
     def to_datasets(self, cache_dir: str | os.PathLike[str] | None = None) -> "Dataset":
-        """The steps as a Hugging Face `Dataset`, memory-mapped from Arrow files that `datasets` makes in its cache (or in `cache_dir`)."""
+        """The steps as a Hugging Face `Dataset`, memory-mapped from Arrow files that `datasets` makes in its cache (or in `cache_dir`).
+
+        The columns are those of the Parquet files, scores packed as `schema.py` says; `frames.unpacked` makes arrays of them.
+        """
         from datasets import Dataset
 
         selected = self._selected(None)
         if not selected:
             raise StoreError(f"the trace store at {self.url} has no traces yet; append some before making a dataset of it")
-        files = [self._folder.fs.unstrip_protocol(part.steps) if not self._folder.local else part.steps for part, _ in selected]
+        for part, _ in selected:
+            opened(self._folder, part.steps, steps_schema(self.manifest)).close()
+        paths = [part.steps.path for part, _ in selected]
+        files = paths if self._folder.local else [self._folder.fs.unstrip_protocol(path) for path in paths]
         dataset = Dataset.from_parquet(files, cache_dir=None if cache_dir is None else os.fspath(cache_dir))
-        kept = np.concatenate([_row_mask(part, indices) for part, indices in selected])
+        kept = np.concatenate([part.rows_of(indices) for part, indices in selected])
         return dataset if kept.all() else dataset.select(kept.nonzero()[0])
 
     def _refresh(self) -> None:
-        """Take in parts that came since; the traces are listed first, since a part's steps are in place before them."""
-        traces = self._folder.part_sizes(TRACES)
-        if traces.keys() == self._parts.keys():
+        """Take in parts that came since; they are listed before their files, which are in place before a part counts."""
+        listed = part_ids(self._folder, self.manifest)
+        if listed == list(self._parts):
             return
-        steps = self._folder.part_sizes(STEPS)
-        self._parts = {part: self._parts.get(part) or read_part(self._folder, part, steps.get(part)) for part in traces}
+        sizes = {kind: self._folder.part_sizes(kind) for kind in (STEPS, TRACES)}
+        self._parts = {
+            part: self._parts.get(part)
+            or read_part(self._folder, part, {kind: found.get(part) for kind, found in sizes.items()}, self.manifest)
+            for part in listed
+        }
         self._where = {}
         for name, part in self._parts.items():
             for index, unit in enumerate(part.units):
@@ -241,11 +297,4 @@ class TraceStore:
         return [(self._parts[part], sorted(chosen)) for part, chosen in indices.items() if chosen]
 
     def __repr__(self) -> str:
-        return f"TraceStore({self.url}, {len(self._where)} traces of {self.manifest.model})"
-
-
-def _row_mask(part: Part, indices: list[int]) -> np.ndarray:
-    """True at the rows of steps of the traces of a part that count."""
-    wanted = np.zeros(len(part.units), dtype=bool)
-    wanted[indices] = True
-    return np.repeat(wanted, np.diff(part.bounds))
+        return f"TraceStore({self.url}, {self.n_traces} traces of {self.manifest.model})"

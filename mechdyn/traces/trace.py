@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,6 +10,10 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
+
+if TYPE_CHECKING:
+    import numpy as np
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +92,25 @@ class Trace:
         if not -self.n_steps <= step < self.n_steps:
             raise InputError(f"step must lie in [0, {self.n_steps - 1}] (the trace has {self.n_steps} steps), got {step}")
         return HeadSet.from_mask(self.active[step])
+
+    def to_frame(self) -> "DataFrame":
+        """A pandas `DataFrame` with a row a step and head.
+
+        Columns: `step`, `token` (its text), `token_id`, `layer`, `head`, `score`, `retrieves` (the score is above the threshold) and
+        `ablated` (the step ran without the head). `mechdyn.frame` does the same for many traces.
+        """
+        from mechdyn.traces.frames import trace_frame  # which needs this class
+
+        return trace_frame(self)
+
+    def to_numpy(self) -> "dict[str, np.ndarray]":
+        """Plain NumPy arrays by name: `scores`, `active`, `hidden`, `tokens` and more, see `frames.trace_arrays`.
+
+        `np.savez(path, **trace.to_numpy())` keeps them without pickle.
+        """
+        from mechdyn.traces.frames import trace_arrays
+
+        return trace_arrays(self)
 
     def __repr__(self) -> str:
         _, n_layers, n_heads = self.retrieval_scores.shape

@@ -201,3 +201,26 @@ def test_a_rotary_table_that_follows_the_length_is_refused(folder):
 
 def test_device_and_device_map_exclude_each_other():
     assert "not both" in refused("mini", device="cpu", device_map="auto")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"generation_config\.json of model .* is damaged \("),
+        ("", r"generation_config\.json of model .* is damaged \("),
+        ("[3]", r"generation_config\.json of model .*(is damaged|must hold a JSON object)"),
+        (
+            '{"eos_token_id": "2"}',
+            r"eos_token_id in generation_config\.json of model .* must be a token's number or a list of them, got '2'",
+        ),
+        ('{"eos_token_id": [2, 1.5]}', r"must be a token's number or a list of them, got \[2, 1\.5\]"),
+    ],
+)
+def test_a_malformed_generation_config_is_named(folder, text, message):
+    (folder / "generation_config.json").write_text(text)
+    assert re.search(message + r".*; mend the file, or remove it to go without$", refused(folder))
+
+
+def test_a_folder_may_lack_a_generation_config(folder):
+    (folder / "generation_config.json").unlink()
+    assert load_model(folder).eos_ids

@@ -14,7 +14,6 @@ from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.context import pin_longrope
 from mechdyn.models.load import load_model, wrap_model
 from mechdyn.models.registry import MINI_FOLDER, list_models
-from mechdyn.models.weights import folder_revision
 from tests.architectures import tiny_model
 from tests.bundled import mini_tokenizer
 from tests.plain import plain_forward
@@ -109,16 +108,6 @@ def test_an_encoder_is_refused():
     config = BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, vocab_size=64)
     with pytest.raises(UnsupportedModelError):
         wrap_model(BertLMHeadModel(config), mini_tokenizer(), name="bert")
-
-
-def test_every_weight_tensor_counts_in_the_revision(folder):
-    before = load_model(folder).revision
-    tensors = load_file(folder / "model.safetensors")
-    for name in sorted(tensors)[::7]:
-        changed = {**tensors, name: tensors[name].clone()}
-        changed[name].view(-1)[3] += 1.0
-        save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
-        assert folder_revision(folder) != before, name
 
 
 @pytest.mark.parametrize(("max_length", "n_tokens", "n_ctx"), [(None, 60, 64), (300, 90, 300)], ids=["short", "long"])

@@ -59,10 +59,9 @@ def test_numbers_other_than_the_recorded_ones_are_named(copied):
 
 
 def _drop_parts(folder):
-    for part in (folder / "traces" / "steps").iterdir():
-        part.unlink()
-    for part in (folder / "traces" / "traces").iterdir():
-        part.unlink()
+    for kind in ("steps", "traces", "parts"):
+        for file in (folder / "traces" / kind).iterdir():
+            file.unlink()
 
 
 def _truncate_part(folder):

@@ -51,7 +51,7 @@ def official_answer(prediction: str, answer: str) -> tuple[float, float, float]:
 
 
 def official_facts(prediction: list[Any], gold: list[Any]) -> tuple[float, float, float]:
-    predicted, wanted = ({(title, index) for title, index in side} for side in (prediction, gold))
+    predicted, wanted = ({tuple(entry) for entry in side} for side in (prediction, gold))
     hits = sum(1 for fact in predicted if fact in wanted)
     wrong = sum(1 for fact in predicted if fact not in wanted)
     missed = sum(1 for fact in wanted if fact not in predicted)
@@ -117,6 +117,36 @@ def test_evaluations_that_make_no_sense_are_refused() -> None:
         evaluate_predictions({"q": "a"}, [])
     with pytest.raises(InputError, match="the prediction of question q must be text, got NoneType"):
         evaluate_predictions({"q": None}, gold)
-    for facts in (None, ["A"], [["A", "first"]], [["A", 0, 1]], 3):
-        with pytest.raises(InputError, match=r"the facts predicted for question q must be \[title, sentence index\] pairs"):
+    for facts in (None, 3, "A0"):
+        with pytest.raises(InputError, match=r"the facts predicted for question q must be a list of \[title, sentence index\] pairs"):
             evaluate_predictions({}, gold, {"q": facts})
+    for lacking in ("_id", "answer", "supporting_facts"):
+        item = {name: value for name, value in gold[0].items() if name != lacking}
+        with pytest.raises(InputError, match=f"gold question 1 has no field '{lacking}'; give items of the official layout"):
+            evaluate_predictions({}, [gold[0], item], {"q": []})
+    evaluate_predictions({}, [{"_id": "q", "answer": "a"}])  # without predicted facts no gold ones are needed
+
+
+def test_facts_are_compared_as_they_are_given() -> None:
+    gold = [{"_id": "q", "answer": "a", "supporting_facts": [["T", 1]]}]
+    for right in ([["T", 1]], [("T", 1)], [["T", 1.0]], [["T", True]], [["T", 1], ["T", 1]]):
+        assert evaluate_predictions({}, gold, {"q": right})["sp_em"] == 1.0, right
+    for wrong in ([["T", "1"]], [["T", 1.9]], ["T1"], [[1, "T"]], [["T", 1, 2]], [["T"]], [["T", [1]]], [{"T": 1}], [3], [None]):
+        found = evaluate_predictions({}, gold, {"q": wrong})
+        assert (found["sp_em"], found["sp_f1"], found["sp_recall"]) == (0.0, 0.0, 0.0), wrong
+        half = evaluate_predictions({}, gold, {"q": [["T", 1], *wrong]})
+        assert (half["sp_em"], half["sp_precision"], half["sp_recall"]) == (0.0, 0.5, 1.0), wrong
+    text = [{"_id": "q", "answer": "a", "supporting_facts": [["T", "1"]]}]
+    assert evaluate_predictions({}, text, {"q": [["T", 1]]})["sp_em"] == 0.0
+    assert evaluate_predictions({}, text, {"q": ["T1"]})["sp_em"] == 1.0  # so has it the official script: tuple("T1")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_odd_facts_count_as_in_the_official_script(seed: int) -> None:
+    rng = random.Random(1000 + seed)
+    entries = [["T", 1], ["T", "1"], ["T", 1.0], ["T", 1.9], ["T", True], "T1", "", [], ["T"], ["T", 1, 1], {"T": 0, "x": 1}, [None, 1]]
+    for _ in range(200):
+        prediction, gold = ([rng.choice(entries) for _ in range(rng.randint(low, 4))] for low in (0, 1))
+        em, precision, recall = official_facts(prediction, gold)
+        found = evaluate_predictions({}, [{"_id": "q", "answer": "a", "supporting_facts": gold}], {"q": prediction})
+        assert (found["sp_em"], found["sp_precision"], found["sp_recall"]) == pytest.approx((em, precision, recall))

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from mechdyn.errors import InputError
-from mechdyn.tasks.hotpot_items import check_item, read_items
+from mechdyn.tasks.hotpot_items import check_item, load_items, read_items
 from mechdyn.tasks.hotpotqa import hotpotqa
 from tests.tokenizers import tokenizer_styles
 
@@ -159,3 +160,32 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_ids_must_differ(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="question q1: field '_id' comes twice"):
         read_items(written(tmp_path, [valid(), valid()]))
+
+
+def test_malformed_questions_are_left_out_on_request_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    items = [valid() | {"_id": f"q{number}"} for number in range(9)]
+    broken: list[Any] = [*items[:6], 3, *items[6:], items[2]]
+    broken[1] = {name: value for name, value in items[1].items() if name != "answer"}
+    broken[4] = items[4] | {"context": []}
+    path = written(tmp_path, broken)
+    with caplog.at_level(logging.WARNING):
+        assert read_items(path, malformed="skip") == [item for item in items if item["_id"] not in ("q1", "q4")]
+    (record,) = caplog.records
+    said = record.getMessage()
+    assert said.startswith(f"questions {path}: left out 4 of 11 malformed questions: question q1: field 'answer' must be text")
+    assert "; question q4: field 'context'" in said and "; item 6 must be an object" in said and said.endswith("; and 1 more")
+    with pytest.raises(InputError, match=r"questions .*: question q1: field 'answer' must be text"):
+        read_items(path)
+
+
+def test_a_sound_file_is_read_the_same_either_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = written(tmp_path, [valid()])
+    assert load_items(path, malformed="skip") == load_items(path) == [valid()]
+    assert not caplog.records
+
+
+def test_a_file_of_malformed_questions_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none of 2 questions is of HotpotQA's layout \(item 0 must be an object"):
+        read_items(written(tmp_path, [1, 2]), malformed="skip")
+    with pytest.raises(InputError, match="malformed must be one of error, skip, got 'ignore'"):
+        read_items(tmp_path / "none.json", malformed="ignore")

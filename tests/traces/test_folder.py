@@ -6,7 +6,7 @@ import pytest
 
 from mechdyn.errors import StoreError
 from mechdyn.traces import folder as folders
-from mechdyn.traces.folder import STAGING, STEPS, TRACES, Folder, part_file
+from mechdyn.traces.folder import PARTS, STAGING, STEPS, TRACES, Folder, part_file
 
 
 @pytest.fixture
@@ -19,6 +19,7 @@ def folder(tmp_path):
 def write(staged):
     staged.steps.write_bytes(b"steps")
     staged.traces.write_bytes(b"traces")
+    staged.seal.write_bytes(b"seal")
 
 
 def everything(folder):
@@ -28,10 +29,12 @@ def everything(folder):
 def test_a_part_is_there_after_its_block_and_not_before(folder):
     with folder.new_part() as staged:
         write(staged)
-        assert folder.part_sizes(STEPS) == folder.part_sizes(TRACES) == {}
+        assert folder.part_sizes(STEPS) == folder.part_sizes(TRACES) == folder.part_sizes(PARTS) == {}
     assert folder.part_sizes(STEPS) == {staged.part: 5}
     assert folder.part_sizes(TRACES) == {staged.part: 6}
-    assert everything(folder) == ["manifest.json", f"steps/part-{staged.part}.parquet", f"traces/part-{staged.part}.parquet"]
+    assert folder.part_sizes(PARTS) == {staged.part: 4}
+    files = [f"parts/part-{staged.part}.json", f"steps/part-{staged.part}.parquet", f"traces/part-{staged.part}.parquet"]
+    assert everything(folder) == ["manifest.json", *files]
 
 
 def test_parts_are_in_the_order_of_writing(folder):
@@ -40,10 +43,10 @@ def test_parts_are_in_the_order_of_writing(folder):
         with folder.new_part() as staged:
             write(staged)
         made.append(staged.part)
-    assert list(folder.part_sizes(TRACES)) == made
+    assert list(folder.part_sizes(PARTS)) == made
 
 
-@pytest.mark.parametrize("failing", [1, 2])
+@pytest.mark.parametrize("failing", [1, 2, 3])
 def test_a_writer_that_fails_while_moving_leaves_nothing(folder, monkeypatch, failing):
     calls, replace = [], os.replace
 
@@ -64,12 +67,13 @@ def test_sweep_drops_what_a_dead_writer_left_wherever_it_died(folder):
         write(whole)
     before = everything(folder)
     staging = os.path.join(folder.root, STAGING)
-    for name in ("0a.lock", "0a.steps", "0b.steps", "0b.traces", "0b.lock", "0c.lock", "0c.traces"):
+    for name in ("0a.lock", "0a.steps", "0b.steps", "0b.traces", "0b.parts", "0b.lock", "0c.lock", "0c.traces", "0d.lock", "0d.parts"):
         with open(os.path.join(staging, name), "wb") as file:
             file.write(b"half")
-    with open(part_file(folder, STEPS, "0c"), "wb") as file:
-        file.write(b"whole")
-    assert folder.sweep() == 3
+    for kind, part in ((STEPS, "0c"), (STEPS, "0d"), (TRACES, "0d"), (TRACES, "0e")):
+        with open(part_file(folder, kind, part), "wb") as file:
+            file.write(b"whole")
+    assert folder.sweep() == 5
     assert everything(folder) == before
     assert folder.sweep() == 0
 
@@ -85,12 +89,12 @@ def test_sweep_leaves_a_live_writer_alone(folder, monkeypatch):
         write(staged)
         assert folder.sweep() == 0
         monkeypatch.setattr(folders.os, "replace", sweep_between)
-    assert list(folder.part_sizes(TRACES)) == [staged.part]
-    assert len(everything(folder)) == 3
+    assert list(folder.part_sizes(PARTS)) == [staged.part]
+    assert len(everything(folder)) == 4
 
 
 def test_a_sweeper_that_comes_too_late_spares_a_finished_part(folder):
-    """It saw the steps without the traces, then the writer finished, then it got the lock."""
+    """It saw the steps without the seal, then the writer finished, then it got the lock."""
     with folder.new_part() as staged:
         write(staged)
     assert not folder._drop(staged.part)
@@ -126,14 +130,15 @@ def test_many_threads_write_and_sweep_at_once(folder):
     for thread in threads:
         thread.join()
     assert not failures
-    assert len(folder.part_sizes(STEPS)) == len(folder.part_sizes(TRACES)) == 60
-    assert len(everything(folder)) == 121
+    assert len(folder.part_sizes(STEPS)) == len(folder.part_sizes(TRACES)) == len(folder.part_sizes(PARTS)) == 60
+    assert len(everything(folder)) == 181
 
 
-def test_elsewhere_steps_without_traces_are_swept_only_when_old(monkeypatch):
+def test_elsewhere_files_without_a_seal_are_swept_only_when_old(monkeypatch):
     remote = Folder.at("memory://folder-test/store")
     remote.write_manifest("{}")
     remote.fs.pipe_file(part_file(remote, STEPS, "0a"), b"steps")
+    remote.fs.pipe_file(part_file(remote, TRACES, "0a"), b"traces")
     with remote.new_part() as staged:
         write(staged)
     assert remote.sweep() == 0
@@ -149,7 +154,7 @@ def test_a_writer_that_fails_elsewhere_uploads_nothing():
     with pytest.raises(RuntimeError), remote.new_part() as staged:
         write(staged)
         raise RuntimeError
-    assert remote.part_sizes(STEPS) == remote.part_sizes(TRACES) == {}
+    assert remote.part_sizes(STEPS) == remote.part_sizes(TRACES) == remote.part_sizes(PARTS) == {}
 
 
 def test_an_unknown_protocol_is_one_clear_line():

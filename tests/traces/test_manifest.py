@@ -1,10 +1,11 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from mechdyn.errors import InputError, StoreError
 from mechdyn.traces.manifest import SCHEMA_VERSION, Manifest, package_versions, parse_manifest
+from mechdyn.traces.seals import sealed_json
 from tests.traces.examples import manifest
 
 
@@ -19,7 +20,7 @@ def test_every_field_takes_part_in_equality():
     ours = manifest()
     changes = dict(model="x", revision="x", dtype="x", n_layers=9, n_heads=9, d_model=9, template="x", score="x", score_options={"a": 1})
     changes |= dict(scores="dense", hidden_dtype="float32", hidden_site="x", seeds={"a": 1}, packages={"a": "1"}, schema_version=9)
-    assert set(changes) == set(json.loads(ours.dumps()))
+    assert {*changes, "sha256"} == set(json.loads(ours.dumps()))
     for name, value in changes.items():
         other = replace(ours, **{name: value})
         assert other != ours
@@ -57,11 +58,16 @@ def test_bad_values_are_refused(changes, message):
         ("{}", "has no schema version"),
         (
             json.dumps({"schema_version": SCHEMA_VERSION + 1}),
-            f"schema version {SCHEMA_VERSION + 1}, this mechdyn reads version {SCHEMA_VERSION}; install",
+            f"schema version {SCHEMA_VERSION + 1}, this mechdyn reads versions 2 and {SCHEMA_VERSION}; install",
         ),
-        (json.dumps({"schema_version": 0}), f"schema version 0, this mechdyn reads version {SCHEMA_VERSION}; trace again"),
-        (json.dumps({"schema_version": SCHEMA_VERSION, "model": "x"}), "is not a manifest of schema version"),
-        (json.dumps({**json.loads(manifest().dumps()), "n_layers": -1}), "n_layers must be at least 1"),
+        (json.dumps({"schema_version": 0}), f"schema version 0, this mechdyn reads versions 2 and {SCHEMA_VERSION}; trace again"),
+        (sealed_json({"schema_version": SCHEMA_VERSION, "model": "x"}), "is not a manifest of schema version"),
+        (sealed_json({**asdict(manifest()), "n_layers": -1}), "n_layers must be at least 1"),
+        (sealed_json({**asdict(manifest()), "schema_version": 2}), "of schema version 2 has a SHA-256"),
+        (json.dumps(asdict(manifest())), f"of schema version {SCHEMA_VERSION} lacks its SHA-256"),
+        (manifest().dumps().replace("tiny", "tinz"), "was changed since it was written"),
+        (manifest().dumps().rstrip(), "was changed since it was written"),
+        ("[" * 100_000, "is not JSON"),
     ],
 )
 def test_a_bad_file_is_named_with_the_reason(text, message):
@@ -74,4 +80,4 @@ def test_a_bad_file_is_named_with_the_reason(text, message):
 def test_package_versions_leave_out_what_is_not_installed():
     versions = package_versions(["pyarrow", "no-such-package-of-any-kind"])
     assert set(versions) == {"pyarrow"}
-    assert Manifest(**{**json.loads(manifest().dumps()), "packages": package_versions()}).packages["torch"]
+    assert Manifest(**{**asdict(manifest()), "packages": package_versions()}).packages["torch"]

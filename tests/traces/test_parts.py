@@ -3,7 +3,7 @@ import pytest
 
 from mechdyn.errors import StoreError
 from mechdyn.traces import parts
-from mechdyn.traces.folder import STEPS, TRACES, Folder, part_file
+from mechdyn.traces.folder import PARTS, STEPS, TRACES, Folder, part_file
 from mechdyn.traces.parts import read_part, traces_of, write_part
 from tests.traces.examples import assert_same, manifest, random_trace
 
@@ -22,7 +22,7 @@ def written(tmp_path, monkeypatch):
 
 
 def look(folder, part):
-    return read_part(folder, part, folder.part_sizes(STEPS).get(part))
+    return read_part(folder, part, {kind: folder.part_sizes(kind).get(part) for kind in (STEPS, TRACES)}, manifest())
 
 
 def test_the_rows_of_every_trace_are_known_from_the_traces_file(written):
@@ -80,21 +80,14 @@ def test_a_truncated_file_is_named(written, kind, keep):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_steps_are_named(written):
+@pytest.mark.parametrize("kind", [STEPS, TRACES, PARTS])
+def test_a_missing_file_is_named(written, kind):
     folder, name, _ = written
-    path = part_file(folder, STEPS, name)
+    path = part_file(folder, kind, name)
     folder.fs.rm_file(path)
     with pytest.raises(StoreError, match="it is missing") as caught:
         look(folder, name)
     assert str(caught.value).startswith(path)
-
-
-def test_a_parquet_file_of_another_maker_is_no_part(written):
-    folder, name, _ = written
-    path = part_file(folder, TRACES, name)
-    pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
-    with pytest.raises(StoreError, match="its footer does not give the length of its steps"):
-        look(folder, name)
 
 
 def test_flipped_bytes_are_noticed(written):

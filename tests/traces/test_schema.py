@@ -12,7 +12,7 @@ def test_a_part_says_how_to_unpack_it(schema):
     declared = json.loads(schema(manifest(scores="dense")).metadata[b"mechdyn"])
     assert declared["scores"] == "dense"
     assert (declared["n_layers"], declared["n_heads"], declared["d_model"]) == (3, 4, 8)
-    assert declared["schema_version"] == 2
+    assert declared["schema_version"] == 3
 
 
 @pytest.mark.parametrize(("dtype", "kind"), [("float16", pa.float16()), ("float32", pa.float32())])

@@ -100,6 +100,8 @@ def test_scan_takes_columns_and_units(filled):
         TraceStore.open(path).scan(["score"])
     with pytest.raises(StoreError, match="no trace of unit x"):
         TraceStore.open(path).scan(keys=["x"])
+    with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
+        TraceStore.open(path).scan(batch_size=0)
 
 
 def test_an_open_store_sees_what_others_append(filled):
@@ -170,12 +172,34 @@ def test_open_or_create_may_lose_a_race(tmp_path, monkeypatch):
 
 
 def test_a_unit_is_stored_once(filled):
+    path, traces = filled
+    store = TraceStore.open(path)
+    files = sorted(path.rglob("*"))
+    assert store.append(traces) == store.append(iter(traces[:1])) == 0
+    assert sorted(path.rglob("*")) == files
+    another = random_trace("u3", seed=7)
+    assert store.append([random_trace("x"), another, random_trace("y"), random_trace("x", seed=7)]) == 2
+    assert repr(store) == repr(TraceStore.open(path)) == f"TraceStore({path}, 11 traces of tiny)"
+    assert store.n_steps == sum(trace.n_steps for trace in traces) + 10
+    for loaded, wanted in zip(store.load(["u3", "x"]), (traces[3], random_trace("x")), strict=True):
+        assert_same(loaded, wanted)
+
+
+def test_a_trace_without_a_unit_is_refused(filled):
     store = TraceStore.open(filled[0])
-    with pytest.raises(StoreError, match="has unit u3 already"):
-        store.append([random_trace("x"), random_trace("u3")])
-    with pytest.raises(StoreError, match="has unit x already"):
-        store.append([random_trace("x"), random_trace("x")])
+    with pytest.raises(InputError, match="a trace without a unit cannot be stored"):
+        store.append([random_trace("x"), random_trace("")])
     assert store.n_traces == 9
+
+
+def test_a_store_that_has_lost_its_manifest_is_not_written_over(filled):
+    path, _ = filled
+    (path / "manifest.json").unlink()
+    files = sorted(path.rglob("*"))
+    for attempt in (TraceStore.create, TraceStore.open_or_create):
+        with pytest.raises(StoreError, match=r"has 3 parts and no manifest\.json; restore the file"):
+            attempt(path, manifest())
+    assert sorted(path.rglob("*")) == files
 
 
 def test_an_append_that_fails_leaves_nothing(filled):
