@@ -6,7 +6,7 @@ import pytest
 from mechdyn.errors import InputError
 from mechdyn.studies.facts import fact_report
 from mechdyn.views.facts import fact_groups, fact_page, fact_table, fact_timeline
-from tests.claims.test_facts import SILENT, question
+from tests.studies.test_facts import SILENT, question
 
 TRACES = [question("a"), question("b", type="comparison", text="No idea.", fact_scores=[SILENT]), question("c", fact_scores=[])]
 
