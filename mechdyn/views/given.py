@@ -71,9 +71,7 @@ def _check_trace(value: Any, view: str, by_condition: bool) -> None:
 
 def _check_figure(value: Any, what: str) -> None:
     if not isinstance(value, go.Figure):
-        raise InputError(
-            f"{what} takes a plotly figure, got {type(value).__name__}; timeline, layer_head, compare and grid make one"
-        )
+        raise InputError(f"{what} takes a plotly figure, got {type(value).__name__}; timeline, layer_head, compare and grid make one")
 
 
 def _check_views(value: Any, page: str, kinds: tuple[type, ...]) -> None:
