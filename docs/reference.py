@@ -55,7 +55,7 @@ class Commands(SphinxDirective):
         return container.children
 
     def _command(self, name: str, command: Any) -> list[str]:
-        lines = [f"mechdyn {name}", "-" * (len(name) + 8), "", " ".join((command.help or "").split()).replace("*", r"\*"), ""]
+        lines = [f"mechdyn {name}", "-" * (len(name) + 8), "", _literal_options(" ".join((command.help or "").split())), ""]
         if hasattr(command, "commands"):
             inner = [(f"``{name} {each}``", sub.help or "") for each, sub in command.commands.items()]
         else:
@@ -75,9 +75,14 @@ def _written(parameter: Any) -> str:
 
 def _explained(parameter: Any) -> str:
     """What it means, and what holds when it is left out."""
-    told = re.sub(r"(?<!\S)(--?[a-z][\w-]*)", r"``\1``", (parameter.help or "").replace("*", r"\*").replace("|", r"\|"))
+    told = _literal_options(parameter.help or "")
     known = parameter.default not in (None, False, True, (), [])
     return f"{told} Default: ``{parameter.default}``." if known else told
+
+
+def _literal_options(text: str) -> str:
+    """Help as reStructuredText: options as they are typed, nothing else taken for markup."""
+    return re.sub(r"(?<!\S)(--?[a-z][\w-]*)", r"``\1``", re.sub(r"([*|])", r"\\\1", text))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
