@@ -1,16 +1,20 @@
 """Sphinx configuration: MyST pages, the API from docstrings, no network."""
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import mechdyn
+
+sys.path.insert(0, str(Path(__file__).parent))  # for docs/reference.py
 
 project = "mechdyn"
 author = "the mechdyn authors"
 copyright = "2026, the mechdyn authors"
 version = release = mechdyn.__version__
 
-extensions = ["myst_parser", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "reference"]
 exclude_patterns = ["_build", "_api/modules.rst"]
 html_theme = "furo"
 html_title = "mechdyn"
@@ -44,5 +48,12 @@ def read_plain_docstrings(app: Any, what: str, name: str, obj: Any, options: Any
     lines[:] = _CODE_OR_BAR.sub(_as_restructured_text, "\n".join(lines)).split("\n")
 
 
+def keep_out_of_search(app: Any, docname: str, source: list[str]) -> None:
+    """The pages of internal modules would swamp the search; their names are found all the same."""
+    if docname.startswith("_api/"):
+        source[0] = f":nosearch:\n\n{source[0]}"
+
+
 def setup(app: Any) -> None:
+    app.connect("source-read", keep_out_of_search)
     app.connect("autodoc-process-docstring", read_plain_docstrings)

@@ -28,6 +28,7 @@ def test_the_api_page_lists_exactly_these() -> None:
     page = (ROOT / "docs" / "api.md").read_text()
     listed = re.findall(r"^   mechdyn\.(\w+)$", page, re.MULTILINE) + re.findall(r"^`mechdyn\.(\w+)` holds", page, re.MULTILINE)
     assert sorted(listed) == mechdyn.__all__
+    assert sorted(re.findall(r"^   mechdyn\.views\.(\w+)$", page, re.MULTILINE)) == mechdyn.views.__all__
 
 
 def test_an_unknown_name_is_told_the_known_ones() -> None:

@@ -58,7 +58,8 @@ assert len(trace.heads(step=0)) == 8
 
 # %% [markdown]
 # Some heads stand in the same layer, side by side. Each row of the picture below is a head, each column a generated
-# token; dark is where the head retrieves. It shows the ten heads that vary most.
+# token; dark is where the head retrieves. On top are the heads that retrieve at nearly every token, below them the ten
+# of the others that vary most.
 
 # %%
 md.views.timeline(trace)

@@ -2,7 +2,6 @@
 
 import threading
 import uuid
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,8 @@ from mechdyn.heads import HeadSet
 from mechdyn.tasks.sample import Sample
 from mechdyn.traces.trace import Trace
 
-_KEPT_JOBS = 32
+KEPT = 32
+"""Generations that can be looked at, and the most that may run or wait at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +24,18 @@ class Entry:
     """A generation and what it was asked."""
 
     job: Job
+    ask: Ask
     sample: Sample
-    new_tokens: int
     off: HeadSet | None
     """The heads it runs without; None where all are on."""
 
+    @property
+    def new_tokens(self) -> int:
+        return self.ask.new_tokens
+
 
 class Bench:
-    """Runs requests on one model, one at a time; the latest 32 can be looked at."""
+    """Runs requests on one model, one at a time; 32 may wait, and of those that have ended the latest can be looked at."""
 
     def __init__(self, model: Any, limits: Limits | None = None) -> None:
         self.model = model
@@ -39,29 +43,29 @@ class Bench:
         self._engine = make_engine(model, "auto")
         self._model_in_use = threading.Lock()
         self._adding = threading.Lock()
-        self._jobs: OrderedDict[str, Entry] = OrderedDict()
+        self._jobs: dict[str, Entry] = {}
 
     def ask(self, ask: Ask) -> str:
         """Start a generation with all heads on; returns the job's name.
 
         Raises:
-            InputError: what `Ask.sample` refuses.
+            InputError: what `Ask.sample` refuses, or 32 generations that have not ended.
         """
-        return self._start(ask.sample(self.model, self.limits), ask.new_tokens, None)
+        return self._start(ask, ask.sample(self.model, self.limits), None)
 
     def without(self, name: str, heads: Iterable[str]) -> str:
         """Start the same request with these heads (`L4H7`) switched off at every step.
 
         Raises:
-            InputError: a job that is not there any more, no head, or a head outside the model.
+            InputError: a job that is not there any more, no head, a head outside the model, or 32 generations that have not ended.
         """
         entry = self.entry(name)
         if entry is None:
             raise InputError("that generation is no longer kept; run it again")
         chosen = HeadSet.of(heads, self.model.n_layers, self.model.n_heads)
         if not len(chosen):
-            raise InputError("no head is switched off; click a cell of the timeline or the map, or choose some by name")
-        return self._start(entry.sample, entry.new_tokens, chosen)
+            raise InputError("no head is switched off; choose some by name, or click a cell and then its button")
+        return self._start(entry.ask, entry.sample, chosen)
 
     def entry(self, name: str | None) -> Entry | None:
         """The generation of that name, None where there is none (any more)."""
@@ -73,14 +77,16 @@ class Bench:
             if entry := self.entry(name):
                 entry.job.cancel()
 
-    def _start(self, sample: Sample, new_tokens: int, off: HeadSet | None) -> str:
+    def _start(self, ask: Ask, sample: Sample, off: HeadSet | None) -> str:
         def work(on_step: OnStep) -> Trace:
-            return trace(self.model, sample, ablate=off, max_new_tokens=new_tokens, engine=self._engine, on_step=on_step)
+            return trace(self.model, sample, ablate=off, max_new_tokens=ask.new_tokens, engine=self._engine, on_step=on_step)
 
         name = uuid.uuid4().hex
         with self._adding:
-            self._jobs[name] = Entry(Job(work, self._model_in_use), sample, new_tokens, off)
-            while len(self._jobs) > _KEPT_JOBS:
-                _, oldest = self._jobs.popitem(last=False)
-                oldest.job.cancel()
+            ended = [each for each, entry in self._jobs.items() if entry.job.snapshot.ended]
+            if len(self._jobs) - len(ended) >= KEPT:
+                raise InputError(f"{KEPT} generations run or wait already and no more are taken; cancel one, or wait until one has ended")
+            for oldest in ended[: max(0, len(self._jobs) + 1 - KEPT)]:
+                del self._jobs[oldest]
+            self._jobs[name] = Entry(Job(work, self._model_in_use), ask, sample, off)
         return name

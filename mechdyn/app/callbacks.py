@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from dash import Dash, Input, Output, State, ctx, no_update
+from dash import Dash, Input, Output, State, ctx, dcc, no_update
 
 from mechdyn.app import screen
 from mechdyn.app.ask import as_ask
 from mechdyn.app.bench import Bench
-from mechdyn.app.layout import FIELDS, NOTHING_YET
+from mechdyn.app.export import npz, snippet
+from mechdyn.app.layout import FIELDS, NOTHING_YET, VIEWS
 from mechdyn.errors import MechdynError
+from mechdyn.heads import Head
 from mechdyn.traces.trace import Trace
 
 
@@ -19,6 +21,7 @@ def add_callbacks(app: Dash, bench: Bench, *, dark: bool) -> None:
     _add_drawing(app, bench, dark)
     _add_comparing(app, bench, dark)
     _add_choosing(app, bench)
+    _add_export(app, bench)
 
 
 def _add_starting(app: Dash, bench: Bench) -> None:
@@ -156,24 +159,41 @@ def _add_comparing(app: Dash, bench: Bench, dark: bool) -> None:
 
 
 def _add_choosing(app: Dash, bench: Bench) -> None:
+    @app.callback(*(Output(f"view-{name}", "hidden") for name in VIEWS), Input("view", "value"))
+    def show(view: str) -> list[bool]:
+        return [name != view for name in VIEWS]
+
     @app.callback(
-        Output("off", "value", allow_duplicate=True),
         Output("step", "value", allow_duplicate=True),
         Output("head", "data"),
+        Output("view", "value"),
         Output("timeline", "clickData"),
         Output("map", "clickData"),
         Input("timeline", "clickData"),
         Input("map", "clickData"),
-        State("off", "value"),
         prevent_initial_call=True,
     )
-    def click(on_timeline: Any, on_map: Any, off: list[str]) -> tuple[Any, ...]:
-        """Toggle a head. The click is taken away afterwards, else a second click on the same cell would not be told."""
+    def inspect(on_timeline: Any, on_map: Any) -> tuple[Any, ...]:
+        """Look at a head. The click is taken away afterwards, else a second click on the same cell would not be told."""
         cell = screen.clicked_cell(on_timeline or on_map)
         if cell is None:
             return no_update, no_update, no_update, None, None
         head, step = cell
-        return screen.toggled(off or [], head), no_update if step is None else step, str(head), None, None
+        return no_update if step is None else step, str(head), "step", None, None
+
+    @app.callback(
+        Output("off", "value", allow_duplicate=True),
+        Input("switch", "n_clicks"),
+        State("head", "data"),
+        State("off", "value"),
+        prevent_initial_call=True,
+    )
+    def switch(_: int, head: str | None, off: list[str]) -> Any:
+        return screen.toggled(off or [], Head.parse(head)) if head else no_update
+
+    @app.callback(Output("switch", "children"), Input("head", "data"), Input("off", "value"))
+    def name_switch(head: str | None, off: list[str]) -> str:
+        return screen.switch(off or [], head)
 
     @app.callback(
         Output("off", "value", allow_duplicate=True),
@@ -196,6 +216,27 @@ def _add_choosing(app: Dash, bench: Bench) -> None:
     @app.callback(Output("without", "disabled"), Input("off", "value"), Input("seen", "data"))
     def may_run(off: list[str], seen: dict[str, Any]) -> bool:
         return not off or not seen or bool(seen.get("running"))
+
+
+def _add_export(app: Dash, bench: Bench) -> None:
+    @app.callback(Output("snippet", "children"), Output("download-without", "disabled"), Input("seen", "data"), prevent_initial_call=True)
+    def write_snippet(seen: dict[str, Any]) -> tuple[str, bool]:
+        clean, ablated = (bench.entry((seen or {}).get("jobs", {}).get(kind)) for kind in ("clean", "ablated"))
+        if clean is None:
+            return "", True
+        return snippet(clean, ablated.off if ablated else None, bench.model.name), ablated is None
+
+    @app.callback(
+        Output("file", "data"),
+        Input("download", "n_clicks"),
+        Input("download-without", "n_clicks"),
+        State("seen", "data"),
+        prevent_initial_call=True,
+    )
+    def download(_: int | None, __: int | None, seen: dict[str, Any]) -> Any:
+        kind = "ablated" if ctx.triggered_id == "download-without" else "clean"
+        trace = _trace(bench, seen, kind)
+        return no_update if trace is None else dcc.send_bytes(npz(trace), f"trace-{kind}.npz")
 
 
 def _trace(bench: Bench, seen: dict[str, Any], kind: str) -> Trace | None:

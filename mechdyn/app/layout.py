@@ -16,6 +16,12 @@ FIELDS = ("needle", "question", "haystack", "length", "depth", "seed", "new_toke
 
 NOTHING_YET = "Nothing has run yet."
 
+_KEPT: dict[str, Any] = {"persistence": True, "persistence_type": "session"}
+"""What someone chose is there again after a refresh."""
+
+VIEWS = ("steps", "step", "without", "export")
+"""What the results show, one at a time; each is the element `view-…`."""
+
 _GRAPH = {"displaylogo": False, "responsive": True, "showSendToCloud": False}
 
 INDEX = """<!doctype html>
@@ -29,12 +35,13 @@ _STYLE = """
   --Dash-Text-Weak: {muted}; --Dash-Text-Disabled: {muted}; --Dash-Fill-Inverse-Strong: {background}; --Dash-Stroke-Strong: {line};
   --Dash-Stroke-Weak: {line}; --Dash-Fill-Disabled: {line}; }}
 * {{ box-sizing: border-box; }}
-body {{ margin: 0 auto; max-width: 1200px; padding: 16px; background: {background}; color: {ink}; font: 16px/1.5 {font}; }}
+body {{ margin: 0 auto; max-width: 1500px; padding: 12px 20px; background: {background}; color: {ink}; font: 16px/1.5 {font}; }}
 h1 {{ font-size: 22px; line-height: 1.25; margin: 0 0 4px; }}
-h2 {{ font-size: 17px; line-height: 1.3; margin: 24px 0 4px; }}
+h2 {{ font-size: 17px; line-height: 1.3; margin: 8px 0 4px; }}
 p {{ margin: 0 0 8px; }}
 .small {{ color: {muted}; font-size: 14px; }}
-.fields {{ display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 10px 16px; align-items: end; margin: 12px 0; }}
+.columns {{ display: grid; grid-template-columns: minmax(0, 340px) minmax(0, 1fr); gap: 0 32px; align-items: start; }}
+.fields {{ display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 8px 16px; align-items: end; margin: 8px 0 12px; }}
 .wide {{ grid-column: 1 / -1; }}
 label {{ display: block; font-size: 14px; color: {muted}; }}
 .fields textarea, .fields .dash-input-container {{ width: 100%; border: 1px solid {muted}; border-radius: 4px; background: {background}; }}
@@ -51,7 +58,10 @@ progress {{ width: 220px; max-width: 100%; accent-color: {strong}; vertical-alig
 .error {{ color: {ink}; border-left: 4px solid {accent}; padding: 2px 0 2px 10px; overflow-wrap: anywhere; }}
 .error:empty {{ display: none; }}
 .scroll {{ overflow-x: auto; }}
-@media (max-width: 700px) {{ .fields {{ grid-template-columns: repeat(2, minmax(0, 1fr)); }} }}
+.buttons {{ margin: 8px 0 0; }}
+.tabs {{ display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 12px 0 8px; padding-bottom: 6px; border-bottom: 1px solid {line}; }}
+[hidden] {{ display: none !important; }}
+@media (max-width: 900px) {{ .columns {{ grid-template-columns: minmax(0, 1fr); }} }}
 """
 
 
@@ -74,28 +84,21 @@ def index(dark: bool) -> str:
 
 
 def layout(bench: Bench) -> html.Main:
-    """The whole page before anything has run."""
+    """The whole page before anything has run. What was typed and chosen outlives a refresh, in this tab of the browser."""
     model = bench.model
     heads = [str(Head(layer, head)) for layer in range(model.n_layers) for head in range(model.n_heads)]
     return html.Main(
         [
             html.H1(f"Heads of {model.name} as they fire"),
             html.P(f"{model.n_layers} layers × {model.n_heads} heads, {model.n_ctx} positions for prompt and answer", className="small"),
-            _form(bench),
             html.Div(
-                [
-                    html.Button("Run", id="run", className="main"),
-                    html.Button("Cancel", id="cancel", disabled=True),
-                    html.Progress(id="progress", value="0", max="1"),
-                    html.Span(NOTHING_YET, id="status", role="status"),
-                ]
+                [html.Section([_form(bench), *_running()]), html.Section(_results(heads), id="results", hidden=True)], className="columns"
             ),
-            html.P("", id="error", className="error", role="alert"),
-            html.Div([*_results(heads)], id="results", hidden=True),
             dcc.Interval(id="clock", interval=400, disabled=True),
-            dcc.Store(id="jobs", data={}),
+            dcc.Store(id="jobs", data={}, storage_type="session"),
+            dcc.Store(id="head", data=None, storage_type="session"),
             dcc.Store(id="seen", data={}),
-            dcc.Store(id="head", data=None),
+            dcc.Download(id="file"),
         ]
     )
 
@@ -114,7 +117,7 @@ def _form(bench: Bench) -> html.Div:
                 dcc.Textarea,
                 "wide",
                 value=start.needle,
-                rows=2,
+                rows=3,
                 maxLength=limits.needle_characters,
             ),
             _field("question", "Question", dcc.Input, "wide", value=start.question, type="text", maxLength=limits.question_characters),
@@ -157,46 +160,85 @@ def _form(bench: Bench) -> html.Div:
 
 
 def _field(name: str, text: str, kind: Any, place: str, **properties: Any) -> html.Div:
-    return html.Div([html.Label(text, htmlFor=name), kind(id=name, **properties)], className=place)
+    return html.Div([html.Label(text, htmlFor=name), kind(id=name, **properties, **_KEPT)], className=place)
+
+
+def _running() -> list[Any]:
+    return [
+        html.Div(
+            [
+                html.Button("Run", id="run", className="main"),
+                html.Button("Cancel", id="cancel", disabled=True),
+                html.Progress(id="progress", value="0", max="1"),
+            ]
+        ),
+        html.P(NOTHING_YET, id="status", role="status"),
+        html.P("", id="error", className="error", role="alert"),
+    ]
 
 
 def _results(heads: list[str]) -> list[Any]:
+    tabs = {"steps": "Over the answer", "step": "At one step", "without": "Without some heads", "export": "Export"}
     return [
         html.H2("Answer"),
         html.Div("", id="answer", className="answer"),
-        html.H2("Heads over the generated tokens"),
-        html.P("Click a cell: its head is switched off or on, and the page goes to its step.", className="small"),
-        dcc.RadioItems(
-            id="rows",
-            options=[
-                {"label": "most varying", "value": "varying"},
-                {"label": "highest scores", "value": "top"},
-                {"label": "all heads", "value": "all"},
-            ],
-            value="varying",
-            inline=True,
-        ),
+        dcc.RadioItems(id="view", options=tabs, value="steps", inline=True, className="tabs", **_KEPT),
+        html.Div(_over_steps(), id="view-steps"),
+        html.Div(_at_one_step(), id="view-step", hidden=True),
+        html.Div(_without(heads), id="view-without", hidden=True),
+        html.Div(_export(), id="view-export", hidden=True),
+    ]
+
+
+def _over_steps() -> list[Any]:
+    rows = {"varying": "steady, then most varying", "top": "highest scores", "all": "all heads"}
+    return [
+        html.P("Click a cell to see where its head looks at that token.", className="small"),
+        dcc.RadioItems(id="rows", options=rows, value="varying", inline=True, **_KEPT),
         _graph("timeline"),
-        html.H2("All heads at one step"),
-        html.P("Click a cell to switch its head off or on and to see where it looks. The slider takes the arrow keys.", className="small"),
-        html.Div(dcc.Slider(id="step", min=0, max=1, step=1, value=0, marks=None, tooltip={"placement": "bottom"})),
+    ]
+
+
+def _at_one_step() -> list[Any]:
+    return [
+        html.P("Click a cell to see where its head looks. The slider takes the arrow keys.", className="small"),
+        html.Div(dcc.Slider(id="step", min=0, max=1, step=1, value=0, marks=None, tooltip={"placement": "bottom"}, **_KEPT)),
         _graph("map"),
-        html.Div([html.H2("Where the head looks"), _graph("sources")], id="looks", hidden=True),
-        html.H2("Without these heads"),
-        dcc.Dropdown(id="off", options=heads, value=[], multi=True, placeholder="heads switched off, by click or by name"),
-        html.P("Their outputs are set to zero at every generated token.", className="small"),
-        html.Button("Add this step's retrieval heads", id="add"),
-        html.Button("Clear", id="clear"),
-        html.Button("Run without them", id="without", className="main", disabled=True),
+        html.Div([html.Button("Switch this head off", id="switch"), _graph("sources")], id="looks", hidden=True),
+    ]
+
+
+def _without(heads: list[str]) -> list[Any]:
+    return [
+        html.P("The outputs of these heads are set to zero at every generated token.", className="small"),
+        dcc.Dropdown(id="off", options=heads, value=[], multi=True, placeholder="heads to switch off, by name", **_KEPT),
         html.Div(
             [
-                html.H2("What is generated instead"),
-                html.Div("", id="answer-without", className="answer"),
-                _graph("comparison"),
+                html.Button("Add those that retrieve at this step", id="add"),
+                html.Button("Clear", id="clear"),
+                html.Button("Run without them", id="without", className="main", disabled=True),
             ],
+            className="buttons",
+        ),
+        html.Div(
+            [html.H2("What is generated instead"), html.Div("", id="answer-without", className="answer"), _graph("comparison")],
             id="ablated",
             hidden=True,
         ),
+    ]
+
+
+def _export() -> list[Any]:
+    return [
+        html.P("The traces as numpy arrays (.npz, read by numpy.load), and Python that makes the same ones.", className="small"),
+        html.Div(
+            [
+                html.Button("Download the trace", id="download", className="main"),
+                html.Button("Download the one without heads", id="download-without", disabled=True),
+            ],
+            className="buttons",
+        ),
+        html.Pre("", id="snippet", className="answer", tabIndex="0"),
     ]
 
 

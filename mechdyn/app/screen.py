@@ -9,7 +9,7 @@ from mechdyn.text import visible
 from mechdyn.traces.trace import Trace
 from mechdyn.views import attention, compare, layer_head, timeline
 
-SHOWN_HEADS = 16
+SHOWN_HEADS, SHOWN_SOURCES = 12, 8
 _STAGES = {
     "waiting": "Waiting for another generation to end.",
     "reading": "Reading the prompt.",
@@ -50,7 +50,7 @@ def draw_map(trace: Trace, step: int, off: Iterable[str], dark: bool) -> tuple[A
 
 def draw_sources(trace: Trace, step: int, head: str, dark: bool) -> tuple[Any, dict[str, str]]:
     """The context positions that a head attends to most at a step, or at the last one where there are not so many."""
-    return _placed(attention(trace, min(step, trace.n_steps - 1), Head.parse(head), dark=dark))
+    return _placed(attention(trace, min(step, trace.n_steps - 1), Head.parse(head), top_k=SHOWN_SOURCES, dark=dark))
 
 
 def draw_comparison(clean: Trace, ablated: Trace, dark: bool) -> tuple[Any, dict[str, str]]:
@@ -73,8 +73,15 @@ def clicked_cell(click: Mapping[str, Any] | None) -> tuple[Head, int | None] | N
 
 
 def toggled(off: Iterable[str], head: Head) -> list[str]:
-    """The heads switched off after a click on one: it is taken out if it is among them, else added."""
+    """The heads switched off after one was switched: it is taken out if it is among them, else added."""
     return in_order(set(off) ^ {str(head)})
+
+
+def switch(off: Iterable[str], head: str | None) -> str:
+    """What the button beside the inspected head does."""
+    if head is None:
+        return "Switch this head off"
+    return f"Switch {head} on again" if head in set(off) else f"Switch {head} off"
 
 
 def in_order(heads: Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from dash import Dash
 from flask import abort, request
-from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from mechdyn.app.bench import Bench
 from mechdyn.app.callbacks import add_callbacks
@@ -16,6 +16,8 @@ from mechdyn.app.layout import index, layout
 from mechdyn.errors import InputError
 
 _MAX_REQUEST_BYTES = 4_000_000
+_MOST_SILENT_SECONDS = 15.0
+"""How long a connection may say nothing: each holds a thread."""
 # Everything comes from this server: nothing else may be loaded or asked. Plotly compiles a piece of WebAssembly that it carries.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -66,22 +68,32 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def make_http_server(app: Dash, host: str, listener: socket.socket) -> BaseWSGIServer:
+def make_http_server(app: Dash, host: str, listener: socket.socket, *, silence: float = _MOST_SILENT_SECONDS) -> BaseWSGIServer:
     """Serve the page where `listen` listens: `serve_forever()` serves, `shutdown()` from another thread ends it.
 
     On a loopback address, requests that name another host are refused, so that no foreign page can reach this one through a name that it
-    controls.
+    controls, and so are those that change something and were sent by another page. A connection that says nothing is closed after
+    15 seconds (`silence`).
     """
     if is_loopback(host):
         app.server.before_request(_refuse_other_names)
+        app.server.before_request(_refuse_other_pages)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with listener:  # the server works on a copy
-        return make_server(host, listener.getsockname()[1], app.server, threaded=True, fd=listener.fileno())
+        port, handler = listener.getsockname()[1], type("Handler", (WSGIRequestHandler,), {"timeout": silence})
+        return make_server(host, port, app.server, threaded=True, request_handler=handler, fd=listener.fileno())
 
 
 def _refuse_other_names() -> None:
     if not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
         abort(400, "this page answers to the names of this machine only")
+
+
+def _refuse_other_pages() -> None:
+    """A browser names the page that sent a request; what names none is no browser's page."""
+    origin = request.headers.get("Origin")
+    if request.method not in ("GET", "HEAD", "OPTIONS") and origin is not None and urlsplit(origin).netloc != request.host:
+        abort(403, "this page takes requests from itself only")
 
 
 def is_loopback(host: str) -> bool:

@@ -11,8 +11,9 @@ from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet
 from mechdyn.text import printable, short, visible
 from mechdyn.traces.trace import Trace
+from mechdyn.views.given import takes_traces
 from mechdyn.views.positions import stretches
-from mechdyn.views.text import full, isolated, label
+from mechdyn.views.text import full, isolated, quoted
 from mechdyn.views.theme import MONO, Look, finish, heading, look
 
 _AROUND = 12
@@ -36,7 +37,8 @@ class Source:
     needle: bool
 
 
-def attention(trace: Trace, step: int, head: Head | tuple[int, int], *, top_k: int = 16, dark: bool = False) -> go.Figure:
+@takes_traces("trace")
+def attention(trace: Trace, step: int, head: Head | tuple[int, int], *, top_k: int = 16, title: str = "", dark: bool = False) -> go.Figure:
     """The `top_k` strongest sources of a head at a step, strongest first, under an overview of the whole context.
 
     The overview draws the largest weight of each of at most 400 stretches of the context, on a logarithmic axis from 0.0001 to 1; the
@@ -48,10 +50,11 @@ def attention(trace: Trace, step: int, head: Head | tuple[int, int], *, top_k: i
         step: the generated token; negative steps count from the end.
         head: which head.
         top_k: how many sources, no more than the trace kept; a shorter context shows all its positions. Ties go to the lower position.
+        title: the first line above; model, task and setting when left out.
         dark: for a dark background.
 
     Raises:
-        InputError: neither sources nor patterns in the trace, a step or head outside it, or `top_k` below 1.
+        InputError: no trace, neither sources nor patterns in the trace, a step or head outside it, or `top_k` below 1.
     """
     weights = attention_row(trace, step, head)
     step %= trace.n_steps
@@ -65,10 +68,10 @@ def attention(trace: Trace, step: int, head: Head | tuple[int, int], *, top_k: i
     _draw_sources(figure, found, colors)
     covered = sum(source.weight for source in found)
     subtitle = (
-        f"{Head(*head)} at step {step}, generating {label(trace.token_texts[step], 24)}: "
+        f"{Head(*head)} at step {step}, generating {quoted(trace.token_texts[step])}: "
         f"{len(found)} of {len(weights):,} positions hold {covered:.0%} of its attention"
     )
-    return finish(figure, heading(trace), subtitle, dark=dark, height=sum(heights) + 190, min_width=480)
+    return finish(figure, heading(trace, title), subtitle, dark=dark, height=sum(heights) + 190, min_width=480)
 
 
 def sources(trace: Trace, weights: Float[np.ndarray, " key"], top_k: int) -> list[Source]:

@@ -10,8 +10,9 @@ from mechdyn.errors import InputError
 from mechdyn.studies.facts import FactGroup, FactReport, question_outcome
 from mechdyn.text import short, visible
 from mechdyn.traces.trace import Trace
+from mechdyn.views.given import takes_traces
 from mechdyn.views.text import escape, full, isolated, label
-from mechdyn.views.theme import MONO, finish, heading, look, score_axis
+from mechdyn.views.theme import MONO, finish, heading, look, score_axis, token_axis
 
 SHOWN = ("F1", "facts retrieved", "distractors retrieved", "fact steps", "distractor steps", "facts quoted", "sp F1", "joint F1")
 """The measures that figure and table show, in order."""
@@ -51,7 +52,8 @@ def fact_groups(report: FactReport, *, title: str = "", dark: bool = False) -> g
     return finish(figure, escape(title or "Supporting facts"), "bars: 95 % intervals by question", dark=dark, height=height, min_width=1100)
 
 
-def fact_timeline(trace: Trace, *, dark: bool = False) -> go.Figure:
+@takes_traces("trace")
+def fact_timeline(trace: Trace, *, title: str = "", dark: bool = False) -> go.Figure:
     """Supporting facts x generated tokens, coloured by the highest score that any head has for that fact alone.
 
     Grey up to the trace's threshold, coloured above: there the fact is retrieved. A fact that the answer quotes is marked so.
@@ -77,15 +79,14 @@ def fact_timeline(trace: Trace, *, dark: bool = False) -> go.Figure:
     )
     figure = go.Figure(cells)
     figure.update_layout(coloraxis=score_axis(scores, trace.threshold, look(dark)))
-    every = -(-trace.n_steps // _MAX_LABELS)
-    shown = list(range(0, trace.n_steps, every))
-    ticks = {"tickvals": shown, "ticktext": [label(trace.token_texts[step]) for step in shown], "tickangle": -90}
+    shown, about = token_axis(trace.n_steps, _MAX_LABELS)
+    ticks = {"title_text": about, "tickvals": shown, "ticktext": [label(trace.token_texts[step]) for step in shown], "tickangle": -90}
     figure.update_xaxes(**ticks, tickfont={"family": MONO, "size": 11}, showgrid=False)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     subtitle = f"{_plain(trace.question, 120)} Expected: {_plain(trace.answer, 60)}; EM {outcome.answer.em:g}"
     height = 250 + 34 * max(2, len(rows))
     return finish(
-        figure, f"{heading(trace)} · {_plain(outcome.id, 40)}", subtitle, dark=dark, height=height, min_width=100 + 14 * len(shown)
+        figure, f"{heading(trace, title)} · {_plain(outcome.id, 40)}", subtitle, dark=dark, height=height, min_width=100 + 14 * len(shown)
     )
 
 

@@ -1,6 +1,7 @@
 """A metric over haystack lengths and needle depths, several conditions side by side (paper, Figures 2 and 6)."""
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,9 @@ from mechdyn.views.theme import Look, channels, color_at, evenly, faded, finish,
 
 _FAINTEST = 0.25
 """Opacity of a cell of one sample among cells of very many."""
-_ROW_PIXELS = 34
+_ROW_PIXELS, _COLUMN_PIXELS = 34, 44
+_TITLE_PIXELS, _LETTER_PIXELS = 92, 8
+"""The least width of a panel, so that its title has room, and that of a bold letter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,22 +87,32 @@ def grid(
         )
     fewest = min(int(cells.counts[cells.counts > 0].min()) for cells in conditions.values() if (cells.counts > 0).any())
     colors = look(dark)
-    names = [f"<b>{escape(name)}</b>" for name in conditions]
+    widths = [max(_TITLE_PIXELS, _COLUMN_PIXELS * len(cells.lengths)) for cells in conditions.values()]
+    names = _wrapped(conditions, min(widths))
     figure = make_subplots(rows=1, cols=len(conditions), shared_yaxes=True, subplot_titles=names, horizontal_spacing=0.03)
     for column, cells in enumerate(conditions.values(), start=1):
         for layer in _layers(cells, metric, most, fewest, value_range, colors):
             figure.add_trace(layer, row=1, col=column)
     figure.update_annotations(font_size=13)
-    figure.update_layout(margin_t=92, coloraxis={"cmin": value_range[0], "cmax": value_range[1], "colorscale": evenly(colors.quality)})
+    more = 16 * max(name.count("<br>") for name in names)
+    figure.update_layout(
+        margin_t=92 + more, coloraxis={"cmin": value_range[0], "cmax": value_range[1], "colorscale": evenly(colors.quality)}
+    )
     figure.update_coloraxes(colorbar_title_text=escape(metric))
-    figure.update_xaxes(type="category", title_text="length (tokens)", showgrid=False, tickangle=0)
+    figure.update_xaxes(type="category", showgrid=False, tickangle=0)
+    figure.update_xaxes(title_text="length (tokens)", row=1, col=(len(conditions) + 1) // 2)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     figure.update_yaxes(title_text="depth", row=1, col=1)
     counted = f"{most} samples a cell" if fewest == most else f"opacity: samples of the cell, {fewest} to {most}"
-    n_rows, n_columns = max(len(cells.depths) for cells in conditions.values()), sum(len(cells.lengths) for cells in conditions.values())
-    height = 200 + _ROW_PIXELS * max(3, n_rows)
-    width = 160 + 44 * n_columns
-    return finish(figure, escape(title or metric), f"{counted}; blank: none", dark=dark, height=height, min_width=max(360, width))
+    height = 200 + more + _ROW_PIXELS * max(3, *(len(cells.depths) for cells in conditions.values()))
+    width = max(360, 160 + max(widths) * len(widths))
+    return finish(figure, escape(title or metric), f"{counted}; blank: none", dark=dark, height=height, min_width=width)
+
+
+def _wrapped(names: Iterable[str], pixels: int) -> list[str]:
+    """Titles of panels, broken into lines that fit a panel's width."""
+    lines = (textwrap.wrap(name, max(1, pixels // _LETTER_PIXELS)) or [""] for name in names)
+    return ["<br>".join(f"<b>{escape(line)}</b>" for line in each) for each in lines]
 
 
 def opacity(counts: Int[np.ndarray, "*cell"], fewest: int, most: int) -> Float[np.ndarray, "*cell"]:

@@ -7,21 +7,24 @@ import plotly.graph_objects as go
 
 from mechdyn.heads import Head, HeadSet
 from mechdyn.traces.trace import Trace
-from mechdyn.views.text import label
-from mechdyn.views.theme import finish, heading, look, numbered, score_axis
+from mechdyn.views.given import takes_traces
+from mechdyn.views.text import quoted
+from mechdyn.views.theme import finish, heading, look, numbered, score_axis, score_key
 
 
-def layer_head(trace: Trace, step: int, *, marked: Iterable[Head | tuple[int, int]] = (), dark: bool = False) -> go.Figure:
+@takes_traces("trace")
+def layer_head(trace: Trace, step: int, *, marked: Iterable[Head | tuple[int, int]] = (), title: str = "", dark: bool = False) -> go.Figure:
     """Layers x heads, coloured by retrieval score at one generated token; heads switched off at that step carry a frame.
 
     Args:
         trace: one generation.
         step: the generated token; negative steps count from the end.
         marked: heads that carry a cross, such as those chosen for the next ablation.
+        title: the first line above; model, task and setting when left out.
         dark: for a dark background.
 
     Raises:
-        InputError: a step outside the trace, or a marked head outside the model.
+        InputError: no trace, a step outside the trace, or a marked head outside the model.
     """
     retrieving = trace.heads(step)
     step %= trace.n_steps
@@ -43,10 +46,11 @@ def layer_head(trace: Trace, step: int, *, marked: Iterable[Head | tuple[int, in
     crossed = HeadSet.of(marked, n_layers, n_heads)
     if len(crossed):
         figure.add_trace(_crosses(crossed, colors.accent))
+    score_key(figure, trace.retrieval_scores.numpy(), trace.threshold, colors)
     figure.update_xaxes(title_text="head", **numbered(n_heads))
     figure.update_yaxes(title_text="layer", **numbered(n_layers))
-    subtitle = f"step {step}, generating {label(trace.token_texts[step], 24)}: {len(retrieving)} of {n_layers * n_heads} heads retrieve"
-    return finish(figure, heading(trace), subtitle, dark=dark, height=140 + max(120, min(640, 20 * n_layers)))
+    subtitle = f"step {step}, generating {quoted(trace.token_texts[step])}: {len(retrieving)} of {n_layers * n_heads} heads retrieve"
+    return finish(figure, heading(trace, title), subtitle, dark=dark, height=140 + max(120, min(640, 20 * n_layers)))
 
 
 def _ablated(trace: Trace, step: int, color: str) -> go.Scatter:

@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from mechdyn.errors import InputError
 from mechdyn.text import visible
+from mechdyn.views.given import takes_views
 from mechdyn.views.theme import FONT, look
 from mechdyn.views.tokens import Html, scripts_in
 
@@ -29,6 +30,7 @@ section {{ margin: 0 0 28px; }}
 """
 
 
+@takes_views("figures", go.Figure, Html)
 def save_page(figures: Sequence[View] | Mapping[str, View], path: str | Path, title: str, *, dark: bool = False) -> Path:
     """Write figures to one self-contained HTML page: plotly's script once at most, nothing loaded, figures scroll sideways.
 

@@ -36,7 +36,7 @@ _STYLE = f"""
 """
 
 
-def rind(result: Rind, *, dark: bool = False) -> Html:
+def rind(result: Rind, *, title: str = "", dark: bool = False) -> Html:
     """The draft, a sentence a line, its content words coloured by RIND value: grey up to the threshold, in colour above.
 
     Words above the threshold are also bold and underlined; words without content are pale, whatever their value, since they never flag.
@@ -45,6 +45,7 @@ def rind(result: Rind, *, dark: bool = False) -> Html:
 
     Args:
         result: what `mechdyn.rag.rind.rind` returned.
+        title: a line above, none when left out.
         dark: for a dark background.
 
     Raises:
@@ -57,9 +58,11 @@ def rind(result: Rind, *, dark: bool = False) -> Html:
     words = [_word(word, result, high, scale) for word in result.words]
     rows = "\n".join(_row(index, result, words) for index in range(len(result.sentences)))
     names = {"background": colors.background, "ink": colors.ink, "muted": colors.muted, "line": colors.line, "accent": colors.accent}
+    named = f"<p><b>{escape(title)}</b></p>\n" if title else ""
     variables = ";".join(f"--{name}:{color}" for name, color in names.items())
     return Html(
-        f'<style>{_STYLE}</style>\n<div class="md-rind" style="{variables}">\n{_summary(result, high, scale)}\n{rows}\n{_table(result)}\n'
+        f'<style>{_STYLE}</style>\n<div class="md-rind" style="{variables}">\n{named}{_summary(result, high, scale)}\n{rows}\n'
+        f"{_table(result)}\n"
         '<div class="readout small">Point at a word, or tab to it, for its numbers.</div>\n</div>'
     )
 

@@ -18,6 +18,11 @@ def label(token: str, limit: int = 12) -> str:
     return isolated(short(printable(token), limit))
 
 
+def quoted(token: str, limit: int = 24) -> str:
+    """A token within a sentence: as `label`, between quotation marks."""
+    return f"“{label(token, limit)}”"
+
+
 def full(token: str, limit: int = 4000, width: int = 60) -> str:
     """A token for a hover: visible, whole up to `limit` characters, escaped, in lines of `width`."""
     text = short(printable(token), limit)

@@ -10,10 +10,13 @@ from plotly.subplots import make_subplots
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet
 from mechdyn.traces.trace import Trace
+from mechdyn.views.given import takes_traces
 from mechdyn.views.text import full, label
-from mechdyn.views.theme import MONO, Look, finish, heading, look, score_axis
+from mechdyn.views.theme import MONO, Look, finish, heading, look, score_axis, score_key, token_axis
 
 MAX_TOKEN_LABELS = 80
+STEADY = 0.9
+"""Share of the steps from which on a head counts as steady."""
 _ROW_PIXELS, _LABEL_PIXELS, _STRIP_PIXELS = 22, 14, 56
 _MAX_HEATMAP_PIXELS = 900
 _HOVER_CHARACTERS = 20_000_000
@@ -22,23 +25,28 @@ _TEXT_CELLS = 100_000
 """Cells up to which they do: beyond, the page would be mostly hovers, and the strip's alone tell the token."""
 
 
-def timeline(trace: Trace, *, heads: str | Iterable[Head | tuple[int, int]] = "varying", n: int = 10, dark: bool = False) -> go.Figure:
+@takes_traces("trace")
+def timeline(
+    trace: Trace, *, heads: str | Iterable[Head | tuple[int, int]] = "varying", n: int = 10, title: str = "", dark: bool = False
+) -> go.Figure:
     """Heads x generated tokens, coloured by retrieval score, under a strip that counts the retrieving heads of each step.
 
-    A binary score shows dark where the head retrieves. A continuous one shows grey up to the trace's threshold and coloured above. A cross
+    A legend tells the two colours of a binary score. A continuous one shows grey up to the trace's threshold and coloured above. A cross
     in the strip marks a step at which no head of the model retrieves. Hovers tell the token, whether the head retrieves and whether it was
     switched off; beyond 100,000 cells those of the cells tell head, step and score alone.
 
     Args:
         trace: one generation. With an ablation, scores are those of the observing forward.
-        heads: `varying`: the `n` heads whose score has the largest variance over the steps (Figure 1), ties by (layer, head); among heads
-            that never change, those that always retrieve come first. `top`: the `n` with the largest mean, ties by (layer, head). `all`. Or
+        heads: `varying`: first the steady heads, which retrieve at 90 % of the steps or more and so hardly vary (the steadiest first, `n`
+            at most); then the `n` heads, of the others, whose score has the largest variance over the steps (Figure 1), ties by (layer,
+            head). `top`: the `n` with the largest mean, ties by (layer, head). `all`. Or
             the heads themselves, drawn in the order given.
         n: how many heads `varying` and `top` show; a model with fewer shows all.
+        title: the first line above; model, task and setting when left out.
         dark: for a dark background.
 
     Raises:
-        InputError: a trace without steps, `n` below 1, an unknown word, no head, or a head outside the model.
+        InputError: no trace, one without steps, `n` below 1, an unknown word, no head, or a head outside the model.
     """
     if trace.n_steps == 0:
         raise InputError(
@@ -55,22 +63,31 @@ def timeline(trace: Trace, *, heads: str | Iterable[Head | tuple[int, int]] = "v
     axis = score_axis(trace.retrieval_scores.numpy(), trace.threshold, colors)
     axis["colorbar"] |= {"len": 0.75, "y": 0, "yanchor": "bottom"}
     figure.update_layout(coloraxis=axis)
+    score_key(figure, trace.retrieval_scores.numpy(), trace.threshold, colors)
     _axes(figure, trace)
     activated = int(trace.active.any(dim=0).sum())
     subtitle = f"{how}; {activated} of {trace.active[0].numel()} heads retrieve at some step"
     if trace.ablated is not None:
         subtitle += "; ablated run, scores as observed before the ablation"
-    return finish(figure, heading(trace), subtitle, dark=dark, height=sum(_pixels(len(chosen))) + 190, min_width=_min_width(trace.n_steps))
+    height, width = sum(_pixels(len(chosen))) + 190, _min_width(trace.n_steps)
+    return finish(figure, heading(trace, title), subtitle, dark=dark, height=height, min_width=width)
 
 
-def varying(scores: Float[np.ndarray, "step head"], retrieves: Bool[np.ndarray, "step head"]) -> Int[np.ndarray, " head"]:
-    """Heads by descending variance of their score over the steps, ties by index; of heads that never change, the retrieving come first.
+def steady(retrieves: Bool[np.ndarray, "step head"]) -> Int[np.ndarray, " steady"]:
+    """The heads that retrieve at 90 % of the steps or more, the steadiest first, ties by index."""
+    share = retrieves.mean(axis=0)
+    order = np.argsort(-np.round(share, 12), kind="stable")
+    return order[share[order] >= STEADY]
+
+
+def varying(scores: Float[np.ndarray, "step head"], retrieves: Bool[np.ndarray, "step head"]) -> Int[np.ndarray, " other"]:
+    """All heads but the steady ones by descending variance of their score over the steps, ties by index.
 
     The variance is the population's. It is rounded to 12 digits, so that p (1 − p) ties with (1 − p) p.
     """
     variance = np.round(scores.astype(np.float64).var(axis=0), 12)
-    constant_and_idle = (variance == 0) & ~retrieves.any(axis=0)
-    return np.lexsort((constant_and_idle, -variance))
+    order = np.argsort(-variance, kind="stable")
+    return order[~np.isin(order, steady(retrieves))]
 
 
 def highest(scores: Float[np.ndarray, "step head"]) -> Int[np.ndarray, " head"]:
@@ -92,7 +109,7 @@ def _choose(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], n: int)
     scores = trace.retrieval_scores.flatten(1).numpy()
     shown = min(n, n_layers * n_heads)
     if heads == "varying":
-        order, how = varying(scores, trace.active.flatten(1).numpy())[:shown], f"the {shown} most varying heads"
+        order, how = _steady_and_varying(scores, trace.active.flatten(1).numpy(), shown)
     elif heads == "top":
         order, how = highest(scores)[:shown], f"the {shown} heads with the highest mean score"
     elif heads == "all":
@@ -100,6 +117,18 @@ def _choose(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], n: int)
     else:
         raise InputError(f"heads must be 'varying', 'top', 'all' or a list of heads, got {heads!r}")
     return [Head(*divmod(int(index), n_heads)) for index in order], how
+
+
+def _steady_and_varying(
+    scores: Float[np.ndarray, "step head"], retrieves: Bool[np.ndarray, "step head"], n: int
+) -> tuple[Int[np.ndarray, " shown"], str]:
+    """The steady heads above the most varying ones, `n` of each at most."""
+    above, below = steady(retrieves), varying(scores, retrieves)[:n]
+    said = f"the {len(below)} most varying heads"
+    if len(above):
+        first = f"{n} of {len(above)} heads" if len(above) > n else f"{len(above)} head{'s' * (len(above) > 1)}"
+        said = f"{first} on at {STEADY:.0%} of the steps or more, then {said}"
+    return np.concatenate([above[:n], below]), said
 
 
 def _cells(trace: Trace, chosen: list[Head], scores: Float[np.ndarray, "row step"]) -> go.Heatmap:
@@ -155,15 +184,14 @@ def _silent_steps(trace: Trace, colors: Look) -> go.Scatter:
 
 
 def _axes(figure: go.Figure, trace: Trace) -> None:
-    every = -(-trace.n_steps // MAX_TOKEN_LABELS)
-    labelled = list(range(0, trace.n_steps, every))
+    labelled, about = token_axis(trace.n_steps, MAX_TOKEN_LABELS)
     figure.update_xaxes(range=[-0.5, trace.n_steps - 0.5], showgrid=False)
     figure.update_xaxes(
         tickvals=labelled,
         ticktext=[label(trace.token_texts[step]) for step in labelled],
         tickangle=-90,
         tickfont={"family": MONO, "size": 11},
-        title_text="generated token" if every == 1 else f"generated token (every {every}th labelled)",
+        title_text=about,
         row=2,
         col=1,
     )

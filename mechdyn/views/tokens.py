@@ -11,7 +11,9 @@ from mechdyn.heads import Head
 from mechdyn.text import printable
 from mechdyn.traces.trace import Trace
 from mechdyn.views.attention import attention_row, context_texts
-from mechdyn.views.theme import LIGHT, MONO
+from mechdyn.views.given import takes_traces
+from mechdyn.views.text import quoted
+from mechdyn.views.theme import DARK, FONT, LIGHT, MONO, heading
 
 _WORD_JOINER = "\u2060"
 WHOLE_CONTEXT = 2000
@@ -36,20 +38,24 @@ class Html:
         return self.html
 
 
-def tokens(trace: Trace, step: int | None = None, head: Head | tuple[int, int] | None = None) -> Html:
-    """Text coloured from white to blue: the generated tokens by how many heads retrieve or, with step and head, the context by attention.
+@takes_traces("trace")
+def tokens(
+    trace: Trace, step: int | None = None, head: Head | tuple[int, int] | None = None, *, title: str = "", dark: bool = False
+) -> Html:
+    """Text in blue, the deeper the more: generated tokens by how many heads retrieve or, with step and head, the context by attention.
 
     A hover tells the number, or the weight. Of a context beyond 2,000 tokens only what lies round the 16 strongest sources and the needle
-    is shown, gaps as …. circuitsvis draws it; its script is part of the HTML (1.3 MB), since its own output asks the network first. It
-    draws on white, in a dark page too.
+    is shown, gaps as …. circuitsvis draws it; its script is part of the HTML (1.3 MB), since its own output asks the network first.
 
     Args:
         trace: one generation; for the context with its sources or patterns, as for `attention`.
         step: with `head`, the step whose attention colours the context; negative steps count from the end.
         head: the head.
+        title: the first line above; model, task and setting when left out.
+        dark: for a dark background.
 
     Raises:
-        InputError: a trace without steps, one of step and head alone or outside the trace, or neither sources nor patterns in it.
+        InputError: no trace, one without steps, one of step and head alone or outside the trace, or neither sources nor patterns in it.
     """
     if trace.n_steps == 0:
         raise InputError(
@@ -59,11 +65,15 @@ def tokens(trace: Trace, step: int | None = None, head: Head | tuple[int, int] |
         raise InputError("tokens colours the context by one head at one step; give both step and head, or neither for the generated tokens")
     if step is None or head is None:
         counts = trace.active.flatten(1).sum(dim=1).tolist()
-        return _colored(trace.token_texts, counts, max(1, *counts))
+        said = f"generated tokens by the number of heads that retrieve, 0 to {max(counts)}"
+        return _colored(trace.token_texts, counts, max(1, *counts), (heading(trace, title), said), dark)
     weights = np.nan_to_num(attention_row(trace, step, head))
     texts, shown = context_texts(trace)[: len(weights)], _in_sight(weights, trace)
     parts = [(texts[position], float(weights[position])) if position >= 0 else (_GAP, 0.0) for position in shown]
-    return _colored([text for text, _ in parts], [weight for _, weight in parts], float(weights.max()) or 1.0)
+    generated = quoted(trace.token_texts[step])
+    said = f"context by the attention of {Head(*head)} at step {step % trace.n_steps}, generating {generated}, 0 to {weights.max():.3f}"
+    most = float(weights.max()) or 1.0
+    return _colored([text for text, _ in parts], [weight for _, weight in parts], most, (heading(trace, title), said), dark)
 
 
 def _in_sight(weights: np.ndarray, trace: Trace) -> list[int]:
@@ -82,16 +92,19 @@ def _in_sight(weights: np.ndarray, trace: Trace) -> list[int]:
     return [*shown, -1] if not near[-1] else shown
 
 
-def _colored(texts: Sequence[str], values: Sequence[int | float], most: int | float) -> Html:
+def _colored(texts: Sequence[str], values: Sequence[int | float], most: int | float, lines: tuple[str, str], dark: bool) -> Html:
+    """The coloured text under a title and a line that says what its colour means, both escaped."""
     from circuitsvis.tokens import colored_tokens  # takes a second to import
 
     drawn = colored_tokens([_shown(text) for text in texts], list(values), min_value=0, max_value=most, positive_color=LIGHT.series[0])
-    style = (
-        f"background:{LIGHT.background};color:{LIGHT.ink};font-family:{MONO};padding:8px;overflow-wrap:anywhere;"
-        f"max-height:{_MOST_PIXELS}px;overflow:auto"
-    )
+    colors = DARK if dark else LIGHT
+    outer = f"background:{colors.background};color:{colors.ink};font:13px/1.5 {FONT};padding:8px"
+    # circuitsvis draws on white alone: a dark view is its picture inverted, the hues turned back.
+    turned = ";filter:invert(1) hue-rotate(180deg);mix-blend-mode:lighten" if dark else ""
+    inner = f"font-family:{MONO};overflow-wrap:anywhere;max-height:{_MOST_PIXELS}px;overflow:auto{turned}"
+    title = f'<div style="font-size:16px">{lines[0]}</div><div style="color:{colors.muted};margin-bottom:8px">{lines[1]}</div>'
     source = _closed(drawn.local_src)
-    return Html(f'<div style="{style}">{source}</div>', scripts_in(source))
+    return Html(f'<div style="{outer}">{title}<div style="{inner}">{source}</div></div>', scripts_in(source))
 
 
 def scripts_in(source: str) -> tuple[str, ...]:

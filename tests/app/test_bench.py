@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mechdyn.app.ask import Ask
-from mechdyn.app.bench import Bench
+from mechdyn.app.bench import KEPT, Bench
 from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
@@ -57,9 +57,30 @@ def test_what_cannot_run_is_refused_at_once(bench: Bench) -> None:
     assert bench.entry(None) is bench.entry("unknown") is None
 
 
-def test_the_oldest_requests_are_let_go(bench: Bench) -> None:
-    names = [bench.ask(Ask("A bee.", "What?", length=200, new_tokens=1)) for _ in range(34)]
-    assert bench.entry(names[0]) is None and bench.entry(names[-1]) is not None
-    bench.cancel([*names, "unknown"])
-    last = bench.entry(names[-1])
-    assert last is not None and last.job.wait(60.0).stage in ("cancelled", "done")
+SHORT = Ask("A bee.", "What?", length=200, new_tokens=1)
+
+
+def test_no_request_is_dropped_and_what_finds_no_room_is_refused() -> None:
+    bench = Bench(load_model("mini"))
+    with bench._model_in_use:  # as if a generation went on and on: nothing that is asked can start
+        names = [bench.ask(SHORT) for _ in range(KEPT)]
+        with pytest.raises(InputError, match="32 generations run or wait already and no more are taken; cancel one, or wait"):
+            bench.ask(SHORT)
+        entries = [bench.entry(name) for name in names]
+        assert all(entry is not None and entry.job.snapshot.stage == "waiting" for entry in entries)
+        bench.cancel([names[3], "unknown"])
+        assert entries[3] is not None and entries[3].job.wait(60.0).stage == "cancelled"
+        late = bench.ask(SHORT)  # takes the place of the one that has ended
+        assert bench.entry(names[3]) is None and bench.entry(late) is not None
+        bench.cancel([*names, late])
+
+
+def test_of_those_that_have_ended_the_latest_are_kept() -> None:
+    bench = Bench(load_model("mini"))
+    names = []
+    for _ in range(KEPT + 2):
+        names.append(bench.ask(SHORT))
+        bench.cancel(names)
+        entry = bench.entry(names[-1])
+        assert entry is not None and entry.job.wait(60.0).ended
+    assert [bench.entry(name) is None for name in names] == [True] * 2 + [False] * KEPT

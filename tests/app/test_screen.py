@@ -45,10 +45,16 @@ def test_a_click_on_a_timeline_cell_is_a_head_and_a_step_on_the_map_a_head() -> 
     assert screen.clicked_cell(None) is screen.clicked_cell({"points": []}) is None
 
 
-def test_a_second_click_takes_the_head_out_again() -> None:
+def test_switching_again_takes_the_head_out_again() -> None:
     off = screen.toggled(["L10H0", "L2H1"], Head(2, 0))
     assert off == ["L2H0", "L2H1", "L10H0"]
     assert screen.toggled(off, Head(2, 0)) == ["L2H1", "L10H0"]
+
+
+def test_the_button_says_what_it_does_to_the_head_that_is_looked_at() -> None:
+    assert screen.switch(["L2H0"], "L2H0") == "Switch L2H0 on again"
+    assert screen.switch(["L2H0"], "L2H1") == "Switch L2H1 off"
+    assert screen.switch([], None) == "Switch this head off"
 
 
 def test_figures_come_with_the_room_they_need() -> None:

@@ -53,6 +53,39 @@ def test_requests_in_the_name_of_another_host_are_refused(url: str) -> None:
         assert ask(url, host=name)[0].status == 400
 
 
+def test_requests_that_another_page_sent_are_refused(url: str) -> None:
+    place = url.removeprefix("http://").rstrip("/")
+
+    def post(**headers: str) -> int:
+        connection = http.client.HTTPConnection(place, timeout=30)
+        connection.request("POST", "/_dash-update-component", body="{}", headers={"Content-Type": "application/json", **headers})
+        return connection.getresponse().status
+
+    for origin in ("http://attacker.example", "null", "http://127.0.0.1:1", "http://localhost"):
+        assert post(Origin=origin) == 403
+    for own in ({}, {"Origin": f"http://{place}"}, {"Origin": "http://localhost:9999", "Host": "localhost:9999"}):
+        assert post(**own) != 403
+    assert ask(url)[0].status == 200
+
+
+def test_a_connection_that_says_nothing_is_closed_and_its_thread_ends() -> None:
+    server = make_http_server(make_app(Bench(load_model("mini"))), "127.0.0.1", listen("127.0.0.1", 0), silence=0.3)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    before = threading.active_count()
+    silent = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(20)]
+    silent[0].sendall(b"GET / HTTP/1.1\r\nHost: loc")  # half a request is none
+    assert [connection.recv(1) for connection in silent] == [b""] * 20
+    while threading.active_count() > before:
+        time.sleep(0.01)
+    assert ask(address(server, "127.0.0.1"))[0].status == 200
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    for connection in silent:
+        connection.close()
+
+
 @pytest.mark.parametrize("name", ["[::1]", "localhost", "127.0.0.1"])
 def test_every_name_of_this_machine_is_answered(url: str, name: str) -> None:
     assert ask(url, host=f"{name}:8050")[0].status == 200
@@ -94,30 +127,49 @@ def test_what_only_this_machine_can_reach(host: str, local: bool) -> None:
 
 @pytest.mark.slow
 @needs_browser
-def test_a_newcomer_runs_clicks_a_head_off_and_compares(url: str) -> None:
+def test_a_newcomer_runs_looks_switches_a_head_off_and_compares(url: str) -> None:
     with open_browser() as browser:
         browser.open(url, ready="document.querySelector('#run') !== null")
         browser.click("#run")
         browser.wait("document.querySelector('#status').textContent.startsWith('Done')", 60)
         n_steps = int(browser.text("#status").split()[1])
-        # All is drawn, and nothing above the map will move it any more.
         browser.wait(f"document.querySelectorAll('#timeline .x2tick').length === {n_steps}")
+        assert browser.run("document.documentElement.scrollHeight") <= 1000
+        assert browser.text("#answer") in browser.run("document.querySelector('#needle').value")
+        choose = "document.querySelectorAll('#view input')[{}].click()"
+        browser.run(choose.format(1))
+        # All is drawn, and nothing above the map will move it any more.
         browser.wait(
             f"(document.querySelector('#map .nsewdrag') && document.querySelector('#map').textContent.includes('step {n_steps - 1}'))"
         )
-        assert browser.text("#answer") in browser.run("document.querySelector('#needle').value")
+        browser.wait("document.querySelector('#map .nsewdrag').getBoundingClientRect().width > 300")
         browser.click("#map .nsewdrag")
-        browser.wait("document.querySelector('#off').textContent.includes('L2H')")  # the middle of 5 layers
-        browser.wait("!document.querySelector('#looks').hidden")
-        browser.click("#answer")  # plotly tells of a click only where the pointer has moved over the figure since it was drawn
-        browser.click("#map .nsewdrag")
+        browser.wait("!document.querySelector('#looks').hidden && document.querySelector('#switch').textContent.startsWith('Switch L2H')")
+        assert "L2H" not in browser.text("#off")  # a click only looks
+        browser.click("#switch")
+        browser.wait("document.querySelector('#off').textContent.includes('L2H')")
+        browser.wait("document.querySelector('#switch').textContent.endsWith('on again')")
+        browser.click("#switch")
         browser.wait("!document.querySelector('#off').textContent.includes('L2H')")
+        browser.run(choose.format(2))
         browser.click("#add")
         browser.wait("!document.querySelector('#without').disabled")
         browser.click("#without")
         browser.wait("document.querySelector('#status').textContent.includes('Without') && !document.querySelector('#ablated').hidden", 60)
         browser.wait("document.querySelector('#status').textContent.includes('Done')", 60)
         assert browser.text("#answer-without") != browser.text("#answer")
+        browser.run(choose.format(3))
+        assert "without = md.trace(" in browser.text("#snippet") and not browser.run("document.querySelector('#download-without').disabled")
+        # What was typed, chosen and generated is there again after a refresh.
+        kept, answer = browser.text("#off"), browser.text("#answer-without")
+        browser.click("#question")
+        browser.press("?", "tab")
+        question = browser.run("document.querySelector('#question').value")
+        browser.run("location.reload()")
+        browser.wait("document.querySelector('#ablated') !== null && !document.querySelector('#ablated').hidden")
+        assert browser.run("document.querySelector('#question').value") == question and "?" in question
+        assert (browser.text("#off"), browser.text("#answer-without")) == (kept, answer)
+        assert not browser.run("document.querySelector('#view-export').hidden")
         for width in (1280, 400):
             browser.size(width)
             assert not browser.run("document.documentElement.scrollWidth > innerWidth")

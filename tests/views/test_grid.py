@@ -61,6 +61,16 @@ def test_conditions_stand_side_by_side_on_one_scale() -> None:
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 1)
 
 
+def test_long_names_are_broken_into_lines_that_fit_their_panel() -> None:
+    names = ["clean", "dynamic, commit clean", "random heads, matched to each step"]
+    figure = grid({name: planted([[1]]) for name in names})
+    shown = [annotation.text.replace("</b>", "").split("<br>") for annotation in figure.layout.annotations]
+    assert [" ".join(line.removeprefix("<b>") for line in lines) for lines in shown] == names
+    panel = (figure.layout.meta["min_width"] - 160) / len(names)
+    assert max(len(line.removeprefix("<b>")) for lines in shown for line in lines) * 8 <= panel
+    assert figure.layout.margin.t - 92 >= 16 * (max(map(len, shown)) - 1)
+
+
 def test_numbers_are_readable_on_their_cells() -> None:
     cells = Cells((1, 2, 3), (0.0,), np.array([[0.0, 0.5, 1.0]]), np.array([[9, 9, 9]]))
     colors = grid({"a": cells}).data[2].textfont.color

@@ -40,8 +40,10 @@ def test_outputs_of_a_notebook_show_without_a_network(embedded: None, browser: B
     assert browser.run("document.querySelectorAll('.plot-container').length") == 3
     assert browser.run("document.querySelectorAll('.colored-tokens').length") == 2
     assert browser.run("document.querySelector('iframe').contentDocument.querySelectorAll('.cell').length") == 36
-    browser.run("document.querySelector('iframe').contentDocument.querySelector('#forward').click()")
-    assert browser.run("document.querySelector('iframe').contentDocument.querySelector('#where').textContent").startswith("step 1")
+    inside = "document.querySelector('iframe').contentDocument.querySelector('{}')"
+    browser.run(inside.format("#generated .step") + ".click()")
+    browser.run(inside.format("#forward") + ".click()")
+    assert browser.run(inside.format("#where") + ".textContent") == "step 1 of 5"
     assert browser.trouble() == []
 
 

@@ -7,6 +7,7 @@ import plotly.io as pio
 import pytest
 
 from mechdyn.errors import InputError
+from mechdyn.views import timeline
 from mechdyn.views.theme import DARK, LIGHT, Look, channels, color_at, faded, for_paper, heading, ink_on, score_axis, score_scale
 from tests.views.made_up import made_up, random_scores
 
@@ -115,10 +116,31 @@ def test_a_figure_for_paper_is_a_smaller_copy() -> None:
         for_paper(figure, 3)
 
 
+@pytest.mark.parametrize("n_steps", [5, 30, 43, 79, 81, 300])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_labels_of_tokens_keep_apart_on_paper_and_crosses_too(n_steps: int, columns: int) -> None:
+    scores = np.zeros((n_steps, 2, 2))
+    figure = for_paper(timeline(made_up(scores, texts=[f"t{step}" for step in range(n_steps)])), columns)
+    axis, crosses = figure.layout.xaxis2, figure.data[1]
+    step_pixels = figure.layout.width * 5 / 6 / n_steps
+    apart = np.diff(axis.tickvals)
+    assert len(set(apart)) == 1 and apart[0] * step_pixels >= 9
+    assert list(axis.ticktext) == [f"t{step}" for step in axis.tickvals]
+    assert crosses.name == "no head retrieves" and crosses.marker.size <= max(2, step_pixels)
+    said = {1: "generated token", 2: "generated token (every 2nd labelled)", 3: "generated token (every 3rd labelled)"}
+    assert axis.title.text == said.get(apart[0], f"generated token (every {apart[0]}th labelled)")
+
+
 def test_the_heading_names_model_and_task_escaped() -> None:
     trace = made_up(random_scores(0), task="<niah>", meta={"model": {"name": "org/m&m"}})
     assert heading(trace) == "org/m&amp;m · &lt;niah&gt;"
     assert heading(made_up(random_scores(0), meta={})) == "niah"
+
+
+def test_the_heading_tells_length_depth_and_seed_where_the_trace_does() -> None:
+    setting = {"model": {"name": "mini"}, "length": 2048, "depth": 0.3333333, "seed": 7}
+    assert heading(made_up(random_scores(0), meta=setting)) == "mini · niah · 2,048 tokens, depth 0.33, seed 7"
+    assert heading(made_up(random_scores(0), meta={"depth": 0})) == "niah · depth 0"
 
 
 def test_faded_is_the_same_color_with_opacity() -> None:

@@ -44,10 +44,27 @@ def test_planted_heads_come_first_and_cells_hold_their_scores() -> None:
     np.testing.assert_array_equal(cells(figure).z, [[1, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0, 0, 0]])
 
 
-def test_a_head_that_always_retrieves_comes_before_idle_ones() -> None:
-    scores = np.zeros((6, 2, 4))
-    scores[:, 1, 2] = 1
-    assert list(cells(timeline(made_up(scores), n=2)).y) == ["L1H2", "L0H0"]
+def test_heads_that_are_nearly_always_on_stand_above_those_that_vary_and_the_title_says_so() -> None:
+    scores = np.zeros((20, 2, 4))
+    scores[:, 1, 2] = scores[1:, 1, 0] = scores[:18, 0, 3] = 1  # at all steps, at 95 %, at 90 %
+    scores[:17, 0, 1] = 1  # at 85 %
+    figure = timeline(made_up(scores), n=2)
+    assert list(cells(figure).y) == ["L1H2", "L1H0", "L0H1", "L0H0"]
+    assert figure.layout.title.subtitle.text.startswith("2 of 3 heads on at 90% of the steps or more, then the 2 most varying heads; ")
+    drawn = timeline(made_up(scores), n=3)
+    assert list(cells(drawn).y)[:4] == ["L1H2", "L1H0", "L0H3", "L0H1"]
+    assert drawn.layout.title.subtitle.text.startswith("3 heads on at 90% of the steps or more, then the 3 most varying heads; ")
+
+
+def test_a_legend_tells_the_two_colours_of_a_binary_score() -> None:
+    def key(figure: go.Figure) -> dict[str, str]:
+        return {each.name: each.marker.color for each in figure.data if each.type == "scatter" and each.marker.symbol == "square"}
+
+    for threshold in (0.0, 0.5):
+        drawn = timeline(made_up(random_scores(0), threshold=threshold))
+        scale = drawn.layout.coloraxis.colorscale
+        assert key(drawn) == {"retrieves": scale[-1][1], "does not retrieve": scale[0][1]}
+    assert key(timeline(made_up(np.random.default_rng(0).random((4, 2, 2)), threshold=0.5))) == {}
 
 
 def test_top_ranks_by_mean() -> None:
@@ -111,6 +128,7 @@ def test_the_title_names_model_task_and_how_many_heads_of_how_many() -> None:
     scores[0, 0, :3] = 1
     title = timeline(made_up(scores), n=2).layout.title
     assert title.text == "mini · niah"
+    assert timeline(made_up(scores), title="<mine>").layout.title.text == "&lt;mine&gt;"
     assert title.subtitle.text == "the 2 most varying heads; 3 of 8 heads retrieve at some step"
 
 

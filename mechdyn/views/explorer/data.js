@@ -43,6 +43,7 @@ function condition(header, facts, array) {
     ...facts, ids: array("ids"), varying: array("varying"), top: array("top"), score, active, off, sources,
     activeHeads: step => heads(head => active(step, head)),
     offHeads: step => heads(head => off(step, head)),
+    often: head => Array.from({length: facts.steps}, (_, step) => active(step, head)).filter(Boolean).length,
     everActive: () => heads(head => Array.from({length: facts.steps}).some((_, step) => active(step, head))),
     // Heads among whose strongest sources a position is, the strongest look first.
     lookingAt: (step, position) => heads(() => true)
@@ -75,8 +76,14 @@ const idAt = (data, run, position) =>
   position < data.prompt.length ? data.promptIds[position] : run.ids[position - data.prompt.length];
 const inNeedle = (data, position) => data.needle.some(([first, last]) => first <= position && position <= last);
 
-// Eq. 1 for the strongest source. A binary score says it itself; an ablated run's is that of the observing forward.
+// Eq. 1 for the strongest source. A binary score says it itself, but an ablated run's score is that of the observing forward, and the token
+// came from another: there, as with a continuous score, the source must hold the very token that this run generated.
 function copies(data, run, step, head, source) {
   if (!inNeedle(data, source.position)) return false;
-  return run.binary ? run.score(step, head) === 1 : idAt(data, run, source.position) === run.ids[step];
+  return run.binary && !run.ablated ? run.score(step, head) === 1 : idAt(data, run, source.position) === run.ids[step];
+}
+
+// On an ablated run a head may retrieve what the observing forward was about to generate, and another token came out.
+function wouldCopy(data, run, step, head, source) {
+  return run.ablated && run.binary && inNeedle(data, source.position) && run.score(step, head) === 1;
 }

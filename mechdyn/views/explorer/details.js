@@ -5,12 +5,12 @@ const AROUND = 7, MOST_HEADS = 60;
 function makeDetails(data, app, show) {
   function draw() {
     const {step, head} = app.state, run = app.run(), other = app.other();
-    byId("chosen").textContent = `${headName(data, head)} at step ${step}, generating ${run.labels[step]}`;
+    byId("chosen").textContent = `${headName(data, head)} at step ${step}, generating ${quoted(run.labels[step])}`;
     byId("sources").replaceChildren(...sourceList(run, step, head));
     byId("compared").hidden = !other;
     if (other) {
       const there = step < other.steps;
-      byId("compared-title").textContent = there ? `Under ${other.name}, generating ${other.labels[step]}` : `${other.name} ended before this step`;
+      byId("compared-title").textContent = there ? `Under ${other.name}, generating ${quoted(other.labels[step])}` : `${other.name} ended before this step`;
       byId("compared-sources").replaceChildren(...(there ? sourceList(other, step, head) : []));
     }
     drawHeads(run, step);
@@ -50,15 +50,23 @@ function makeDetails(data, app, show) {
       make("span", {className: "position", textContent: source.position.toLocaleString("en")}),
       text,
     );
-    const copied = rank === 0 && copies(data, run, step, head, source);
-    button.append(make("span", {
-      className: copied || !needle ? "badge" : "badge plain", textContent: copied ? "copied" : needle ? "needle" : "",
-      title: copied ? "Eq. 1: the strongest source is a needle token equal to the generated one" : "",
-    }));
+    button.append(badge(run, step, head, source, rank, needle));
     button.addEventListener("click", () => { app.set({at: source.position}); show(source.position); });
     const item = make("li");
     item.append(button);
     return item;
+  }
+
+  function badge(run, step, head, source, rank, needle) {
+    if (rank === 0 && copies(data, run, step, head, source)) {
+      return make("span", {className: "badge", textContent: "copied", title: "Eq. 1: the strongest source is a needle token equal to the generated one"});
+    }
+    if (rank === 0 && wouldCopy(data, run, step, head, source)) {
+      return make("span", {
+        className: "badge plain", textContent: "not kept", title: "Eq. 1 held before heads were switched off; without them another token was generated",
+      });
+    }
+    return make("span", {className: needle ? "badge plain" : "badge", textContent: needle ? "needle" : ""});
   }
 
   function drawHeads(run, step) {
@@ -101,6 +109,7 @@ function makeDetails(data, app, show) {
   return {draw};
 }
 
+const quoted = label => `“${label}”`;
 const weightText = weight => weight < 0.001 ? "<.001" : weight.toFixed(3);
 
 function beside(className, text) {

@@ -14,7 +14,9 @@ async function start() {
   byId("data").remove();
   let timer = null, strips = "";
   const app = makeState(data, draw);
-  const timeline = makeTimeline(data, app), context = makeContext(data, app);
+  const timeline = makeTimeline(data, app, byId("timeline"), app.run, "cell");
+  const otherTimeline = makeTimeline(data, app, byId("other-timeline"), app.other, "other-cell");
+  const context = makeContext(data, app);
   const details = makeDetails(data, app, position => context.show(position));
 
   function draw() {
@@ -22,7 +24,7 @@ async function start() {
     drawChoices();
     drawGenerated();
     byId("where").textContent = `step ${state.step} of ${run.steps - 1}`;
-    timeline.draw();
+    drawGrids(run, app.other());
     details.draw();
     context.draw();
     if (timer === null) byId("live").textContent = timeline.about(state.head, state.step);
@@ -36,6 +38,21 @@ async function start() {
     byId("show").value = app.state.show;
     byId("show").disabled = app.state.list.trim() !== "";
     if (byId("heads") !== document.activeElement) byId("heads").value = app.state.list;
+  }
+
+  // The heads of the condition over its steps, and below them the same heads in the one that it is compared with.
+  function drawGrids(run, other) {
+    const {heads, wrong} = app.heads();
+    byId("wrong").textContent = wrong.length ? `no head of this model: ${wrong.join(", ")}` : "";
+    byId("retrieves").textContent = run.binary ? "retrieves" : `retrieves: score above ${run.threshold}, the stronger the higher`;
+    byId("shown").textContent = `${heads.length} of ${data.total} heads`;
+    byId("grid-name").textContent = other ? run.name : "";
+    byId("other-grid").hidden = !other;
+    byId("over-steps").classList.toggle("two", other !== null);
+    timeline.draw();
+    if (!other) return;
+    byId("other-grid-name").textContent = other.name;
+    otherTimeline.draw();
   }
 
   // The generated text of the condition, and of the one that it is compared with.
@@ -80,15 +97,20 @@ async function start() {
     if (!other) return "";
     const steps = Math.max(run.steps, other.steps);
     for (let step = 0; step < steps; step++) {
-      if (run.ids[step] !== other.ids[step]) return `They part at step ${step}: ${run.labels[step] ?? "nothing"} against ${other.labels[step] ?? "nothing"}.`;
+      if (run.ids[step] !== other.ids[step]) return `They part at step ${step}: ${run.labels[step] === undefined ? "nothing" : quoted(run.labels[step])} against ${other.labels[step] === undefined ? "nothing" : quoted(other.labels[step])}.`;
     }
     return `The same ${run.steps} tokens.`;
   }
 
   function go(step, options) {
     app.set({step}, options);
-    timeline.reveal();
+    reveal();
     follow();
+  }
+
+  function reveal() {
+    timeline.reveal();
+    if (app.other()) otherTimeline.reveal();
   }
 
   function follow() {
@@ -137,6 +159,7 @@ async function start() {
       });
     }
     byId("timeline").addEventListener("click", follow);
+    byId("other-timeline").addEventListener("click", follow);
   }
 
   // Letters and arrows, unless something that takes them itself has the focus.
@@ -163,10 +186,10 @@ async function start() {
 
   choices();
   app.read();
-  timeline.reveal();
+  reveal();
   follow();
   addEventListener("keydown", keys);
-  addEventListener("hashchange", () => { timeline.reveal(); follow(); });
+  addEventListener("hashchange", () => { reveal(); follow(); });
   document.body.dataset.ready = Math.round(performance.now());
 }
 

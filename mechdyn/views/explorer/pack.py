@@ -16,7 +16,7 @@ from mechdyn.errors import InputError
 from mechdyn.text import printable, visible
 from mechdyn.traces.trace import Trace
 from mechdyn.views.positions import stretches
-from mechdyn.views.timeline import highest, varying
+from mechdyn.views.timeline import highest, steady, varying
 
 SOURCE_BYTES = 5_200_000
 """What the sources of all conditions may take before deflating: with base64 below 7 MB, were they noise."""
@@ -103,6 +103,7 @@ def _condition(name: str, trace: Trace, ranks: int) -> dict[str, Any]:
         "threshold": trace.threshold,
         "binary": bool(((trace.retrieval_scores == 0) | (trace.retrieval_scores == 1)).all()),
         "ablated": trace.ablated is not None,
+        "steady": len(steady(trace.active.flatten(1).numpy())),
         "steps": trace.n_steps,
         "ranks": ranks if trace.sources is not None else 0,
         "tokens": [_running(text) for text in trace.token_texts],
@@ -111,11 +112,11 @@ def _condition(name: str, trace: Trace, ranks: int) -> dict[str, Any]:
 
 
 def _arrays(trace: Trace, ranks: int) -> dict[str, np.ndarray]:
-    scores = trace.retrieval_scores.flatten(1).numpy()
+    scores, active = trace.retrieval_scores.flatten(1).numpy(), trace.active.flatten(1).numpy()
     found = {
         "ids": trace.tokens.numpy().astype("<u4"),
         "scores": scores.astype("<f4"),
-        "varying": varying(scores, trace.active.flatten(1).numpy()).astype("<u4"),
+        "varying": np.concatenate([steady(active), varying(scores, active)]).astype("<u4"),
         "top": highest(scores).astype("<u4"),
     }
     if trace.ablated is not None:

@@ -10,6 +10,7 @@ from string import Template
 
 from mechdyn.traces.trace import Trace
 from mechdyn.views.explorer.pack import pack
+from mechdyn.views.given import takes_traces
 from mechdyn.views.page import policy, save_text
 from mechdyn.views.theme import DARK, FONT, LIGHT, MONO, Look, heading
 
@@ -39,13 +40,15 @@ class Explorer:
         return f"Explorer({len(self.html) / 2**20:.1f} MB; .save(path) writes it)"
 
 
-def explorer(traces: Trace | Mapping[str, Trace], *, title: str = "") -> Explorer:
+@takes_traces("traces", by_condition=True)
+def explorer(traces: Trace | Mapping[str, Trace], *, title: str = "", dark: bool | None = None) -> Explorer:
     """A page to look around in one prompt's generations: timeline, sources of each head, context, conditions side by side.
 
     Args:
         traces: one generation, or several of the same prompt by the name of their condition, the first shown first. Heads' sources show
             where the traces have them: `trace` keeps them, for stored traces `replay` makes them again.
-        title: the heading; model and task when left out.
+        title: the heading; model, task and setting when left out.
+        dark: a dark page or a light one; left out, the page follows what the reader's system asks for.
 
     Raises:
         InputError: no trace, one without steps, or traces of different prompts or models.
@@ -55,15 +58,23 @@ def explorer(traces: Trace | Mapping[str, Trace], *, title: str = "") -> Explore
     assets = files("mechdyn.views.explorer")
     heading_html = html.escape(title) or heading(next(iter(named.values())))
     script = '\n"use strict";\n' + "\n".join(assets.joinpath(each).read_text(encoding="utf-8") for each in _SCRIPTS) + "\n"
+    scheme = "light dark" if dark is None else "dark" if dark else "light"
     filled = Template(assets.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=heading_html,
         policy=policy([script]),
-        colors=f":root {{ {_variables(LIGHT)} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}",
+        colors=f":root {{ color-scheme: {scheme}; }}\n{_colors(dark)}",
         style=assets.joinpath("style.css").read_text(encoding="utf-8"),
         script=script,
         data=data,
     )
     return Explorer(filled)
+
+
+def _colors(dark: bool | None) -> str:
+    """The look that was asked for, or both, chosen by what the reader's system asks for."""
+    if dark is not None:
+        return f":root {{ {_variables(DARK if dark else LIGHT)} }}"
+    return f":root {{ {_variables(LIGHT)} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}"
 
 
 def _variables(look: Look) -> str:

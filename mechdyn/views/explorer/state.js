@@ -2,7 +2,7 @@
 
 const SHOWN = 20;
 const FILTERS = {
-  varying: `${SHOWN} most varying heads`,
+  varying: `steady heads, then ${SHOWN} most varying`,
   top: `${SHOWN} highest mean scores`,
   now: "retrieving at this step",
   ever: "retrieving at some step",
@@ -67,16 +67,28 @@ function makeState(data, changed) {
     changed();
   }
 
-  // Where there is something to see: the first step at which a head retrieves, and its first head.
-  const firstStep = () => Math.max(0, Array.from({length: run().steps}, (_, step) => step)
-    .findIndex(step => run().activeHeads(step).length > 0));
-  const firstHead = () => run().activeHeads(Math.min(state.step, run().steps - 1))[0] ?? run().varying[0];
+  // Where there is something to see: the strongest retrieval of the run, or of one step. Strong is a head whose first source has much weight
+  // or, without sources, a high score; among equals the earliest step, there the head that retrieves most often.
+  function strongest(steps) {
+    let best = null;
+    for (const step of steps) {
+      for (const head of run().activeHeads(step)) {
+        const weight = run().sources(step, head)[0]?.weight ?? run().score(step, head);
+        if (best === null || weight > best.weight || (weight === best.weight && step === best.step && run().often(head) > run().often(best.head))) {
+          best = {step, head, weight};
+        }
+      }
+    }
+    return best;
+  }
+  const firstStep = () => strongest(Array.from({length: run().steps}, (_, step) => step))?.step ?? 0;
+  const firstHead = () => strongest([Math.min(state.step, run().steps - 1)])?.head ?? run().varying[0];
 
   // Heads of the timeline from top to bottom, and the words of the filter that name none.
   function heads() {
     if (state.list.trim()) return parseHeads(data, state.list);
     const chosen = {
-      varying: () => [...run().varying.slice(0, SHOWN)],
+      varying: () => [...run().varying.slice(0, run().steady + SHOWN)],
       top: () => [...run().top.slice(0, SHOWN)],
       now: () => run().activeHeads(state.step),
       ever: () => run().everActive(),

@@ -2,28 +2,27 @@
 
 const CELL = 18, NAME = 62, LETTER = 6.7, MOST_LETTERS = 12;
 
-function makeTimeline(data, app) {
-  const grid = byId("timeline"), plane = byId("plane");
+// `shown` gives the condition that a grid draws; the one of the comparison stands below the first, with the same heads.
+function makeTimeline(data, app, grid, shown, prefix) {
+  const plane = grid.firstElementChild;
   let heads = [], above = 0;
 
   function draw() {
-    const found = app.heads(), run = app.run(), {step, head} = app.state;
+    const found = app.heads(), run = shown(), {step, head} = app.state;
     above = 12 + LETTER * Math.min(MOST_LETTERS, Math.max(...run.labels.map(label => [...label].length)));
     heads = found.heads;
-    byId("wrong").textContent = found.wrong.length ? `no head of this model: ${found.wrong.join(", ")}` : "";
-    byId("retrieves").textContent = run.binary ? "retrieves" : `retrieves: score above ${run.threshold}, the stronger the higher`;
-    byId("shown").textContent = `${heads.length} of ${data.total} heads`;
     plane.style.width = `${NAME + run.steps * CELL + 4}px`;
     plane.style.height = `${above + heads.length * CELL + 4}px`;
     grid.setAttribute("aria-rowcount", heads.length);
     grid.setAttribute("aria-colcount", run.steps);
-    grid.setAttribute("aria-label", `Retrieval scores, heads by steps. ${about(head, step)}`);
+    grid.setAttribute("aria-label", `Retrieval scores of ${run.name}, heads by steps. ${about(head, step)}`);
     drawWindow();
   }
 
   // The rows and columns in sight, and some beyond.
   function drawWindow() {
-    const run = app.run(), {step} = app.state;
+    const run = shown(), {step} = app.state;
+    if (!run) return;
     const range = (offset, size, count) => [
       Math.max(0, Math.floor(offset / CELL) - 4), Math.min(count, Math.ceil((offset + size) / CELL) + 4),
     ];
@@ -46,14 +45,14 @@ function makeTimeline(data, app) {
   }
 
   function drawRow(row, left, right) {
-    const head = heads[row], run = app.run(), {step} = app.state;
+    const head = heads[row], run = shown(), {step} = app.state;
     const element = make("div", {className: "row"}, {role: "row", "aria-rowindex": row + 1});
     element.style.top = `${above + row * CELL}px`;
     const name = make("span", {className: head === app.state.head ? "head now" : "head", textContent: headName(data, head)}, {role: "rowheader"});
     name.dataset.head = head;
     element.append(name);
     for (let column = left; column < right; column++) {
-      const cell = make("span", {className: "cell", id: `cell-${head}-${column}`}, {
+      const cell = make("span", {className: "cell", id: `${prefix}-${head}-${column}`}, {
         role: "gridcell", "aria-colindex": column + 1, "aria-label": about(head, column),
         "aria-selected": head === app.state.head && column === step,
       });
@@ -71,7 +70,9 @@ function makeTimeline(data, app) {
   }
 
   function about(head, step) {
-    const run = app.run(), score = run.score(step, head);
+    const run = shown();
+    if (step >= run.steps) return `${run.name} ended before step ${step}`;
+    const score = run.score(step, head);
     const retrieves = run.active(step, head) ? "retrieves" : "does not retrieve";
     return `${headName(data, head)}, step ${step}: ${retrieves}, score ${Number(score.toFixed(3))}${run.off(step, head) ? ", switched off" : ""}`;
   }

@@ -87,6 +87,26 @@ def grid(browser: Browser) -> dict[tuple[str, int], dict[str, bool]]:
     return cells
 
 
+def test_it_opens_at_the_strongest_retrieval(browser: Browser, tmp_path: Path) -> None:
+    clean = hand_made()[0]
+    assert clean.sources is not None
+    weights = clean.sources.weights.clone()
+    weights[1, 1, 2], weights[5, 1, 2] = torch.tensor([0.04, 0.03, 0.0]), torch.tensor([0.9, 0.01, 0.0])
+    weights[2, 2, 1] = torch.tensor([0.99, 0.0, 0.0])  # strong, but it copies nothing
+    trace = replace(clean, sources=Sources(clean.sources.positions, weights))
+    for shown, place in ((trace, "L1H2 at step 5"), (replace(trace, sources=None), "L1H2 at step 1")):
+        browser.open(explorer(shown).save(tmp_path / "page.html"), ready=READY)
+        assert browser.text("#chosen").startswith(place)
+        assert browser.trouble() == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_page_keeps_the_background_that_was_asked_for(browser: Browser, tmp_path: Path, dark: bool) -> None:
+    browser.open(explorer(hand_made()[0], dark=dark).save(tmp_path / "page.html"), dark=not dark, ready=READY)
+    assert (browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 28)") is dark
+    assert browser.trouble() == []
+
+
 def test_it_opens_where_a_head_first_retrieves_and_shows_every_score(opened: Browser) -> None:
     cells = grid(opened)
     clean = hand_made()[0]
@@ -148,10 +168,21 @@ def test_a_source_leads_to_its_place_and_tells_who_else_looks_there(opened: Brow
 
 def test_conditions_are_compared_and_ablated_heads_crossed_out(opened: Browser) -> None:
     opened.run("((s) => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.querySelector('#versus'))")
-    assert opened.text("#parting") == "They part at step 1: </script><script>alert(1)</script> against ·x1."
+    assert opened.text("#parting") == "They part at step 1: “</script><script>alert(1)</script>” against “·x1”."
     assert opened.run("document.querySelectorAll('#generated .differs').length") == STEPS - 1
-    assert opened.text("#compared-title") == "Under dynamic, commit clean, generating ·x1"
+    assert opened.text("#compared-title") == "Under dynamic, commit clean, generating “·x1”"
     assert "switched off at this step" in opened.text("#compared-sources .note")
+    # The ablated run's score is 1 at the needle's token 12, yet it generated another token.
+    assert opened.texts("#sources .badge") == ["copied", "", ""]
+    assert opened.texts("#compared-sources .badge") == ["not kept", "", ""]
+    # Both conditions have their grid, the same heads in both, and a click on either chooses.
+    heads = opened.texts("#timeline .head")
+    assert opened.texts("#other-timeline .head") == heads and len(heads) == LAYERS * HEADS
+    assert opened.texts("#over-steps .note")[:2] == ["clean", "dynamic, commit clean"]
+    assert opened.run("[...document.querySelectorAll('#other-timeline .off')].map(each => each.id)") == ["other-cell-6-1"]
+    opened.click("#other-cell-0-3")
+    assert opened.text("#chosen").startswith("L0H0 at step 3")
+    opened.click("#cell-6-1")
     assert state(opened)["versus"] == "dynamic, commit clean"
     opened.run("((s) => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.querySelector('#condition'))")
     assert [place for place, cell in grid(opened).items() if cell["off"]] == [("L1H2", 1)]
@@ -161,7 +192,7 @@ def test_conditions_are_compared_and_ablated_heads_crossed_out(opened: Browser) 
 
 def test_a_link_leads_back_to_what_was_shown(browser: Browser, page: Path) -> None:
     browser.open(page, "#condition=dynamic%2C+commit+clean&versus=clean&step=5&head=L2H3&show=all&heads=L2&at=12", ready=READY)
-    assert browser.text("#chosen").startswith("L2H3 at step 5, generating ·x5")
+    assert browser.text("#chosen").startswith("L2H3 at step 5, generating “·x5”")
     assert browser.texts("#plane .head") == [f"L2H{head}" for head in range(HEADS)]
     assert browser.run("document.querySelector('#condition').value + document.querySelector('#versus').value") == "10"
     assert browser.texts("#context .at") == [" w12"]

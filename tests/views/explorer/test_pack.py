@@ -44,8 +44,9 @@ def test_everything_is_there_again(n_prompt: int) -> None:
 def test_orders_are_those_of_the_timeline() -> None:
     scores = np.zeros((4, 1, 3))
     scores[:, 0, 1], scores[:2, 0, 2] = 1, 1
-    _, arrays = unpack(pack({"clean": made_up(scores)}))
-    assert arrays["0.varying"].tolist() == [2, 1, 0] and arrays["0.top"].tolist() == [1, 2, 0]
+    header, arrays = unpack(pack({"clean": made_up(scores)}))
+    assert (header["conditions"][0]["steady"], arrays["0.varying"].tolist()) == (1, [1, 2, 0])
+    assert arrays["0.top"].tolist() == [1, 2, 0]
 
 
 def test_ranks_that_a_row_lacks_are_marked() -> None:
