@@ -286,11 +286,14 @@ def read_heads(path: str | Path, format: str | None = None) -> RankedHeads:
 
 
 def parse_heads_or_file(text: str) -> HeadSet | RankedHeads:
-    """What a command line names: the ranking in a file where there is one of that name, else heads (`L3H6 L4H1`).
+    """What a command line names: the ranking in a file, the first of it (`FILE:top=20`), or heads (`L3H6 L4H1`).
 
     Raises:
         InputError: neither a file nor heads, or a file that cannot be read.
     """
+    path, top, k = text.rpartition(":top=")
+    if top and k.isdecimal():
+        return read_heads(path).top(int(k))
     if os.path.exists(text):
         return read_heads(text)
     try:

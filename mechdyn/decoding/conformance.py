@@ -1,19 +1,198 @@
-"""Whether a model runs here exactly as plain Hugging Face code runs it."""
+"""Whether a model runs here as plain Hugging Face code runs it: all that a trace rests on, held against something independent."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
-from mechdyn.decoding.checks import CHECKS, NEW_TOKENS, Check, Subject
-from mechdyn.decoding.plain import PlainModel, output_projections, plain_copy
+from mechdyn.decoding.bridge_engine import BridgeEngine
+from mechdyn.decoding.engine import DecodeState, Engine, HeadEdit, StepOutput
+from mechdyn.decoding.engines import make_engine
+from mechdyn.decoding.fast_engine import FastEngine
+from mechdyn.decoding.plain import PlainModel, PlainOutput, output_projections, plain_copy
+from mechdyn.decoding.trace import trace
 from mechdyn.models.checkpoint import DeviceMap, read_config
 from mechdyn.models.context import beyond_original_context
 from mechdyn.models.load import load_checkpoint, wrap_model
 from mechdyn.models.model import Model
 from mechdyn.models.quirks import Quirk, quirks_of
 from mechdyn.models.registry import CONTROLS
+from mechdyn.tasks.chat import render
+from mechdyn.tasks.sample import Sample
+
+LIMITS = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+"""The largest difference that passes: of logits and hidden states as a part of the largest value, of attention weights as it is."""
+NEW_TOKENS = 12
+_CHUNK = 7
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison. `passed` is None where it does not apply; `value` is the largest difference found, where one was measured."""
+
+    name: str
+    passed: bool | None
+    what: str
+    value: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model under test, plain Hugging Face code over the same weights, prompts of random tokens and what to feed after them."""
+
+    model: Model
+    plain: PlainModel
+    prompts: tuple[Int[Tensor, " _"], ...]
+    fed: Int[Tensor, "row step"]
+
+    def expected(self, row: int, off: Tensor | None = None, steps: int = 1) -> PlainOutput:
+        """Plain Hugging Face on a prompt and its first fed tokens."""
+        return self.plain.forward(torch.cat([self.prompts[row], self.fed[row, :steps]]), off)
+
+    def check(self, name: str, what: str, differences: Iterable[Tensor]) -> Check:
+        """The largest difference against the limit of the model's dtype; one that is not a number fails."""
+        value = float(torch.stack([difference.float().cpu().max() for difference in differences]).max())
+        limit = LIMITS.get(self.model.dtype, LIMITS[torch.bfloat16])
+        return Check(name, value <= limit, what, value, limit)
+
+
+def relative(found: Tensor, expected: Tensor) -> Tensor:
+    """Differences as a part of the largest value expected."""
+    expected = expected.float().cpu()
+    return (found.float().cpu() - expected).abs() / expected.abs().max()
+
+
+def against_plain(subject: Subject) -> list[Check]:
+    """One step behind a padded batch, prefilled through sdpa, against whole eager forwards of each row."""
+    output, state = _first_step(BridgeEngine(subject.model), subject)
+    plain = [subject.expected(row) for row in range(len(subject.prompts))]
+    patterns = [_visible(output, state, row) for row in range(len(plain))]
+    rows = list(enumerate(plain))
+    return [
+        subject.check("logits", "against plain eager forwards", (relative(output.logits[r], one.logits) for r, one in rows)),
+        subject.check("hidden", "last hidden state, against the same", (relative(output.hidden[r], one.hidden) for r, one in rows)),
+        subject.check("patterns", "attention rows, against eager attentions", ((patterns[r] - one.patterns).abs() for r, one in rows)),
+        subject.check("row sums", "every attention row sums to 1", ((pattern.sum(dim=-1) - 1).abs() for pattern in patterns)),
+    ]
+
+
+def ablation(subject: Subject) -> list[Check]:
+    """Half of the heads switched off, against the slices of the output projection's input set to zero in plain code."""
+    off = _half_of_the_heads(subject)
+    output, _ = _first_step(BridgeEngine(subject.model), subject, HeadEdit(off))
+    differences = [relative(output.logits[row], subject.expected(row, off[row]).logits) for row in range(len(off))]
+    return [subject.check("ablation", "half of the heads, against a zeroed input of the output projection", differences)]
+
+
+def consistency(subject: Subject) -> list[Check]:
+    """Chunks, padding and single steps change nothing."""
+    model, engine = subject.model, BridgeEngine(subject.model)
+    batch, _ = _first_step(engine, subject)
+    chunked, _ = _first_step(BridgeEngine(model, chunk=_CHUNK), subject)
+    alone = [engine.step(engine.prefill([prompt]), subject.fed[row, :1])[0] for row, prompt in enumerate(subject.prompts)]
+    state, stepped = engine.prefill(subject.prompts), batch
+    for step in range(subject.fed.shape[1]):
+        stepped, state = engine.step(state, subject.fed[:, step])
+    whole = [subject.expected(row, steps=subject.fed.shape[1]).logits for row in range(len(subject.prompts))]
+    n_rows = range(len(subject.prompts))
+    return [
+        subject.check("chunks", f"prefill in chunks of {_CHUNK}, against one go", [relative(chunked.logits, batch.logits)]),
+        subject.check("padding", "rows of a batch, against alone", (relative(batch.logits[r], alone[r].logits[0]) for r in n_rows)),
+        subject.check("steps", "token by token, against a whole plain forward", (relative(stepped.logits[r], whole[r]) for r in n_rows)),
+    ]
+
+
+def fast_engine(subject: Subject) -> list[Check]:
+    """The fast engine's rows, logits and ablated logits, against the bridge's."""
+    fast = make_engine(subject.model)
+    if not isinstance(fast, FastEngine):
+        return [Check("fast engine", None, "this architecture's attention cannot be captured; steps run on the bridge")]
+    edit = HeadEdit(_half_of_the_heads(subject))
+    differences: list[Tensor] = []
+    for asked in (None, edit):
+        (found, _), (wanted, _) = _first_step(fast, subject, asked), _first_step(BridgeEngine(subject.model), subject, asked)
+        differences += [relative(found.logits, wanted.logits), relative(found.hidden, wanted.hidden)]
+        differences += [(one - two).abs() for one, two in zip(found.patterns, wanted.patterns, strict=True)]
+    return [subject.check("fast engine", "rows, logits and ablated logits, against the bridge", differences)]
+
+
+@torch.inference_mode()
+def rotary_table(subject: Subject) -> list[Check]:
+    """What stands at the model's last position changes nothing before it: longrope would take its other table (it is pinned)."""
+    model = subject.model
+    tokens = torch.cat([subject.prompts[0][:8], subject.fed[0, :1]])[None].to(model.device)
+    near = torch.arange(tokens.shape[1], device=model.device)[None]
+    far = near.clone()
+    far[0, -1] = model.n_ctx - 1
+    visible = torch.ones_like(tokens)
+    logits = [model.twin(tokens, attention_mask=visible, position_ids=ids).logits[0, :-1] for ids in (near, far)]
+    what = f"a token at position {model.n_ctx - 1} changes nothing before it"
+    return [subject.check("positions", what, [relative(logits[1], logits[0])])]
+
+
+def generated_text(subject: Subject) -> list[Check]:
+    """Greedy text against transformers' own `generate`, where ties cannot part them."""
+    if subject.model.dtype != torch.float32:
+        return [Check("text", None, "greedy text is compared in float32 only, where no rounding makes ties")]
+    for prompt in subject.prompts:
+        none = torch.zeros(0, dtype=torch.long)
+        sample = Sample("check", "", prompt, (), none, (0, 0), "", "")
+        found = trace(subject.model, sample, max_new_tokens=NEW_TOKENS).tokens.tolist()
+        wanted = subject.plain.generate(prompt, subject.model.eos_ids, NEW_TOKENS)
+        if found != wanted:
+            return [Check("text", False, f"greedy tokens {found} where generate gives {wanted}")]
+    return [Check("text", True, f"greedy text of {NEW_TOKENS} tokens, as generate gives it")]
+
+
+def chat_template(subject: Subject) -> list[Check]:
+    """A system and a user turn through the tokenizer's template, tokenised once: BOS must not come twice."""
+    tokenizer = subject.model.tokenizer
+    tokens = render(tokenizer, "Answer in one word.", "Which word?").tokens.tolist()
+    n_bos = next((index for index, token in enumerate(tokens) if token != tokenizer.bos_token_id), len(tokens))
+    kind = "chat template" if getattr(tokenizer, "chat_template", None) else "no chat template, plain text"
+    return [Check("template", n_bos <= 1, f"{kind}: {len(tokens)} tokens, {n_bos} BOS in front")]
+
+
+def ends(subject: Subject) -> list[Check]:
+    """The ids that end generation exist and are all of the generation config's."""
+    ids = subject.model.eos_ids
+    known = min(ids, default=-1) >= 0 and max(ids, default=0) < subject.plain.n_vocab
+    wanted = subject.plain.hf.generation_config.eos_token_id
+    listed = set([wanted] if isinstance(wanted, int) else wanted or []) <= set(ids)
+    return [Check("ends", known and listed, f"generation ends at {', '.join(map(str, ids)) or 'no id'}")]
+
+
+def _first_step(engine: Engine, subject: Subject, edit: HeadEdit | None = None) -> tuple[StepOutput, DecodeState]:
+    return engine.step(engine.prefill(subject.prompts), subject.fed[:, 0], edit)
+
+
+def _half_of_the_heads(subject: Subject) -> Tensor:
+    shape = (len(subject.prompts), subject.model.n_layers, subject.model.n_heads)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.5
+
+
+def _visible(output: StepOutput, state: DecodeState, row: int) -> Tensor:
+    """One row's attention over the keys that are not padding."""
+    keys = state.visible[row].bool().cpu()
+    return torch.stack([pattern[row].float().cpu()[:, keys] for pattern in output.patterns])
+
+
+CHECKS: tuple[Callable[[Subject], list[Check]], ...] = (
+    against_plain,
+    ablation,
+    consistency,
+    fast_engine,
+    rotary_table,
+    generated_text,
+    chat_template,
+    ends,
+)
+
 
 _LENGTHS = (48, 29)
 _STEPS = 4

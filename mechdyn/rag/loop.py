@@ -14,10 +14,10 @@ from mechdyn.rag.calls import Attend, ModelCall, Observe, Seen, Write, Written
 from mechdyn.rag.log import RagLog, Round, Window
 from mechdyn.rag.options import RagOptions
 from mechdyn.rag.rind import Rind, rind
-from mechdyn.rag.sentences import draft_sentences
 from mechdyn.rag.strategy import DirectStrategy, HeadStrategy, Retrieval, Strategy, WindowStrategy
 from mechdyn.rag.visibility import Context, inside, shown_facts
 from mechdyn.rag.windows import Span, average_attention, choose_windows, merge
+from mechdyn.rag.words import draft_sentences
 
 Asking: TypeAlias = Generator[ModelCall, Any, RagLog]
 Tokens: TypeAlias = tuple[int, ...]

@@ -11,8 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechdyn.errors import InputError, NumericalError
-from mechdyn.rag.sentences import Sentence, group_words
-from mechdyn.rag.words import Word, content_spans, draft_words
+from mechdyn.rag.words import Sentence, Word, content_spans, draft_words, group_words
 
 VARIANTS = ("code", "paper")
 

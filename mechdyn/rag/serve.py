@@ -17,8 +17,8 @@ from mechdyn.decoding.capture import last_layer_pattern
 from mechdyn.decoding.engine import DecodeState, Engine, StepOutput
 from mechdyn.models.model import Model
 from mechdyn.rag.calls import Attend, Observe, Seen, Write, Written
-from mechdyn.rag.sentences import draft_sentences
 from mechdyn.rag.visibility import Context, cut_prompt, visible_positions
+from mechdyn.rag.words import draft_sentences
 from mechdyn.scores.reasoning import Reasoning
 from mechdyn.scores.score import Score, StepContext
 

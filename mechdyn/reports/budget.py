@@ -1,7 +1,6 @@
 """What a model needs and whether it runs as it should, in words and a table."""
 
-from mechdyn.decoding.checks import Check
-from mechdyn.decoding.conformance import Conformance
+from mechdyn.decoding.conformance import Check, Conformance
 from mechdyn.evidence import Table
 from mechdyn.models.budget import Budget, LengthBudget
 

@@ -31,7 +31,7 @@ def grid_table(rows: Sequence[GridRow], title: str) -> Table:
     numbers = (*rows[0].metrics, "heads off a step", "n", "failed")
     lines = [
         (
-            f"{row.condition}: {conditions.ABOUT[row.condition]}",
+            f"{row.condition}: {conditions.ABOUT.get(row.condition, 'a schedule')}",
             row.commit or "",
             *map(interval_text, row.metrics.values()),
             interval_text(row.heads_off, spec=".1f"),

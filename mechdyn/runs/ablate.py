@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from mechdyn.decoding.ablation import METHODS, Ablation, ReferenceActivations, reference_activations
 from mechdyn.errors import InputError
+from mechdyn.heads import HeadSet, RankedHeads, parse_heads_or_file
 from mechdyn.models.model import Model
 from mechdyn.plans import NO_TRACES, Plan, chosen_preset, named_preset
 from mechdyn.runs.configs import AblateConfig
 from mechdyn.runs.session import Session, Traces
-from mechdyn.schedules import NoAblation
+from mechdyn.schedules import SCHEDULES, NoAblation, schedule_from_spec
 from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
 from mechdyn.studies.grid import GridRow, cells_frame, detection_facts, grid_rows
@@ -57,14 +58,15 @@ def ablate(config: AblateConfig, out: str | Path | None = None) -> AblationGrid:
         run.resolve(conditions=config.conditions or CONDITIONS)
         preset = chosen_preset(PRESETS, run.request)
         first = grid_plan(run.request, preset, NO_TRACES)
+        listed = _fitted_heads(run)
         how, reference = _how(config, run.model, first)
         traces = run.traces(
-            lambda found: grid_plan(run.request, preset, found, run.config.conditions, how),
+            lambda found: grid_plan(run.request, preset, found, run.config.conditions, how, listed),
             describe=f"ablation on {Path(config.model).name}, {run.request.task.name}",
             reference=reference,
         )
         detection = require_detection(traces[DETECTION_ROLE])
-        rows = grid_rows(traces)
+        rows = grid_rows(traces, run.config.conditions)
         save_ranking(detection, run.folder, run.model, first.units[0].decoding["score"])
         run.write(RESULTS, {**detection_facts(detection, traces[DETECTION_ROLE]), "conditions": [row.as_json() for row in rows]})
         return AblationGrid(traces, detection, rows, run.folder)
@@ -90,12 +92,25 @@ def save_ranking(detection: Detection, folder: Path, model: Model, score: ScoreL
 
 def _check(config: AblateConfig) -> None:
     """Refuse choices that need no model to be refused."""
-    unknown = [name for name in config.conditions if name not in CONDITIONS]
-    if unknown:
-        raise InputError(f"conditions must be some of {', '.join(CONDITIONS)}, got {', '.join(unknown)}")
+    for name in config.conditions:
+        kind = name.partition(":")[0]
+        if name not in CONDITIONS and kind not in SCHEDULES.names():
+            raise InputError(
+                f"conditions must be some of {', '.join(CONDITIONS)}, or a schedule ({', '.join(SCHEDULES.names())}) with its options, "
+                f"got {name}"
+            )
     if config.method not in METHODS:
         raise InputError(f"ablation method must be one of {', '.join(METHODS)}, got {config.method!r}")
     named_preset(PRESETS, config.preset)
+
+
+def _fitted_heads(run: Session) -> HeadSet | RankedHeads | None:
+    """The heads that the user named, and every schedule asked for, held against the model before anything is written."""
+    shape = (run.model.n_layers, run.model.n_heads)
+    for name in run.config.conditions:
+        if name not in CONDITIONS:
+            schedule_from_spec(name, *shape)
+    return parse_heads_or_file(run.config.heads).fit(*shape) if run.config.heads else None
 
 
 def _how(config: AblateConfig, model: Model, plan: Plan) -> tuple[Mapping[str, Any], ReferenceActivations | None]:

@@ -246,7 +246,7 @@ def _judged(folder: RunFolder, again: bool) -> Judged:
 
 
 def _grid(folder: RunFolder, again: bool) -> Grid:
-    return Grid(grid_rows(folder.roles), require_detection(folder.roles[DETECTION_ROLE]))
+    return Grid(grid_rows(folder.roles, folder.record.asked.get("conditions") or ()), require_detection(folder.roles[DETECTION_ROLE]))
 
 
 def _points(folder: RunFolder, again: bool) -> Points:

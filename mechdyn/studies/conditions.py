@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mechdyn.heads import RankedHeads
+from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.plans import DETECTION, EVALUATION, Plan, Preset, Request, task_units
+from mechdyn.schedules import schedule_from_spec
 from mechdyn.stats.ablation import average_size
 from mechdyn.stats.overlap import static_ranking
 from mechdyn.tasks.task import answer_quality, is_correct, metric_names, primary_metric
@@ -30,6 +31,8 @@ STATIC_MATCHED, RANDOM_LAYERS, RANDOM_MATCHED = "static-matched", "random-layers
 PAPER_CONTROLS = (STATIC_AVERAGE, RANDOM_AVERAGE, RANDOM_FIXED)
 MATCHED_CONTROLS = (STATIC_MATCHED, RANDOM_LAYERS, RANDOM_MATCHED)
 CONDITIONS = (CLEAN, DYNAMIC, *PAPER_CONTROLS, *MATCHED_CONTROLS)
+LISTED, LISTED_MATCHED = "listed", "listed-matched"
+"""Conditions of heads that the user names: those heads, or of a ranking the first of average size; and as many as retrieve at the step."""
 ABOUT: Mapping[str, str] = MappingProxyType(
     {
         CLEAN: "no head off",
@@ -40,6 +43,8 @@ ABOUT: Mapping[str, str] = MappingProxyType(
         STATIC_MATCHED: "top static heads, as many as retrieve at the step",
         RANDOM_LAYERS: "random heads, in each layer as many as retrieve at the step",
         RANDOM_MATCHED: "random heads, as many as retrieve at the step",
+        LISTED: "the heads that were named, or the first of their ranking, average size",
+        LISTED_MATCHED: "the first of the ranking that was named, as many as retrieve at the step",
     }
 )
 COMMITS = ("clean", "ablated")
@@ -85,6 +90,17 @@ def schedules(detection: Detection, seed: int) -> dict[str, dict[str, Any]]:
     }
 
 
+def further_schedules(detection: Detection, conditions: Collection[str], listed: HeadSet | RankedHeads | None) -> dict[str, dict[str, Any]]:
+    """The schedules of conditions that are not mechdyn's own: those named by a schedule's spec, and the user's list of heads."""
+    found = {name: schedule_from_spec(name).as_json() for name in conditions if name not in CONDITIONS}
+    if isinstance(listed, RankedHeads):
+        found[LISTED] = {"kind": "static", "heads": [str(head) for head in listed.top(min(detection.size, len(listed.heads)))]}
+        found[LISTED_MATCHED] = {"kind": "size-matched", "ranking": [str(head) for head in listed.heads]}
+    elif listed is not None:
+        found[LISTED] = {"kind": "static", "heads": [str(head) for head in listed]}
+    return found
+
+
 def role(condition: str, commit: str) -> str:
     """The role of a condition under a commit rule; without ablation the two are one."""
     return CLEAN if condition == CLEAN else f"{condition}, commit {commit}"
@@ -96,6 +112,7 @@ def grid_plan(
     traces: Mapping[str, Sequence[Trace]],
     conditions: Collection[str] = CONDITIONS,
     how: Mapping[str, Any] = ZERO,
+    listed: HeadSet | RankedHeads | None = None,
 ) -> Plan:
     """First the detection set; once that has been run, every condition under every commit rule, on samples it shares none with.
 
@@ -103,8 +120,9 @@ def grid_plan(
         request: model, seed and haystack.
         preset: lengths, depths and samples a cell; the detection set has as many.
         traces: what has been run so far.
-        conditions: some of `CONDITIONS`.
+        conditions: some of `CONDITIONS`, and schedules by their spec.
         how: the rest of an ablation's JSON, but for its schedule and commit rule.
+        listed: heads that make conditions of their own.
     """
     roles = {DETECTION_ROLE: samples(request, preset, DETECTION)}
     detection = detect(traces[DETECTION_ROLE]) if DETECTION_ROLE in traces else None
@@ -112,8 +130,9 @@ def grid_plan(
         return Plan(roles)
     if CLEAN in conditions:
         roles[CLEAN] = samples(request, preset, EVALUATION)
-    for name, schedule in schedules(detection, request.seed).items():
-        for commit in COMMITS if name in conditions else ():
+    own = {name: schedule for name, schedule in schedules(detection, request.seed).items() if name in conditions}
+    for name, schedule in {**own, **further_schedules(detection, conditions, listed)}.items():
+        for commit in COMMITS:
             roles[role(name, commit)] = samples(request, preset, EVALUATION, {"schedule": schedule, **how, "commit": commit})
     return Plan(roles)
 

@@ -9,7 +9,7 @@ import numpy as np
 from mechdyn.evidence import Evidence
 from mechdyn.stats.ablation import heads_ablated
 from mechdyn.stats.resampling import Interval, bootstrap_mean
-from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, Detection, quality, role
+from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, LISTED, LISTED_MATCHED, Detection, quality, role
 from mechdyn.tasks.task import TASKS
 from mechdyn.traces.trace import Trace
 
@@ -60,9 +60,13 @@ class GridRow:
         }
 
 
-def grid_rows(traces: Mapping[str, Sequence[Trace]]) -> tuple[GridRow, ...]:
-    """A row for each condition and commit rule whose role was run; without ablation there is one for both rules."""
-    wanted = [(CLEAN, None), *((name, commit) for name in CONDITIONS if name != CLEAN for commit in COMMITS)]
+def grid_rows(traces: Mapping[str, Sequence[Trace]], further: Sequence[str] = ()) -> tuple[GridRow, ...]:
+    """A row for each condition and commit rule whose role was run; without ablation there is one for both rules.
+
+    `further` are conditions beside mechdyn's own, in their order.
+    """
+    names = dict.fromkeys([*CONDITIONS, *further, LISTED, LISTED_MATCHED])
+    wanted = [(CLEAN, None), *((name, commit) for name in names if name != CLEAN for commit in COMMITS)]
     found = [(name, commit, traces.get(role(name, commit or COMMITS[0]))) for name, commit in wanted]
     return tuple(_row(name, commit, row) for name, commit, row in found if row)
 

@@ -8,7 +8,7 @@ import pytest
 
 from mechdyn.errors import InputError
 from mechdyn.rag.rind import Rind, WordValue
-from mechdyn.rag.sentences import Sentence
+from mechdyn.rag.words import Sentence
 from mechdyn.views import rind, save_page
 from tests.browser import Browser, needs_browser
 from tests.views.test_theme import contrast

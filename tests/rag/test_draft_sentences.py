@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from mechdyn.rag.sentences import draft_sentences
-from mechdyn.rag.words import draft_words
+from mechdyn.rag.words import draft_sentences, draft_words
 from tests.rag.pieces import Pieces
 from tests.tokenizers import tokenizer_styles
 
