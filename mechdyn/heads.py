@@ -275,7 +275,7 @@ def read_heads(path: str | Path, format: str | None = None) -> RankedHeads:
         content = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise InputError(f"the heads cannot be read from {shown(path)}: {_reason(error)}") from error
-    for name in (format,) if format else HEAD_FORMATS.names():
+    for name in (format,) if format else _own_first():
         layout = HEAD_FORMATS.get(name)()
         if format or layout.recognises(content):
             try:
@@ -283,6 +283,11 @@ def read_heads(path: str | Path, format: str | None = None) -> RankedHeads:
             except InputError as error:
                 raise InputError(f"the heads in {shown(path)} cannot be read: {error}") from error
     raise InputError(f"{shown(path)} is no list of heads in a known format ({', '.join(HEAD_FORMATS.names())}){_not_json(content)}")
+
+
+def _own_first() -> list[str]:
+    """All formats, those of other packages last, so that none of them takes a file of ours for its own."""
+    return sorted(HEAD_FORMATS.names(), key=lambda name: not HEAD_FORMATS.get(name).__module__.startswith("mechdyn."))
 
 
 def parse_heads_or_file(text: str) -> HeadSet | RankedHeads:

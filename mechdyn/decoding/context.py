@@ -86,7 +86,7 @@ def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyC
 def score_sentences(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row sentence"]:
     """The highest score that any head has for each sentence, that sentence alone being the needle; on the CPU.
 
-    With Eq. 2 the highest share of attention that any head pays to it. Empty sentences have 0.
+    With Eq. 2 the highest share of attention that any head pays to it. Empty sentences have 0, whatever the score makes of no needle.
     """
     n_rows, n_sentences, _ = context.sentences.shape
     if n_sentences == 0:
@@ -99,7 +99,8 @@ def score_sentences(output: StepOutput, predicted: Int[Tensor, " row"], context:
     )
     patterns = (repeat(pattern, "row head key -> (row sentence) head key", sentence=n_sentences) for pattern in output.patterns)
     highest = torch.stack(_by_layer(patterns, step, score)).amax(dim=(0, 2)).float().cpu()
-    return rearrange(highest, "(row sentence) -> row sentence", sentence=n_sentences)
+    some = context.sentences.any(dim=-1).cpu()
+    return rearrange(highest, "(row sentence) -> row sentence", sentence=n_sentences).where(some, torch.tensor(0.0))
 
 
 def _by_layer(patterns: Iterable[Float[Tensor, "row head key"]], step: StepContext, score: Score) -> list[Float[Tensor, "row head"]]:

@@ -215,6 +215,19 @@ def test_nan_of_one_fact_and_of_an_ablated_forward_are_seen(model):
         traced(model, sample_of(1), score=second_time, ablate=NAMES)
 
 
+def test_samples_with_fewer_facts_than_others_are_no_fault_of_the_score(model):
+    """In a batch they are filled up with facts of no token, of which a mean over the needle is 0/0."""
+
+    def mean_over_the_needle(pattern, context):
+        return (pattern * context.needle[:, None]).sum(dim=-1) / context.needle.sum(dim=-1)[:, None]
+
+    samples = [sample_of(1, facts=[(2, 5), (7, 12)]), sample_of(2, facts=[(3, 6)])]
+    alone = [traced(model, each, score=mean_over_the_needle) for each in samples]
+    batched = trace_many(model, samples, score=mean_over_the_needle, max_new_tokens=N_NEW)
+    for one, many in zip(alone, batched, strict=True):
+        torch.testing.assert_close(one.sentence_scores, many.sentence_scores, atol=1e-6, rtol=0)
+
+
 def test_a_model_s_own_nan_is_no_fault_of_the_score(plain, sample):
     broken = copy.deepcopy(plain)
     with torch.no_grad():

@@ -197,7 +197,14 @@ def test_a_format_of_ones_own_is_recognised_and_written(tmp_path, monkeypatch):
         def write(self, ranked):
             return "# heads\n" + "".join(f"{head} {score!r}\n" for head, score in zip(ranked.heads, ranked.scores, strict=True))
 
+    @head_format("a-greedy-one")
+    class Greedy(Lines):
+        def recognises(self, content):
+            return not content.startswith("# heads\n")
+
     ranked = drawn_ranking(3)
+    ranked.save(tmp_path / "heads.json")
+    assert read_heads(tmp_path / "heads.json") == ranked, "mechdyn's own formats are asked first"
     ranked.save(tmp_path / "heads.txt", format="lines")
     assert read_heads(tmp_path / "heads.txt").fit(5, 7) == ranked
     with pytest.raises(InputError, match="a head-file format has recognises, read and write; Half lacks read, write"):
