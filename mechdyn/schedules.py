@@ -223,7 +223,7 @@ class SizeMatched:
         if size == 0:
             return torch.zeros_like(observation.active)
         if isinstance(self.of, RankedHeads):
-            return self.of.top(size).fit(*observation.active.shape).mask()
+            return self.of.top(min(size, len(self.of.heads))).fit(*observation.active.shape).mask()
         return RandomHeads(size, self.of.seed, self.of.fresh).heads(observation)
 
     def as_json(self) -> dict[str, Any]:
