@@ -67,7 +67,8 @@ def sweep_figures(
 def _differences(verdict: Verdict) -> Table:
     built = table("paired differences, question by question", "compared", "difference [95 %]")
     for evidence in verdict.evidence:
-        if LESS in evidence.at:
+        # The first release told it in the name alone.
+        if LESS in evidence.at or (not evidence.at and " less " in evidence.measure):
             built.add_row(evidence.name, interval_text(evidence.interval))
     return built
 
