@@ -200,7 +200,8 @@ def test_the_measured_generations_of_every_claim_are_those_without_ablation():
 
 
 def test_of_a_claim_with_roles_of_its_own_the_first_without_ablation_is_taken():
-    plain, ablated = [question("a")], [replace(question("b"), ablated=torch.ones(1, 1, 1, dtype=torch.bool))]
+    plain, other = [question("a")], question("b")
+    ablated = [replace(other, ablated=torch.zeros_like(other.retrieval_scores, dtype=torch.bool))]
     assert clean_traces({"mine, off": ablated, "mine": plain}) is plain
     assert list(clean_traces({"mine, off": ablated})) == []
 
