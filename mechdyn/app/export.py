@@ -37,7 +37,7 @@ def snippet(entry: Entry, off: HeadSet | None, model: str) -> str:
     own = bool(ask.haystack.strip())
     options: dict[str, Any] = {"haystack": ask.haystack} if own else {"length": ask.length}
     options |= {"depth": ask.depth} | ({} if own else {"seed": ask.seed})
-    options |= {"needle": ask.needle, "question": ask.question, "room": ask.new_tokens}
+    options |= {"needle": ask.needle, "question": ask.question} | ({"room": ask.new_tokens} if own else {})
     told = "".join(f"    {name}={value!r},\n" for name, value in options.items())
     lines = ["import mechdyn as md", *(["from mechdyn.tasks.niah import niah_in"] if own else []), ""]
     lines += [f"model = md.load_model({model!r})", f"sample = {'niah_in' if own else 'md.niah'}(\n    model,\n{told})"]

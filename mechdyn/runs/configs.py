@@ -267,7 +267,7 @@ def command_line(program: str, config_type: type, values: Mapping[str, Any], **m
         more: further options by name, such as `out`.
     """
     words = program.split()
-    for item in fields(config_type):
+    for item in sorted(fields(config_type), key=lambda item: not item.metadata.get("argument")):
         if item.name in values:
             words += _words(item, values[item.name])
     for name, value in more.items():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
@@ -24,6 +25,8 @@ _FIRST_RELEASE = {
     "depth": "trace",
 }
 """The field by which each kind of run of the first release is told."""
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""As a path spells it, which has one slash where there were two."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def open_folder(folder: str | Path, record: RunRecord, config_type: type) -> Pat
         StoreError: the folder belongs to another run.
     """
     folder = Path(folder)
-    if "://" in str(folder):
+    if _URL.match(str(folder)):
         raise InputError(f"the folder of a run lies on this machine, got {folder}; name a local folder with --out")
     try:
         if (folder / RECORD).is_file():

@@ -6,9 +6,10 @@ from mechdyn.claims.anticipation import Anticipation, criteria, measure
 from mechdyn.claims.correlation import Correlation
 from mechdyn.evidence import Outcome, outcome
 from mechdyn.plans import Request
+from mechdyn.tasks.niah import Niah
 from tests.probes.made_up import planted_traces, random_traces, repeating_traces, rotating_traces
 
-REQUEST = Request({"name": "made up"})
+REQUEST = Request({"name": "made up"}, Niah())
 
 
 @pytest.fixture(scope="module")
@@ -74,5 +75,5 @@ def test_too_few_retrieving_samples_are_inconclusive():
 
 
 def test_it_is_judged_on_the_units_of_correlation():
-    request = Request({"name": "m"}, "standard", (64,), 3)
+    request = Request({"name": "m"}, Niah(), "standard", (64,), seed=3)
     assert Anticipation().plan(request) == Correlation().plan(request)

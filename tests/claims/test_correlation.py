@@ -11,9 +11,11 @@ from mechdyn.evidence import Outcome, outcome
 from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.plans import Request
 from mechdyn.studies.probing import PRESETS, PROBES
+from mechdyn.tasks.niah import Niah
+from mechdyn.tasks.world import WorldTask
 from tests.probes.made_up import planted_traces, random_traces
 
-REQUEST = Request({"name": "made up"})
+REQUEST = Request({"name": "made up"}, Niah())
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def test_an_interval_without_bounds_decides_nothing(measured):
 
 def test_graded_scores_get_a_regressor_beside_and_no_notes_of_the_needle_task(informed):
     graded = [replace(trace, retrieval_scores=trace.retrieval_scores * 0.8 + 0.1, threshold=0.5) for trace in informed]
-    verdict = Correlation().judge(Request({"name": "made up"}, task="world"), {"evaluation": graded})
+    verdict = Correlation().judge(Request({"name": "made up"}, WorldTask()), {"evaluation": graded})
     assert verdict.outcome is Outcome.SUPPORTED
     low, high = min(row.r2 for row in TABLE_3.values()), max(row.r2 for row in TABLE_3.values())
     assert verdict.find("r2", k=0, predictor="probe").note == f"paper: {low:.3g} to {high:.3g}"
@@ -110,13 +112,13 @@ def test_samples_that_are_too_short_say_so():
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_has_its_probe_and_units_of_its_own_seeds(preset):
     assert preset in PROBES
-    units = Correlation().plan(Request({"name": "m"}, preset)).roles["evaluation"]
+    units = Correlation().plan(Request({"name": "m"}, Niah(), preset)).roles["evaluation"]
     assert len({unit.sample["seed"] for unit in units}) == len(units) >= 200
 
 
 def test_an_unknown_preset_is_named():
     with pytest.raises(InputError, match="unknown preset 'huge'; give one of quick, standard, paper"):
-        Correlation().plan(Request({"name": "m"}, "huge"))
+        Correlation().plan(Request({"name": "m"}, Niah(), "huge"))
 
 
 def _first_steps(trace, n):

@@ -9,10 +9,11 @@ from mechdyn.claims.dynamism import PRESETS, Dynamism
 from mechdyn.errors import InputError
 from mechdyn.evidence import Outcome
 from mechdyn.plans import Request
+from mechdyn.tasks.niah import Niah
 from mechdyn.traces.trace import Trace
 
 N_LAYERS, N_HEADS, N_STEPS = 4, 10, 12
-REQUEST = Request({"name": "made up", "n_layers": N_LAYERS, "n_heads": N_HEADS})
+REQUEST = Request({"name": "made up", "n_layers": N_LAYERS, "n_heads": N_HEADS}, Niah())
 
 
 def made_up(active, seed, text="the value"):
@@ -118,7 +119,7 @@ def test_evidence_says_list_and_steps():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_roles_share_no_sample_and_retest_repeats_the_needle(preset):
-    plan = Dynamism().plan(Request({"name": "m"}, preset))
+    plan = Dynamism().plan(Request({"name": "m"}, Niah(), preset))
     keys = {role: {unit.key for unit in units} for role, units in plan.roles.items()}
     assert not keys["detection"] & (keys["evaluation"] | keys["retest"])
     for first, second in zip(plan.roles["evaluation"], plan.roles["retest"], strict=True):
@@ -139,4 +140,4 @@ def test_failed_generations_are_left_out_and_counted():
 
 def test_an_unknown_preset_is_named():
     with pytest.raises(InputError, match="unknown preset 'huge'; give one of quick, standard, paper"):
-        Dynamism().plan(Request({"name": "m"}, "huge"))
+        Dynamism().plan(Request({"name": "m"}, Niah(), "huge"))

@@ -22,9 +22,10 @@ from mechdyn.studies.conditions import (
     STATIC_MATCHED,
     role,
 )
+from mechdyn.tasks.niah import Niah
 from tests.studies.made_up import MODEL, experiment, made_up
 
-REQUEST = Request(MODEL)
+REQUEST = Request(MODEL, Niah())
 ALL_RIGHT_BUT_DYNAMIC = {DYNAMIC: 2}
 SIZE_EXPLAINS_IT = {DYNAMIC: 2, STATIC_MATCHED: 2}
 

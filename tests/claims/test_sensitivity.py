@@ -22,10 +22,11 @@ from mechdyn.evidence import Outcome
 from mechdyn.plans import Request
 from mechdyn.scores.reasoning import Reasoning
 from mechdyn.scores.score import as_score
+from mechdyn.tasks.world import WorldTask
 from mechdyn.traces.trace import Trace
 
 N_LAYERS, N_HEADS, N_STEPS = 4, 10, 12
-REQUEST = Request({"name": "made up", "revision": "1"}, task="world")
+REQUEST = Request({"name": "made up", "revision": "1"}, WorldTask())
 
 
 def made_up(scores, seed):

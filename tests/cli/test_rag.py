@@ -16,7 +16,7 @@ def test_rag_writes_logs_results_and_a_page(run, tmp_path):
     assert "oracle: the top heads by Eq. 2" in out
     assert "verdict  inconclusive: dynamic and static are compared, and one of them was not run\n" in out
     folder = tmp_path / "run"
-    assert sorted(path.name for path in folder.iterdir()) == [
+    assert sorted(path.name for path in folder.glob("[!.]*")) == [
         "logs",
         "questions.jsonl",
         "rag.html",
@@ -31,7 +31,7 @@ def test_rag_writes_logs_results_and_a_page(run, tmp_path):
 
 BAD = {
     "k of 0": (["-k", "0"], "k must be at least 1, got 0"),
-    "unknown strategy": (["--strategy", "best"], "unknown strategy 'best'"),
+    "unknown strategy": (["--strategy", "best"], "unknown RAG strategy 'best'"),
     "threshold below 0": (["--threshold", "-1"], "threshold must be 0 or more"),
     "window below 0": (["--window", "-3"], "window must be at least 0, got -3"),
     "needles": (["--task", "niah"], "take the task world or hotpotqa"),

@@ -10,7 +10,8 @@ import pytest
 from mechdyn.evidence import Evidence, Outcome, Table, Verdict
 from mechdyn.reports.page import report_html, report_markdown
 from mechdyn.reports.sections import Report, Section, make_report, sections
-from mechdyn.runs.finished import Folder
+from mechdyn.runs.finished import RunFolder
+from mechdyn.runs.folder import RunRecord
 from mechdyn.runs.read import KINDS, Judged, Run
 from mechdyn.stats.resampling import Interval
 from mechdyn.views import timeline
@@ -75,8 +76,8 @@ def test_a_report_without_verdicts_has_no_table_of_them() -> None:
     ("asked", "preset"), [({}, "quick"), ({"lengths": [256, 512], "runs": 1}, "quick but for length 256, 512, runs 1")]
 )
 def test_a_claim_of_another_package_is_shown_and_a_preset_is_told_with_what_differs(tmp_path: Path, asked: dict, preset: str) -> None:
-    config = {"model": {"name": "mini"}, "task": "niah", "preset": "quick", "lengths": [], "runs": None, **asked}
-    folder = Folder(tmp_path, config, {"traces": {"evaluation": [made_up(np.ones((3, 2, 2)))]}}, {})
+    record = RunRecord("verify", {"task": "niah", "preset": "quick", "lengths": [], "runs": None, **asked}, {"name": "mini"}, "mini")
+    folder = RunFolder(tmp_path, record, {"traces": {"evaluation": [made_up(np.ones((3, 2, 2)))]}}, {})
     verdict = Verdict("mini", "theirs", Outcome.SUPPORTED, (Evidence("their number", Interval(0.5, 0.25, 0.75, 40)),))
     made = make_report([Run(folder, "mechdyn verify theirs", Judged(verdict, False, (), None, {}))])
     assert made.verdicts is not None and made.verdicts.rows == (("theirs", "mini", "niah", preset, "supported", "as recorded"),)

@@ -19,6 +19,7 @@ from mechdyn.reports.verdict import verdict_tables
 from mechdyn.stats.resampling import Interval
 from mechdyn.studies.conditions import DYNAMIC, STATIC_MATCHED
 from mechdyn.studies.grid import grid_rows
+from mechdyn.tasks.niah import Niah
 from tests.studies.made_up import MODEL, experiment
 from tests.views.reading import html_tables, markdown_tables
 
@@ -43,7 +44,7 @@ def dynamism() -> Table:
 
 
 def irreplaceability() -> Table:
-    return verdict_tables(Irreplaceability().judge(Request(MODEL), experiment({DYNAMIC: 2, STATIC_MATCHED: 2})))[-1]
+    return verdict_tables(Irreplaceability().judge(Request(MODEL, Niah()), experiment({DYNAMIC: 2, STATIC_MATCHED: 2})))[-1]
 
 
 def ablation() -> Table:

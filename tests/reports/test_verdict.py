@@ -15,6 +15,7 @@ from mechdyn.reports import verdict as verdict_module
 from mechdyn.reports.verdict import Layout, print_verdict, save_verdict_figure, verdict_figures
 from mechdyn.stats.resampling import Interval
 from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, DYNAMIC, STATIC_MATCHED
+from mechdyn.tasks.niah import Niah
 from mechdyn.views.timeline import timeline
 from tests.studies.made_up import MODEL, experiment, made_up
 
@@ -62,7 +63,7 @@ def test_a_claim_without_a_layout_has_a_line_a_piece_of_evidence():
 
 
 def test_irreplaceability_has_a_table_for_each_commit_rule():
-    verdict = Irreplaceability().judge(Request(MODEL), experiment({DYNAMIC: 2, STATIC_MATCHED: 2}))
+    verdict = Irreplaceability().judge(Request(MODEL, Niah()), experiment({DYNAMIC: 2, STATIC_MATCHED: 2}))
     text = printed(verdict)
     for condition in CONDITIONS:
         assert sum(row.strip("│ ").startswith(f"{condition}: ") for row in text.splitlines()) == 2
@@ -76,14 +77,14 @@ def test_irreplaceability_has_a_table_for_each_commit_rule():
 
 def test_a_verdict_without_evidence_prints_its_reason():
     wrong = {DETECTION_ROLE: [made_up(seed, right=False) for seed in range(3)]}
-    verdict = Irreplaceability().judge(Request(MODEL), wrong)
+    verdict = Irreplaceability().judge(Request(MODEL, Niah()), wrong)
     text = printed(verdict)
     assert "no detection sample was answered correctly" in text
     assert "irreplaceability on made up: inconclusive" in text
 
 
 def test_a_verdict_of_the_first_release_has_a_line_a_piece_of_evidence():
-    verdict = Irreplaceability().judge(Request(MODEL), experiment({DYNAMIC: 2}))
+    verdict = Irreplaceability().judge(Request(MODEL, Niah()), experiment({DYNAMIC: 2}))
     recorded = verdict.as_json()
     for row in recorded["evidence"]:
         del row["measure"], row["at"]
@@ -115,7 +116,7 @@ def test_a_layout_of_ones_own_is_taken(tmp_path, monkeypatch):
 
 def test_figures_are_saved_as_one_page(tmp_path):
     traces = experiment({DYNAMIC: 2}, n=20)
-    path = save_verdict_figure(Irreplaceability().judge(Request(MODEL), traces), traces, tmp_path)
+    path = save_verdict_figure(Irreplaceability().judge(Request(MODEL, Niah()), traces), traces, tmp_path)
     assert path == tmp_path / "ablation.html"
     assert path.read_text().count("<section") == 8
 

@@ -64,11 +64,11 @@ def test_a_default_folder_names_what_makes_another_run():
 
 @pytest.mark.parametrize("config_type", [AblateConfig, TraceConfig, ProgressiveConfig])
 def test_two_configs_of_different_runs_never_share_a_default_folder(config_type):
-    changed = {int: 7, float: 0.25, str: "other", tuple: (1,)}
+    changed = {"tuple[float": (0.25,), "tuple[int": (7,), "tuple[str": ("other",), "int": 7, "float": 0.25}
     folders = {default_folder("x", config_type())}
     for item in identity_fields(config_type):
-        kind = next(kind for kind in changed if kind.__name__ in str(item.type))
-        folders.add(default_folder("x", config_type(**{item.name: changed[kind]})))
+        value = next((value for kind, value in changed.items() if kind in str(item.type)), f"other {item.name}")
+        folders.add(default_folder("x", config_type(**{item.name: value})))
     assert len(folders) == 1 + len(identity_fields(config_type))
 
 

@@ -8,11 +8,12 @@ import pytest
 from mechdyn.errors import InputError, StoreError
 from mechdyn.hashing import content_hash
 from mechdyn.models.load import wrap_model
-from mechdyn.plans import Plan
+from mechdyn.plans import Plan, Request
 from mechdyn.runs.configs import AblateConfig, VerifyConfig
 from mechdyn.runs.folder import RunRecord, open_folder, read_record
 from mechdyn.runs.session import Session, chosen_task, make_request, open_store
 from mechdyn.tasks.hotpotqa import hotpotqa
+from mechdyn.tasks.niah import Niah
 from mechdyn.tasks.world import world_items
 from mechdyn.traces.unit import Unit
 from tests.architectures import tiny_model
@@ -71,7 +72,7 @@ def session(tmp_path, monkeypatch):
     """A session of a tiny model that never ends by itself."""
     model = dataclasses.replace(MODEL, eos_ids=())
     config = VerifyConfig("dynamism", model="tiny")
-    return lambda **changes: Session(dataclasses.replace(config, **changes), tmp_path / "run", model, None)
+    return lambda **changes: Session(dataclasses.replace(config, **changes), tmp_path / "run", model, Request(model.identity(), Niah()))
 
 
 def test_roles_are_run_as_they_come_to_be_named(session, tmp_path):

@@ -54,7 +54,7 @@ def test_dynamism_on_the_world(tmp_path):
     assert json.loads((tmp_path / "run" / "facts.json").read_text())["groups"][0]["n"] == 2
     assert found.facts.groups[0].measures["sp EM"].estimate == 1.0
     (shown,) = verdict_tables(found.verdict)
-    assert not any("paper" in str(column.header) for column in shown.columns)
+    assert not any("paper" in header for header in shown.columns)
     assert save_verdict_figure(found.verdict, found.traces, tmp_path).name == "timeline.html"
 
 
@@ -63,7 +63,7 @@ def test_dynamism_on_a_file_says_that_there_is_no_retest(tmp_path, questions, mo
     found = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
     assert set(found.traces) == {"detection", "evaluation"}
     assert found.verdict.outcome is Outcome.INCONCLUSIVE
-    assert found.verdict.notes[0].startswith("there is no retest (hotpotqa has each question")
+    assert found.verdict.notes[0].startswith("there is no retest (hotpotqa has each sample")
     assert [len(found.verdict.supports), len(found.verdict.refutes)] == [3, 3]
     again = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
     assert again.verdict == found.verdict
@@ -118,7 +118,7 @@ def test_correlation_takes_the_same_samples_and_says_why_it_cannot_tell(tmp_path
 
 def test_one_question_of_a_file(tmp_path, questions):
     items = json.loads(Path(questions).read_text())
-    found, folder = trace_one(TraceConfig(task="hotpotqa", data=questions, question=items[3]["_id"]), tmp_path / "run")
+    found, folder = trace_one(TraceConfig(task="hotpotqa", data=questions, sample=items[3]["_id"]), tmp_path / "run")
     assert (found.question, found.threshold) == (items[3]["question"], 0.5)
     first, _ = trace_one(TraceConfig(task="hotpotqa", data=questions), tmp_path / "other")
     assert first.question == items[0]["question"] and folder.name == "run"

@@ -25,9 +25,10 @@ from mechdyn.studies.conditions import (
     role,
     schedules,
 )
+from mechdyn.tasks.niah import Niah
 from tests.studies.made_up import MODEL, N_HEADS, N_LAYERS, made_up
 
-REQUEST = Request(MODEL, seed=3)
+REQUEST = Request(MODEL, Niah(), seed=3)
 DETECTION = [made_up(seed) for seed in range(5)]
 
 
@@ -60,7 +61,7 @@ def test_every_condition_has_the_same_samples_and_shares_none_with_the_detection
 
 
 def test_requests_of_other_seeds_share_no_sample(plan):
-    other = grid_plan(Request(MODEL, seed=4), PRESETS["quick"], {})
+    other = grid_plan(Request(MODEL, Niah(), seed=4), PRESETS["quick"], {})
     mine = {unit.sample["seed"] for unit in plan.units}
     assert not mine & {unit.sample["seed"] for unit in other.units}
 

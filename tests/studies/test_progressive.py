@@ -10,11 +10,12 @@ from mechdyn.plans import Request
 from mechdyn.schedules import Dynamic
 from mechdyn.studies.conditions import CLEAN, COMMITS, DETECTION_ROLE, detect
 from mechdyn.studies.progressive import PRESETS, STATIC_LIST, default_masked, progressive_plan, progressive_point, progressive_role
+from mechdyn.tasks.niah import Niah
 from tests.studies.made_up import MODEL, N_HEADS, N_LAYERS, N_STEPS, made_up
 
 
 def test_every_k_has_the_same_samples_and_none_of_the_detection_set():
-    plan = progressive_plan(Request(MODEL), PRESETS["quick"], (0, 1, 3))
+    plan = progressive_plan(Request(MODEL, Niah()), PRESETS["quick"], (0, 1, 3))
     evaluated = [unit.sample for unit in plan.roles[CLEAN]]
     assert set(plan.roles) == {DETECTION_ROLE, CLEAN, *(f"top {k} dynamic, commit {commit}" for k in (1, 3) for commit in COMMITS)}
     for k in (0, 1, 3):
