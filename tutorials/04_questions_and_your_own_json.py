@@ -147,7 +147,7 @@ assert "question my-first-question" in message and "sentence 2 of 'Ada Brandt'" 
 # %% [markdown]
 # ## What next
 #
-# - Change `sink`, `local` and the threshold: do the same heads retrieve? The paper states none of the three; `python -m
-# experiments.sensitivity`   tells which verdicts depend on them.
+# - Change `sink`, `local` and the threshold: do the same heads retrieve? The paper states none of the three; `mechdyn sensitivity`
+# tells which verdicts depend on them.
 # - `mechdyn verify dynamism --task hotpotqa --data FILE` judges a claim on a file of your own.
 # - **Next tutorial:** use the heads to choose what the model may see.
