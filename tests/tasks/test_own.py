@@ -1,0 +1,171 @@
+"""Samples of the user's own text: spans by characters and by quotation, whole prompts, files, and every command on such a file."""
+
+import json
+
+import numpy as np
+import pytest
+
+import mechdyn as md
+from mechdyn.errors import InputError
+from mechdyn.tasks.own import read_own, sample
+from mechdyn.tasks.task import build_sample
+from tests.bundled import mini_tokenizer
+
+CONTEXT = "The mill is old. The ticket of Ada is 7f31. Ada likes rain. 🌧 The mill was open."
+FACT = "The ticket of Ada is 7f31."
+
+
+def made(**changes):
+    return sample(
+        mini_tokenizer(), **({"context": CONTEXT, "question": "What is the ticket?", "spans": [FACT], "answer": "7f31"} | changes)
+    )
+
+
+def test_a_quoted_span_is_where_the_text_stands():
+    own = made()
+    ((start, end),) = own.needle_spans
+    assert own.prompt[start:end] == FACT
+    assert own.prompt[slice(*own.context_span)] == CONTEXT
+    assert mini_tokenizer().decode(own.tokens[own.needle_positions]).strip() == FACT
+    assert (own.task, own.answer, own.question) == ("own", "7f31", "What is the ticket?")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_characters_and_a_quotation_give_the_same_sample(seed):
+    rng = np.random.default_rng(seed)
+    words = [f"w{number}" for number in rng.permutation(200)[:60]]
+    context = " ".join(words)
+    start, stop = sorted(rng.choice(60, 2, replace=False))
+    quoted = " ".join(words[start : stop + 1])
+    if context.count(quoted) > 1:  # "w1" also stands in "w12"
+        quoted = context
+    begin = context.index(quoted)
+    one, other = (made(context=context, spans=[span]) for span in (quoted, [begin, begin + len(quoted)]))
+    assert one.needle_spans == other.needle_spans and one.key == other.key
+    assert one.prompt[slice(*one.needle_spans[0])] == quoted
+
+
+def test_several_spans_have_their_tokens_apart():
+    own = made(spans=[FACT, [0, 16]])
+    assert [own.prompt[start:end] for start, end in own.needle_spans] == [FACT, "The mill is old."]
+    first, second = own.meta["fact_tokens"]
+    assert set(range(*first)).isdisjoint(range(*second)) and len(own.needle_positions) == sum(end - start for start, end in (first, second))
+
+
+def test_a_whole_prompt_goes_in_as_it_is():
+    rendered = made().prompt
+    own = sample(mini_tokenizer(), prompt=rendered, spans=[FACT])
+    assert own.tokens.tolist() == made().tokens.tolist() and own.needle_spans == made().needle_spans
+    within = sample(mini_tokenizer(), prompt=rendered, context=CONTEXT, spans=[[17, 43]])
+    assert within.needle_spans == own.needle_spans and rendered[slice(*within.context_span)] == CONTEXT
+
+
+def test_a_system_text_of_its_own_takes_the_place_of_the_paper_s():
+    own = made(system="You are a miller.")
+    assert "You are a miller." in own.prompt and own.prompt != made().prompt
+    assert own.prompt[slice(*own.needle_spans[0])] == FACT
+
+
+BAD = {
+    "not there": ({"spans": ["nobody"]}, "the span 'nobody' does not occur in the text; quote it to the letter"),
+    "twice": ({"spans": ["The mill"]}, r"the span 'The mill' occurs 2 times, at characters 0, \d+; give the characters of the one"),
+    "empty quotation": ({"spans": [""]}, "does not occur"),
+    "beyond the text": ({"spans": [[0, 999]]}, r"must lie in the text's \d+ characters and hold one or more, got \[0, 999\)"),
+    "nothing in it": ({"spans": [[3, 3]]}, r"hold one or more, got \[3, 3\)"),
+    "one number": ({"spans": [[3]]}, r"\[start, end\) in characters, or quoted text, got \[3\]"),
+    "numbers that are none": ({"spans": [[True, 4]]}, "in characters, or quoted text"),
+    "no context": ({"context": None}, "needs a context, or a whole rendered prompt"),
+    "blank context": ({"context": " \n"}, "needs a context"),
+    "no question": ({"question": " "}, "needs a question about its context"),
+    "system and prompt": ({"prompt": "x", "system": "y", "spans": []}, "has its system text already"),
+    "context outside the prompt": ({"prompt": "x", "spans": []}, "the context 'The mill is old.* does not occur in the text"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_no_sample_is_one_line(case):
+    changes, message = BAD[case]
+    with pytest.raises(InputError, match=message) as caught:
+        made(**changes)
+    assert "\n" not in str(caught.value)
+
+
+LINE = {"context": CONTEXT, "question": "What is the ticket?", "spans": [FACT], "answer": "7f31"}
+BAD_LINES = {
+    "not JSON": ("{", "line 2: not JSON"),
+    "no object": ("[1]", "line 2: an object is needed, got list"),
+    "unknown field": ('{"text": "x"}', "line 2: unknown field 'text'; fields are id, context"),
+    "number": ('{"context": 3}', "line 2: field 'context' must be text, got int"),
+    "spans": ('{"spans": "x"}', r"line 2: field 'spans' must be a list"),
+    "same id": (json.dumps({"id": "1", **LINE}), "line 2: the id '1' comes twice"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LINES)
+def test_a_bad_line_is_named(tmp_path, case):
+    line, message = BAD_LINES[case]
+    file = tmp_path / "own.jsonl"
+    file.write_text(f"{json.dumps(LINE)}\n{line}\n")
+    with pytest.raises(InputError, match=message):
+        read_own(file)
+
+
+def test_a_file_without_samples_or_of_bytes_is_one_line(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("\n\n")
+    with pytest.raises(InputError, match="hold no object; write one a line"):
+        read_own(tmp_path / "empty.jsonl")
+    (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="are not UTF-8"):
+        read_own(tmp_path / "bytes.jsonl")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_own(tmp_path / "nowhere.jsonl")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """Fourteen tickets, each in some lines of a log."""
+    lines = []
+    for number in range(14):
+        code = f"{number * 2654435761 % 2**32:08x}-{number * 40503 % 65536:04x}-4d11-9e02-{number * 69069 % 2**24:012x}"
+        fact = f"The ticket of Ada is {code}."
+        parts = [f"On day {day} the mill was open." for day in range(3 + number % 4)]
+        parts.insert(number % 3, fact)
+        lines.append(
+            {"id": f"log-{number}", "context": " ".join(parts), "question": "What is the ticket of Ada?", "spans": [fact], "answer": code}
+        )
+    path = tmp_path_factory.mktemp("own") / "own.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    return path
+
+
+def test_a_sample_of_a_file_is_found_by_its_id(file):
+    own = build_sample(mini_tokenizer(), {"task": "own", "file": str(file), "id": "log-3"})
+    assert own.meta["id"] == "log-3" and own.prompt[slice(*own.needle_spans[0])].startswith("The ticket of Ada is ")
+    with pytest.raises(InputError, match="holds no item 'log-99'; give one of its 14 ids"):
+        build_sample(mini_tokenizer(), {"task": "own", "file": str(file), "id": "log-99"})
+
+
+COMMANDS = {
+    "trace": (["trace", "--no-show", "--sample", "log-5"], "expected 17156075"),
+    "verify": (["verify", "dynamism", "--max-new-tokens", "12"], "there is no retest (own has each sample in one context only)"),
+    "ablate": (["ablate", "--condition", "clean", "--condition", "dynamic", "--max-new-tokens", "40"], "accuracy"),
+    "rag": (["rag", "--questions", "2", "--strategy", "oracle", "--strategy", "no-context"], "oracle"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_takes_the_file(run, file, name):
+    words, shown = COMMANDS[name]
+    code, out, err = run(*words, "--task", "own", "--data", file, "--out", "made")
+    assert code == 0, err
+    assert shown in out
+    code, out, err = run("explore", "made", "--no-show") if name in ("trace", "verify") else run("report", "made")
+    assert code == 0, err
+
+
+def test_samples_without_an_answer_are_traced_and_not_judged(run, tmp_path):
+    (tmp_path / "own.jsonl").write_text(json.dumps({key: value for key, value in LINE.items() if key != "answer"}))
+    code, _, err = run("verify", "dynamism", "--task", "own", "--data", "own.jsonl", "--out", "made")
+    assert code == 2 and "item '1' of own.jsonl has no answer, so it cannot be judged" in err and not (tmp_path / "made").exists()
+    trace = md.trace(md.load_model("mini"), sample(mini_tokenizer(), context=CONTEXT, question="What?", spans=[FACT]), max_new_tokens=4)
+    assert trace.n_steps > 0
