@@ -124,9 +124,7 @@ assert 20 < n_right < 35
 folder = Path(tempfile.mkdtemp())
 lines = [json.dumps({"id": f"log-{seed}", **delivery_log(seed)}) for seed in range(50)]
 (folder / "logs.jsonl").write_text("\n".join(lines))
-verdict = md.verify(
-    md.VerifyConfig("dynamism", task="own", data=str(folder / "logs.jsonl")), out=folder / "run"
-).verdict
+verdict = md.verify(md.VerifyConfig("dynamism", task="own", data=str(folder / "logs.jsonl")), out=folder / "run").verdict
 store = md.TraceStore.open(folder / "run" / "traces")
 print(verdict.outcome, "on", store.n_traces, "traces")
 print(verdict.notes[0])

@@ -29,7 +29,7 @@ from mechdyn.evidence import (
     outcome,
     wholly_above,
 )
-from mechdyn.paper.parts import Part, claim_parts
+from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.probes.auprc import auprc_difference
 from mechdyn.probes.baselines import BaseRate, Persistence, PersistenceByHead, StepRate, previous_probe
@@ -79,7 +79,7 @@ class Anticipation:
 
     name: str = "anticipation"
     paper: str = "3.4, not in the paper"
-    parts: tuple[Part, ...] = claim_parts("anticipation", "beyond the paper", "beyond the paper")
+    parts: tuple[PaperPart, ...] = claim_parts("anticipation", "beyond the paper", "beyond the paper")
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Role `evaluation`: the same clean needle samples as for correlation."""

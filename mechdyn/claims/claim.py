@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mechdyn.errors import InputError
 from mechdyn.evidence import Verdict
-from mechdyn.paper.parts import OTHER_PARTS, Part
+from mechdyn.paper.parts import OTHER_PARTS, PaperPart
 from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.registry import Registry
 from mechdyn.traces.trace import Trace
@@ -33,7 +33,7 @@ class Claim(Protocol):
         return ""
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[PaperPart, ...]:
         """The paper's tables and figures that a verdict answers; a report lists those that were not run."""
         return ()
 
@@ -75,7 +75,7 @@ def get_claim(name: str) -> Claim:
     return _made(CLAIMS.get(name))
 
 
-def paper_parts() -> tuple[Part, ...]:
+def paper_parts() -> tuple[PaperPart, ...]:
     """Every table and figure of the paper with what runs it: those that claims answer, in the paper's order, then the others."""
     claims = sorted(map(get_claim, CLAIMS.names()), key=lambda each: (not each.paper, each.paper, each.name))
     return (*(part for each in claims for part in each.parts), *OTHER_PARTS)

@@ -20,7 +20,7 @@ from functools import partial
 
 from mechdyn.claims.claim import claim
 from mechdyn.evidence import Criteria, Criterion, Evidence, Outcome, Verdict, negated, outcome, wholly_above
-from mechdyn.paper.parts import NEEDLES, QUESTIONS, Part, claim_parts
+from mechdyn.paper.parts import NEEDLES, QUESTIONS, PaperPart, claim_parts
 from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.probes.baselines import BaseRate, Persistence, StepRate, linear_probe, shuffled_probe
@@ -74,7 +74,7 @@ class Correlation:
 
     name: str = "correlation"
     paper: str = "3.4, Figures 4 and 8, Tables 2 and 3"
-    parts: tuple[Part, ...] = claim_parts("correlation", "Section 3.4, a verdict", "Section 4, a verdict")
+    parts: tuple[PaperPart, ...] = claim_parts("correlation", "Section 3.4, a verdict", "Section 4, a verdict")
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Role `evaluation`: clean samples, which the judge splits by sample."""

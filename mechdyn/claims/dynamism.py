@@ -34,7 +34,7 @@ from mechdyn.evidence import (
     wholly_above,
 )
 from mechdyn.heads import HeadSet, RankedHeads
-from mechdyn.paper.parts import Part, claim_parts
+from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, Plan, Preset, Request, chosen_preset, retest_units, task_units
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, heads_per_step, static_ranking
 from mechdyn.stats.resampling import Interval, bootstrap_mean
@@ -62,7 +62,7 @@ class Dynamism:
 
     name: str = "dynamism"
     paper: str = "3.2, Table 1"
-    parts: tuple[Part, ...] = claim_parts("dynamism", "Table 1", "Section 4, dynamism")
+    parts: tuple[PaperPart, ...] = claim_parts("dynamism", "Table 1", "Section 4, dynamism")
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks the static heads, `evaluation` is measured, `retest` repeats each evaluation needle elsewhere."""

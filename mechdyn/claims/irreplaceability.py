@@ -25,7 +25,7 @@ from jaxtyping import Float
 
 from mechdyn.claims.claim import claim
 from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
-from mechdyn.paper.parts import Part, claim_parts
+from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.ablation import heads_ablated
 from mechdyn.stats.resampling import Interval, bootstrap_mean, paired_difference
@@ -81,7 +81,7 @@ class Irreplaceability:
 
     name: str = "irreplaceability"
     paper: str = "3.3, Figures 2 and 6"
-    parts: tuple[Part, ...] = claim_parts("irreplaceability", "Section 3.3, a verdict", "Section 4, a verdict")
+    parts: tuple[PaperPart, ...] = claim_parts("irreplaceability", "Section 3.3, a verdict", "Section 4, a verdict")
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks static heads and gives the average size; then each condition under each commit rule."""

@@ -12,7 +12,7 @@ DYNAMIC_RAG = "dynamic RAG"
 
 
 @dataclass(frozen=True)
-class Part:
+class PaperPart:
     """A table or figure on one kind of task. `measures` is what a run of it measures, `command` what runs it."""
 
     name: str
@@ -22,25 +22,24 @@ class Part:
 
 
 _ON_QUESTIONS = "--task world, or --task hotpotqa --data FILE"
-_SCRIPT = "python -m experiments."
 
 
-def claim_parts(claim: str, needles: str, questions: str) -> tuple[Part, Part]:
+def claim_parts(claim: str, needles: str, questions: str) -> tuple[PaperPart, PaperPart]:
     """What a claim answers: a part of the paper on needles and one on questions, each by its name."""
     command = f"mechdyn verify {claim}"
-    return Part(needles, claim, NEEDLES, command), Part(questions, claim, QUESTIONS, f"{command} {_ON_QUESTIONS}")
+    return PaperPart(needles, claim, NEEDLES, command), PaperPart(questions, claim, QUESTIONS, f"{command} {_ON_QUESTIONS}")
 
 
 OTHER_PARTS = (
-    Part("Figures 2 and 9 to 11", ABLATION, NEEDLES, "mechdyn ablate"),
-    Part("Figures 6 and 12 to 14", ABLATION, QUESTIONS, f"{_SCRIPT}figure_6_ablation_questions"),
-    Part("Figures 3 and 15 to 17", PROGRESSIVE, NEEDLES, f"{_SCRIPT}figure_3_progressive"),
-    Part("Figures 7 and 18 to 20", PROGRESSIVE, QUESTIONS, f"{_SCRIPT}figure_7_progressive_questions"),
-    Part("Figure 4", CORRELATIONS, NEEDLES, f"{_SCRIPT}figure_4_cca"),
-    Part("Figure 8", CORRELATIONS, QUESTIONS, f"{_SCRIPT}figure_8_cca_questions"),
-    Part("Table 2", PROBES, NEEDLES, f"{_SCRIPT}table_2_probe"),
-    Part("Table 3", PROBES, QUESTIONS, f"{_SCRIPT}table_3_regressor"),
-    Part("Table 4", DYNAMIC_RAG, QUESTIONS, "mechdyn rag, or with --task hotpotqa --data FILE"),
-    Part("beyond the paper: sink, local window and threshold", SENSITIVITY, QUESTIONS, f"{_SCRIPT}sensitivity"),
+    PaperPart("Figures 2 and 9 to 11", ABLATION, NEEDLES, "mechdyn ablate"),
+    PaperPart("Figures 6 and 12 to 14", ABLATION, QUESTIONS, f"mechdyn ablate {_ON_QUESTIONS}"),
+    PaperPart("Figures 3 and 15 to 17", PROGRESSIVE, NEEDLES, "mechdyn progressive"),
+    PaperPart("Figures 7 and 18 to 20", PROGRESSIVE, QUESTIONS, f"mechdyn progressive {_ON_QUESTIONS}"),
+    PaperPart("Figure 4", CORRELATIONS, NEEDLES, "mechdyn correlations"),
+    PaperPart("Figure 8", CORRELATIONS, QUESTIONS, f"mechdyn correlations {_ON_QUESTIONS}"),
+    PaperPart("Table 2", PROBES, NEEDLES, "mechdyn probe"),
+    PaperPart("Table 3", PROBES, QUESTIONS, f"mechdyn probe {_ON_QUESTIONS}"),
+    PaperPart("Table 4", DYNAMIC_RAG, QUESTIONS, "mechdyn rag, or with --task hotpotqa --data FILE"),
+    PaperPart("beyond the paper: sink, local window and threshold", SENSITIVITY, QUESTIONS, "mechdyn sensitivity"),
 )
 """The parts that no claim answers."""

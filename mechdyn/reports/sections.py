@@ -22,7 +22,7 @@ from mechdyn.reports.results import (
     sensitivity_table,
 )
 from mechdyn.reports.verdict import verdict_figures, verdict_tables
-from mechdyn.runs.read import Content, Grid, Judged, Points, Run, Settings, Single, Strategies, not_run
+from mechdyn.runs.read import AblationTable, Content, Judged, Points, Run, Settings, Single, Strategies, not_run
 from mechdyn.studies.facts import clean_traces, fact_report, has_facts
 from mechdyn.views.ablation import ablation_grids, progressive_figures
 from mechdyn.views.facts import fact_page
@@ -152,7 +152,7 @@ def _otherwise(found: Judged | Strategies) -> list[str]:
 
 
 @sections.register
-def _grid(found: Grid, run: Run) -> list[Section]:
+def _grid(found: AblationTable, run: Run) -> list[Section]:
     figures = ablation_grids(run.folder.roles, title=run.model)
     heading = f"Ablation grid (Figures {'2 and 9 to 11' if run.task.paper == NEEDLES else '6 and 12 to 14'}): {run.model}, {run.task.name}"
     facts = f"{found.detection.n_correct} detection samples correct; average size {found.detection.size}."

@@ -76,7 +76,7 @@ class Judged:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class AblationTable:
     """An ablation grid."""
 
     rows: tuple[GridRow, ...]
@@ -245,8 +245,10 @@ def _judged(folder: RunFolder, again: bool) -> Judged:
     )
 
 
-def _grid(folder: RunFolder, again: bool) -> Grid:
-    return Grid(grid_rows(folder.roles, folder.record.asked.get("conditions") or ()), require_detection(folder.roles[DETECTION_ROLE]))
+def _grid(folder: RunFolder, again: bool) -> AblationTable:
+    return AblationTable(
+        grid_rows(folder.roles, folder.record.asked.get("conditions") or ()), require_detection(folder.roles[DETECTION_ROLE])
+    )
 
 
 def _points(folder: RunFolder, again: bool) -> Points:

@@ -27,7 +27,7 @@ class Verified:
 
 
 @dataclass(frozen=True)
-class Traced:
+class Unjudged:
     """What a claim asked for, run and not yet judged."""
 
     request: Request
@@ -52,7 +52,7 @@ def verify(config: VerifyConfig, out: str | Path | None = None) -> Verified:
         return Verified(verdict, traced.traces, traced.folder, facts)
 
 
-def trace_claim(config: VerifyConfig, out: str | Path | None = None) -> Traced:
+def trace_claim(config: VerifyConfig, out: str | Path | None = None) -> Unjudged:
     """Run what a claim needs, without judging it."""
     get_claim(config.claim)
     with _open(config, out) as run:
@@ -63,7 +63,7 @@ def _open(config: VerifyConfig, out: str | Path | None) -> Session:
     return Session.open(config, out if out is not None else default_folder(config.claim, config))
 
 
-def _traced(run: Session) -> Traced:
+def _traced(run: Session) -> Unjudged:
     plan = partial(get_claim(run.config.claim).plan, run.request)
     describe = f"{run.config.claim} on {Path(run.config.model).name}, {run.request.task.name}"
-    return Traced(run.request, run.traces(plan, describe=describe), run.folder)
+    return Unjudged(run.request, run.traces(plan, describe=describe), run.folder)

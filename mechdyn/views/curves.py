@@ -13,6 +13,8 @@ from mechdyn.views.text import escape
 from mechdyn.views.theme import DASHES, MARKERS, Look, faded, finish, look
 
 _HEIGHT = 420
+_SHARE = (-0.03, 1.03)
+"""0 to 1, with room for the markers."""
 
 
 @dataclass(frozen=True)
@@ -37,41 +39,56 @@ class Curve:
             )
 
 
+@dataclass(frozen=True)
+class Axis:
+    """An axis by its title; it spans what is drawn where no range is given."""
+
+    title: str
+    range: tuple[float, float] | None = None
+
+
 def curves(
     lines: Sequence[Curve],
     *,
-    x_title: str,
-    y_title: str,
-    right_title: str | None = None,
-    y_range: tuple[float, float] | None = None,
-    right_range: tuple[float, float] | None = None,
+    x: str,
+    y: Axis,
+    right: Axis | None = None,
     title: str = "",
     subtitle: str = "bands: 95 % intervals by sample",
     dark: bool = False,
 ) -> go.Figure:
     """Lines with markers, each over its interval band.
 
+    Args:
+        lines: each against the left axis, or the right one where it says so.
+        x: title of the horizontal axis.
+        y: the left axis.
+        right: the right axis.
+        title: the left axis' where left out.
+        subtitle: a line below it.
+        dark: for a dark page.
+
     Raises:
-        InputError: no curve, or a curve for the right axis without `right_title`.
+        InputError: no curve, or a curve for the right axis where there is none.
     """
     if not lines:
         raise InputError("a figure of curves needs at least one curve, got none")
-    if right_title is None and any(line.right for line in lines):
-        raise InputError("a curve is drawn against the right axis and it has no title; give right_title")
+    if right is None and any(line.right for line in lines):
+        raise InputError("a curve is drawn against the right axis and there is none; give right=Axis(title)")
     colors = look(dark)
-    figure = make_subplots(specs=[[{"secondary_y": right_title is not None}]])
+    figure = make_subplots(specs=[[{"secondary_y": right is not None}]])
     for index, line in enumerate(lines):
         color = colors.series[(index if line.color is None else line.color) % len(colors.series)]
         for band in _bands(line, color):
             figure.add_trace(band, secondary_y=line.right)
     for index, line in enumerate(lines):
         figure.add_trace(_line(line, index, colors), secondary_y=line.right)
-    figure.update_xaxes(title_text=escape(x_title), showgrid=False)
-    figure.update_yaxes(title_text=escape(y_title), range=y_range, secondary_y=False)
-    if right_title is not None:
-        figure.update_yaxes(title_text=escape(right_title), range=right_range, showgrid=False, tickmode="auto", secondary_y=True)
+    figure.update_xaxes(title_text=escape(x), showgrid=False)
+    figure.update_yaxes(title_text=escape(y.title), range=y.range, secondary_y=False)
+    if right is not None:
+        figure.update_yaxes(title_text=escape(right.title), range=right.range, showgrid=False, tickmode="auto", secondary_y=True)
         _tint_axes(figure, lines, colors)
-    return finish(figure, escape(title or y_title), escape(subtitle), dark=dark, height=_HEIGHT, min_width=340)
+    return finish(figure, escape(title or y.title), escape(subtitle), dark=dark, height=_HEIGHT, min_width=340)
 
 
 def progressive(
@@ -90,10 +107,9 @@ def progressive(
     ]
     return curves(
         lines,
-        x_title="masked dynamic heads (k)",
-        y_title="compensated static heads",
-        right_title=metric,
-        right_range=(-0.03, 1.03),
+        x="masked dynamic heads (k)",
+        y=Axis("compensated static heads"),
+        right=Axis(metric, _SHARE),
         title=title or "Progressive ablation",
         dark=dark,
     )
@@ -125,9 +141,8 @@ def cca(
             lines.append(Curve(f"{name}, {kind}", offsets, series, color=list(in_sample).index(name), dash=dash))
     return curves(
         lines,
-        x_title="offset k (steps ahead)",
-        y_title="canonical correlation",
-        y_range=(-0.03, 1.03),
+        x="offset k (steps ahead)",
+        y=Axis("canonical correlation", _SHARE),
         title=title or "Hidden states and later retrieval scores",
         dark=dark,
     )
@@ -140,9 +155,7 @@ def sweep_figures(
     figures = {}
     for number, lines in curves_by_number.items():
         drawn = [Curve(name, list(points), list(points.values())) for name, points in lines.items()]
-        figures[f"F1 against {number}"] = curves(
-            drawn, x_title=number, y_title="F1", y_range=(-0.03, 1.03), title=f"F1 against {number}", dark=dark
-        )
+        figures[f"F1 against {number}"] = curves(drawn, x=number, y=Axis("F1", _SHARE), title=f"F1 against {number}", dark=dark)
     return figures
 
 

@@ -16,7 +16,7 @@ from mechdyn.probes.report import auprc_by_head, r2_by_head
 from mechdyn.stats.cca_offsets import TOPS, Correlations, OffsetCCA
 from mechdyn.stats.resampling import Interval
 from mechdyn.studies.probing import AUPRC, TOP_CORRELATION
-from mechdyn.views.curves import Curve, curves
+from mechdyn.views.curves import Axis, Curve, curves
 from mechdyn.views.text import escape
 from mechdyn.views.theme import evenly, finish, look, numbered
 
@@ -139,7 +139,7 @@ def _series(verdict: Verdict, measure: str) -> dict[str, list[tuple[int, Interva
 
 
 def _by_offset(lines: Sequence[Curve], y_title: str, title: str, dark: bool) -> go.Figure:
-    return curves(lines, x_title="offset k (steps ahead)", y_title=y_title, y_range=_RANGE, title=title, dark=dark)
+    return curves(lines, x="offset k (steps ahead)", y=Axis(y_title, _RANGE), title=title, dark=dark)
 
 
 def _lines(series: Mapping[str, Sequence[tuple[int, Interval]]]) -> list[Curve]:

@@ -9,7 +9,7 @@ from mechdyn.claims import claim as door
 from mechdyn.claims.claim import Claim, claim, get_claim, paper_parts
 from mechdyn.errors import InputError
 from mechdyn.evidence import Outcome, Verdict
-from mechdyn.paper.parts import OTHER_PARTS, Part
+from mechdyn.paper.parts import OTHER_PARTS, PaperPart
 from mechdyn.plans import Plan
 from mechdyn.registry import Registry
 from tests.claims.registered import copied_claims
@@ -106,6 +106,6 @@ def test_parts_of_the_paper_are_those_of_claims_in_its_order_then_the_others(cla
     for name in OWN:
         assert {(part.measures, part.on) for part in get_claim(name).parts} == {(name, "needles"), (name, "questions")}
         assert all(part.command.startswith(f"mechdyn verify {name}") for part in get_claim(name).parts)
-    mine = Part("Table 9", "mine", "needles", "mechdyn verify mine")
+    mine = PaperPart("Table 9", "mine", "needles", "mechdyn verify mine")
     claim(made(parts=(mine,)))
     assert paper_parts()[8] == mine and len(paper_parts()) == len(parts) + 1

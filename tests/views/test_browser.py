@@ -9,7 +9,7 @@ import torch
 from mechdyn.stats.resampling import Interval
 from mechdyn.traces.trace import Sources
 from mechdyn.views import Cells, Html, attention, cca, compare, curves, grid, layer_head, progressive, save_page, timeline, tokens
-from mechdyn.views.curves import Curve
+from mechdyn.views.curves import Axis, Curve
 from mechdyn.views.page import document, drawn, joined, save_text
 from tests.browser import Browser, needs_browser
 from tests.views.made_up import made_up
@@ -40,7 +40,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "context": tokens(trace, 1, (1, 0)),
         "compare": compare(trace, other),
         "grid": grid({HOSTILE[1]: cells, "b": cells}),
-        "curves": curves([Curve(HOSTILE[0], range(10), ten)], x_title="x", y_title="y"),
+        "curves": curves([Curve(HOSTILE[0], range(10), ten)], x="x", y=Axis("y")),
         "cca": cca(range(10), {"top-1": ten}),
         "progressive": progressive(range(10), ten, ten),
     }

@@ -6,7 +6,7 @@ import pytest
 from mechdyn.errors import InputError
 from mechdyn.stats.resampling import Interval
 from mechdyn.views import Curve, cca, curves, progressive
-from mechdyn.views.curves import sweep_figures
+from mechdyn.views.curves import Axis, sweep_figures
 
 NAN = float("nan")
 
@@ -20,7 +20,7 @@ def lines(figure) -> dict:
 
 
 def test_lines_and_bands_hold_the_intervals() -> None:
-    figure = curves([Curve("a", [0, 1, 2], intervals(1.0, 2.0, 3.0))], x_title="x", y_title="y")
+    figure = curves([Curve("a", [0, 1, 2], intervals(1.0, 2.0, 3.0))], x="x", y=Axis("y"))
     band, line = figure.data
     np.testing.assert_allclose(line.y, [1, 2, 3])
     assert list(band.x) == [0, 1, 2, 2, 1, 0]
@@ -30,7 +30,7 @@ def test_lines_and_bands_hold_the_intervals() -> None:
 
 def test_missing_bounds_leave_the_band_out_and_missing_estimates_a_gap() -> None:
     points = [*intervals(1.0, 2.0), Interval(3.0, NAN, NAN, 1), Interval(NAN, NAN, NAN, 0), *intervals(5.0)]
-    figure = curves([Curve("a", range(5), points)], x_title="x", y_title="y")
+    figure = curves([Curve("a", range(5), points)], x="x", y=Axis("y"))
     assert [list(trace.x) for trace in figure.data if not trace.name] == [[0, 1, 1, 0], [4, 4]]
     line = lines(figure)["a"]
     assert np.isnan(line.y[3]) and line.y[2] == 3.0 and not line.connectgaps
@@ -60,7 +60,7 @@ def test_cca_shares_a_color_by_name_and_a_dash_by_kind() -> None:
 
 
 def test_names_are_escaped() -> None:
-    figure = curves([Curve("<b>a</b>", [0], intervals(1.0))], x_title="<x>", y_title="$y$")
+    figure = curves([Curve("<b>a</b>", [0], intervals(1.0))], x="<x>", y=Axis("$y$"))
     assert figure.data[-1].name == "&lt;b&gt;a&lt;/b&gt;"
     assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("&lt;x&gt;", "&#36;y&#36;")
 
@@ -69,9 +69,9 @@ def test_bad_curves_are_refused() -> None:
     with pytest.raises(InputError, match="curve 'a' needs one interval for each x and at least one, got 2 x and 1 intervals"):
         Curve("a", [0, 1], intervals(1.0))
     with pytest.raises(InputError, match="at least one curve, got none"):
-        curves([], x_title="x", y_title="y")
-    with pytest.raises(InputError, match="right axis and it has no title"):
-        curves([Curve("a", [0], intervals(1.0), right=True)], x_title="x", y_title="y")
+        curves([], x="x", y=Axis("y"))
+    with pytest.raises(InputError, match="right axis and there is none"):
+        curves([Curve("a", [0], intervals(1.0), right=True)], x="x", y=Axis("y"))
     with pytest.raises(InputError, match="null series 'b' has no in-sample series"):
         cca([0], {"a": intervals(1.0)}, null={"b": intervals(1.0)})
 
