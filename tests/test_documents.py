@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -122,6 +123,24 @@ def test_make_targets_exist(target: str) -> None:
 def test_links_lead_somewhere(document: Document) -> None:
     missing = [link for link in document.links() if not (document.path.parent / link).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.path.name)
+def test_files_of_the_repository_that_are_named_are_there(document: Document) -> None:
+    named = re.findall(r"`((?:mechdyn|experiments|tests|docs|tutorials)/[\w./-]*)`", document.text)
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+def test_the_design_page_has_the_layers_that_are_checked() -> None:
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+    missing = re.compile(r" [|:] \((\w+)\)")  # a module in parentheses may be missing; there it stands without them
+    checked = [missing.sub(lambda may: may[0].replace("(", "").replace(")", "") * _is_module(may[1]), layer) for layer in contract]
+    layers = "\n".join(checked)
+    assert f"```text\n{layers}\n```" in Document(ROOT / "docs" / "design.md").text
+
+
+def _is_module(name: str) -> bool:
+    return (ROOT / "mechdyn" / name).exists()
 
 
 def test_a_wrong_result_is_seen(tmp_path: Path) -> None:
