@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,15 @@ def test_commands_exist_with_their_options(words: list[str]) -> None:
     text = help_of(*group)
     missing = [word for word in words[2:] if word.startswith("--") and not re.search(rf"{re.escape(word)}\b", text)]
     assert not missing, f"mechdyn {' '.join(group)} has no {missing}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.path.name)
+def test_a_run_that_is_read_was_written_by_a_command_of_the_document(document: Document) -> None:
+    # A default folder is named by every option that differs, so documents name theirs.
+    commands = document.commands("mechdyn")
+    written = {folder for words in commands for option, folder in pairwise(words) if option == "--out"}
+    read = {word for words in commands if words[1] in ("explore", "report") for word in words[2:] if word.startswith("runs/")}
+    assert read <= written
 
 
 @pytest.mark.parametrize("target", sorted({words[1] for each in DOCUMENTS for words in each.commands("make")}))
