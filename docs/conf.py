@@ -29,6 +29,7 @@ autosummary_generate = False
 autodoc_default_options = {"members": True, "member-order": "bysource", "undoc-members": True, "ignore-module-all": True}
 autodoc_typehints = "signature"
 napoleon_google_docstring = True
+napoleon_use_ivar = True  # what a class explains under "Attributes:" is listed among its members already
 napoleon_numpy_docstring = False
 
 _CODE_OR_BAR = re.compile(r"(?P<literal>``.*?``|:\w+:`[^`]*`)|`(?P<code>[^`]+)`(?P<suffix>\w?)|\|", re.DOTALL)

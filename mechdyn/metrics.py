@@ -1,6 +1,6 @@
 """How good an answer is: accuracy and ROUGE-L for needles, the official HotpotQA exact match and F1 for questions.
 
-Every metric of one answer is a float in [0, 1], 1 the best.
+Every metric of one answer is a float in [0, 1], 1 the best (docs/definitions.md, "Needles" and "Questions").
 """
 
 import re

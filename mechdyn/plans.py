@@ -19,13 +19,13 @@ NO_TRACES: Mapping[str, Sequence[Trace]] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Plan:
-    """The units of a claim by role, each role's in an order that `judge` relies on."""
+    """The units to be run, by the role that they play in a claim or study. Their traces are handed over in the same order."""
 
     roles: Mapping[str, tuple[Unit, ...]]
 
     @property
     def units(self) -> tuple[Unit, ...]:
-        """Every unit once."""
+        """The units of all roles, each once: two roles may need the same trace."""
         unique = {unit.key: unit for units in self.roles.values() for unit in units}
         return tuple(unique.values())
 
@@ -64,7 +64,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Preset:
-    """Prompt lengths, and seeds a length and depth."""
+    """How many samples of what kind: `n_seeds` samples at each prompt length and depth."""
 
     lengths: tuple[int, ...]
     n_seeds: int
@@ -103,6 +103,6 @@ def task_units(
 
 
 def retest_units(request: Request, preset: Preset) -> tuple[Unit, ...]:
-    """Each evaluation sample's evidence in another context; none for tasks that cannot."""
+    """For each evaluation sample one with the same evidence in another context; none where the task has no retest."""
     wanted = SampleSet(preset.cells, EVALUATION, seed=request.seed)
     return tuple(map(request.unit, request.task.retest(wanted)))

@@ -132,7 +132,7 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def make(kind: str, name: str, factory: Callable[..., Thing], options: dict[str, Any]) -> Thing:
-    """Call a registered class with options.
+    """Make a thing of a registered class, its options as keyword arguments.
 
     Raises:
         InputError: options that it does not take.

@@ -210,7 +210,7 @@ class RandomHeads:
 @schedule("size-matched")
 @dataclass(frozen=True)
 class SizeMatched:
-    """As many heads as are active at the step: the first of a static ranking, or random ones (of a `RandomHeads`, whose k is not used)."""
+    """As many heads as retrieve at the step: the first of a ranking, or random ones drawn as a `RandomHeads` draws (its k is not used)."""
 
     of: RankedHeads | RandomHeads
 

@@ -20,7 +20,7 @@ def takes(
     A field is an option of its name, or of `flag` in its metadata; one of type `tuple[X, ...]` may be given several times.
 
     Args:
-        config_type: a frozen dataclass whose fields come from `sweep.configs.option` and `argument`.
+        config_type: a frozen dataclass whose fields come from `runs.configs.option` and `argument`.
         defaults: other defaults than the fields' own.
         fixed: fields that this command does not ask for.
     """

@@ -45,7 +45,7 @@ def last_layer_pattern(model: Model, tokens: Int[Tensor, " pos"]) -> Float[Tenso
 
 
 def hidden_hook(model: Model, hidden: str) -> str:
-    """The hook behind a choice of final hidden state (DEFINITIONS, Steps)."""
+    """The hook behind a choice of final hidden state (docs/definitions.md, "Steps")."""
     hooks = {"final": "ln_final.hook_out", "residual": f"blocks.{model.n_layers - 1}.hook_resid_post"}
     return hooks[check_hidden(hidden)]
 

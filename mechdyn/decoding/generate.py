@@ -95,7 +95,7 @@ def generate(
     """Fill the rows, all of them in one batch from `state`, a row each; their ablations must agree in scope and commit.
 
     The state holds each prompt less its last token. Step 0 feeds the last prompt token, so that its attention row is observed like every
-    other (DEFINITIONS, Steps). After each step `on_step` gets the rows as they stand; what it raises ends the generation.
+    other (docs/definitions.md, "Steps"). After each step `on_step` gets the rows as they stand; what it raises ends the generation.
     """
     live = list(rows)
     _refuse_gaps(rows, state)

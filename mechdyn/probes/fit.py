@@ -1,4 +1,4 @@
-"""Fitting a probe (A.5)."""
+"""Fitting a probe (A.5; docs/definitions.md, "Probes")."""
 
 import copy
 import math

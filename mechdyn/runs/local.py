@@ -22,7 +22,7 @@ from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 
 _PART, _PART_SECONDS = 32, 30.0
-"""A part of the store holds this many traces at least, so that parts are few, or what came in this time, so that little is lost."""
+"""A part is written once so many traces wait, which keeps parts few, or once so many seconds have passed, so that a kill loses little."""
 _log = logging.getLogger(__name__)
 
 

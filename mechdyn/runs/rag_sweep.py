@@ -26,12 +26,12 @@ class RagSweep:
 
     rows: Mapping[str, RagRow]
     curves: Mapping[str, Mapping[str, Mapping[float | int, Interval]]]
-    """Number to strategy to value to F1; the default setting stands in every number's curve."""
+    """F1 by number that moves (`threshold`, `k`, `window`), strategy and value; every curve has the default setting among its values."""
     folder: Path
 
 
 def rag_sweep(config: RagSweepConfig, out: str | Path | None = None) -> RagSweep:
-    """Answer the questions under every strategy and setting, as one run: drafts and looks that settings share are run once.
+    """Answer the questions under every strategy and setting, as one run: a draft or retrieval that settings share is run once.
 
     The folder is that of `rag`, with `results.json` alone. Run again, it goes on where it stopped.
     """

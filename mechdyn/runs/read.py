@@ -60,7 +60,8 @@ class Content(Protocol):
 class Judged:
     """A claim's verdict: judged `again` from the traces, or as recorded; `changed` names what came out otherwise than recorded.
 
-    `verdict` is None where only scripts used the traces. What they measured: `correlations` by offset, `probes` by name.
+    `verdict` is None where the folder was made by `mechdyn correlations` or `mechdyn probe` alone. What these measured: `correlations` by
+    offset, `probes` by name.
     """
 
     verdict: Verdict | None
@@ -145,7 +146,7 @@ class Run:
         return str(self.folder.record.asked.get("preset", ""))
 
     def beside(self, program: str) -> str:
-        """Another command on the traces of this run."""
+        """The command line of another program on this run's traces, with the options that the run was asked."""
         asked = {name: value for name, value in _asked(self.folder.record).items() if name != "claim"}
         return command_line(program, VerifyConfig, asked, out=self.folder.path)
 

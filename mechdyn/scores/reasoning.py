@@ -20,7 +20,7 @@ class Reasoning:
     I_sink is the first `sink` visible positions of the row (padding is not visible), I_local the last `local` ones, the query's own
     among them. 0/0 is 0: a head that looks nowhere else does not retrieve. The paper does not take the exclusions off the needle as well;
     without that a fact inside the local window would push the score above 1. It states neither number: 4 is from Xiao et al. 2023, 32
-    is ours (DEFINITIONS, "Scores").
+    is ours (docs/definitions.md, "Scores").
     """
 
     sink: int = 4

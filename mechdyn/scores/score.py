@@ -19,10 +19,10 @@ from mechdyn.registry import Registry, make, parse_spec
 
 @dataclass(frozen=True)
 class StepContext:
-    """What one step's attention rows run over.
+    """What one step's attention rows run over, for every row of a batch (a row is one sample under one condition).
 
-    `tokens`, `needle` and `visible` have one entry a key position; padding is not visible. `predicted` is the step's argmax token, the ŷ of
-    Eq. 1.
+    `tokens`, `needle` and `visible` have one entry for each key position: the token there, whether it is the needle's, and whether it is a
+    token at all and not padding. `predicted` is the token that the step's logits give the highest value, the ŷ of Eq. 1.
     """
 
     tokens: Int[Tensor, "row key"]

@@ -1,4 +1,4 @@
-"""Canonical correlation analysis in closed form, and the reductions before it (A.4)."""
+"""Canonical correlation analysis in closed form, and the reductions before it (A.4; docs/definitions.md, "Correlations")."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

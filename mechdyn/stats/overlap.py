@@ -107,7 +107,7 @@ def dynamism_table(
     *,
     seed: int = 0,
 ) -> DynamismTable:
-    """The whole of Table 1, the retest of DEFINITIONS beside it.
+    """The whole of Table 1 with the retest beside it (docs/definitions.md, "Overlap").
 
     Raises:
         InputError: no sample, samples of different models, or a static list of another model.
@@ -152,11 +152,11 @@ def static_jaccard(samples: Sequence[Activity], static: HeadSet, *, seed: int = 
 
 
 def retest_jaccard(pairs: Sequence[tuple[Activity, Activity]], *, seed: int = 0) -> Jaccard:
-    """Overlap of the same step of two samples with the same needle and question in different haystacks (DEFINITIONS, Retest).
+    """Overlap of the same step of two samples with the same needle and question in different haystacks: the retest.
 
-    Were heads noisy rather than dynamic, it would equal the adjacent one. Pass pairs of which both answers are correct. Steps align as
-    long as the generated tokens agree: of two traces the steps before the first different token are compared; arrays must be equally long.
-    Resampled by pair.
+    Were heads noisy rather than dynamic, it would equal the adjacent one (docs/definitions.md, "Overlap"). Pass pairs of which both answers
+    are correct. Steps align as long as the generated tokens agree: of two traces the steps before the first different token are compared;
+    arrays must be equally long. Resampled by pair.
 
     Raises:
         InputError: no pair, or arrays of different lengths.
@@ -203,9 +203,9 @@ def activated_heads(samples: Sequence[Activity]) -> ActivatedHeads:
 
 
 def static_ranking(traces: Sequence[Traced]) -> RankedHeads:
-    """Heads by mean retrieval score, pooled over the steps of the given traces; ties by (layer, head) (DEFINITIONS, Static heads).
+    """Heads by mean retrieval score over all steps of the given traces; ties by (layer, head).
 
-    Pass the correct samples of a detection set that shares no sample with the evaluation set.
+    Pass the correct samples of a detection set that shares no sample with the evaluation set (docs/definitions.md, "Static heads").
 
     Raises:
         InputError: no trace, no step in any of them, or traces of different models.

@@ -1,4 +1,4 @@
-"""Intervals by sample: the one way mechdyn draws uncertainty.
+"""Intervals by sample: the one way mechdyn draws uncertainty (docs/definitions.md, "Intervals").
 
 Steps of one sample depend on each other, so every interval resamples whole samples. Bounds are percentiles of the resampled statistic (BCa
 gives NaN on constant data, which retrieval sets often are). Fewer than two samples give NaN bounds with `n`: no interval is made up.

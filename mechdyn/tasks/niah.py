@@ -1,4 +1,4 @@
-"""Needle in a haystack (paper, A.1): a random UUID in a long text, asked back."""
+"""Needle in a haystack (paper, A.1): a random UUID in a long text, asked back (docs/definitions.md, "Needles")."""
 
 import random
 import uuid
@@ -115,7 +115,8 @@ def niah(
         depth: where in the haystack the needle goes, 0 (start) to 1 (end); moved back to the nearest earlier sentence end (0 is the start).
         seed: draws the haystack's starting point and the UUID.
         haystack: a text file or a folder of `.txt` files; the procedural prose when left out. Repeated when it is too short.
-        needle_seed: draws the UUID instead of `seed`: the same needle in another haystack is the retest of DEFINITIONS.
+        needle_seed: draws the UUID instead of `seed`: the same needle in another haystack is a retest (docs/definitions.md,
+            "Overlap").
         needle: a sentence of your own instead of the one with the UUID. The expected answer is then all of it, since nothing says which
             part answers the question.
         question: what to ask instead of "What is the magic word?".

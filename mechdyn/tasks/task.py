@@ -1,6 +1,6 @@
 """The door for tasks: what is asked of the model, how an answer is judged, and which samples a plan takes.
 
-A task is one class, a frozen dataclass whose fields are its options, registered under its name:
+A task is one class, a frozen dataclass whose fields are its options, registered under its name::
 
     @task
     @dataclass(frozen=True)
@@ -24,6 +24,7 @@ from mechdyn.tasks.sample import Sample
 EVALUATION, DETECTION, RETEST = 0, 1, 2
 """Parts of a plan that share no sample: what is measured, what static heads are ranked on, what repeats the measured samples elsewhere."""
 LENGTH_BIN = 256
+"""Tokens: prompts whose length nobody chose are put into cells of this width."""
 _SEEDS_A_PART, _N_PARTS = 1_000_000, 3
 _log = logging.getLogger(__name__)
 Spec = dict[str, Any]
@@ -35,8 +36,8 @@ TaskClass = TypeVar("TaskClass", bound="type[Task]")
 class SampleSet:
     """The samples that a plan asks a task for: one for each cell, drawn by `seed`.
 
-    `cells` are (length in tokens, depth from 0 to 1); a task takes of them what it can choose. `part` is `EVALUATION` or `DETECTION`; a
-    task with a fixed number of samples shares them out between `n_parts` parts.
+    A cell is a length in tokens and a depth from 0 to 1; a task goes by those of the two that its samples can be asked for (`Task.axes`).
+    `part` is `EVALUATION` or `DETECTION`; a task with a fixed number of samples shares them out between `n_parts` parts.
     """
 
     cells: tuple[tuple[int, float], ...]
@@ -45,7 +46,7 @@ class SampleSet:
     seed: int = 0
 
     def seeds(self, part: int | None = None) -> list[int]:
-        """A seed for each cell; those of other parts and of other seeds are all different."""
+        """A seed for each cell, of this part or of another one. No seed is given twice, whatever the part and the plan's own seed."""
         first = (_N_PARTS * self.seed + (self.part if part is None else part)) * _SEEDS_A_PART
         return [first + index for index in range(len(self.cells))]
 
@@ -122,9 +123,10 @@ class Task:
 
     @classmethod
     def cell(cls, meta: Mapping[str, Any]) -> tuple[int, float]:
-        """The cell of a grid that a sample falls into: length and depth.
+        """The length and depth under which a grid shows a sample, from the sample's meta.
 
-        Where neither was asked for it is the bin: the next multiple of 256 tokens, the middle of the fifth that its depth falls into.
+        Lengths go up to the next multiple of 256 tokens, depths to the middle of their fifth of the context. A task whose samples are made
+        to a length or depth gives these as they are.
         """
         length, depth = meta.get("length", 0), meta.get("depth") or 0.0
         return -(-length // LENGTH_BIN) * LENGTH_BIN, depth_bin(depth)

@@ -187,8 +187,8 @@ def world(
         model_or_tokenizer: what `load_model` returned, or a fast tokenizer.
         length: tokens of the whole rendered prompt, never exceeded; one more chain (two paragraphs) would exceed it.
         seed: draws distractors, order and the question.
-        needle_seed: draws the question and its two paragraphs instead of `seed`: the same question among other paragraphs is the retest of
-            DEFINITIONS.
+        needle_seed: draws the question and its two paragraphs instead of `seed`: the same question among other paragraphs is a retest
+            (docs/definitions.md, "Overlap").
         style: as in `hotpotqa`.
 
     Raises:

@@ -62,7 +62,7 @@ def trace_row(trace: Trace, manifest: Manifest) -> pa.RecordBatch:
 
 
 def trace_of(row: pa.Table, steps: pa.Table, manifest: Manifest) -> Trace:
-    """The trace of one row of traces and its rows of steps."""
+    """The trace that one row of `traces/` and its rows of `steps/` hold."""
     values = row.drop_columns(["prompt_tokens", "needle_positions"]).to_pylist()[0]
     return Trace(
         **{name: values[name] for name in (*_TEXTS, "threshold")},

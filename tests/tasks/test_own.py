@@ -1,24 +1,28 @@
 """Samples of the user's own text: spans by characters and by quotation, whole prompts, files, and every command on such a file."""
 
 import json
+import random
 
-import numpy as np
 import pytest
 
 import mechdyn as md
 from mechdyn.errors import InputError
-from mechdyn.tasks.own import read_own, sample
+from mechdyn.tasks.own import Own, read_own, sample
+from mechdyn.tasks.prose import procedural_prose
 from mechdyn.tasks.task import build_sample
 from tests.bundled import mini_tokenizer
+from tests.spans import check_marked
+from tests.tokenizers import tokenizer_styles
+
+STYLES = tuple(tokenizer_styles())
 
 CONTEXT = "The mill is old. The ticket of Ada is 7f31. Ada likes rain. 🌧 The mill was open."
 FACT = "The ticket of Ada is 7f31."
 
 
-def made(**changes):
-    return sample(
-        mini_tokenizer(), **({"context": CONTEXT, "question": "What is the ticket?", "spans": [FACT], "answer": "7f31"} | changes)
-    )
+def made(tokenizer=None, **changes):
+    asked = {"context": CONTEXT, "question": "What is the ticket?", "spans": [FACT], "answer": "7f31"}
+    return sample(tokenizer or mini_tokenizer(), **(asked | changes))
 
 
 def test_a_quoted_span_is_where_the_text_stands():
@@ -30,19 +34,25 @@ def test_a_quoted_span_is_where_the_text_stands():
     assert (own.task, own.answer, own.question) == ("own", "7f31", "What is the ticket?")
 
 
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("seed", range(5))
-def test_characters_and_a_quotation_give_the_same_sample(seed):
-    rng = np.random.default_rng(seed)
-    words = [f"w{number}" for number in rng.permutation(200)[:60]]
-    context = " ".join(words)
-    start, stop = sorted(rng.choice(60, 2, replace=False))
-    quoted = " ".join(words[start : stop + 1])
-    if context.count(quoted) > 1:  # "w1" also stands in "w12"
-        quoted = context
-    begin = context.index(quoted)
-    one, other = (made(context=context, spans=[span]) for span in (quoted, [begin, begin + len(quoted)]))
-    assert one.needle_spans == other.needle_spans and one.key == other.key
-    assert one.prompt[slice(*one.needle_spans[0])] == quoted
+def test_marked_tokens_are_those_that_overlap_the_spans(style, seed):
+    rng, tokenizer = random.Random(seed), tokenizer_styles()[style]
+    context = procedural_prose(seed, n_sentences=8)
+    starts = [rng.randrange(len(context) - 1) for _ in range(3)]
+    spans = [(start, min(len(context), start + rng.randrange(1, 40))) for start in starts]
+    own = sample(tokenizer, context=context, question="What is said?", spans=spans)
+    start = own.prompt.index(context)
+    places = [(start + first, start + last) for first, last in spans]
+    assert list(own.needle_spans) == places and own.context_span == (start, start + len(context))
+    check_marked(tokenizer, own, places)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_characters_and_a_quotation_give_the_same_sample(style):
+    begin = CONTEXT.index(FACT)
+    one, other = (made(tokenizer_styles()[style], spans=[span]) for span in (FACT, [begin, begin + len(FACT)]))
+    assert one.key == other.key and one.prompt[slice(*one.needle_spans[0])] == FACT
 
 
 def test_several_spans_have_their_tokens_apart():
@@ -108,6 +118,18 @@ def test_a_bad_line_is_named(tmp_path, case):
     file.write_text(f"{json.dumps(LINE)}\n{line}\n")
     with pytest.raises(InputError, match=message):
         read_own(file)
+
+
+def test_a_file_that_changed_since_the_plan_is_refused(tmp_path):
+    (tmp_path / "own.jsonl").write_text(json.dumps(LINE))
+    with pytest.raises(InputError, match="changed since the run was planned"):
+        Own.build(mini_tokenizer(), file=str(tmp_path / "own.jsonl"), id="1", file_digest="0" * 16)
+
+
+def test_an_answer_is_right_where_the_text_contains_it():
+    assert Own.quality("It is 48213.", "48213")["accuracy"] == 1.0 and Own.is_correct("It is 48213.", "48213")
+    assert Own.quality("It is 4821.", "48213")["accuracy"] == 0.0
+    assert all(value != value for value in Own.quality("Anything.", "").values())
 
 
 def test_a_file_without_samples_or_of_bytes_is_one_line(tmp_path):
