@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,22 @@ def test_numbers_other_than_the_recorded_ones_are_named(copied):
     assert content.changed == ("the verdict", rows[0]["evidence"][1]["name"], "made up")
     assert content.verdict.outcome == "supported"
     assert read_run(copied, again=False).content.verdict.outcome == "refuted"
+
+
+FIRST_RELEASE = Path(__file__).parent / "first_release"
+
+
+def test_a_folder_of_the_first_release_is_read_and_judged_to_the_same(tmp_path, run):
+    folder = shutil.copytree(FIRST_RELEASE / "dynamism", tmp_path / "dynamism")
+    recorded = json.loads((folder / "verdicts.json").read_text())
+    read = read_run(folder)
+    assert (read.folder.record.kind, read.folder.record.version, read.model, read.task.name) == ("verify", 1, "planted-static", "niah")
+    assert read.content.again and read.content.changed == ()
+    assert [row.interval.estimate for row in read.content.verdict.evidence] == [row["estimate"] for row in recorded[0]["evidence"]]
+    assert (read.content.verdict.outcome, len(read.folder.roles["retest"])) == ("refuted", 20)
+    code, out, err = run("report", folder, "--out", tmp_path / "page")
+    assert code == 0, err
+    assert "refuted" in out and "the same" in out
 
 
 def _drop_parts(folder):
