@@ -37,6 +37,8 @@ class Niah(Task):
     paper: ClassVar[str] = NEEDLES
 
     haystack: str | None = option(None, "Text file or folder of .txt files; procedural prose when left out.")
+    needle: str | None = option(None, "A needle of your own in every sample; the expected answer is then all of it.")
+    question: str | None = option(None, "What to ask for that needle.")
     digest: str | None = prepared(None)
 
     def prepare(self, model: Any, room: int) -> Task:
@@ -60,7 +62,9 @@ class Niah(Task):
 
     def _spec(self, length: int, depth: float, seed: int) -> Spec:
         files = {} if self.haystack is None else {"haystack": self.haystack, "haystack_digest": self.digest}
-        return {"length": length, "depth": depth, "seed": seed, **files}
+        texts = {"needle": self.needle, "question": self.question}
+        own = {name: text for name, text in texts.items() if text is not None}
+        return {"length": length, "depth": depth, "seed": seed, **files, **own}
 
     @classmethod
     def build(cls, model_or_tokenizer: Any, *, haystack_digest: str | None = None, **spec: Any) -> Sample:

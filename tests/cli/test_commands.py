@@ -35,6 +35,8 @@ BAD = {
     "binary haystack": (["trace", "--haystack", "binary.txt"], r"haystack binary\.txt is binary"),
     "not UTF-8": (["trace", "--haystack", "latin.txt"], r"haystack latin\.txt is not UTF-8"),
     "no haystack": (["verify", "dynamism", "--haystack", "nowhere.txt"], r"haystack nowhere\.txt cannot be read"),
+    "needle of a world": (["trace", "--task", "world", "--needle", "x"], r"task world has no use for --needle"),
+    "blank needle": (["trace", "--needle", " "], r"needle"),
     "unwritable folder": (["trace", "--out", "blocked/run"], r"output folder blocked/run cannot be written"),
     "folder of something else": (["trace", "--out", "."], r"exists and is not the folder of a run"),
 }
@@ -58,6 +60,15 @@ def test_trace_writes_a_store_and_a_page_and_goes_on(run, tmp_path):
     page = (tmp_path / "one" / "timeline.html").read_text()
     assert "plotly" in page and "<script src=" not in page
     assert run("trace", *QUICK, "--out", "one")[0] == 0
+
+
+def test_a_needle_of_ones_own_is_traced(run, tmp_path):
+    own = ["--needle", "The magic word is 48213.", "--question", "What is the magic word?"]
+    code, out, err = run("trace", *QUICK, *own, "--no-show", "--out", "own")
+    assert code == 0, err
+    assert "expected The magic word is 48213.\n" in out
+    asked = json.loads((tmp_path / "own" / "run.json").read_text())["asked"]
+    assert (asked["needle"], asked["question"]) == (own[1], own[3])
 
 
 def test_the_folder_of_another_run_is_left_alone(run, tmp_path):
