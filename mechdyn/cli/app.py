@@ -4,9 +4,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from mechdyn.errors import MechdynError
 from mechdyn.text import visible
@@ -32,19 +33,39 @@ def about(
         raise typer.Exit
 
 
-def run_command(command: Callable[[], object]) -> None:
-    """Run a command; an error that mechdyn raises on purpose is one line and exit code 2. A run that is told to end keeps what it has."""
+def run_command(command: Callable[..., object]) -> None:
+    """Run a command line: what was wrong with it, or with what it names, is one line and exit code 2.
+
+    A run that is told to end keeps what it has.
+    """
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _stop)
     try:
-        command()
+        command(standalone_mode=False)
     except MechdynError as error:
-        print(f"error: {visible(' '.join(str(error).split()))}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
+        _refuse(str(error))
+    except TyperException as error:
+        if words := error.format_message():
+            _refuse(f"{words.rstrip('.')}; see {_asked_for(error)} --help")
+        sys.exit(2)  # its help is on the page already
+    except OSError as error:
+        # A path that no system call takes, a disk that is full: the machine's word for it, and the file that it is about.
+        _refuse(f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}")
+    except (KeyboardInterrupt, typer.Abort):
         print("stopped; what was done is kept, and the same command goes on from there", file=sys.stderr)
         sys.exit(130)
+
+
+def _refuse(words: str) -> NoReturn:
+    print(f"error: {visible(' '.join(words.split()))}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _asked_for(error: TyperException) -> str:
+    """The command that an error of usage is about, as it was typed."""
+    context = getattr(error, "ctx", None)
+    return str(context.command_path) if context is not None else "mechdyn"
 
 
 def _stop(number: int, _: object) -> None:
@@ -54,4 +75,6 @@ def _stop(number: int, _: object) -> None:
 
 def run_script(command: Callable[..., None]) -> None:
     """Run one function as a command line of its own: an experiment's script."""
-    run_command(lambda: typer.run(command))
+    script = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    script.command()(command)
+    run_command(script)

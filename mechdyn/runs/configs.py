@@ -38,7 +38,7 @@ class RunOptions:
     device: str | None = how(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = how(None, "auto: spread the layers over all CUDA devices.")
     engine: str = how("auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
-    batch_size: int = how(8, "Samples generated together, each under all of its conditions.", min=1)
+    batch_size: int = how(8, "Samples generated together, each under all of its conditions.", min=1, max=100_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class SampleOptions(LengthOptions):
     """How many samples there are, and where the evidence lies."""
 
     depths: tuple[float, ...] = option((), "Needle depth, 0 to 1, instead of the preset's; may be repeated.", flag="--depth")
-    runs: int | None = option(None, "Samples a length and depth instead of the preset's.", min=1)
+    runs: int | None = option(None, "Samples a length and depth instead of the preset's.", min=1, max=10_000)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,9 @@ class RagOptionsConfig(LengthOptions, TaskOptions, RunOptions):
     """What `mechdyn rag` and `mechdyn rag-sweep` have in common."""
 
     task: str = option("world", "world, hotpotqa, own, or another task with a context to retrieve from.")
-    questions: int | None = option(None, "Questions at each length (of a file: at most half of it) instead of the preset's.", min=1)
+    questions: int | None = option(
+        None, "Questions at each length (of a file at most half) instead of the preset's.", min=1, max=10_000
+    )
     probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
     heads: int = option(5, "Heads that each strategy chooses.")
     mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")

@@ -7,6 +7,7 @@
 Everything that can be refused is refused before the folder is made. Run again, a run goes on where it stopped.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -167,6 +168,8 @@ def chosen_task(config: Any) -> Task:
             raise InputError(f"task {task.name} has no use for --{axis}; leave it out, or choose another task with --task")
     if config.score is not None:
         as_score(config.score)
+    if isinstance(config, ScoreOptions) and config.threshold is not None and not math.isfinite(config.threshold):
+        raise InputError(f"threshold must be a finite number, got {config.threshold}; a head retrieves where its score is above it")
     return task
 
 

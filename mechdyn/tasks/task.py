@@ -228,8 +228,11 @@ def make_task(spec: str, **given: Any) -> Task:
     name, options = parse_spec(spec)
     cls = TASKS.get(name)
     options |= {option: value for option, value in given.items() if value is not None}
-    known = {item.name for item in fields(cls) if not item.metadata.get("prepared")}
-    for option_name in options.keys() - known:
+    known = {item.name: item for item in fields(cls) if not item.metadata.get("prepared")}
+    texts = {option for option, item in known.items() if str(item.type).startswith("str")}
+    # A file may be called 3, which reads as a number.
+    options |= {option: str(value) for option, value in options.items() if option in texts}
+    for option_name in options.keys() - known.keys():
         raise InputError(f"task {name} has no use for --{option_name}; leave it out, or choose another task with --task")
     made = make("task", name, cls, options)
     made.check()
