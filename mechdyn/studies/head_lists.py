@@ -94,12 +94,17 @@ def compare_lists(lists: Mapping[str, RankedHeads], k: int = TOP) -> Comparison:
     return Comparison(lists, k, pairs, jaccards, clusters(jaccards) if len(lists) > 2 else None)
 
 
+def path_and_format(text: str) -> tuple[str, str | None]:
+    """The file that such a text names, and the layout where it says one."""
+    path, _, layout = text.partition(_FORMAT)
+    name, equals, rest = path.partition("=")
+    return (rest if equals and name and not Path(path).exists() else path), layout or None
+
+
 def _named(text: str) -> tuple[str, RankedHeads]:
-    rest, _, layout = text.partition(_FORMAT)
-    name, equals, path = rest.partition("=")
-    if not equals or not name or Path(rest).exists():
-        name, path = Path(rest).stem + (f" ({layout})" if layout else ""), rest
-    return name, read_heads(path, layout or None)
+    path, layout = path_and_format(text)
+    name = text.removesuffix(f"{_FORMAT}{layout}").removesuffix(path).removesuffix("=")
+    return name or Path(path).stem + (f" ({layout})" if layout else ""), read_heads(path, layout)
 
 
 def _groups(ranked: RankedHeads, n_heads: int) -> str:

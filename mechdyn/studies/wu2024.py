@@ -140,16 +140,29 @@ def universal(lists: Mapping[str, RankedHeads]) -> Verdict:
     unknown = any(math.isnan(count.low) for count in counts.values())
     surely = [name for name, count in counts.items() if count.low >= 1]
     none = [name for name, count in counts.items() if count.high < 1]
+    each = None if unknown else len(surely) == len(lists)
     supports = (
         Criterion(f"there are at least {FEWEST_MODELS} lists ({len(lists)})", len(lists) >= FEWEST_MODELS),
-        Criterion(
-            f"each has a head that surely scores {THRESHOLD:g} or more ({len(surely)} of {len(lists)})", _all(surely, lists, unknown)
-        ),
+        Criterion(f"each has a head that surely scores {THRESHOLD:g} or more ({len(surely)} of {len(lists)})", each),
     )
     refutes = (Criterion(f"one has no head that possibly does ({', '.join(none) or 'none'})", bool(none) or (None if unknown else False)),)
     evidence = tuple(Evidence("heads with a score of 0.1 or more", count, {"list": name}) for name, count in counts.items())
     return Verdict("all lists", "wu2024.universal", outcome(supports, refutes), evidence, supports, refutes, (_SCORE, _SAMPLES))
 
 
-def _all(surely: list[str], lists: Mapping[str, RankedHeads], unknown: bool) -> bool | None:
-    return None if unknown else len(surely) == len(lists)
+def verdicts(claim: str, lists: Mapping[str, RankedHeads], k: int = TOP) -> list[Verdict]:
+    """The verdicts on a property by its name: `sparse` one for each list, `intrinsic` one for each list after the first, `universal` one.
+
+    Raises:
+        InputError: another name, or `intrinsic` of fewer than two lists.
+    """
+    if claim == "sparse":
+        return [sparse(name, ranked) for name, ranked in lists.items()]
+    if claim == "universal":
+        return [universal(lists)]
+    if claim != "intrinsic":
+        raise InputError(f"lists alone can show sparse, intrinsic or universal, got {claim!r}")
+    (name, base), *derived = lists.items()
+    if not derived:
+        raise InputError(f"intrinsic needs a base model's list and at least one of a model derived from it, got {name!r} alone")
+    return [intrinsic(f"{other} from {name}", base, ranked, k) for other, ranked in derived]
