@@ -31,7 +31,8 @@ class CompressKV:
         layers = {_layer(key): _heads(key, row) for key, row in json_object(content).items()}
         placed = sorted((place, layer, head) for layer, row in layers.items() for place, head in enumerate(row))
         heads = tuple(Head(layer, head) for _, layer, head in placed)
-        return RankedHeads(heads, (math.nan,) * len(heads), *shape_of(heads), statistic="rank within the layer, as CompressKV lists it")
+        n_layers, n_heads = shape_of(set(heads))
+        return RankedHeads(heads, (math.nan,) * len(heads), n_layers, n_heads, "rank within the layer, as CompressKV lists it")
 
     def write(self, ranked: RankedHeads) -> str:
         """Each layer's heads in the order of the ranking; the order between layers is lost unless it is the one above."""

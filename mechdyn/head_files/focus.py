@@ -22,7 +22,8 @@ class Focus:
     def read(self, content: str) -> RankedHeads:
         """The heads without scores; the shape where the list names every head of one."""
         heads = tuple(_head(place, row) for place, row in enumerate(json_list(content)))
-        return RankedHeads(heads, (math.nan,) * len(heads), *shape_of(set(heads)), statistic="rank as Focus Directions lists it")
+        n_layers, n_heads = shape_of(set(heads))
+        return RankedHeads(heads, (math.nan,) * len(heads), n_layers, n_heads, "rank as Focus Directions lists it")
 
     def write(self, ranked: RankedHeads) -> str:
         """In the order of the ranking."""

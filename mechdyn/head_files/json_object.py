@@ -78,9 +78,9 @@ def count_of(found: dict[str, Any], name: str, *, needed: bool = False) -> int |
     value = found.get(name)
     if value is None and not needed:
         return None
-    if not is_count(value) or value == 0:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InputError(f"the field {name!r} must be a whole number of at least 1, got {shown(value)}")
-    return int(value)
+    return value
 
 
 def _sound(content: str) -> Any:

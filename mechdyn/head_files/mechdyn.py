@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from mechdyn.errors import InputError
-from mechdyn.head_files.json_object import is_count, is_finite_number, json_object, peek
+from mechdyn.head_files.json_object import is_finite_number, json_object, peek
 from mechdyn.heads import Head, RankedHeads, Spread, head_format, shown
 
 FORMAT = "mechdyn heads"
@@ -86,7 +86,7 @@ def _spread(head: str, written: Any) -> Spread:
         return Spread.of(list(map(float, written)))
     if isinstance(written, dict):
         n, sd = written.get("n"), written.get("sd")
-        if is_count(n) and n > 0 and (sd is None or is_finite_number(sd)):
+        if isinstance(n, int) and not isinstance(n, bool) and n > 0 and (sd is None or is_finite_number(sd)):
             return Spread(n, math.nan if sd is None else float(sd))
     raise InputError(f"the spread of {head} is a list of scores, or an object of n and sd, got {shown(written)}")
 

@@ -56,7 +56,8 @@ class QRHeadScores:
     def read(self, content: str) -> RankedHeads:
         """Every head by its score."""
         rows = [_row(row) for row in json_list(content)]
-        return rank_heads(rows, *shape_of({head for head, _ in rows}), statistic="QRHead score")
+        n_layers, n_heads = shape_of({head for head, _ in rows})
+        return rank_heads(rows, n_layers, n_heads, "QRHead score")
 
     def write(self, ranked: RankedHeads) -> str:
         """In the order of the ranking."""

@@ -25,7 +25,8 @@ class HeadRankings:
         if not isinstance(rows, list) or not rows:
             raise InputError(f"the field 'head_rankings' must be a list with an entry a head, got {shown(rows)}")
         scored = [_row(place, row) for place, row in enumerate(rows)]
-        ranked = rank_heads(scored, *shape_of({head for head, _ in scored}), statistic=text_of(found, "method"))
+        n_layers, n_heads = shape_of({head for head, _ in scored})
+        ranked = rank_heads(scored, n_layers, n_heads, text_of(found, "method"))
         return replace(ranked, model=text_of(found, "model_name"), n=count_of(found, "samples_processed"))
 
     def write(self, ranked: RankedHeads) -> str:

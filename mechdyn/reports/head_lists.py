@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from mechdyn.evidence import Table
+from mechdyn.evidence import Evidence, Table, Verdict
 from mechdyn.heads import RankedHeads
 from mechdyn.reports.tables import table_html
 from mechdyn.stats.head_lists import TOP, concentration, tied_at
@@ -76,13 +76,23 @@ def joins_table(comparison: Comparison) -> Table | None:
     """Which lists are joined, the most alike first, and at what mean Jaccard; None of two lists."""
     if comparison.clusters is None:
         return None
-    members = [(name,) for name in comparison.lists]
+    members: list[tuple[str, ...]] = [(name,) for name in comparison.lists]
     rows = []
     for one, other, distance, _ in comparison.clusters.joins:
         joined_members = members[int(one)] + members[int(other)]
         rows.append((" + ".join(members[int(one)]), " + ".join(members[int(other)]), f"{1 - distance:.3f}"))
         members.append(joined_members)
     return Table("Which lists are alike", ("joined", "with", "mean Jaccard"), tuple(rows), numbers=("mean Jaccard",))
+
+
+def verdict_on_lists(verdict: Verdict) -> list[Table]:
+    """A line for each piece of evidence about lists: counts as whole numbers, and no bounds where two fixed lists have none."""
+    rows = [
+        (evidence.name, _value(evidence), "" if evidence.null is None else f"{evidence.null:.3f}", evidence.note)
+        for evidence in verdict.evidence
+    ]
+    columns = ("measured", "value", "by chance", "note")
+    return [Table(f"{verdict.claim} on {verdict.model}", columns, tuple(rows), numbers=columns[1:3], droppable=("note",))]
 
 
 def comparison_figures(comparison: Comparison, *, dark: bool = False) -> dict[str, View]:
@@ -104,6 +114,12 @@ def comparison_page(comparison: Comparison, title: str, *, dark: bool = False) -
         parts += [Html("<section>"), drawn(index, figure), Html("</section>")]
     style = _STYLE.format(line=colors.line, muted=colors.muted)
     return document(joined([Html("<main>"), *parts, Html("</main>")]), title, dark=dark, style=style)
+
+
+def _value(evidence: Evidence) -> str:
+    interval = evidence.interval
+    spec = ".0f" if evidence.measure.startswith("heads ") else ".3f"
+    return f"{interval.estimate:{spec}}" if math.isnan(interval.low) else f"{interval:{spec}}"
 
 
 def _number(value: float, spec: str) -> str:

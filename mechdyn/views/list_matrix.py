@@ -10,7 +10,7 @@ from mechdyn.views.theme import color_at, evenly, finish, ink_on, look, numbered
 
 _MOST_NUMBERS = 24
 """Of more lists than these the cells carry no numbers; the hover has them."""
-_ROW_PIXELS, _COLUMN_PIXELS, _NAME_LETTERS, _LETTER_PIXELS = 26, 34, 36, 7
+_ROW_PIXELS, _COLUMN_PIXELS, _NAME_LETTERS, _LETTER_PIXELS = 26, 34, 30, 7
 
 
 def list_matrix(comparison: Comparison, *, title: str = "", dark: bool = False) -> go.Figure:
@@ -48,7 +48,7 @@ def list_matrix(comparison: Comparison, *, title: str = "", dark: bool = False) 
             )
         )
     figure.update_layout(coloraxis={"cmin": 0.0, "cmax": 1.0, "colorscale": scale, "colorbar": {"title": {"text": "Jaccard"}}})
-    ticks = {"tickvals": list(range(len(names))), "ticktext": [escape(label(name, _NAME_LETTERS)) for name in shown], "showgrid": False}
+    ticks = {"tickvals": list(range(len(names))), "ticktext": [label(name, _NAME_LETTERS) for name in shown], "showgrid": False}
     figure.update_xaxes(tickangle=-90, range=[-0.5, len(names) - 0.5], **ticks)
     figure.update_yaxes(range=[len(names) - 0.5, -0.5], **ticks)
     letters = _LETTER_PIXELS * min(_NAME_LETTERS, max(map(len, names)))
@@ -81,7 +81,7 @@ def layer_profiles(comparison: Comparison, *, title: str = "", dark: bool = Fals
         }
     )
     figure.update_xaxes(title_text="layer", **numbered(counts.shape[1]))
-    texts = [escape(label(name, _NAME_LETTERS)) for name in shown]
+    texts = [label(name, _NAME_LETTERS) for name in shown]
     figure.update_yaxes(tickvals=list(range(len(names))), ticktext=texts, showgrid=False, range=[len(names) - 0.5, -0.5])
     letters = _LETTER_PIXELS * min(_NAME_LETTERS, max(map(len, names)))
     subtitle = f"how many of the first {comparison.k} heads lie in a layer"
