@@ -129,12 +129,12 @@ def tied_at(ranked: RankedHeads, k: int = TOP) -> tuple[int, int]:
 
 def rank_correlation(first: RankedHeads, second: RankedHeads) -> Correlation:
     """Spearman's ρ over the common heads, ties by their mean rank. A list without scores is taken by its order."""
-    values = [_by_head(ranked) for ranked in (first, second)]
-    common = sorted(values[0].keys() & values[1].keys())
-    columns = [np.array([each[head] for head in common]) for each in values]
-    if len(common) < 3 or any(np.ptp(column) == 0 for column in columns):
-        return Correlation(float("nan"), len(common))
-    return Correlation(float(stats.spearmanr(*columns).statistic), len(common))
+    one, other = _by_head(first), _by_head(second)
+    pairs = np.array([(value, other[head]) for head, value in one.items() if head in other])
+    if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
+        return Correlation(float("nan"), len(pairs))
+    ranks = stats.rankdata(pairs, axis=0)
+    return Correlation(float(np.corrcoef(ranks, rowvar=False)[0, 1]), len(pairs))
 
 
 def layer_profile(ranked: RankedHeads, k: int = TOP) -> Int[np.ndarray, " layer"]:
