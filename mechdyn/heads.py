@@ -4,12 +4,14 @@
 """
 
 import json
+import logging
+import math
 import operator
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -19,8 +21,9 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from mechdyn.errors import InputError
-from mechdyn.registry import Registry
+from mechdyn.registry import Registry, make, parse_spec
 
+_log = logging.getLogger(__name__)
 _PRINTED = re.compile(r"L([0-9]{1,9})H([0-9]{1,9})")
 _LONGEST_SHOWN = 60
 
@@ -144,11 +147,35 @@ Heads: TypeAlias = HeadSet | Head | tuple[int, int] | str | Iterable[Head | Sequ
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How the scores of one head spread over samples.
+
+    Attributes:
+        n: how many samples.
+        sd: sample standard deviation (n − 1); NaN where it is not known, or of one sample.
+        values: the score of each sample, where a file has them all.
+    """
+
+    n: int
+    sd: float
+    values: tuple[float, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Of all samples' scores."""
+        n = len(values)
+        mean = math.fsum(values) / n
+        sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else math.nan
+        return cls(n, sd, tuple(values))
+
+
+@dataclass(frozen=True)
 class RankedHeads:
     """Heads in descending order of a score, ties by (layer, head): a static list is its first k.
 
     `statistic` says in words what the scores are, `model` whose heads these are, and `n` how many samples each score rests on, where that
-    is known. The score of a list of which only the order is known is NaN.
+    is known. The score of a list of which only the order is known is NaN. `spread` tells how each head's scores spread over the samples,
+    where a file says it.
     """
 
     heads: tuple[Head, ...]
@@ -158,11 +185,14 @@ class RankedHeads:
     statistic: str = ""
     model: str = ""
     n: int | None = None
+    spread: tuple[Spread, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         _check_shape(self.n_layers, self.n_heads)
         if len(self.heads) != len(self.scores):
             raise InputError(f"a ranking has a score a head, got {len(self.heads)} heads and {len(self.scores)} scores")
+        if self.spread is not None and len(self.heads) != len(self.spread):
+            raise InputError(f"a ranking has a spread a head or none, got {len(self.heads)} heads and {len(self.spread)} spreads")
         seen: set[Head] = set()
         for head in self.heads:
             _check_head(head, self.n_layers, self.n_heads)
@@ -176,6 +206,11 @@ class RankedHeads:
             raise InputError(f"top-k needs 1 <= k <= {len(self.heads)} (the heads of the list), got {k}")
         return HeadSet(frozenset(self.heads[:k]), self.n_layers, self.n_heads)
 
+    def first(self, k: int) -> "RankedHeads":
+        """The ranking of the first `k` heads alone."""
+        self.top(k)
+        return replace(self, heads=self.heads[:k], scores=self.scores[:k], spread=self.spread and self.spread[:k])
+
     def fit(self, n_layers: int, n_heads: int) -> "RankedHeads":
         """The same ranking, of a model with this shape.
 
@@ -186,20 +221,26 @@ class RankedHeads:
         return replace(self, n_layers=n_layers, n_heads=n_heads)
 
     def save(self, path: str | Path, format: str = "mechdyn") -> None:
-        """Write the ranking to a file.
+        """Write the ranking to a file. What the format has no room for is left out, and the log says what that was.
 
         Args:
             path: where to; a file that is there is written over.
-            format: the name of a head-file format. `mechdyn` keeps everything, `wu` is the layout of Wu et al. 2024.
+            format: the name of a head-file format, with options as `name:option=value`. `mechdyn` keeps everything, `wu` is the layout of
+                Wu et al. 2024.
 
         Raises:
             InputError: an unknown format, one that cannot hold this ranking, or a path that cannot be written.
         """
-        content = HEAD_FORMATS.get(format)().write(self)
+        layout = _layout(format)
+        content = layout.write(self)
         try:
+            if hasattr(layout, "write_beside"):
+                layout.write_beside(self, Path(path))
             Path(path).write_text(content, encoding="utf-8")
         except (OSError, ValueError) as error:
             raise InputError(f"the heads cannot be written to {shown(path)}: {_reason(error)}") from error
+        if missing := lost(self, read_heads(path, format)):
+            _log.warning("the format %s does not keep: %s", format, ", ".join(missing))
 
 
 def heads(what: Heads, n_layers: int | None = None, n_heads: int | None = None) -> HeadSet:
@@ -225,7 +266,11 @@ def rank_heads(scores: Iterable[tuple[Head, float]], n_layers: int | None, n_hea
 
 @runtime_checkable
 class HeadFormat(Protocol):
-    """A layout of files of ranked heads: a class without arguments, decorated with `@head_format("name")`."""
+    """A layout of files of ranked heads: a class that needs no arguments, decorated with `@head_format("name")`.
+
+    It may have options with defaults (`name:option=value`). A layout of more than one file may have `read_beside(ranked, path)`, which
+    adds to a ranking what the files beside `path` say, and `write_beside(ranked, path)`.
+    """
 
     def recognises(self, content: str) -> bool:
         """Whether a file's text has this layout; it may still be malformed, which `read` says."""
@@ -271,18 +316,62 @@ def read_heads(path: str | Path, format: str | None = None) -> RankedHeads:
     Raises:
         InputError: no such file, an unknown format, or a malformed file; the message names the file and the entry.
     """
-    try:
-        content = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"the heads cannot be read from {shown(path)}: {_reason(error)}") from error
+    content = _content(path)
     for name in (format,) if format else _own_first():
-        layout = HEAD_FORMATS.get(name)()
+        layout = _layout(name)
         if format or layout.recognises(content):
             try:
-                return layout.read(content)
+                ranked = layout.read(content)
+                return layout.read_beside(ranked, Path(path)) if hasattr(layout, "read_beside") else ranked
             except InputError as error:
                 raise InputError(f"the heads in {shown(path)} cannot be read: {error}") from error
     raise InputError(f"{shown(path)} is no list of heads in a known format ({', '.join(HEAD_FORMATS.names())}){_not_json(content)}")
+
+
+def format_of(path: str | Path) -> str:
+    """The name of the format that `read_heads` recognises a file as.
+
+    Raises:
+        InputError: no such file, or no known format.
+    """
+    content = _content(path)
+    recognised = next((name for name in _own_first() if _layout(name).recognises(content)), None)
+    if recognised is None:
+        raise InputError(f"{shown(path)} is no list of heads in a known format ({', '.join(HEAD_FORMATS.names())}){_not_json(content)}")
+    return recognised
+
+
+def _layout(spec: str) -> Any:
+    """A format with its options."""
+    name, options = parse_spec(spec)
+    return make("head-file format", name, HEAD_FORMATS.get(name), options)
+
+
+def lost(ranked: RankedHeads, kept: RankedHeads) -> tuple[str, ...]:
+    """What a ranking lacks that was written to a file and read back: `scores`, `the order`, `model`, `n` and the like.
+
+    A score that was not known cannot be lost, nor a field that was empty.
+    """
+    before, after = dict(zip(ranked.heads, ranked.scores, strict=True)), dict(zip(kept.heads, kept.scores, strict=True))
+    scored = {head: score for head, score in before.items() if not math.isnan(score)}
+    missing = {
+        "some heads": before.keys() != after.keys(),
+        "scores": any(after.get(head) != score for head, score in scored.items()),
+        "the order": before.keys() == after.keys() and ranked.heads != kept.heads,
+        "the model's shape": ranked.n_layers is not None and (ranked.n_layers, ranked.n_heads) != (kept.n_layers, kept.n_heads),
+        "statistic": bool(ranked.statistic) and ranked.statistic != kept.statistic,
+        "model": bool(ranked.model) and ranked.model != kept.model,
+        "n": ranked.n is not None and ranked.n != kept.n,
+        "spread over samples": ranked.spread is not None and ranked.spread != kept.spread,
+    }
+    return tuple(name for name, is_lost in missing.items() if is_lost)
+
+
+def _content(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"the heads cannot be read from {shown(path)}: {_reason(error)}") from error
 
 
 def _own_first() -> list[str]:

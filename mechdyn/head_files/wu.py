@@ -1,17 +1,17 @@
-"""The layout of Wu et al. 2024 (nightdessert/Retrieval_Head): `{"layer-head": [score, score, ...]}`, a score a sample, on one line."""
+"""The layout of Wu et al. 2024 (nightdessert/Retrieval_Head): `{"layer-head": [score, score, ...]}`, a score a sample, on one line.
+
+RetMask, DeCoRe, HeadKV and CompressKV publish lists of their own statistics in the same layout; only their READMEs say which is which.
+"""
 
 import json
 import math
-import re
-from dataclasses import replace
 from typing import Any
 
 from mechdyn.errors import InputError
 from mechdyn.head_files.json_object import is_finite_number, json_object, peek
-from mechdyn.heads import Head, RankedHeads, head_format, rank_heads, shown
+from mechdyn.head_files.keys import head_of, is_like_a_key, key_of, known_scores, ranked_by_mean
+from mechdyn.heads import RankedHeads, Spread, head_format, shown
 
-_KEY = re.compile(r"(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,8})")
-_TWO_NUMBERS = re.compile(r"-?[0-9]+[^0-9]+[0-9]+")
 STATISTIC = "mean of the listed scores"
 
 
@@ -22,41 +22,49 @@ class Wu:
     def recognises(self, content: str) -> bool:
         """An object of lists under keys of two numbers each."""
         found = peek(content)
-        return bool(found) and any(_TWO_NUMBERS.fullmatch(key) for key in found) and all(isinstance(row, list) for row in found.values())
+        return bool(found) and any(map(is_like_a_key, found)) and all(isinstance(row, list) for row in found.values())
 
     def read(self, content: str) -> RankedHeads:
         """Every head by the mean of its list; `n` is the length of the lists where all have one."""
-        rows = json_object(content)
-        heads = {_head(key): _scores(key, row) for key, row in rows.items()}
-        lengths = {len(scores) for scores in heads.values()}
-        ranked = rank_heads(((head, math.fsum(scores) / len(scores)) for head, scores in heads.items()), *_shape(heads))
-        return replace(ranked, statistic=STATISTIC, n=lengths.pop() if len(lengths) == 1 else None)
+        return read_score_lists(json_object(content), STATISTIC)
 
     def write(self, ranked: RankedHeads) -> str:
-        """A list of one score a head, in the order of the ranking; what the scores are is lost."""
-        unknown = [str(head) for head, score in zip(ranked.heads, ranked.scores, strict=True) if not math.isfinite(score)]
-        if unknown:
-            raise InputError(f"the format wu holds a number for each head, {unknown[0]} has none; save the ranking as mechdyn")
-        return json.dumps({f"{layer}-{head}": [score] for (layer, head), score in zip(ranked.heads, ranked.scores, strict=True)})
+        """The samples' scores of each head where they are known, else its score alone; in the order of the ranking."""
+        return json.dumps(score_lists(ranked, "wu"))
 
 
-def _head(key: str) -> Head:
-    match = _KEY.fullmatch(key)
-    if match is None:
-        raise InputError(f"a head is written there as 'layer-head', such as '3-4', got {shown(key)}")
-    return Head(int(match[1]), int(match[2]))
+def read_score_lists(rows: dict[str, Any], statistic: str, model: str = "") -> RankedHeads:
+    """The ranking by the means of `{"layer-head": [score, ...]}`."""
+    heads = {head_of(key): _scores(key, row) for key, row in rows.items()}
+    means = {head: math.fsum(scores) / len(scores) for head, scores in heads.items()}
+    return ranked_by_mean(means, {head: Spread.of(scores) for head, scores in heads.items()}, statistic=statistic, model=model)
+
+
+def score_lists(ranked: RankedHeads, format: str) -> dict[str, list[float]]:
+    """`{"layer-head": [score, ...]}` of a ranking.
+
+    Raises:
+        InputError: a head without a score.
+    """
+    scores = known_scores(ranked, format)
+    spreads = ranked.spread or (None,) * len(ranked.heads)
+    return {
+        key_of(head): list(spread.values) if spread and spread.values else [scores[head]]
+        for head, spread in zip(ranked.heads, spreads, strict=True)
+    }
 
 
 def _scores(key: str, row: Any) -> list[float]:
     if not isinstance(row, list) or not row:
         raise InputError(f"the head {key!r} needs a list of at least one score, got {shown(row)}")
-    for value in row:
-        if not is_finite_number(value):
-            raise InputError(f"the scores of the head {key!r} must be numbers, got {shown(value)}")
-    return [float(value) for value in row]
+    if not set(map(type, row)) <= {int, float} or not _all_finite(row):
+        wrong = next(value for value in row if not is_finite_number(value))
+        raise InputError(f"the scores of the head {key!r} must be numbers, got {shown(wrong)}")
+    return list(map(float, row))
 
 
-def _shape(heads: dict[Head, list[float]]) -> tuple[int, int] | tuple[None, None]:
-    """Layers and heads a layer; unknown where the list leaves some out, since more may lie behind the last one."""
-    n_layers, n_heads = (max(numbers) + 1 for numbers in zip(*heads, strict=True))
-    return (n_layers, n_heads) if len(heads) == n_layers * n_heads else (None, None)
+def _all_finite(row: list[Any]) -> bool:
+    try:
+        return all(map(math.isfinite, row))
+    except OverflowError:
+        return False

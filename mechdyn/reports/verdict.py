@@ -15,6 +15,7 @@ from mechdyn.evidence import Criteria, Evidence, Table, Verdict
 from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import TABLE_1, PaperDynamism
 from mechdyn.registry import Registry
+from mechdyn.reports.head_lists import verdict_on_lists
 from mechdyn.reports.tables import interval_text, output, print_tables
 from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
 from mechdyn.tasks.task import TASKS, is_correct
@@ -174,5 +175,7 @@ def _layout(claim: str) -> Layout:
 
 LAYOUTS.register("dynamism", Layout(_dynamism_tables))
 LAYOUTS.register("irreplaceability", Layout(_irreplaceability_tables, _grids, "ablation"))
+for _property in ("sparse", "intrinsic", "universal"):
+    LAYOUTS.register(f"wu2024.{_property}", Layout(verdict_on_lists))
 LAYOUTS.register("correlation", Layout(figures=_curves, page="correlation"))
 LAYOUTS.register("anticipation", Layout(figures=_curves, page="anticipation"))

@@ -151,9 +151,7 @@ class RagOptionsConfig(LengthOptions, TaskOptions, RunOptions):
     """What `mechdyn rag` and `mechdyn rag-sweep` have in common."""
 
     task: str = option("world", "world, hotpotqa, own, or another task with a context to retrieve from.")
-    questions: int | None = option(
-        None, "Questions at each length (of a file at most half) instead of the preset's.", min=1, max=10_000
-    )
+    questions: int | None = option(None, "Questions at each length (of a file at most half) instead of the preset's.", min=1, max=10_000)
     probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
     heads: int = option(5, "Heads that each strategy chooses.")
     mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")
