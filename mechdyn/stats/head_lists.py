@@ -41,7 +41,7 @@ class Overlap:
 
 
 @dataclass(frozen=True)
-class Correlation:
+class RankCorrelation:
     """Spearman's rank correlation over the heads that two lists both name; NaN where either is constant, or fewer than 3 are common."""
 
     rho: float
@@ -127,14 +127,14 @@ def tied_at(ranked: RankedHeads, k: int = TOP) -> tuple[int, int]:
     return ranked.scores[:k].count(edge), ranked.scores[k:].count(edge)
 
 
-def rank_correlation(first: RankedHeads, second: RankedHeads) -> Correlation:
+def rank_correlation(first: RankedHeads, second: RankedHeads) -> RankCorrelation:
     """Spearman's ρ over the common heads, ties by their mean rank. A list without scores is taken by its order."""
     one, other = _by_head(first), _by_head(second)
     pairs = np.array([(value, other[head]) for head, value in one.items() if head in other])
     if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
-        return Correlation(float("nan"), len(pairs))
+        return RankCorrelation(float("nan"), len(pairs))
     ranks = stats.rankdata(pairs, axis=0)
-    return Correlation(float(np.corrcoef(ranks, rowvar=False)[0, 1]), len(pairs))
+    return RankCorrelation(float(np.corrcoef(ranks, rowvar=False)[0, 1]), len(pairs))
 
 
 def layer_profile(ranked: RankedHeads, k: int = TOP) -> Int[np.ndarray, " layer"]:

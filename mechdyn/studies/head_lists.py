@@ -10,19 +10,19 @@ from jaxtyping import Float
 
 from mechdyn.errors import InputError
 from mechdyn.heads import RankedHeads, read_heads, shown
-from mechdyn.stats.head_lists import TOP, Clusters, Correlation, Overlap, clusters, jaccard_matrix, overlap, rank_correlation
+from mechdyn.stats.head_lists import TOP, Clusters, Overlap, RankCorrelation, clusters, jaccard_matrix, overlap, rank_correlation
 
 _FORMAT = ":format="
 
 
 @dataclass(frozen=True)
-class Pair:
+class ListPair:
     """How far two lists agree."""
 
     first: str
     second: str
     overlap: Overlap
-    correlation: Correlation
+    correlation: RankCorrelation
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Comparison:
 
     lists: Mapping[str, RankedHeads]
     k: int
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ListPair, ...]
     jaccards: Float[np.ndarray, "list list"]
     clusters: Clusters | None
 
@@ -87,7 +87,7 @@ def compare_lists(lists: Mapping[str, RankedHeads], k: int = TOP) -> Comparison:
     if len(lists) < 2:
         raise InputError(f"at least two lists are compared, got {len(lists)}")
     pairs = tuple(
-        Pair(first, second, overlap(lists[first], lists[second], k), rank_correlation(lists[first], lists[second]))
+        ListPair(first, second, overlap(lists[first], lists[second], k), rank_correlation(lists[first], lists[second]))
         for first, second in combinations(lists, 2)
     )
     jaccards = jaccard_matrix(list(lists.values()), k)
