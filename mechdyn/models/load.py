@@ -38,12 +38,12 @@ def load_model(
     max_length: int | None = None,
     device_map: DeviceMap | None = None,
 ) -> Model:
-    """Load a model by name, local folder or hub id.
+    """Load a model by name, local folder, GGUF file or hub id.
 
     Args:
-        name_or_path: `mini`, `planted-static`, `planted-dynamic`, one of the paper's models (`mechdyn models` lists them), a local Hugging
-            Face directory, or a hub id `owner/name`. Only the last two kinds of name ever touch the network, and code from
-            the hub is never run.
+        name_or_path: `mini`, `planted-static`, `planted-dynamic`, a model that `mechdyn models get` has fetched, one of the paper's models
+            (`mechdyn models` lists them), a local Hugging Face directory, a GGUF file or a folder that holds one, or a hub id
+            `owner/name`. Only a hub id and the paper's names ever touch the network, and code from the hub is never run.
         device: where to run; a CUDA device if there is one, else the CPU.
         dtype: where left out, float32 for the bundled models and on the CPU, else the checkpoint's own.
         max_length: the longest sequence, prompt and answer, that will be run. Only models with longrope scaling need it: beyond their
