@@ -38,11 +38,11 @@ def read_checkpoint(name: str, dtype: torch.dtype | str, max_length: int | None,
         InputError: nothing of that name, a length beyond the model's context, or files that are missing or damaged.
         UnsupportedModelError: no causal language model that transformers has, no fast tokenizer, or attention that cannot be traced.
     """
-    config = read_config(name)
-    pin_longrope(config, max_length)
-    context_of(name, config.get_text_config(), max_length)
     file = gguf_file_of(name)
     source = str(kept_folder(name, file, dtype)) if file else source_of(name)
+    config = read_config(source if file else name)
+    pin_longrope(config, max_length)
+    context_of(name, config.get_text_config(), max_length)
     tokenizer = _read_tokenizer(name, source)
     hf = _read_weights(name, source, config, dtype, device_map)
     return Checkpoint(hf.eval(), tokenizer, _revision(name, file, source))

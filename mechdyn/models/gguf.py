@@ -59,12 +59,15 @@ def gguf_in(path: Path) -> Path | None:
 
 
 def gguf_config(name: str, file: Path) -> Any:
-    """The configuration that a GGUF file states."""
-    kept = next((folder for folder in _kept_of(_digest(name, file)) if _is_whole(folder)), None)
+    """The configuration that a GGUF file states, with the dtype that is the file's own."""
+    kept = next((folder for folder in _kept_of(_digest(name, file)) if _note(folder).get("own_dtype") and _is_whole(folder)), None)
     if kept is not None:
         return AutoConfig.from_pretrained(kept, trust_remote_code=False)
     _require_package(name)
-    return _read_with(AutoConfig, name, file)
+    reader = _open(name, file)
+    config = _read_with(AutoConfig, name, file)
+    config.dtype = _own_dtype(reader)
+    return config
 
 
 def gguf_revision(name: str, file: Path) -> str:
