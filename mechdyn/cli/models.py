@@ -54,13 +54,12 @@ def get(config: GetConfig) -> None:
 def check(config: CheckConfig) -> None:
     """Hold a model against plain Hugging Face code: one line a check; exit code 1 where one fails, 2 where the model is refused."""
     from mechdyn.decoding.conformance import check_model
-    from mechdyn.models.checkpoint import dtype_of
     from mechdyn.reports.budget import conformance_text
 
     result = check_model(
         config.name,
         device=config.device,
-        dtype=dtype_of(config.dtype),
+        dtype=config.dtype,
         max_length=config.max_length,
         device_map=config.device_map,
     )

@@ -77,14 +77,6 @@ def gguf_file_of(name: str) -> Path | None:
     return fetched_file(FETCHED[name]) if name in FETCHED else gguf_in(Path(name).expanduser())
 
 
-def dtype_of(name: str | None) -> torch.dtype | None:
-    """The dtype of a name on the command line; None stays None, which leaves the choice to `load_model`."""
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name is not None and name not in known:
-        raise InputError(f"dtype must be one of {', '.join(known)}, got {name!r}")
-    return known[name] if name is not None else None
-
-
 def source_of(name: str) -> str:
     """The folder or hub id behind a name."""
     if name == "mini":

@@ -27,6 +27,7 @@ def argument(help: str) -> Any:
 
 how = partial(option, how=True)
 """An option of how a run is carried out: it changes no result."""
+_DTYPE = "float32, bfloat16, float16, or auto: the faster one here. float32 on the CPU, else the checkpoint's own, when left out."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class RunOptions:
     """The model and how it is run: options of every command that runs one."""
 
     model: str = option("mini", "a name that `mechdyn models` lists, a local Hugging Face directory, a GGUF file or a hub id.")
-    dtype: str | None = how(None, "float32, bfloat16 or float16; float32 on the CPU, else the checkpoint's own, when left out.")
+    dtype: str | None = how(None, _DTYPE)
     device: str | None = how(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = how(None, "auto: spread the layers over all CUDA devices.")
     engine: str = how("auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
@@ -201,7 +202,7 @@ class CheckConfig:
     name: str = argument("one of `mechdyn models`, a local Hugging Face directory, a GGUF file or a hub id")
     device: str | None = option(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = option(None, "auto: spread the layers over all CUDA devices.")
-    dtype: str | None = option(None, "float32, bfloat16 or float16; float32 on the CPU, else the checkpoint's own, when left out.")
+    dtype: str | None = option(None, _DTYPE)
     max_length: int | None = option(None, "The longest sequence that will be run; models with longrope scaling need it.", min=1)
 
 

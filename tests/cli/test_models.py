@@ -33,7 +33,7 @@ def test_a_failed_check_is_named_and_sets_the_exit_code(run, monkeypatch):
 def test_a_refused_model_is_one_line(run):
     for arguments, message in (
         (["nothing"], r"unknown model 'nothing'"),
-        (["mini", "--dtype", "int8"], r"dtype must be one of float32, bfloat16, float16, got 'int8'"),
+        (["mini", "--dtype", "int8"], r"dtype must be one of float32, bfloat16, float16, auto, got 'int8'"),
         (["mini", "--max-length", "9999"], r"max_length 9999 is beyond mini's context of 2304 positions"),
         (["planted-static", "--device-map", "auto"], r"give device, or device_map .* controls take a device"),
     ):
