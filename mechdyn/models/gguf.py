@@ -164,7 +164,7 @@ def _value(reader: Any, key: str) -> Any:
 def _own_dtype(reader: Any) -> torch.dtype:
     """Half precision where every matrix is kept in it, else float32, in which blocks are unpacked."""
     kinds = {tensor.tensor_type.name for tensor in reader.tensors} - {"F32"}
-    return _HALF.get(*kinds, torch.float32) if len(kinds) == 1 else torch.float32
+    return _HALF.get(kinds.pop(), torch.float32) if len(kinds) == 1 else torch.float32
 
 
 def _read_with(auto_class: Any, name: str, file: Path, **options: Any) -> Any:
