@@ -14,7 +14,11 @@ import pytest
 from tests.documents import ROOT, Document
 
 README = Document(ROOT / "README.md")
-DOCUMENTS = [README, Document(ROOT / "CONTRIBUTING.md"), *map(Document, sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "smollm2").glob("*.md")]))]
+DOCUMENTS = [
+    README,
+    Document(ROOT / "CONTRIBUTING.md"),
+    *map(Document, sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "smollm2").glob("*.md")])),
+]
 # How many results the Python of a document states at least: fewer is a loss that someone must have meant.
 RESULTS = {"README.md": 4, "all_of_mechdyn.md": 20, "bring_your_own_model.md": 4, "data_out.md": 13, "rag.md": 1}
 COMMANDS = {" ".join(words): words for document in DOCUMENTS for words in document.commands("mechdyn")}

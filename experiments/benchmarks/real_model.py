@@ -95,7 +95,9 @@ def own_conditions(subject: Subject, sample: Sample) -> Found:
 @torch.inference_mode()
 def eager_with_cache(subject: Subject, sample: Sample) -> Found:
     """A prompt through eager attention, then one token at a time with its attention rows put out."""
-    hf, tokens, heads = subject.eager, [], []
+    hf = subject.eager
+    tokens: list[int] = []
+    heads: list[frozenset[tuple[int, int]]] = []
     cache = hf(sample.tokens[None, :-1], use_cache=True, logits_to_keep=1).past_key_values
     token = sample.tokens[-1:]
     for _ in range(subject.n_steps):
@@ -110,7 +112,10 @@ def eager_with_cache(subject: Subject, sample: Sample) -> Found:
 @torch.inference_mode()
 def transformer_lens(subject: Subject, sample: Sample) -> Found:
     """The bridge with a cache, as one would write it with TransformerLens alone."""
-    bridge, patterns, tokens, heads = subject.model.bridge, {}, [], []
+    bridge = subject.model.bridge
+    patterns: dict[int, Tensor] = {}
+    tokens: list[int] = []
+    heads: list[frozenset[tuple[int, int]]] = []
 
     def read(pattern: Tensor, hook: Any) -> None:
         patterns[hook.layer()] = pattern[0, :, -1]
