@@ -5,6 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV ?= .venv
 VENV_TL3 ?= .venv-tl3
 MODELS ?= mini planted-static planted-dynamic
+REAL_MODEL ?= smollm2-135m
 PRESET ?= quick
 WORKERS ?= 2
 DOCS_OUT ?= docs/_build/html
@@ -19,16 +20,18 @@ PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.t
 TL3_PINS := $(VENV_TL3)/constraints.txt
 INSTALLED_TL3 := $(VENV_TL3)/.installed
 TL3_TESTS := $(addprefix tests/,models/test_hooked.py models/test_load.py $(addprefix decoding/,test_engines.py test_ablation.py test_trace.py))
+REAL_TESTS := $(addprefix tests/,decoding/test_real_model.py experiments/test_real_model.py)
 # Another preset is another run, so it gets another folder.
 RUN_SUFFIX := $(if $(filter-out quick,$(PRESET)),-$(PRESET))
 TUTORIALS := $(OFFLINE) $(BIN)/python .ci/tutorials.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-all verify test lint test-slow test-tl3 docs tutorials tutorials-save pictures clean
+.PHONY: help install install-all verify real test-real test lint test-slow test-tl3 docs tutorials tutorials-save pictures clean
 
 help:
 	@echo "make verify      check the paper's first claim on the bundled model and both controls (offline, resumes)"
+	@echo "make real        fetch a real language model ($(REAL_MODEL)), check the paper's first claim on it, hold its traces against eager code"
 	@echo "make test        linters, types, layers, tests, README snippets"
 	@echo "make test-slow   the tests that take longer"
 	@echo "make test-tl3    the engines' tests with TransformerLens 3.9, its bridge and its HookedTransformer, in $(VENV_TL3)"
@@ -64,6 +67,19 @@ verify: $(INSTALLED)
 	done
 	@echo "== verify: the controls must have their known verdicts"
 	@$(BIN)/python .ci/expect_verdict.py $(foreach model,$(filter planted-%,$(MODELS)),runs/verify-$(model)$(RUN_SUFFIX))
+
+# Fetched once; afterwards all of it runs offline.
+real: $(INSTALLED)
+	@echo "== real: fetching $(REAL_MODEL), where it is not here yet"
+	@$(BIN)/mechdyn models get $(REAL_MODEL)
+	@echo "== real: dynamism on $(REAL_MODEL), preset $(PRESET), into runs/verify-$(REAL_MODEL)$(RUN_SUFFIX)"
+	@$(OFFLINE) $(BIN)/mechdyn verify dynamism --model $(REAL_MODEL) --preset $(PRESET) --out runs/verify-$(REAL_MODEL)$(RUN_SUFFIX)
+	@$(MAKE) --no-print-directory test-real
+
+# They skip where the model has not been fetched.
+test-real: $(INSTALLED)
+	@echo "== test-real: traces of smollm2-135m against plain Hugging Face eager code"
+	@$(OFFLINE) $(BIN)/pytest -q -m "real and not slow" $(REAL_TESTS)
 
 lint: $(INSTALLED)
 	@echo "== test: ruff check"

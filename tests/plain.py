@@ -41,3 +41,33 @@ def last_only(mask, n_positions):
     masks = torch.zeros(n_positions, *mask.shape, dtype=torch.bool)
     masks[-1] = mask
     return masks
+
+
+def plain_answer(plain, tokens, n_new, masks=None):
+    """Logits, attention rows and hidden states of the last `n_new` positions, from one whole forward.
+
+    Returns logits `[step, vocab]` and rows `[step, layer, head, key]`. Only one layer's attention is held at a time, so that thousands
+    of tokens fit. `masks[step, layer, head]` are heads whose slice of the input of `o_proj` is set to zero at that position.
+    """
+    rows, handles = [], []
+
+    def keep(module, args, output):
+        rows.append(output[1][0, :, -n_new:].clone())
+        return output[0], None
+
+    for layer, block in enumerate(plain.model.layers):
+        handles.append(block.self_attn.register_forward_hook(keep))
+        if masks is not None:
+            off = masks[:, layer].repeat_interleave(block.self_attn.head_dim, dim=1)
+
+            def overwrite(module, args, off=off):
+                z = args[0].clone()
+                z[0, -n_new:][off] = 0.0
+                return (z,)
+
+            handles.append(block.self_attn.o_proj.register_forward_pre_hook(overwrite))
+    with torch.no_grad():
+        logits = plain(tokens[None], use_cache=False, logits_to_keep=n_new).logits[0]
+    for handle in handles:
+        handle.remove()
+    return logits, torch.stack(rows).permute(2, 0, 1, 3)

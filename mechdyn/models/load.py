@@ -23,6 +23,7 @@ from mechdyn.models.hardware import GIB, memory_of_device
 from mechdyn.models.hooks import require_hooks
 from mechdyn.models.model import Model
 from mechdyn.models.planted import build_planted, planted_tokenizer
+from mechdyn.models.precision import chosen_dtype
 from mechdyn.models.registry import CONTROLS, MINI_FOLDER
 from mechdyn.models.shape import planned_shape
 from mechdyn.tasks.chat import require_offsets
@@ -34,18 +35,19 @@ def load_model(
     name_or_path: str | Path,
     *,
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     max_length: int | None = None,
     device_map: DeviceMap | None = None,
 ) -> Model:
-    """Load a model by name, local folder or hub id.
+    """Load a model by name, local folder, GGUF file or hub id.
 
     Args:
-        name_or_path: `mini`, `planted-static`, `planted-dynamic`, one of the paper's models (`mechdyn models` lists them), a local Hugging
-            Face directory, or a hub id `owner/name`. Only the last two kinds of name ever touch the network, and code from
-            the hub is never run.
+        name_or_path: `mini`, `planted-static`, `planted-dynamic`, a model that `mechdyn models get` has fetched, one of the paper's models
+            (`mechdyn models` lists them), a local Hugging Face directory, a GGUF file or a folder that holds one, or a hub id
+            `owner/name`. Only a hub id and the paper's names ever touch the network, and code from the hub is never run.
         device: where to run; a CUDA device if there is one, else the CPU.
-        dtype: where left out, float32 for the bundled models and on the CPU, else the checkpoint's own.
+        dtype: torch's, or its name; where left out, float32 for the bundled models and on the CPU, else the checkpoint's own. `"auto"` on
+            the CPU is float32 or bfloat16, whichever is faster here: measured in less than a second, and said.
         max_length: the longest sequence, prompt and answer, that will be run. Only models with longrope scaling need it: beyond their
             original context they use another rotary table, and one must be chosen for the whole run.
         device_map: instead of `device`, how to spread the layers over several: `"auto"`, or a module's name to its device, as accelerate
@@ -57,6 +59,7 @@ def load_model(
         OutOfMemoryError: the device does not hold the weights.
     """
     name = str(name_or_path)
+    dtype = chosen_dtype(dtype, _default_device(device))
     with _naming_weights(name, _default_device(device), dtype):
         checkpoint, device = load_checkpoint(name, device=device, dtype=dtype, max_length=max_length, device_map=device_map)
         return wrap_model(
@@ -68,7 +71,7 @@ def load_checkpoint(
     name: str,
     *,
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     max_length: int | None = None,
     device_map: DeviceMap | None = None,
 ) -> tuple[Checkpoint, torch.device]:
@@ -76,6 +79,7 @@ def load_checkpoint(
     if device_map is not None and (device is not None or name in CONTROLS):
         raise InputError("give device, or device_map to spread a checkpoint's layers over several, not both; controls take a device")
     device = _default_device(device)
+    dtype = chosen_dtype(dtype, device)
     with _quiet():
         if name in CONTROLS:
             checkpoint = _load_control(name, dtype or torch.float32)

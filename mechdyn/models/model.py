@@ -34,7 +34,7 @@ class Model:
     def identity(self) -> dict[str, Any]:
         """What distinguishes this model's traces from another's: JSON values."""
         return {
-            "name": Path(self.name).name if Path(self.name).is_dir() else self.name,
+            "name": Path(self.name).name if Path(self.name).exists() else self.name,
             "revision": self.revision,
             "dtype": str(self.dtype).removeprefix("torch."),
             "n_layers": self.n_layers,

