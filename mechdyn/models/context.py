@@ -29,11 +29,10 @@ def beyond_original_context(config: Any, max_length: int | None) -> bool:
 
 
 def context_of(name: str, config: Any, max_length: int | None) -> int:
-    """Positions of prompt and answer together: the model's own, less where a sliding window would forget keys.
+    """Positions of prompt and answer together. A sliding window does not bound them: what a layer forgets has no weight there.
 
     Raises:
-        UnsupportedModelError: no fixed context, rotary tables that follow the length of each call, or attention scores that are capped
-            (the sdpa prefill would not cap them).
+        UnsupportedModelError: no fixed context, rotary tables that follow the length of each call, or layers that attend in chunks.
         InputError: `max_length` beyond the model's context.
     """
     positions = getattr(config, "max_position_embeddings", None)
@@ -41,21 +40,18 @@ def context_of(name: str, config: Any, max_length: int | None) -> int:
         raise UnsupportedModelError(
             f"{name} is a {config.model_type} model that states no max_position_embeddings; a model with a fixed context is needed"
         )
-    if getattr(config, "attn_logit_softcapping", None):
+    if "chunked_attention" in (getattr(config, "layer_types", None) or ()):
         raise UnsupportedModelError(
-            f"{name} caps its attention scores, which prefill through sdpa does not; choose a model without soft-caps"
+            f"{name} has layers that attend within chunks of its context and to nothing before; full attention or a sliding window is needed"
         )
     if _is_dynamic(getattr(config, "rope_parameters", None)):
         raise UnsupportedModelError(
             f"{name} scales its rotary table by the length of each call (rope_type dynamic), so steps would differ from a whole forward; "
             "give it a fixed rope_type in config.json"
         )
-    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-    n_ctx = min(int(positions), int(window)) if window else int(positions)
-    if max_length is not None and max_length > n_ctx:
-        bound = "sliding window" if n_ctx < int(positions) else "context"
-        raise InputError(f"max_length {max_length} is beyond {name}'s {bound} of {n_ctx} positions; give at most that")
-    return max_length or n_ctx
+    if max_length is not None and max_length > positions:
+        raise InputError(f"max_length {max_length} is beyond {name}'s context of {positions} positions; give at most that")
+    return max_length or int(positions)
 
 
 def _is_dynamic(rope: Any) -> bool:

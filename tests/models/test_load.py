@@ -129,17 +129,23 @@ def test_longrope_uses_one_table_for_the_whole_run(max_length, n_tokens, n_ctx):
         torch.testing.assert_close(found.logits[0], expected, atol=1e-4, rtol=0)
 
 
-def test_a_sliding_window_bounds_the_context():
+def test_a_window_that_the_architecture_does_not_use_is_none():
     hf = tiny_model("llama2")
     hf.config.sliding_window = 32
-    assert wrap_model(hf, mini_tokenizer(), name="window").n_ctx == 32
+    assert wrap_model(hf, mini_tokenizer(), name="stray").windows == (None, None, None)
 
 
-def test_capped_attention_scores_are_refused():
-    hf = tiny_model("llama2")
-    hf.config.attn_logit_softcapping = 50.0
-    with pytest.raises(UnsupportedModelError, match="capped caps its attention scores"):
-        wrap_model(hf, mini_tokenizer(), name="capped")
+@pytest.mark.parametrize(("max_length", "window"), [(300, None), (301, 300), (None, 300)])
+def test_a_window_that_holds_the_whole_context_is_none(max_length, window):
+    hf = tiny_model("gemma3", sliding_window=300)
+    assert wrap_model(hf, mini_tokenizer(), name="long", max_length=max_length).windows == (window, None, window)
+
+
+def test_attention_in_chunks_is_refused():
+    hf = tiny_model("gemma3")
+    hf.config.layer_types = ["chunked_attention", "full_attention", "chunked_attention"]
+    with pytest.raises(UnsupportedModelError, match="chunks has layers that attend within chunks of its context"):
+        wrap_model(hf, mini_tokenizer(), name="chunks")
 
 
 def test_a_length_beyond_the_context_is_refused():
