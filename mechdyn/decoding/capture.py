@@ -83,7 +83,7 @@ def mask_and_windows(
         return visible, []
     shown = visible.bool()
     unseen = {window: ~visible_keys(shown, keys, queries, window)[:, None] for window in windows}
-    hooks = [
+    hooks: list[Hook] = [
         (f"blocks.{layer}.attn.hook_attn_scores", partial(_forget, unseen[window]))
         for layer, window in enumerate(model.windows)
         if window is not None

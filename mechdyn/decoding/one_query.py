@@ -31,12 +31,13 @@ class StepView:
     @classmethod
     def of(cls, windows: Windows, state: DecodeState) -> "StepView":
         """The view of the token that is fed next."""
-        after, unseen = state.fed(None), {}
-        for window in set(windows) - {None}:
+        unseen, asked = {}, {window for window in windows if window is not None}
+        after = state.fed(None) if asked else state
+        for window in asked:
             seen = visible_keys(after.visible.bool(), after.positions, state.next_position[:, None], window)[:, 0]
             first = int(seen.any(dim=0).int().argmax())
             unseen[window] = first, ~seen[:, first:]
-        return cls(windows, after.positions.shape[1], unseen)
+        return cls(windows, state.positions.shape[1] + 1, unseen)
 
 
 class MemoryQuery:

@@ -190,13 +190,13 @@ def additive_mask(*, mask_function: Any, attention_mask: Tensor | None = None, d
 
 
 def use_own_attention(hf: Any) -> None:
-    """Switch a model to this attention.
+    """Switch a model to this attention; one whose attention is code of its own keeps that.
 
     Raises:
-        ValueError: its attention cannot be exchanged.
+        ValueError: it takes some other attention functions, but none that gives what sdpa does.
     """
-    if not (hf._supports_sdpa or hf._supports_attention_backend):
-        raise ValueError(f"{type(hf).__name__} does its attention in code of its own, which cannot be exchanged")
+    if hf._can_set_attn_implementation() and not (hf._supports_sdpa or hf._supports_attention_backend):
+        raise ValueError(f"{type(hf).__name__} does not support attention through sdpa, nor any function in its place")
     ALL_ATTENTION_FUNCTIONS.register(NAME, attention)
     ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, additive_mask)
     hf.set_attn_implementation(NAME)

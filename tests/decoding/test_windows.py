@@ -6,12 +6,18 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mechdyn.decoding.ablation import Ablation
 from mechdyn.decoding.bridge_engine import BridgeEngine
 from mechdyn.decoding.engine import HeadEdit
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.reference import ReferenceEngine
+from mechdyn.decoding.replay import replay
+from mechdyn.decoding.trace import trace
+from mechdyn.heads import heads
 from mechdyn.models.load import wrap_model
+from mechdyn.schedules import Static
+from mechdyn.tasks.sample import Sample
 from tests.architectures import WINDOW, WINDOWED, tiny_model
 from tests.bundled import mini_tokenizer
 from tests.plain import last_only, plain_forward
@@ -245,3 +251,43 @@ def test_sinks_take_a_share_of_every_row():
         engine = kind(model)
         output, _ = engine.step(engine.prefill(prompts_of((30,), seed=23)), torch.tensor([9]))
         assert all(bool((pattern.sum(dim=-1) < 0.999).all()) for pattern in output.patterns)
+
+
+def sample_of(prompt):
+    none = torch.zeros(0, dtype=torch.long)
+    return Sample("windows", "", prompt, (), none, (0, 0), "", "")
+
+
+@pytest.mark.parametrize("engine", ["bridge", "fast"])
+def test_greedy_text_is_what_generate_gives(pair, engine):
+    plain, model = pair
+    for prompt in prompts_of(LENGTHS, seed=24):
+        wanted = plain.generate(prompt[None], max_new_tokens=24, do_sample=False, pad_token_id=0)[0, len(prompt) :]
+        wanted = wanted[wanted != 2]  # the end of a text
+        assert trace(model, sample_of(prompt), max_new_tokens=24, engine=engine).tokens.tolist() == wanted.tolist()
+
+
+def test_ablation_at_all_positions(pair):
+    """Scope `all` reads the sequence afresh: heads are off in every key and value that a later layer's window holds."""
+    plain, model = pair
+    (prompt,) = prompts_of((50,), seed=25)
+    off = heads("L0H1 L1H3 L2H0")
+    found = trace(model, sample_of(prompt), max_new_tokens=1, ablate=Ablation(Static(off), scope="all"))
+    masks = torch.zeros(len(prompt), model.n_layers, model.n_heads, dtype=torch.bool)
+    for head in off:
+        masks[:, head.layer, head.head] = True
+    logits, _, _ = plain_forward(plain, prompt, masks)
+    assert found.tokens.tolist() == [int(logits.argmax())]
+
+
+def test_replay_finds_the_same_strongest_sources(pair):
+    _, model = pair
+    sample = sample_of(prompts_of((60,), seed=26)[0])
+    kept = trace(model, sample, max_new_tokens=8, keep_sources=5, keep_patterns=True)
+    (again,) = replay(model, [replace(kept, sources=None)], keep_sources=5)
+    assert torch.equal(again.sources.positions, kept.sources.positions)
+    for step, pattern in enumerate(kept.patterns):
+        for layer, window in enumerate(model.windows):
+            first = 0 if window is None else 60 + step - window
+            assert not pattern[layer, :, :first].any()
+            assert bool((pattern[layer, :, first : 60 + step] > 0).all())

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertLMHeadModel, T5Config
+from transformers import BertConfig, BertLMHeadModel, GPTNeoConfig, GPTNeoForCausalLM, T5Config
 
 from mechdyn.decoding.bridge_engine import BridgeEngine
 from mechdyn.errors import InputError, UnsupportedModelError
@@ -141,11 +141,21 @@ def test_a_window_that_holds_the_whole_context_is_none(max_length, window):
     assert wrap_model(hf, mini_tokenizer(), name="long", max_length=max_length).windows == (window, None, window)
 
 
-def test_attention_in_chunks_is_refused():
+def test_a_window_of_the_models_own_attention_bounds_the_context():
+    sizes = {"vocab_size": 2048, "hidden_size": 32, "num_layers": 2, "num_heads": 2, "max_position_embeddings": 512}
+    hf = GPTNeoForCausalLM(GPTNeoConfig(**sizes, attention_types=[[["global", "local"], 1]], window_size=48))
+    assert wrap_model(hf, mini_tokenizer(), name="neo").n_ctx == 48
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("chunked_attention", "attends within chunks of the context"), ("linear_attention", "is linear attention or a state space")],
+)
+def test_layers_of_another_kind_are_refused(kind, reason):
     hf = tiny_model("gemma3")
-    hf.config.layer_types = ["chunked_attention", "full_attention", "chunked_attention"]
-    with pytest.raises(UnsupportedModelError, match="chunks has layers that attend within chunks of its context"):
-        wrap_model(hf, mini_tokenizer(), name="chunks")
+    hf.config.layer_types = ["full_attention", kind, "full_attention"]
+    with pytest.raises(UnsupportedModelError, match=f"other: layer 1 {reason}"):
+        wrap_model(hf, mini_tokenizer(), name="other")
 
 
 def test_a_length_beyond_the_context_is_refused():
