@@ -41,6 +41,8 @@ _TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 _GROUPED = {"num_key_value_heads": 2}
 _WINDOWED = {**_GROUPED, "sliding_window": WINDOW}
 _HEAD_DIM = {**_GROUPED, "head_dim": 16}
+_SLIDING = ["sliding_attention", "full_attention"]
+_LINEAR = ["linear_attention", "full_attention"]
 _EXPERTS = {"num_experts_per_tok": 2}
 _OLD = {"vocab_size": 2048, "n_layer": 2, "n_head": 4, "n_embd": 64, "n_positions": 512}
 _FALCON = {"vocab_size": 2048, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -76,12 +78,17 @@ FAMILIES = (
     Family("Mixtral", "8x7B, 8x22B", "MixtralConfig", {**_GROUPED, **_EXPERTS, "num_local_experts": 4}),
     Family("Qwen 2", "Qwen2, Qwen2.5", "Qwen2Config", _GROUPED),
     Family("Qwen 3 MoE", "Qwen3-30B-A3B", "Qwen3MoeConfig", {**_HEAD_DIM, **_EXPERTS, "num_experts": 4, "moe_intermediate_size": 32}),
+    Family(
+        "Qwen 2, sliding window", "use_sliding_window", "Qwen2Config", {**_WINDOWED, "use_sliding_window": True, "max_window_layers": 1}
+    ),
+    Family("Qwen 3 Next", "80B-A3B", "Qwen3NextConfig", {**_HEAD_DIM, **_EXPERTS, "num_experts": 4, "layer_types": _LINEAR}),
+    Family("Qwen 3.5", "text", "Qwen3_5TextConfig", {**_HEAD_DIM, "layer_types": _LINEAR}),
     Family("Gemma", "2B, 7B", "GemmaConfig", {"num_key_value_heads": 1, "head_dim": 16}),
-    Family("Gemma 2", "2B, 9B, 27B", "Gemma2Config", {**_HEAD_DIM, "sliding_window": WINDOW}),
-    Family("Gemma 3", "text: 270M, 1B", "Gemma3TextConfig", {**_HEAD_DIM, "sliding_window": WINDOW}),
+    Family("Gemma 2", "2B, 9B, 27B", "Gemma2Config", {**_HEAD_DIM, "sliding_window": WINDOW, "layer_types": _SLIDING}),
+    Family("Gemma 3", "text: 270M, 1B", "Gemma3TextConfig", {**_HEAD_DIM, "sliding_window": WINDOW, "layer_types": _SLIDING}),
     Family("OLMo", "OLMo 1", "OlmoConfig"),
     Family("OLMo 2", "7B, 13B", "Olmo2Config", _GROUPED),
-    Family("OLMo 3", "7B, 32B", "Olmo3Config", _WINDOWED),
+    Family("OLMo 3", "7B, 32B", "Olmo3Config", {**_WINDOWED, "layer_types": _SLIDING}),
     Family("Phi", "Phi-1.5, Phi-2", "PhiConfig"),
     Family("StableLM", "StableLM 2", "StableLmConfig", _GROUPED),
     Family("StarCoder 2", "3B, 7B, 15B", "Starcoder2Config", _GROUPED),
@@ -89,6 +96,7 @@ FAMILIES = (
     Family("GLM-4", "9B, 32B", "Glm4Config", _HEAD_DIM),
     Family("Granite", "Granite 3", "GraniteConfig", _GROUPED),
     Family("Cohere", "Command R", "CohereConfig", _GROUPED),
+    Family("Cohere 2", "Command R7B, Command A", "Cohere2Config", {**_WINDOWED, "layer_types": _SLIDING}),
     Family("GPT-2", "GPT-2, DistilGPT-2", "GPT2Config", _OLD, common=False),
     Family("GPT-NeoX", "Pythia", "GPTNeoXConfig"),
     Family("GPT-J", "6B", "GPTJConfig", {**_OLD, "rotary_dim": 8}, common=False),
@@ -101,6 +109,7 @@ FAMILIES = (
             "hidden_size": 64,
             "num_layers": 2,
             "num_heads": 4,
+            "window_size": WINDOW,
             "attention_types": [[["global", "local"], 1]],
             "max_position_embeddings": 512,
         },
@@ -172,8 +181,12 @@ def row(family: Family) -> str:
     if failed:
         return f"| {family.name} | {family.checkpoints} | fails | {', '.join(failed)} |"
     notes = [] if found["fast engine"].passed else ["steps run on the bridge engine"]
-    if found.n_ctx == WINDOW:
-        notes.append("up to its sliding window")
+    if found["window"].passed:
+        notes.append("sliding windows")
+    if found.n_ctx < _SIZE["max_position_embeddings"] and not family.fields.get("rope_parameters"):
+        notes.append("up to its local window")
+    if "sink" in found["row sums"].what:
+        notes.append("its rows sum to less than 1, by the share of a sink")
     if family.fields.get("rope_parameters") is _LONGROPE:
         notes.append("beyond its original context with `max_length`")
     return f"| {family.name} | {family.checkpoints} | passes | {'; '.join(notes)} |"

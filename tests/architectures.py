@@ -1,9 +1,32 @@
-"""The five architecture styles of the paper, tiny, with random weights."""
+"""The five architecture styles of the paper, and those with sliding windows, tiny, with random weights."""
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GptOssConfig,
+    GptOssForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Olmo3Config,
+    Olmo3ForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 STYLES = ("llama3.1", "llama3.2", "qwen3", "llama2", "phi4-mini")
+WINDOWED = ("mistral", "gemma3", "gemma2", "olmo3", "gpt-oss", "qwen2")
+"""Styles of which some layers see `WINDOW` positions. Gemma 2 caps its scores besides, gpt-oss has sinks."""
+WINDOW = 16
 _SIZE = {"vocab_size": 2048, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 8}
 _TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 _LLAMA3_ROPE = {
@@ -80,4 +103,50 @@ def _phi4_mini(original_context: int = 4096) -> PreTrainedModel:
     return Phi3ForCausalLM(config)
 
 
-_BUILDERS = {"llama3.1": _llama31, "llama3.2": _llama32, "qwen3": _qwen3, "llama2": _llama2, "phi4-mini": _phi4_mini}
+_WINDOWED = {**_SIZE, **_TOKENS, "num_hidden_layers": 3, "max_position_embeddings": 512, "sliding_window": WINDOW}
+_EVERY_OTHER = ("sliding_attention", "full_attention", "sliding_attention")
+
+
+def _mistral(num_key_value_heads: int = 2) -> PreTrainedModel:
+    return MistralForCausalLM(MistralConfig(**_WINDOWED, num_key_value_heads=num_key_value_heads))
+
+
+def _gemma3(num_key_value_heads: int = 2, sliding_window: int = WINDOW) -> PreTrainedModel:
+    kinds = {"layer_types": list(_EVERY_OTHER), "head_dim": 16, "sliding_window": sliding_window}
+    return Gemma3ForCausalLM(Gemma3TextConfig(**{**_WINDOWED, **kinds}, num_key_value_heads=num_key_value_heads))
+
+
+def _gemma2(num_key_value_heads: int = 2) -> PreTrainedModel:
+    kinds = {"layer_types": list(_EVERY_OTHER), "head_dim": 16, "attn_logit_softcapping": 2.0, "query_pre_attn_scalar": 16}
+    return Gemma2ForCausalLM(Gemma2Config(**_WINDOWED, **kinds, num_key_value_heads=num_key_value_heads))
+
+
+def _olmo3(num_key_value_heads: int = 2) -> PreTrainedModel:
+    return Olmo3ForCausalLM(Olmo3Config(**_WINDOWED, layer_types=list(_EVERY_OTHER), num_key_value_heads=num_key_value_heads))
+
+
+def _gpt_oss(num_key_value_heads: int = 2) -> PreTrainedModel:
+    experts = {"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 16}
+    kinds = {"layer_types": list(_EVERY_OTHER)}
+    return GptOssForCausalLM(GptOssConfig(**_WINDOWED, **experts, **kinds, num_key_value_heads=num_key_value_heads))
+
+
+def _qwen2(num_key_value_heads: int = 2) -> PreTrainedModel:
+    """Its later layers have the window, where a checkpoint switches it on."""
+    kinds = {"use_sliding_window": True, "max_window_layers": 1}
+    return Qwen2ForCausalLM(Qwen2Config(**_WINDOWED, **kinds, num_key_value_heads=num_key_value_heads))
+
+
+_BUILDERS = {
+    "llama3.1": _llama31,
+    "llama3.2": _llama32,
+    "qwen3": _qwen3,
+    "llama2": _llama2,
+    "phi4-mini": _phi4_mini,
+    "mistral": _mistral,
+    "gemma3": _gemma3,
+    "gemma2": _gemma2,
+    "olmo3": _olmo3,
+    "gpt-oss": _gpt_oss,
+    "qwen2": _qwen2,
+}

@@ -76,4 +76,5 @@ def random_state(model: Model, shape: Shape, n_rows: int, length: int) -> Decode
     size = (n_rows, shape.n_kv_heads, length - 1, model.d_head)
     keys, values = (tuple(torch.randn(size, device=model.device, dtype=model.dtype) for _ in range(shape.n_layers)) for _ in range(2))
     visible = torch.ones(n_rows, length - 1, dtype=torch.long, device=model.device)
-    return DecodeState(Memory.after(Prompts(keys, values, None), n_rows), visible, visible.sum(dim=1))
+    positions = torch.arange(length - 1, device=model.device).expand(n_rows, -1)
+    return DecodeState(Memory.after(Prompts(keys, values, None, length - 1), n_rows), visible, positions, visible.sum(dim=1))

@@ -1,14 +1,13 @@
 """The standard engine: decode steps of a TransformerBridge with a key-value cache."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from mechdyn.decoding.cache import select_rows, shallow_copy, to_cache, to_prompts
-from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook
+from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook, mask_and_windows
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
 from mechdyn.models.model import Model
@@ -29,18 +28,16 @@ class BridgeEngine:
         self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
     ) -> DecodeState:
         found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
-        return DecodeState(to_cache(found.prompts), found.visible, found.next_position)
+        return _state(found)
 
     def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
         if not any(len(row) for row in tokens):
             return state
-        held = Prefilled(to_prompts(state.memory), state.visible, state.next_position)
-        found = extend(self.model, held, tokens, self.chunk)
-        return DecodeState(to_cache(found.prompts), found.visible, found.next_position)
+        held = Prefilled(to_prompts(state.memory), state.visible, state.positions, state.next_position)
+        return _state(extend(self.model, held, tokens, self.chunk))
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        index = torch.tensor(list(rows))  # on the CPU: layers may lie on several devices
-        return DecodeState(select_rows(state.memory, rows), state.prompt_visible[index], state.next_position[index], state.n_fed)
+        return state.select(select_rows(state.memory, rows), rows)
 
     @torch.inference_mode()
     def step(
@@ -49,16 +46,21 @@ class BridgeEngine:
         if edit is not None and edit.whole:
             raise ValueError("an engine with a cache cannot edit past positions; use ReferenceEngine")
         model, capture = self.model, Capture()
-        after = replace(state, memory=shallow_copy(state.memory), next_position=state.next_position + 1, n_fed=state.n_fed + 1)
-        hooks = capture.hooks(model.n_layers, self._hidden_hook) + (edit_hooks(edit) if edit is not None else [])
+        after = state.fed(shallow_copy(state.memory))
+        mask, forgetting = mask_and_windows(model, after.visible, after.positions, state.next_position[:, None])
+        hooks = forgetting + capture.hooks(model.n_layers, self._hidden_hook) + (edit_hooks(edit) if edit is not None else [])
         with model.bridge.hooks(fwd_hooks=hooks):
             logits, _ = model.bridge(
                 tokens[:, None].to(model.device),
                 past_key_values=after.memory,
-                attention_mask=after.visible,
+                attention_mask=mask,
                 position_ids=state.next_position[:, None],
                 use_cache=True,
                 return_type="logits_and_cache",
             )
         patterns = tuple(capture.patterns[layer] for layer in range(model.n_layers))
         return StepOutput(logits[:, -1], patterns, capture.hidden), after
+
+
+def _state(found: Prefilled) -> DecodeState:
+    return DecodeState(to_cache(found.prompts), found.visible, found.positions, found.next_position)

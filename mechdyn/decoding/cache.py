@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from mechdyn.decoding.memory import Prompts
@@ -45,10 +46,41 @@ class PromptLayer(DynamicLayer):
                 states[1:, :, : self._length] = states[:1, :, : self._length]
 
 
+class WindowLayer(DynamicLayer):
+    """One layer's last `room` keys and values: all that queries to come can see through its window.
+
+    As with `PromptLayer`, a chunk of one row is a prefix that all rows share.
+    """
+
+    def __init__(self, n_rows: int, room: int) -> None:
+        super().__init__()
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
+        self._n_rows, self._room, self._length = n_rows, room, 0
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
+        """What is held already and the chunk, more than is kept: the chunk's first queries see further back than its last."""
+        self._length += key_states.shape[2]
+        if self.keys is not None and self.values is not None:
+            key_states, value_states = torch.cat([self.keys, key_states], dim=2), torch.cat([self.values, value_states], dim=2)
+        self.keys, self.values = (states[:, :, -self._room :].contiguous() for states in (key_states, value_states))
+        return key_states, value_states
+
+    def get_seq_length(self) -> int:
+        return self._length
+
+    def spread(self) -> None:
+        """What the first row holds is every row's."""
+        if self.keys is not None and self.values is not None:
+            self.keys, self.values = (states.expand(self._n_rows, -1, -1, -1) for states in (self.keys, self.values))
+
+
 def to_cache(prompts: Prompts) -> DynamicCache:
-    """A growing cache that begins with the prompts' keys and values, not copied."""
+    """A growing cache that begins with the prompts' keys and values, not copied. Where a layer has forgotten keys, there are zeros."""
     cache = DynamicCache()
-    for keys, values in zip(prompts.keys, prompts.values, strict=True):
+    for held_keys, held_values in zip(prompts.keys, prompts.values, strict=True):
+        forgotten = prompts.length - held_keys.shape[2]
+        keys, values = (pad(states, (0, 0, forgotten, 0)) if forgotten else states for states in (held_keys, held_values))
         layer = DynamicLayer()
         layer.lazy_initialization(keys, values)
         layer.keys, layer.values = keys, values
@@ -58,7 +90,7 @@ def to_cache(prompts: Prompts) -> DynamicCache:
 
 def to_prompts(cache: Any) -> Prompts:
     """The way back; where padding is, only the state knows."""
-    return Prompts(tuple(layer.keys for layer in cache.layers), tuple(layer.values for layer in cache.layers), None)
+    return Prompts(tuple(layer.keys for layer in cache.layers), tuple(layer.values for layer in cache.layers), None, cache.get_seq_length())
 
 
 def shallow_copy(cache: Any) -> Any:

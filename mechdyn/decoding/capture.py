@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechdyn.decoding.engine import HeadEdit
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
+from mechdyn.models.windows import additive, visible_keys
 
 Hook = tuple[str, Callable[[Tensor, Any], Tensor | None]]
 
@@ -66,6 +68,31 @@ def edit_hooks(edit: HeadEdit, column: int = -1) -> list[Hook]:
     """Hooks that overwrite z of the heads in the edit, at one column of the batch; layers without any are left alone."""
     layers = edit.mask.any(dim=2).any(dim=0).nonzero().flatten().tolist()
     return [(f"blocks.{layer}.attn.hook_z", _overwrite_z(edit, layer, column)) for layer in layers]
+
+
+def mask_and_windows(
+    model: Model, visible: Int[Tensor, "row key"], keys: Int[Tensor, "row key"], queries: Int[Tensor, "row query"]
+) -> tuple[Tensor, list[Hook]]:
+    """The attention mask of a forward of the bridge, and hooks by which layers with a sliding window forget.
+
+    `keys` and `queries` are position ids. Where a layer has a window, transformers is given the whole mask instead of what is padding: it
+    would count places, and padding may lie between tokens. A forgotten key then gets exactly no weight.
+    """
+    windows = set(model.windows) - {None}
+    if not windows:
+        return visible, []
+    shown = visible.bool()
+    unseen = {window: ~visible_keys(shown, keys, queries, window)[:, None] for window in windows}
+    hooks: list[Hook] = [
+        (f"blocks.{layer}.attn.hook_attn_scores", partial(_forget, unseen[window]))
+        for layer, window in enumerate(model.windows)
+        if window is not None
+    ]
+    return additive(visible_keys(shown, keys, queries, None), model.dtype), hooks
+
+
+def _forget(unseen: Bool[Tensor, "row 1 query key"], scores: Float[Tensor, "row head query key"], hook: Any) -> Tensor:
+    return scores.masked_fill(unseen.to(scores.device), torch.finfo(scores.dtype).min)
 
 
 def _pattern_hook(capture: Capture, layer: int) -> Hook:

@@ -1,7 +1,7 @@
 """Whether a model runs here as plain Hugging Face code runs it: all that a trace rests on, held against something independent."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ LIMITS = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """The largest difference that passes: of logits and hidden states as a part of the largest value, of attention weights as it is."""
 NEW_TOKENS = 12
 _CHUNK = 7
+_NARROW = 16
+"""What sliding windows are narrowed to for their own check."""
+_SINK = 1e-2
+"""An attention row that lacks more than this has a sink beside it."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,15 @@ def against_plain(subject: Subject) -> list[Check]:
     plain = [subject.expected(row) for row in range(len(subject.prompts))]
     patterns = [_visible(output, state, row) for row in range(len(plain))]
     rows = list(enumerate(plain))
+    sums = [one.patterns.sum(dim=-1) for one in plain]
+    has_sinks = any(bool((row < 1 - _SINK).any()) for row in sums)
+    wanted = sums if has_sinks else [torch.ones(())] * len(plain)
+    share = "every attention row sums to 1" + (" less the share of its sink, which is eager code's" if has_sinks else "")
     return [
         subject.check("logits", "against plain eager forwards", (relative(output.logits[r], one.logits) for r, one in rows)),
         subject.check("hidden", "last hidden state, against the same", (relative(output.hidden[r], one.hidden) for r, one in rows)),
         subject.check("patterns", "attention rows, against eager attentions", ((patterns[r] - one.patterns).abs() for r, one in rows)),
-        subject.check("row sums", "every attention row sums to 1", ((pattern.sum(dim=-1) - 1).abs() for pattern in patterns)),
+        subject.check("row sums", share, ((patterns[r].sum(dim=-1) - wanted[r]).abs() for r, _ in rows)),
     ]
 
 
@@ -119,6 +127,28 @@ def fast_engine(subject: Subject) -> list[Check]:
         differences += [relative(found.logits, wanted.logits), relative(found.hidden, wanted.hidden)]
         differences += [(one - two).abs() for one, two in zip(found.patterns, wanted.patterns, strict=True)]
     return [subject.check("fast engine", "rows, logits and ablated logits, against the bridge", differences)]
+
+
+def sliding_window(subject: Subject) -> list[Check]:
+    """Several steps behind prompts longer than the window, which is narrowed here and in plain code, so that short prompts will do."""
+    windows = subject.model.windows
+    if not any(windows):
+        return [Check("window", None, "no layer has a sliding window")]
+    narrow = min(_NARROW, *(window for window in windows if window))
+    model = replace(subject.model, windows=tuple(window and narrow for window in windows))
+    narrowed = replace(subject, model=model, plain=subject.plain.with_window(narrow))
+    n_steps, differences = subject.fed.shape[1], []
+    whole = [narrowed.expected(row, steps=n_steps) for row in range(len(subject.prompts))]
+    for engine in (BridgeEngine(model, chunk=_CHUNK), make_engine(model)):
+        state = engine.prefill(subject.prompts)
+        for step in range(n_steps):
+            output, state = engine.step(state, subject.fed[:, step])
+        for row, one in enumerate(whole):
+            found = _visible(output, state, row)
+            kept_forgotten = torch.where((one.patterns == 0) & (found != 0), torch.inf, 0.0)
+            differences += [relative(output.logits[row], one.logits), (found - one.patterns).abs(), kept_forgotten]
+    what = f"windows of {narrow}: steps against plain eager forwards, what is forgotten has weight 0"
+    return [subject.check("window", what, differences)]
 
 
 @torch.inference_mode()
@@ -187,6 +217,7 @@ CHECKS: tuple[Callable[[Subject], list[Check]], ...] = (
     ablation,
     consistency,
     fast_engine,
+    sliding_window,
     rotary_table,
     generated_text,
     chat_template,

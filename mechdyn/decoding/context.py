@@ -77,7 +77,7 @@ def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyC
     n_keys = output.patterns[0].shape[-1]
     if n_keys != context.n_keys:
         raise UnsupportedModelError(
-            f"attention runs over {n_keys} of {context.n_keys} positions: the model forgets keys (a sliding window?)"
+            f"attention runs over {n_keys} of {context.n_keys} positions; an engine gives rows of all keys, those forgotten with weight 0"
         )
     step = StepContext(context.tokens, context.needle, context.visible, predicted)
     return torch.stack(_by_layer(output.patterns, step, score), dim=1).float().cpu()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
@@ -29,12 +30,14 @@ class HeadEdit:
 class DecodeState:
     """Rows of equal width, left padded: prompts, of which `prompt_visible` is 1 at real positions, and `n_fed` tokens fed to each since.
 
-    `next_position` is each row's next position id. To go on further behind (tokens in between are hidden), replace it. `memory` is the
-    engine's own: keys and values, or for an engine without a cache the tokens so far.
+    `positions` are the position ids of prompt and fed tokens (anything at padding), `next_position` is each row's next one. To go on
+    further behind (tokens in between are hidden), replace it. `memory` is the engine's own: keys and values, or for an engine without a
+    cache the tokens so far.
     """
 
     memory: Any
     prompt_visible: Int[Tensor, "row pos"]
+    positions: Int[Tensor, "row key"]
     next_position: Int[Tensor, " row"]
     n_fed: int = 0
 
@@ -42,6 +45,16 @@ class DecodeState:
     def visible(self) -> Int[Tensor, "row key"]:
         """1 at real positions of prompt and fed tokens."""
         return pad(self.prompt_visible, (0, self.n_fed), value=1)
+
+    def select(self, memory: Any, rows: Sequence[int]) -> "DecodeState":
+        """The named rows, with the memory of those."""
+        index = torch.tensor(list(rows))  # on the CPU: layers may lie on several devices
+        return DecodeState(memory, self.prompt_visible[index], self.positions[index], self.next_position[index], self.n_fed)
+
+    def fed(self, memory: Any) -> "DecodeState":
+        """Behind one more token of each row, with the memory behind it."""
+        positions = torch.cat([self.positions, self.next_position[:, None]], dim=1)
+        return DecodeState(memory, self.prompt_visible, positions, self.next_position + 1, self.n_fed + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +80,8 @@ class Engine(Protocol):
         """The state after these tokens, one row a prompt. An empty prompt is allowed.
 
         `positions` are the position ids of each prompt's tokens, ascending; without them tokens are counted from 0. Gaps hide tokens: drop
-        them, keep the others' positions, and nothing behind them carries their influence. `apart` reads each prompt by itself: where
+        them, keep the others' positions, and nothing behind them carries their influence. A sliding window counts positions, hidden ones
+        too. `apart` reads each prompt by itself: where
         lengths differ much, padding costs more than batching gains.
         """
         ...

@@ -56,7 +56,7 @@ def _probe(model: Model) -> bool:
         state = fast.prefill([prompt])
         theirs, _ = bridge.step(replace(state, memory=to_cache(state.memory.prompts)), token)
         ours, _ = fast.step(state, token)
-    except (KeyError, TypeError, IndexError):
+    except (KeyError, TypeError, IndexError, ValueError):
         return False
     if not bool(theirs.logits.isfinite().all()):
         return False

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import torch
 from jaxtyping import Int
@@ -11,7 +10,7 @@ from torch import Tensor
 from mechdyn.decoding.capture import check_hidden, hooked_points
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.memory import Memory
-from mechdyn.decoding.one_query import MemoryQuery
+from mechdyn.decoding.one_query import MemoryQuery, StepView
 from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
@@ -34,19 +33,17 @@ class FastEngine:
     ) -> DecodeState:
         self._refuse_hooks()
         found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
-        return DecodeState(Memory.after(found.prompts, len(prompts)), found.visible, found.next_position)
+        return _state(found)
 
     def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
         if not any(len(row) for row in tokens):
             return state
         self._refuse_hooks()
-        held = Prefilled(state.memory.laid_out(), state.visible, state.next_position)
-        found = extend(self.model, held, tokens, self.chunk)
-        return DecodeState(Memory.after(found.prompts, len(tokens)), found.visible, found.next_position)
+        held = Prefilled(state.memory.laid_out(), state.visible, state.positions, state.next_position)
+        return _state(extend(self.model, held, tokens, self.chunk))
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        index = torch.tensor(list(rows))  # on the CPU: layers may lie on several devices
-        return DecodeState(state.memory.fork(rows), state.prompt_visible[index], state.next_position[index], state.n_fed)
+        return state.select(state.memory.fork(rows), rows)
 
     @torch.inference_mode()
     def step(
@@ -58,7 +55,7 @@ class FastEngine:
         seen = observed.trail if edit is not None and observed is not None else None
         if seen is not None and (seen.before is not state.memory or not torch.equal(seen.tokens, tokens)):
             raise ValueError("observed must be what the same state gave for the same tokens")
-        query = MemoryQuery(state.memory, tokens, edit, seen)
+        query = MemoryQuery(state.memory, tokens, StepView.of(self.model.windows, state), edit, seen)
         device = self.model.twin.get_input_embeddings().weight.device
         with self._read_by(query):
             logits = self.model.twin(
@@ -69,7 +66,7 @@ class FastEngine:
                 use_cache=False,
                 one_query=query,
             ).logits
-        after = replace(state, memory=query.memory(), next_position=state.next_position + 1, n_fed=state.n_fed + 1)
+        after = state.fed(query.memory())
         hidden = query.final if self.hidden == "final" else query.residual
         return StepOutput(logits[:, -1], query.patterns(), hidden, query if edit is None else None), after
 
@@ -96,3 +93,7 @@ class FastEngine:
                     layer.forward = forward
             for handle in handles:
                 handle.remove()
+
+
+def _state(found: Prefilled) -> DecodeState:
+    return DecodeState(Memory.after(found.prompts, len(found.next_position)), found.visible, found.positions, found.next_position)

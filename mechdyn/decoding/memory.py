@@ -9,25 +9,24 @@ from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn.functional import pad
 
-Layers = tuple[Float[Tensor, "_ kv_head pos _d"], ...]
+Layers = tuple[Float[Tensor, "_ kv_head _pos _d"], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Prompts:
-    """Keys and values of every layer, left padded (`padding` is None where nothing is). Empty prompts have no layers at all."""
+    """Keys and values of every layer, left padded (`padding` is None where nothing is). Empty prompts have no layers at all.
+
+    `length` counts positions, padding included. A layer with a sliding window has only the last of them, as many as steps to come can see.
+    """
 
     keys: Layers
     values: Layers
     padding: Bool[Tensor, "prompt pos"] | None
-
-    @property
-    def length(self) -> int:
-        """Positions, padding included."""
-        return self.keys[0].shape[2] if self.keys else 0
+    length: int
 
     def narrow(self, first: int, last: int) -> "Prompts":
         """Neighbouring prompts, without a copy."""
@@ -41,11 +40,11 @@ class Prompts:
     @classmethod
     def stack(cls, each: Sequence["Prompts"]) -> "Prompts":
         """All prompts of several, in order, padded on their left to the longest. None of them is empty."""
-        width, layers = max(one.length for one in each), range(len(each[0].keys))
-        keys = tuple(torch.cat([pad(one.keys[layer], (0, 0, width - one.length, 0)) for one in each]) for layer in layers)
-        values = tuple(torch.cat([pad(one.values[layer], (0, 0, width - one.length, 0)) for one in each]) for layer in layers)
+        width = max(one.length for one in each)
+        keys = tuple(map(_stack_layer, zip(*(one.keys for one in each), strict=True)))
+        values = tuple(map(_stack_layer, zip(*(one.values for one in each), strict=True)))
         padding = torch.cat([pad(one.hidden(), (width - one.length, 0), value=True) for one in each])
-        return cls(keys, values, padding if padding.any() else None)
+        return cls(keys, values, padding if padding.any() else None, width)
 
     def hidden(self) -> Bool[Tensor, "prompt pos"]:
         """True at padding."""
@@ -54,7 +53,12 @@ class Prompts:
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Prompts":
         padding = change(self.padding) if self.padding is not None else None
-        return Prompts(tuple(map(change, self.keys)), tuple(map(change, self.values)), padding)
+        return Prompts(tuple(map(change, self.keys)), tuple(map(change, self.values)), padding, self.length)
+
+
+def _stack_layer(each: Sequence[Tensor]) -> Tensor:
+    width = max(states.shape[2] for states in each)
+    return torch.cat([pad(states, (0, 0, width - states.shape[2], 0)) for states in each])
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,8 @@ class Grid:
         """Whether the rows are the places, in order."""
         return self.places == tuple(range(self.n_prompts * self.n_copies))
 
-    def lay(self, rows: Float[Tensor, "row kv_head group _"]) -> Float[Tensor, "prompt kv_head copy_group _"]:
-        """Queries or attention rows to where their prompt is; empty places are zero."""
+    def lay(self, rows: Shaped[Tensor, "row kv_head group _"]) -> Shaped[Tensor, "prompt kv_head copy_group _"]:
+        """Queries, attention rows or masks to where their prompt is; empty places are zero."""
         if not self.full:
             row_at = {place: row for row, place in enumerate(self.places)}
             order = [row_at.get(place, len(rows)) for place in range(self.n_prompts * self.n_copies)]
@@ -138,11 +142,12 @@ class Memory:
         held, rows = self.prompts, torch.tensor(self.grid.prompts)
         if not self.tail_keys:
             return held.select(self.grid.prompts)
+        n_fed = self.tail_keys[0].shape[2]
         if not held.keys:
-            return Prompts(self.tail_keys, self.tail_values, None)
+            return Prompts(self.tail_keys, self.tail_values, None, n_fed)
         keys = tuple(torch.cat([near[rows], far], dim=2) for near, far in zip(held.keys, self.tail_keys, strict=True))
         values = tuple(torch.cat([near[rows], far], dim=2) for near, far in zip(held.values, self.tail_values, strict=True))
-        return Prompts(keys, values, None)
+        return Prompts(keys, values, None, held.length + n_fed)
 
     def grown(self, keys: Layers, values: Layers) -> "Memory":
         """The same prompts with another tail."""

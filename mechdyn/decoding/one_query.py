@@ -1,26 +1,61 @@
 """One decode step's attention over a `Memory`: grouped queries, rows kept, heads overwritten before `o_proj`."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from einops import rearrange
-from jaxtyping import Float, Int
+from einops import rearrange, repeat
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
-from mechdyn.decoding.engine import HeadEdit
+from mechdyn.decoding.engine import DecodeState, HeadEdit
 from mechdyn.decoding.memory import Memory
+from mechdyn.models.attention import Weighing, weights
+from mechdyn.models.windows import Windows, visible_keys
+
+
+@dataclass(frozen=True, eq=False)
+class StepView:
+    """What a step sees through each layer's window.
+
+    `unseen` has for each window the first key that any row sees, and which keys from there on each row does not. `n_keys` counts all keys
+    of a row, the fed token among them.
+    """
+
+    windows: Windows
+    n_keys: int
+    unseen: Mapping[int, tuple[int, Bool[Tensor, "row key"]]]
+
+    @classmethod
+    def of(cls, windows: Windows, state: DecodeState) -> "StepView":
+        """The view of the token that is fed next."""
+        unseen, asked = {}, {window for window in windows if window is not None}
+        after = state.fed(None) if asked else state
+        for window in asked:
+            seen = visible_keys(after.visible.bool(), after.positions, state.next_position[:, None], window)[:, 0]
+            first = int(seen.any(dim=0).int().argmax())
+            unseen[window] = first, ~seen[:, first:]
+        return cls(windows, state.positions.shape[1] + 1, unseen)
 
 
 class MemoryQuery:
     """Does the attention of one forward (see `models.attention.OneQuery`) and keeps what the forward showed.
 
-    The softmax is in float32 and padding gets exactly zero, as in eager attention.
+    The softmax is in float32; padding and what a window has forgotten get exactly zero, as in eager attention.
     """
 
     def __init__(
-        self, before: Memory, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, seen: "MemoryQuery | None" = None
+        self,
+        before: Memory,
+        tokens: Int[Tensor, " row"],
+        view: StepView,
+        edit: HeadEdit | None = None,
+        seen: "MemoryQuery | None" = None,
     ) -> None:
         self.before, self.tokens, self.observing = before, tokens, edit is None
+        self._view = view
         self.residual = self.final = torch.empty(0)
         self._edit = edit
         self._edited = edit.mask.any(dim=2).any(dim=0).nonzero().flatten().tolist() if edit is not None else []
@@ -45,26 +80,28 @@ class MemoryQuery:
         query: Float[Tensor, "row head 1 d_head"],
         key: Float[Tensor, "row kv_head 1 d_head"],
         value: Float[Tensor, "row kv_head 1 d_value"],
-        scaling: float,
+        how: Weighing,
     ) -> Float[Tensor, "row 1 head d_value"]:
-        """Scores over prompt and tail side by side, one softmax over both, and the two parts of z added up."""
-        memory, grid = self.before, self.before.grid
-        keys, values = self._grow(layer, key, value)
+        """Scores over prompt and tail side by side, one softmax over both, and the two parts of z added up.
+
+        A layer with a window reads what any row sees through it; the row of weights that it leaves is of all keys.
+        """
+        grid, n_keys = self.before.grid, self._view.n_keys
+        (far_keys, keys), (far_values, values) = self._held(layer, key, value)
         grouped = rearrange(query, "row (kv_head group) 1 d_head -> row kv_head group d_head", kv_head=key.shape[1])
         queries, near = grid.lay(grouped), grid.lay(grouped @ keys.mT)
-        n_far, n_near = memory.prompts.length, keys.shape[2]
-        scores = self._room((*queries.shape[:-1], n_far + n_near), queries)
+        n_far = 0 if far_keys is None else far_keys.shape[2]
+        scores = self._room((*queries.shape[:-1], n_far + keys.shape[2]), queries)
         scores[..., n_far:] = near
-        if n_far:
-            far = torch.matmul(queries, memory.prompts.keys[layer].mT, out=scores[..., :n_far])
-            if memory.prompts.padding is not None:
-                padding = rearrange(memory.prompts.padding.to(far.device), "prompt pos -> prompt 1 1 pos")
-                far.masked_fill_(padding, torch.finfo(far.dtype).min)
-        pattern = scores.mul_(scaling).softmax(dim=-1, dtype=torch.float32).to(query.dtype)
+        if far_keys is not None:
+            torch.matmul(queries, far_keys.mT, out=scores[..., :n_far])
+        self._hide(how.scores(scores), layer, grouped.shape[2])
+        pattern = weights(scores, None if how.sinks is None else self._lay_sinks(how.sinks, key.shape[1]))
         z = grid.take(pattern[..., n_far:]) @ values
-        if n_far:
-            z = z + grid.take(pattern[..., :n_far] @ memory.prompts.values[layer])
-        self._patterns[layer] = rearrange(grid.take(pattern), "row kv_head group key -> row (kv_head group) key")
+        if far_values is not None:
+            z = z + grid.take(pattern[..., :n_far] @ far_values)
+        row = rearrange(grid.take(pattern), "row kv_head group key -> row (kv_head group) key")
+        self._patterns[layer] = pad(row, (n_keys - row.shape[-1], 0)) if row.shape[-1] < n_keys else row
         return self._overwrite(rearrange(z, "row kv_head group d_value -> row 1 (kv_head group) d_value"), layer)
 
     def patterns(self) -> tuple[Float[Tensor, "row head key"], ...]:
@@ -88,13 +125,35 @@ class MemoryQuery:
         """A forward hook for the final norm: the residual stream before it and the hidden state behind it, at the last position."""
         self.residual, self.final = inputs[0][:, -1], output[:, -1]
 
-    def _grow(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        memory = self.before
+    def _held(self, layer: int, key: Tensor, value: Tensor) -> tuple[tuple[Tensor | None, Tensor], tuple[Tensor | None, Tensor]]:
+        """Keys and values of prompt and tail that the token may see; of the prompt None where that is none."""
+        memory, n_keys = self.before, self._view.n_keys
         if memory.tail_keys:
             key = torch.cat([memory.tail_keys[layer], key], dim=2)
             value = torch.cat([memory.tail_values[layer], value], dim=2)
         self._tails[layer] = key, value
-        return key, value
+        window = self._view.windows[layer]
+        first = 0 if window is None else self._view.unseen[window][0]
+        n_far, n_near = memory.prompts.length - first, min(key.shape[2], n_keys - first)
+        near = key[:, :, -n_near:], value[:, :, -n_near:]
+        if n_far <= 0:
+            return (None, near[0]), (None, near[1])
+        far = memory.prompts.keys[layer][:, :, -n_far:], memory.prompts.values[layer][:, :, -n_far:]
+        return (far[0], near[0]), (far[1], near[1])
+
+    def _hide(self, scores: Float[Tensor, "prompt kv_head copy_group key"], layer: int, n_group: int) -> None:
+        """What the token must not see, padding and forgotten keys, gets a score that gives no weight."""
+        lowest, window, padding = torch.finfo(scores.dtype).min, self._view.windows[layer], self.before.prompts.padding
+        if window is not None:
+            unseen = repeat(self._view.unseen[window][1].to(scores.device), "row key -> row 1 group key", group=n_group)
+            scores.masked_fill_(self.before.grid.lay(unseen), lowest)
+        elif padding is not None:
+            hidden = rearrange(padding.to(scores.device), "prompt pos -> prompt 1 1 pos")
+            scores[..., : padding.shape[1]].masked_fill_(hidden, lowest)
+
+    def _lay_sinks(self, sinks: Float[Tensor, " head"], n_kv_heads: int) -> Float[Tensor, "1 kv_head copy_group 1"]:
+        copies = self.before.grid.n_copies
+        return repeat(sinks, "(kv_head group) -> 1 kv_head (copy group) 1", kv_head=n_kv_heads, copy=copies)
 
     def _room(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Uninitialised, and the same for all layers on one device: only its softmax is kept."""

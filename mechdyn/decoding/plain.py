@@ -35,6 +35,12 @@ class PlainModel:
         """Tokens that the model knows."""
         return int(self.hf.get_input_embeddings().weight.shape[0])
 
+    def with_window(self, window: int) -> "PlainModel":
+        """The same with another sliding window in the layers that have one; transformers' masks follow the configuration."""
+        hf = weight_sharing_copy(self.hf)
+        hf.config.get_text_config().sliding_window = window
+        return PlainModel(hf, self.outputs)
+
     @torch.inference_mode()
     def forward(self, tokens: Int[Tensor, " pos"], off: Bool[Tensor, "layer head"] | None = None) -> PlainOutput:
         """The whole sequence; heads in `off` have their slice of the output projection's input zeroed at the last position."""

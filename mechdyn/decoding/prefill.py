@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers.cache_utils import Cache
 
-from mechdyn.decoding.cache import PromptLayer
-from mechdyn.decoding.capture import hooked_points
+from mechdyn.decoding.cache import PromptLayer, WindowLayer
+from mechdyn.decoding.capture import hooked_points, mask_and_windows
 from mechdyn.decoding.memory import Prompts
 from mechdyn.errors import InputError
 from mechdyn.models.footprint import CHUNK
 from mechdyn.models.model import Model
+from mechdyn.models.windows import ChunkView, widest_gaps
 
 HOOKED_CHUNK = 256
 """Tokens a chunk through the bridge, which holds a chunk x length pattern for every head."""
@@ -25,10 +26,11 @@ MIN_SHARED = 64
 
 @dataclass(frozen=True, eq=False)
 class Prefilled:
-    """Keys and values of a batch of prompts, where they are visible, and each row's next position id."""
+    """Keys and values of a batch of prompts, where they are visible, their position ids, and each row's next one."""
 
     prompts: Prompts
     visible: Int[Tensor, "row pos"]
+    positions: Int[Tensor, "row pos"]
     next_position: Int[Tensor, " row"]
 
 
@@ -51,14 +53,15 @@ def prefill(
     rest, rest_visible = left_pad([prompt[n_shared:] for prompt in prompts])
     rest_positions, _ = left_pad([row[n_shared:] for row in positions])
     visible = torch.cat([torch.ones(len(prompts), n_shared, dtype=torch.long), rest_visible], dim=1)
-    layers = [PromptLayer(len(prompts), visible.shape[1]) for _ in range(model.n_layers)]
+    laid = torch.cat([positions[0][None, :n_shared].expand(len(prompts), -1), rest_positions], dim=1)
+    layers = _layers(model, visible)
     read = _Reader(model, Cache(layers=layers), chunk)
     if n_shared:
-        read(prompts[0][None, :n_shared], positions[0][None, :n_shared], visible[:1, :n_shared])
+        read(prompts[0][None, :n_shared], laid[:1, :n_shared], visible[:1, :n_shared])
         for layer in layers:
             layer.spread()
-    read(rest, rest_positions, visible)
-    return _filled(model, layers, visible, behind(positions))
+    read(rest, laid, visible)
+    return _filled(model, layers, visible, laid, behind(positions))
 
 
 def prefill_apart(
@@ -74,7 +77,8 @@ def prefill_apart(
     found = [prefill(model, [prompt], [row], chunk) for prompt, row in zip(prompts, positions, strict=True)]
     width = max(one.visible.shape[1] for one in found)
     visible = torch.cat([pad(one.visible, (width - one.visible.shape[1], 0)) for one in found])
-    return Prefilled(Prompts.stack([one.prompts for one in found]), visible, torch.cat([one.next_position for one in found]))
+    laid = torch.cat([pad(one.positions, (width - one.positions.shape[1], 0)) for one in found])
+    return Prefilled(Prompts.stack([one.prompts for one in found]), visible, laid, torch.cat([one.next_position for one in found]))
 
 
 @torch.inference_mode()
@@ -86,45 +90,81 @@ def extend(model: Model, held: Prefilled, tokens: Sequence[Int[Tensor, " _"]], c
     more, more_visible = left_pad(tokens)
     positions, next_position = going_on(held.next_position.cpu(), more_visible)
     visible = torch.cat([held.visible.cpu(), more_visible], dim=1)
-    layers = [PromptLayer(len(tokens), visible.shape[1]) for _ in range(model.n_layers)]
+    laid = torch.cat([held.positions.cpu(), positions], dim=1)
+    layers = _layers(model, visible)
     for layer, keys, values in zip(layers, held.prompts.keys, held.prompts.values, strict=False):
         layer.update(keys, values)
-    _Reader(model, Cache(layers=layers), chunk)(more, positions, visible)
-    return _filled(model, layers, visible, next_position)
+    _Reader(model, Cache(layers=layers), chunk)(more, laid, visible)
+    return _filled(model, layers, visible, laid, next_position)
 
 
-def _filled(model: Model, layers: Sequence[PromptLayer], visible: Int[Tensor, "row pos"], next_position: Int[Tensor, " row"]) -> Prefilled:
+def _layers(model: Model, visible: Int[Tensor, "row pos"]) -> list[PromptLayer | WindowLayer]:
+    """Room for these positions; where a layer has a window, for those that can still be seen through it.
+
+    The bridge, where it reads the prompts itself, shows its user whole rows, so that it needs all keys.
+    """
+    (n_rows, width), gaps = visible.shape, widest_gaps(visible.bool())
+    windows = (None,) * model.n_layers if hooked_points(model) else model.windows
+    rooms = (width if window is None else window + gaps for window in windows)
+    return [PromptLayer(n_rows, width) if room >= width else WindowLayer(n_rows, room) for room in rooms]
+
+
+def _filled(
+    model: Model,
+    layers: Sequence[PromptLayer | WindowLayer],
+    visible: Int[Tensor, "row pos"],
+    positions: Int[Tensor, "row pos"],
+    next_position: Int[Tensor, " row"],
+) -> Prefilled:
     """What a cache holds after it has been read."""
     padding = None if visible.all() else ~visible.bool().to(model.device)
     filled = [(layer.keys, layer.values) for layer in layers if layer.keys is not None and layer.values is not None]
-    prompts = Prompts(tuple(keys for keys, _ in filled), tuple(values for _, values in filled), padding)
-    return Prefilled(prompts, visible.to(model.device), next_position.to(model.device))
+    prompts = Prompts(tuple(keys for keys, _ in filled), tuple(values for _, values in filled), padding, visible.shape[1])
+    return Prefilled(prompts, visible.to(model.device), positions.to(model.device), next_position.to(model.device))
 
 
 class _Reader:
     """Appends tokens to a cache, chunk by chunk: through the twin, or where the bridge carries hooks, through the bridge."""
 
     def __init__(self, model: Model, cache: Cache, chunk: int | None) -> None:
-        hooked = bool(hooked_points(model))
-        self._device, self._cache = model.device, cache
-        self._chunk = chunk or (HOOKED_CHUNK if hooked else CHUNK)
-        self._forward = partial(model.bridge, return_type="logits_and_cache") if hooked else model.twin
+        self._model, self._cache = model, cache
+        self._hooked, self._windowed = bool(hooked_points(model)), any(window is not None for window in model.windows)
+        self._chunk = chunk or (HOOKED_CHUNK if self._hooked else CHUNK)
 
-    def __call__(self, tokens: Int[Tensor, "row pos"], positions: Int[Tensor, "row pos"], visible: Int[Tensor, "row key"]) -> None:
-        """`visible` covers what the cache holds already and the tokens."""
-        before = visible.shape[1] - tokens.shape[1]
-        mask = None if visible.all() else visible.to(self._device)
-        tokens, positions = tokens.to(self._device), positions.to(self._device)
+    def __call__(self, tokens: Int[Tensor, "row pos"], positions: Int[Tensor, "row key"], visible: Int[Tensor, "row key"]) -> None:
+        """`positions` and `visible` cover what the cache holds already and the tokens."""
+        device, before = self._model.device, visible.shape[1] - tokens.shape[1]
+        padded = not bool(visible.all())
+        tokens, positions, visible = tokens.to(device), positions.to(device), visible.to(device)
         for start in range(0, tokens.shape[1], self._chunk):
             end = min(start + self._chunk, tokens.shape[1])
-            self._forward(
-                tokens[:, start:end],
-                attention_mask=mask[:, : before + end] if mask is not None else None,
-                position_ids=positions[:, start:end],
-                past_key_values=self._cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
+            self._read(tokens[:, start:end], positions[:, : before + end], visible[:, : before + end], padded)
+
+    def _read(
+        self, tokens: Int[Tensor, "row pos"], positions: Int[Tensor, "row key"], visible: Int[Tensor, "row key"], padded: bool
+    ) -> None:
+        """One chunk."""
+        model, n_read = self._model, tokens.shape[1]
+        queries = positions[:, positions.shape[1] - n_read :]
+        forward = partial(
+            model.bridge if self._hooked else model.twin,
+            tokens,
+            position_ids=queries,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **({"return_type": "logits_and_cache"} if self._hooked else {}),
+        )
+        if not self._windowed:
+            forward(attention_mask=visible if padded else None)
+        elif self._hooked:
+            mask, forgetting = mask_and_windows(model, visible, positions, queries)
+            with model.bridge.hooks(fwd_hooks=forgetting):
+                forward(attention_mask=mask)
+        else:
+            # A mask that is 4-D already is passed on as it is; the view has its own.
+            passed_on = torch.ones(len(tokens), 1, 1, 1, dtype=torch.bool, device=tokens.device)
+            forward(attention_mask=passed_on, chunk_view=ChunkView(model.windows, visible.bool(), positions, n_read))
 
 
 def check_positions(prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None) -> list[Int[Tensor, " _"]]:

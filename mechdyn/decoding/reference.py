@@ -1,13 +1,13 @@
 """The reference engine: the whole sequence through the hooked model at every step, no cache. Slow, short, and hard to get wrong."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook
+from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook, mask_and_windows
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.prefill import behind, check_positions, going_on, left_pad
 from mechdyn.models.model import Model
@@ -15,15 +15,14 @@ from mechdyn.models.model import Model
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """The tokens so far, their position ids, and the edits of past steps by column: what they left in keys and values stays in force."""
+    """The tokens so far, and the edits of past steps by column: what they left in keys and values stays in force."""
 
     tokens: Int[Tensor, "row pos"]
-    positions: Int[Tensor, "row pos"]
     edits: tuple[tuple[int, HeadEdit], ...] = ()
 
     def select(self, rows: list[int]) -> "Sequences":
         edits = ((column, HeadEdit(edit.mask[rows], None if edit.values is None else edit.values[rows])) for column, edit in self.edits)
-        return Sequences(self.tokens[rows], self.positions[rows], tuple(edits))
+        return Sequences(self.tokens[rows], tuple(edits))
 
 
 class ReferenceEngine:
@@ -38,17 +37,17 @@ class ReferenceEngine:
     ) -> DecodeState:
         positions = check_positions(prompts, positions)
         tokens, visible = left_pad(prompts)
-        return DecodeState(Sequences(tokens, left_pad(positions)[0]), visible, behind(positions))
+        return DecodeState(Sequences(tokens), visible, left_pad(positions)[0], behind(positions))
 
     def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
         past, (more, more_visible) = state.memory, left_pad(tokens)
         positions, next_position = going_on(state.next_position, more_visible)
-        memory = Sequences(torch.cat([past.tokens, more], dim=1), torch.cat([past.positions, positions], dim=1), past.edits)
-        return DecodeState(memory, torch.cat([state.visible, more_visible], dim=1), next_position)
+        memory = Sequences(torch.cat([past.tokens, more], dim=1), past.edits)
+        laid = torch.cat([state.positions, positions], dim=1)
+        return DecodeState(memory, torch.cat([state.visible, more_visible], dim=1), laid, next_position)
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        index = list(rows)
-        return DecodeState(state.memory.select(index), state.prompt_visible[index], state.next_position[index], state.n_fed)
+        return state.select(state.memory.select(list(rows)), rows)
 
     @torch.inference_mode()
     def step(
@@ -56,18 +55,18 @@ class ReferenceEngine:
     ) -> tuple[StepOutput, DecodeState]:
         model, capture, past = self.model, Capture(), state.memory
         sequence = torch.cat([past.tokens, tokens[:, None].cpu()], dim=1)
-        positions = torch.cat([past.positions, state.next_position[:, None]], dim=1)
         edits = past.edits if edit is None else (*past.edits, (sequence.shape[1] - 1, edit))
         # An edit of all positions is one forward's alone: the next one may edit others.
         kept = edits if edit is None or not edit.whole else past.edits
-        memory = Sequences(sequence, positions, kept)
-        after = replace(state, memory=memory, next_position=state.next_position + 1, n_fed=state.n_fed + 1)
-        hooks = capture.hooks(model.n_layers, self._hidden_hook)
+        after = state.fed(Sequences(sequence, kept))
+        positions = after.positions.to(model.device)
+        mask, forgetting = mask_and_windows(model, after.visible.to(model.device), positions, positions)
+        hooks = forgetting + capture.hooks(model.n_layers, self._hidden_hook)
         logits = model.bridge.run_with_hooks(
             sequence.to(model.device),
             fwd_hooks=hooks + [hook for column, each in edits for hook in edit_hooks(each, column)],
-            attention_mask=after.visible.to(model.device),
-            position_ids=positions.to(model.device),
+            attention_mask=mask,
+            position_ids=positions,
             return_type="logits",
         )
         patterns = tuple(capture.patterns[layer] for layer in range(model.n_layers))

@@ -4,6 +4,12 @@ from typing import Any
 
 from mechdyn.errors import InputError, UnsupportedModelError
 
+_OTHER_KINDS = {
+    "linear_attention": "is linear attention or a state space, which has no weights of keys",
+    "chunked_attention": "attends within chunks of the context and to nothing before",
+}
+"""Kinds of layers that configurations name and that cannot be traced."""
+
 
 def pin_longrope(config: Any, max_length: int | None) -> None:
     """Choose one rotary table for the whole run, in place.
@@ -29,11 +35,13 @@ def beyond_original_context(config: Any, max_length: int | None) -> bool:
 
 
 def context_of(name: str, config: Any, max_length: int | None) -> int:
-    """Positions of prompt and answer together: the model's own, less where a sliding window would forget keys.
+    """Positions of prompt and answer together.
+
+    A sliding window does not bound them, since what a layer forgets has no weight there; one that the model's own attention keeps does.
 
     Raises:
-        UnsupportedModelError: no fixed context, rotary tables that follow the length of each call, or attention scores that are capped
-            (the sdpa prefill would not cap them).
+        UnsupportedModelError: no fixed context, rotary tables that follow the length of each call, or layers of linear attention or
+            attention in chunks.
         InputError: `max_length` beyond the model's context.
     """
     positions = getattr(config, "max_position_embeddings", None)
@@ -41,21 +49,27 @@ def context_of(name: str, config: Any, max_length: int | None) -> int:
         raise UnsupportedModelError(
             f"{name} is a {config.model_type} model that states no max_position_embeddings; a model with a fixed context is needed"
         )
-    if getattr(config, "attn_logit_softcapping", None):
-        raise UnsupportedModelError(
-            f"{name} caps its attention scores, which prefill through sdpa does not; choose a model without soft-caps"
-        )
+    for layer, kind in enumerate(getattr(config, "layer_types", None) or ()):
+        if kind in _OTHER_KINDS:
+            raise UnsupportedModelError(
+                f"{name}: layer {layer} {_OTHER_KINDS[kind]}; heads are read in every layer, each of which needs softmax attention to all "
+                "that came before, or to a sliding window of it"
+            )
     if _is_dynamic(getattr(config, "rope_parameters", None)):
         raise UnsupportedModelError(
             f"{name} scales its rotary table by the length of each call (rope_type dynamic), so steps would differ from a whole forward; "
             "give it a fixed rope_type in config.json"
         )
-    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-    n_ctx = min(int(positions), int(window)) if window else int(positions)
+    n_ctx = min(int(positions), _local_window(config) or int(positions))
     if max_length is not None and max_length > n_ctx:
-        bound = "sliding window" if n_ctx < int(positions) else "context"
+        bound = "context" if n_ctx == positions else "local window"
         raise InputError(f"max_length {max_length} is beyond {name}'s {bound} of {n_ctx} positions; give at most that")
     return max_length or n_ctx
+
+
+def _local_window(config: Any) -> int | None:
+    """The window of a model whose own attention code keeps it (GPT-Neo): it counts places, so padding between tokens would shorten it."""
+    return int(config.window_size) if "local" in (getattr(config, "attention_layers", None) or ()) else None
 
 
 def _is_dynamic(rope: Any) -> bool:

@@ -88,6 +88,7 @@ def wrap_hooked(hooked: Any, tokenizer: Any, *, name: str | None = None, eos_ids
         n_heads=cfg.n_heads,
         d_model=cfg.d_model,
         d_head=cfg.d_head,
+        windows=(None,) * cfg.n_layers,
         n_ctx=min(cfg.n_ctx, cfg.window_size) if cfg.use_local_attn else cfg.n_ctx,
         eos_ids=tuple(sorted({end for end in ends if end is not None})),
         dtype=cfg.dtype,

@@ -9,8 +9,11 @@ from transformers import DynamicCache
 
 from mechdyn.errors import UnsupportedModelError
 from mechdyn.models.failures import first_line
+from mechdyn.models.windows import Windows
 
 _PATTERN, _Z, _FINAL = "blocks.{layer}.attn.hook_pattern", "blocks.{layer}.attn.hook_z", "ln_final.hook_out"
+_SCORES = "blocks.{layer}.attn.hook_attn_scores"
+"""Where a layer with a sliding window is made to forget (see `decoding.capture`)."""
 _SAME = {torch.float32: 1e-3}
 """How far the bridge's logits may be from transformers', as a part of the largest: above rounding, below another computation."""
 _SAME_IN_HALF_PRECISION = 0.05
@@ -18,7 +21,7 @@ _PROBE = 8
 
 
 @torch.inference_mode()
-def require_hooks(name: str, bridge: Any, twin: Any) -> None:
+def require_hooks(name: str, bridge: Any, twin: Any, windows: Windows) -> None:
     """Refuse a model whose heads cannot be read, or which the bridge runs otherwise than transformers does: seen on a few tokens.
 
     Raises:
@@ -26,7 +29,7 @@ def require_hooks(name: str, bridge: Any, twin: Any) -> None:
             tokens, or logits under the bridge that are not those of transformers with sdpa attention, which prefill uses.
     """
     for layer in range(bridge.cfg.n_layers):
-        for hook in (_PATTERN, _Z):
+        for hook in (_PATTERN, _Z, *([] if windows[layer] is None else [_SCORES])):
             if hook.format(layer=layer) not in bridge.hook_dict:
                 raise UnsupportedModelError(
                     f"{name}: layer {layer} has no {hook.format(layer=layer)}; every layer needs softmax attention under hooks"

@@ -26,6 +26,7 @@ from mechdyn.models.planted import build_planted, planted_tokenizer
 from mechdyn.models.precision import chosen_dtype
 from mechdyn.models.registry import CONTROLS, MINI_FOLDER
 from mechdyn.models.shape import planned_shape
+from mechdyn.models.windows import windows_of
 from mechdyn.tasks.chat import require_offsets
 
 _BUNDLED = ("mini", *CONTROLS)
@@ -150,7 +151,9 @@ def wrap_model(
         raise UnsupportedModelError(
             f"{name}: TransformerLens has no bridge for {type(hf).__name__}, or none with sdpa prefill ({first_line(error)[:150]})"
         ) from error
-    require_hooks(name, bridge, twin)
+    _keep_dtype(bridge, hf.dtype)
+    windows = windows_of(twin, bridge.cfg.n_layers, n_ctx)
+    require_hooks(name, bridge, twin, windows)
     return Model(
         name=name,
         revision=revision,
@@ -161,11 +164,23 @@ def wrap_model(
         n_heads=bridge.cfg.n_heads,
         d_model=bridge.cfg.d_model,
         d_head=bridge.cfg.d_head,
+        windows=windows,
         n_ctx=n_ctx,
         eos_ids=end_ids(hf, tokenizer),
         dtype=hf.dtype,
         device=device,
     )
+
+
+def _keep_dtype(bridge: Any, dtype: torch.dtype) -> None:
+    """Queries and keys in the model's dtype behind their rotation, as transformers has them; OLMo's table is float32 in any case.
+
+    By hooks of PyTorch: those of TransformerLens are the user's.
+    """
+    points = (getattr(getattr(block, "attn", None), name, None) for block in bridge.blocks for name in ("hook_rot_q", "hook_rot_k"))
+    for point in points:
+        if point is not None:
+            point.register_forward_hook(lambda module, inputs, output: output.to(dtype))
 
 
 def weight_sharing_copy(hf: Any) -> Any:

@@ -6,13 +6,16 @@ from typing import Any
 
 import torch
 
+from mechdyn.models.windows import Windows
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
     """A causal language model under TransformerLens hooks.
 
     `bridge` runs decode steps and exposes every hook; `twin` shares its weights and runs prefill through sdpa in O(N) memory; `tokenizer`
-    is the raw Hugging Face one (the bridge's own adds a BOS). `n_ctx` is the number of positions that the model can hold, prompt and
+    is the raw Hugging Face one (the bridge's own adds a BOS). `windows` are how many positions each layer's attention reaches back (None:
+    all of them), `n_ctx` is the number of positions that the model can hold, prompt and
     generated tokens together; generation ends at any of `eos_ids`. A `HookedTransformer` of TransformerLens 3 (`wrap_hooked`) has no twin
     and runs through the reference engine alone.
     """
@@ -26,6 +29,7 @@ class Model:
     n_heads: int
     d_model: int
     d_head: int
+    windows: Windows
     n_ctx: int
     eos_ids: tuple[int, ...]
     dtype: torch.dtype

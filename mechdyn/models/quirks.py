@@ -49,8 +49,13 @@ QUIRKS = (
     ),
     Quirk(
         "sliding window",
-        "the context is held to the window (models.context.context_of)",
+        "a key that a layer has forgotten has weight 0 in its rows; windows count positions (models.windows)",
         lambda config, tokenizer, generation: _has_window(config),
+    ),
+    Quirk(
+        "soft-caps",
+        "attention scores are capped in prefill and steps alike, by our own attention where sdpa cannot (models.attention)",
+        lambda config, tokenizer, generation: bool(getattr(config, "attn_logit_softcapping", None)),
     ),
     Quirk(
         "own code",

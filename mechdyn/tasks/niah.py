@@ -187,10 +187,7 @@ def check_request(length: int, depth: float, n_ctx: int | None, room: int = ROOM
     if length < 1:
         raise InputError(f"length must be a positive number of tokens, got {length}")
     if n_ctx is not None and n_ctx <= room:
-        raise InputError(
-            f"the model holds {n_ctx} positions (its context, or the sliding window behind which it forgets) and the answer may take "
-            f"{room}, so no prompt fits; take a model with more"
-        )
+        raise InputError(f"the model holds {n_ctx} positions and the answer may take {room}, so no prompt fits; take a model with more")
     if n_ctx is not None and length + room > n_ctx:
         raise InputError(
             f"length {length} is beyond the model's context of {n_ctx} positions, {room} for the answer; ask for at most {n_ctx - room}"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mechdyn.decoding import checks
+from mechdyn.decoding import conformance as checks
 from mechdyn.decoding.bridge_engine import BridgeEngine
 from mechdyn.decoding.conformance import check_model, check_pair
 from mechdyn.decoding.engine import StepOutput
@@ -15,7 +15,7 @@ from mechdyn.decoding.plain import plain_copy
 from mechdyn.models import checkpoint
 from mechdyn.models.context import pin_longrope
 from mechdyn.models.load import wrap_model
-from tests.architectures import tiny_model
+from tests.architectures import WINDOWED, tiny_model
 from tests.bundled import mini_tokenizer
 from tests.checkpoints import make_checkpoint
 from tests.plain import last_only, plain_forward
@@ -30,6 +30,7 @@ NAMES = [
     "padding",
     "steps",
     "fast engine",
+    "window",
     "positions",
     "text",
     "template",
@@ -80,7 +81,36 @@ def test_what_runs_as_plain_code_does_passes_every_check(style):
     conformance = checked(style)
     assert conformance.passed
     assert [check.name for check in conformance.checks] == NAMES
-    assert all(check.passed for check in conformance.checks)
+    assert [check.name for check in conformance.checks if not check.passed] == ["window"], "no layer has one"
+
+
+@pytest.mark.parametrize("style", WINDOWED)
+def test_what_has_windows_passes_every_check(style):
+    conformance = checked(style)
+    assert [check for check in conformance.checks if not check.passed] == []
+    assert ("sink" in conformance["row sums"].what) == (style == "gpt-oss")
+
+
+def test_a_window_is_checked_however_long_it_is():
+    conformance = checked("gemma3", sliding_window=300)
+    assert conformance["window"].passed and "windows of 16" in conformance["window"].what
+
+
+@pytest.mark.parametrize("engine", [BridgeEngine, FastEngine])
+def test_a_window_that_forgets_too_late_fails(engine, monkeypatch):
+    prefill = engine.prefill
+
+    def late(self, prompts, *others, **options):
+        self.model = replace(self.model, windows=tuple(window and window + 1 for window in self.model.windows))
+        return prefill(self, prompts, *others, **options)
+
+    monkeypatch.setattr(engine, "prefill", late)
+    assert "window" in failed(checked("mistral"))
+
+
+def test_a_forgotten_key_with_a_little_weight_fails(fault):
+    fault(BridgeEngine, lambda output: replace(output, patterns=tuple(pattern + 1e-12 for pattern in output.patterns)))
+    assert failed(checked("gemma3", sliding_window=300)) == {"window"}
 
 
 def test_half_precision_has_wider_limits_and_no_text():

@@ -29,7 +29,7 @@ def test_the_usual_batches_fill_their_grid(of_row):
 
 def some_memory(n_prompts):
     keys, values = ((torch.randn(n_prompts, 2, 6, 4),) for _ in range(2))
-    return Memory.after(Prompts(keys, values, None), n_prompts)
+    return Memory.after(Prompts(keys, values, None, 6), n_prompts)
 
 
 def test_a_fork_shares_its_prompts_and_drops_what_it_can():

@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers.masking_utils import causal_mask_function
 
-from mechdyn.models.attention import additive_mask, chunk_attention
+from mechdyn.models import attention as module
+from mechdyn.models.attention import Weighing, additive_mask, block_attention, chunk_attention
 
 
 @pytest.mark.parametrize("n_kv_heads", [1, 2, 8])
@@ -35,3 +36,28 @@ def test_only_padding_needs_a_mask():
     allowed = torch.ones(3, 5).tril(2).bool() & visible[:, None]
     assert torch.equal(mask[:, 0] == 0, allowed)
     assert mask.isfinite().all()
+
+
+@pytest.mark.parametrize("softcap", [None, 1.5])
+@pytest.mark.parametrize("has_sinks", [False, True])
+@pytest.mark.parametrize("n_kv_heads", [2, 8])
+def test_blocks_are_softmax_of_capped_scores_beside_a_sink(softcap, has_sinks, n_kv_heads, monkeypatch):
+    monkeypatch.setattr(module, "_BLOCK", 6)
+    generator = torch.Generator().manual_seed(1)
+    query = 3 * torch.randn(2, 8, 20, 12, generator=generator)
+    key, value = torch.randn(2, 2, n_kv_heads, 50, 12, generator=generator)
+    sinks = torch.randn(8, generator=generator) if has_sinks else None
+    hidden = torch.rand(2, 1, 20, 50, generator=generator) < 0.3
+    hidden |= torch.ones(20, 50).triu(31).bool()
+    mask = torch.zeros(hidden.shape).masked_fill(hidden, torch.finfo(torch.float32).min)
+    scores = query @ key.repeat_interleave(8 // n_kv_heads, dim=1).mT * 0.3
+    scores = scores if softcap is None else softcap * (scores / softcap).tanh()
+    mass = scores.double().masked_fill(hidden, -torch.inf).exp()
+    below = mass.sum(dim=-1, keepdim=True) + (0.0 if sinks is None else sinks.double().exp()[:, None, None])
+    expected = (mass / below).float() @ value.repeat_interleave(8 // n_kv_heads, dim=1)
+
+    def see(start, end):
+        return 0, mask[:, :, start:end, : 30 + end]
+
+    found = block_attention(query, key, value, Weighing(0.3, softcap, sinks), see)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)

@@ -189,9 +189,11 @@ def test_a_length_beyond_the_context_is_refused_before_weights_are_read(folder):
     assert "weight files" in refused(folder, max_length=131_072)
 
 
-def test_a_sliding_window_is_named_where_it_is_the_bound(folder):
+def test_a_sliding_window_bounds_no_length(folder):
     edit(folder / "config.json", model_type="mistral", architectures=["MistralForCausalLM"], sliding_window=64)
-    assert re.search(r"max_length 65 is beyond .*'s sliding window of 64 positions", refused(folder, max_length=65))
+    assert re.search(r"max_length 131073 is beyond .*'s context of 131072 positions", refused(folder, max_length=131_073))
+    model = load_model(folder, max_length=65)
+    assert model.n_ctx == 65 and set(model.windows) == {64}
 
 
 def test_a_rotary_table_that_follows_the_length_is_refused(folder):

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertLMHeadModel, T5Config
+from transformers import BertConfig, BertLMHeadModel, GPTNeoConfig, GPTNeoForCausalLM, T5Config
 
 from mechdyn.decoding.bridge_engine import BridgeEngine
 from mechdyn.errors import InputError, UnsupportedModelError
@@ -129,17 +129,33 @@ def test_longrope_uses_one_table_for_the_whole_run(max_length, n_tokens, n_ctx):
         torch.testing.assert_close(found.logits[0], expected, atol=1e-4, rtol=0)
 
 
-def test_a_sliding_window_bounds_the_context():
+def test_a_window_that_the_architecture_does_not_use_is_none():
     hf = tiny_model("llama2")
     hf.config.sliding_window = 32
-    assert wrap_model(hf, mini_tokenizer(), name="window").n_ctx == 32
+    assert wrap_model(hf, mini_tokenizer(), name="stray").windows == (None, None, None)
 
 
-def test_capped_attention_scores_are_refused():
-    hf = tiny_model("llama2")
-    hf.config.attn_logit_softcapping = 50.0
-    with pytest.raises(UnsupportedModelError, match="capped caps its attention scores"):
-        wrap_model(hf, mini_tokenizer(), name="capped")
+@pytest.mark.parametrize(("max_length", "window"), [(300, None), (301, 300), (None, 300)])
+def test_a_window_that_holds_the_whole_context_is_none(max_length, window):
+    hf = tiny_model("gemma3", sliding_window=300)
+    assert wrap_model(hf, mini_tokenizer(), name="long", max_length=max_length).windows == (window, None, window)
+
+
+def test_a_window_of_the_models_own_attention_bounds_the_context():
+    sizes = {"vocab_size": 2048, "hidden_size": 32, "num_layers": 2, "num_heads": 2, "max_position_embeddings": 512}
+    hf = GPTNeoForCausalLM(GPTNeoConfig(**sizes, attention_types=[[["global", "local"], 1]], window_size=48))
+    assert wrap_model(hf, mini_tokenizer(), name="neo").n_ctx == 48
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("chunked_attention", "attends within chunks of the context"), ("linear_attention", "is linear attention or a state space")],
+)
+def test_layers_of_another_kind_are_refused(kind, reason):
+    hf = tiny_model("gemma3")
+    hf.config.layer_types = ["full_attention", kind, "full_attention"]
+    with pytest.raises(UnsupportedModelError, match=f"other: layer 1 {reason}"):
+        wrap_model(hf, mini_tokenizer(), name="other")
 
 
 def test_a_length_beyond_the_context_is_refused():

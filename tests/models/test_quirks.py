@@ -33,5 +33,10 @@ def test_a_window_within_the_context_is_one(tmp_path):
     assert quirks_in(folder, sliding_window=64) == KNOWN["llama2-13b"] | {"sliding window"}
 
 
-def test_every_quirk_is_met_by_one_of_the_five_or_by_a_window():
-    assert {quirk.name for quirk in QUIRKS} == set().union(*KNOWN.values()) | {"sliding window"}
+def test_capped_attention_scores_are_one(tmp_path):
+    folder = make_checkpoint("llama2-13b", tmp_path / "llama")
+    assert quirks_in(folder, attn_logit_softcapping=50.0) == KNOWN["llama2-13b"] | {"soft-caps"}
+
+
+def test_every_quirk_is_met_by_one_of_the_five_or_by_a_window_or_a_cap():
+    assert {quirk.name for quirk in QUIRKS} == set().union(*KNOWN.values()) | {"sliding window", "soft-caps"}

@@ -33,7 +33,7 @@ def brute_copy_paste(row: list[float], tokens: list[int], needle: list[bool], pr
     for position, weight in enumerate(row):
         if weight > row[best]:
             best = position
-    return 1.0 if needle[best] and tokens[best] == predicted else 0.0
+    return 1.0 if row[best] > 0 and needle[best] and tokens[best] == predicted else 0.0
 
 
 def brute_reasoning(row: list[float], needle: list[bool], visible: list[bool], sink: int, local: int) -> float:
@@ -42,6 +42,18 @@ def brute_reasoning(row: list[float], needle: list[bool], visible: list[bool], s
     rest = [position for position in shown if position not in left_out]
     below = sum(row[position] for position in rest)
     return sum(row[position] for position in rest if needle[position]) / below if below else 0.0
+
+
+def test_a_head_that_attends_to_nothing_but_its_sink_retrieves_nothing() -> None:
+    context = StepContext.one([5, 6, 7], [0, 1, 2], 5)
+    assert copy_paste(torch.zeros(1, 1, 3), context) == 0
+    assert copy_paste(torch.tensor([[[1e-30, 0.0, 0.0]]]), context) == 1
+    assert Reasoning(0, 0)(torch.zeros(1, 1, 3), context) == 0
+
+
+def test_the_share_of_eq_2_is_of_what_a_sink_leaves() -> None:
+    pattern, context = random_step(3)
+    torch.testing.assert_close(Reasoning(1, 2)(0.25 * pattern, context), Reasoning(1, 2)(pattern, context))
 
 
 @pytest.mark.parametrize("seed", range(20))
