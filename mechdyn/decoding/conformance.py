@@ -15,6 +15,7 @@ from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.plain import PlainModel, PlainOutput, output_projections, plain_copy
 from mechdyn.decoding.trace import trace
+from mechdyn.errors import InputError
 from mechdyn.models.checkpoint import DeviceMap, read_config
 from mechdyn.models.context import beyond_original_context
 from mechdyn.models.load import load_checkpoint, wrap_model
@@ -226,6 +227,7 @@ CHECKS: tuple[Callable[[Subject], list[Check]], ...] = (
 
 
 _LENGTHS = (48, 29)
+_SHORTEST = 16
 _STEPS = 4
 
 
@@ -276,6 +278,11 @@ def check_pair(model: Model, hf: Any, seed: int = 0) -> Conformance:
     """Check a model that is loaded already; `hf` is `plain_copy` of what was wrapped, taken before."""
     plain = PlainModel(hf, output_projections(model.bridge))
     n_vocab, longest = min(len(model.tokenizer), plain.n_vocab), model.n_ctx - NEW_TOKENS
+    if longest < _SHORTEST:
+        raise InputError(
+            f"the checks run prompts of {_SHORTEST} tokens and {NEW_TOKENS} new ones, and the model holds {model.n_ctx} positions; "
+            f"give a max_length of {_SHORTEST + NEW_TOKENS} or more"
+        )
     generator = torch.Generator().manual_seed(seed)
     lengths = (min(_LENGTHS[0], longest), min(_LENGTHS[1], longest // 2))
     prompts = tuple(torch.randint(n_vocab, (length,), generator=generator) for length in lengths)

