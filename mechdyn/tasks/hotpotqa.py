@@ -18,7 +18,7 @@ from mechdyn.tasks.hotpot_items import Item, check_item, load_items
 from mechdyn.tasks.niah import SYSTEM, user_text
 from mechdyn.tasks.questions import INSTRUCTIONS, Questions, check_style, lay_out
 from mechdyn.tasks.sample import Sample, Span
-from mechdyn.tasks.task import FileTask, Spec, Task, task
+from mechdyn.tasks.task import FileTask, Spec, Task, option, task
 
 
 @task
@@ -30,8 +30,10 @@ class HotpotQA(FileTask, Questions):
     max_new_tokens: ClassVar[int] = 128
     wants: ClassVar[str] = "a file of questions in HotpotQA's JSON layout; give one with --data FILE, or --data hub:hotpotqa/hotpot_qa"
 
+    malformed: str = option("error", "error, or skip: leave questions out that are not of the layout, and say how many.")
+
     def prepare(self, model: Any, room: int) -> Task:
-        items = load_items(str(self.data))
+        items = load_items(str(self.data), self.malformed)
         loaded = load_samples(model, items, style=self.style, too_long="skip", room=room)
         ids = tuple(sample.meta["id"] for sample in loaded.samples)
         return self.ready(model, content_hash(items), ids, len(items), least=2)
@@ -57,15 +59,16 @@ class HotpotQA(FileTask, Questions):
 @lru_cache(maxsize=2)
 def _questions(file: str, digest: str) -> dict[str, Item]:
     """Read once for all units that name the same content."""
-    questions = _read(file)
+    # What is malformed was refused or left out when the digest was taken.
+    questions = _read(file, "skip")
     found = content_hash(list(questions.values()))
     if found != digest:
         raise InputError(f"questions {file} changed: they were {digest} and are {found}; put the file back, or start a new run")
     return questions
 
 
-def _read(file: str) -> dict[str, Item]:
-    return {item["_id"]: item for item in load_items(file)}
+def _read(file: str, malformed: str = "error") -> dict[str, Item]:
+    return {item["_id"]: item for item in load_items(file, malformed)}
 
 
 def hotpotqa(

@@ -6,9 +6,10 @@ import pytest
 
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
+from mechdyn.models.load import load_model
 from mechdyn.tasks.hotpotqa import hotpotqa
 from mechdyn.tasks.niah import niah
-from mechdyn.tasks.task import build_sample
+from mechdyn.tasks.task import build_sample, make_task
 from mechdyn.tasks.world import world, world_items
 from tests.bundled import mini_tokenizer
 
@@ -59,3 +60,18 @@ def test_what_cannot_be_built_is_one_line(file, items, case):
     changes, message = BAD[case]
     with pytest.raises(InputError, match=message):
         build_sample(mini_tokenizer(), spec(file, items) | changes if changes and "task" not in changes else changes)
+
+
+def test_malformed_questions_are_left_out_on_request(run, file, items):
+    spoiled = [*items, {**items[0], "_id": "spoiled", "supporting_facts": [["No such title", 0]]}]
+    file.write_text(json.dumps(spoiled))
+    words = ["trace", "--data", str(file), "--max-new-tokens", "2", "--no-show"]
+    code, _, err = run(*words, "--task", "hotpotqa", "--out", "refused")
+    assert code == 2 and "question spoiled" in err and "questions.json" in err
+    code, out, err = run(*words, "--task", "hotpotqa:malformed=skip", "--out", "skipped")
+    assert code == 0, err
+    assert items[0]["answer"] in out
+    found = make_task("hotpotqa", data=str(file), malformed="skip").prepare(load_model("mini"), 2)
+    assert found.ids == tuple(item["_id"] for item in items) and found.digest == content_hash(items)
+    with pytest.raises(InputError, match="malformed must be one of error, skip, got 'drop'"):
+        make_task("hotpotqa", data=str(file), malformed="drop").prepare(load_model("mini"), 2)
