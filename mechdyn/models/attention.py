@@ -98,10 +98,10 @@ def attention(
     if one_query is not None:
         return one_query.attend(module.layer_idx, query, key, value, how), None
     if chunk_view is not None and (chunk_view.windows[module.layer_idx] is not None or not how.plain):
-        see = partial(chunk_view.block, chunk_view.windows[module.layer_idx], key.shape[2], query.dtype)
+        see = partial(chunk_view.block, chunk_view.windows[module.layer_idx], key.shape[2], query)
         return _rows_first(block_attention(query, key, value, how, see)), None
     if chunk_view is not None:
-        attention_mask = chunk_view.whole(query.dtype)
+        attention_mask = chunk_view.whole(query)
     if not how.plain:
         see = partial(_block_of_mask, attention_mask, key.shape[2] - query.shape[2], query)
         return _rows_first(block_attention(query, key, value, how, see)), None
