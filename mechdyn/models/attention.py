@@ -19,7 +19,7 @@ from mechdyn.models.windows import ChunkView, additive
 NAME = "mechdyn_attention"
 _BLOCK = 256
 """Queries that are attended to at once where a layer has a window: a block then reads little more than its window."""
-_LARGEST = 1 << 25
+_LARGEST = 1 << 23
 """Scores that are held at once where sdpa cannot make the weights."""
 
 Block = tuple[int, Float[Tensor, "row 1 query key"]]

@@ -26,7 +26,7 @@ def samples():
 
 @pytest.fixture(scope="module", params=["llama3.1", "llama3.2", "gemma2"])
 def pair(request):
-    """One random model on the CPU, and over two pretended devices; Llama 3.2 ties its embeddings, Gemma 2 has windows and caps its scores."""
+    """One random model on the CPU, and over two pretended devices; Llama 3.2 ties its embeddings, Gemma 2 has windows and caps."""
     hf = tiny_model(request.param, few_words=True)
     one = wrap_model(copy.deepcopy(hf), mini_tokenizer(), name="one")
     with pretended_devices():
