@@ -19,7 +19,7 @@ from mechdyn.models.windows import ChunkView, additive
 NAME = "mechdyn_attention"
 _BLOCK = 256
 """Queries that are attended to at once where a layer has a window: a block then reads little more than its window."""
-_LARGEST = 1 << 25
+_LARGEST = 1 << 23
 """Scores that are held at once where sdpa cannot make the weights."""
 
 Block = tuple[int, Float[Tensor, "row 1 query key"]]
@@ -98,10 +98,10 @@ def attention(
     if one_query is not None:
         return one_query.attend(module.layer_idx, query, key, value, how), None
     if chunk_view is not None and (chunk_view.windows[module.layer_idx] is not None or not how.plain):
-        see = partial(chunk_view.block, chunk_view.windows[module.layer_idx], key.shape[2], query.dtype)
+        see = partial(chunk_view.block, chunk_view.windows[module.layer_idx], key.shape[2], query)
         return _rows_first(block_attention(query, key, value, how, see)), None
     if chunk_view is not None:
-        attention_mask = chunk_view.whole(query.dtype)
+        attention_mask = chunk_view.whole(query)
     if not how.plain:
         see = partial(_block_of_mask, attention_mask, key.shape[2] - query.shape[2], query)
         return _rows_first(block_attention(query, key, value, how, see)), None

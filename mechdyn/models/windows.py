@@ -85,31 +85,29 @@ class ChunkView:
         self._n_queries, self._gaps = n_queries, widest_gaps(shown)
         self._masks: dict[Any, Tensor] = {}
 
-    def whole(self, dtype: torch.dtype) -> Float[Tensor, "row 1 query key"] | None:
+    def whole(self, like: Tensor) -> Float[Tensor, "row 1 query key"] | None:
         """The mask of a layer without a window; None where nothing is hidden and it is causal."""
-        n_keys = self._keys.shape[1]
-        return None if self._all_shown else self.block(None, n_keys, dtype, 0, self._n_queries)[1]
+        return None if self._all_shown else self.block(None, self._keys.shape[1], like, 0, self._n_queries)[1]
 
-    def block(
-        self, window: int | None, n_held: int, dtype: torch.dtype, start: int, end: int
-    ) -> tuple[int, Float[Tensor, "row 1 query key"]]:
+    def block(self, window: int | None, n_held: int, like: Tensor, start: int, end: int) -> tuple[int, Float[Tensor, "row 1 query key"]]:
         """For the queries from `start` to `end`: the first key of the `n_held` last ones that any of them may see, and the mask from there.
 
         Args:
             window: of the layer.
             n_held: how many keys the layer holds, the chunk's own among them.
-            dtype: of the mask.
+            like: what the mask is to be like, in dtype and device.
             start: first query of the chunk.
             end: behind the last query.
         """
         n_keys = self._keys.shape[1]
         query, forgotten = n_keys - self._n_queries, n_keys - n_held
         first = forgotten if window is None else max(forgotten, query + start + 1 - window - self._gaps)
-        place = (window, first, start, end, dtype)
+        place = (window, first, start, end, like.device)
         if place not in self._masks:
             near = slice(first, query + end)
             queries = self._keys[:, query + start : query + end]
-            self._masks[place] = additive(visible_keys(self._shown[:, near], self._keys[:, near], queries, window), dtype)
+            seen = visible_keys(self._shown[:, near], self._keys[:, near], queries, window)
+            self._masks[place] = additive(seen.to(like.device), like.dtype)
         return first - forgotten, self._masks[place]
 
 

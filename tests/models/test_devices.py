@@ -24,9 +24,9 @@ def samples():
     return [niah(mini_tokenizer(), length=150 + 20 * seed, depth=0.5, seed=seed) for seed in range(3)]
 
 
-@pytest.fixture(scope="module", params=["llama3.1", "llama3.2"])
+@pytest.fixture(scope="module", params=["llama3.1", "llama3.2", "gemma2"])
 def pair(request):
-    """One random model on the CPU, and over two pretended devices; Llama 3.2's embeddings are tied."""
+    """One random model on the CPU, and over two pretended devices; Llama 3.2 ties its embeddings, Gemma 2 has windows and caps."""
     hf = tiny_model(request.param, few_words=True)
     one = wrap_model(copy.deepcopy(hf), mini_tokenizer(), name="one")
     with pretended_devices():

@@ -48,7 +48,7 @@ def test_a_block_of_a_chunk_leaves_out_only_what_none_of_it_sees(seed):
     start = rng.randrange(n_queries)
     end = rng.randint(start + 1, n_queries)
     view = ChunkView((window,), shown, positions, n_queries)
-    first, mask = view.block(window, n_held, torch.float32, start, end)
+    first, mask = view.block(window, n_held, torch.zeros(1), start, end)
     whole = visible_keys(shown, positions, positions[:, width - n_queries :], window)[:, start:end]
     begin, stop = width - n_held + first, width - n_queries + end
     rows_shown = shown[:, width - n_queries + start : stop]
