@@ -1,6 +1,7 @@
 """Running units on this machine: what the store lacks is run, in batches, and appended as it comes."""
 
 import logging
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -77,6 +78,8 @@ def run_units(
     n_failed = 0
     try:
         n_asked = len({unit.key for unit in units})
+        if missing and len(missing) < n_asked:
+            tqdm.write(f"{describe}: {n_asked - len(missing)} of {n_asked} traces are here already", file=sys.stderr)
         with tqdm(total=n_asked, initial=n_asked - len(missing), desc=describe, unit="trace", disable=None, delay=1) as bar:
             stored = time.monotonic()
             for batch in _trace_batches(model, missing, batch_size, reference, make_engine(model, engine)):

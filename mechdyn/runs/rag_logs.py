@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mechdyn.errors import InputError, StoreError
+from mechdyn.hashing import content_hash
 from mechdyn.rag.log import QuestionRecord, RagLog, log_from_json, question_from_json
 from mechdyn.runs.folder import write_text
 
@@ -46,7 +47,10 @@ class RagLogs:
         return {log.sample: log for log in _read(self._path(condition), log_from_json)}
 
     def _path(self, condition: str) -> Path:
+        """The condition's name where it can be a file's, else what is left of it and a hash of all of it."""
         name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in condition)
+        if name != condition:
+            name = f"{name}-{content_hash(condition)[:8]}"
         return self.folder / "logs" / f"{name}.jsonl"
 
 
@@ -72,7 +76,7 @@ def _read(path: Path, parse: Callable[[Mapping[str, Any]], Read]) -> list[Read]:
     try:
         content = path.read_bytes()
         return [parse(json.loads(line)) for line in content[: _whole(content)].decode().split("\n") if line]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"{path} is damaged ({type(error).__name__}: {error}); start again with a new --out") from error
 
 

@@ -29,6 +29,12 @@ def test_answers_come_back_by_sample_and_condition(tmp_path, log):
     assert store.read("dynamic") == {}
 
 
+def test_conditions_that_differ_in_a_sign_only_have_files_of_their_own(tmp_path, log):
+    store = RagLogs(tmp_path)
+    store.append([*numbered(log, "oracle:n=2", 1), *numbered(log, "oracle_n_2", 2)])
+    assert [len(store.read(name)) for name in ("oracle:n=2", "oracle_n_2", "oracle n=2")] == [1, 2, 0]
+
+
 def test_a_line_that_a_kill_cut_off_is_as_if_it_had_not_been(tmp_path, log):
     store = RagLogs(tmp_path)
     store.append(numbered(log, "static", 3))
@@ -40,7 +46,7 @@ def test_a_line_that_a_kill_cut_off_is_as_if_it_had_not_been(tmp_path, log):
     assert path.read_text().count("\n") == 3
 
 
-@pytest.mark.parametrize("line", ['{"sample": 1}\n', "no json\n", "[]\n"])
+@pytest.mark.parametrize("line", ['{"sample": 1}\n', "no json\n", "[]\n", "3\n", '{"a":' * 9999 + "\n"])
 def test_a_damaged_file_is_an_error(tmp_path, log, line):
     store = RagLogs(tmp_path)
     store.append(numbered(log, "static", 1))
