@@ -131,10 +131,13 @@ def fast_engine(subject: Subject) -> list[Check]:
 
 
 def sliding_window(subject: Subject) -> list[Check]:
-    """Several steps behind prompts longer than the window, which is narrowed here and in plain code, so that short prompts will do."""
+    """Several steps behind prompts longer than the window, where layers have one.
+
+    It is narrowed here and in plain code, so that short prompts will do.
+    """
     windows = subject.model.windows
     if not any(windows):
-        return [Check("window", None, "no layer has a sliding window")]
+        return []
     narrow = min(_NARROW, *(window for window in windows if window))
     model = replace(subject.model, windows=tuple(window and narrow for window in windows))
     narrowed = replace(subject, model=model, plain=subject.plain.with_window(narrow))
