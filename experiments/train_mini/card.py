@@ -114,6 +114,8 @@ heads asks.
 - One seed, one size: what holds for this model need not hold for another of the same recipe, and says nothing about large models.
 - It was trained on the prompts of mechdyn's `niah` and `world` and little else. Other questions, real HotpotQA among them, were not
   measured.
+- Its prose was set with typographic quotes. Text with straight ones costs it: in English essays off the web it answers 0.92, 0.64, 0.35 and
+  0.19 of 100 needles at 256, 512, 1024 and 2048 tokens, and replacing the quotes alone takes a book from 39 to 11 of 40 at 512.
 - English only. Prompt and answer together have {max_position_embeddings} positions; nothing was measured beyond the lengths above.
 """
 
