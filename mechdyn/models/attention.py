@@ -83,18 +83,16 @@ def attention(
     attention_mask: Float[Tensor, "row 1 query key"] | Bool[Tensor, "row 1 1 1"] | None,
     one_query: OneQuery | None = None,
     chunk_view: ChunkView | None = None,
-    scaling: float | None = None,
-    softcap: float | None = None,
-    s_aux: Float[Tensor, " head"] | None = None,
-    sliding_window: int | None = None,
     **options: Any,
 ) -> tuple[Float[Tensor, "row query head d_value"], None]:
     """Attention of `one_query` where there is one, else sdpa, or blocks of queries where sdpa will not do.
 
     What a query sees is told by `chunk_view` where there is one, else by the mask; without a mask it is causal, the last query being at the
-    last key.
+    last key. Of the options that transformers gives an attention function, `scaling`, `softcap`, `s_aux` (the sinks' logits by head) and
+    `sliding_window` are meant for this one, the others for sdpa.
     """
-    how = Weighing(scaling if scaling is not None else query.shape[-1] ** -0.5, softcap, s_aux, sliding_window)
+    scaling, *others = (options.pop(name, None) for name in ("scaling", "softcap", "s_aux", "sliding_window"))
+    how = Weighing(query.shape[-1] ** -0.5 if scaling is None else scaling, *others)
     if one_query is not None:
         return one_query.attend(module.layer_idx, query, key, value, how), None
     if chunk_view is not None and (chunk_view.windows[module.layer_idx] is not None or not how.plain):

@@ -47,7 +47,7 @@ def test_page_and_markdown_say_what_the_files_of_the_run_say(made):
     for tables in (html_tables(page), markdown_tables(text)):
         cells = {row[0]: row[1] for table in tables for row in table if len(row) == 2}
         assert cells["revision"] == manifest["revision"] and f"torch {manifest['packages']['torch']}" in cells["packages"]
-        assert cells["Table 2: probes, needles"] == "python -m experiments.table_2_probe"
+        assert cells["Table 2: probes, needles"] == "mechdyn probe"
         assert cells["beyond the paper: anticipation, needles"] == "mechdyn verify anticipation"
     assert "#view-0" in text and 'id="view-0"' in page
 
