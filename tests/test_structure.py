@@ -1,10 +1,11 @@
-"""How the code is laid out: one thing a name, few parameters a function, and no task known by its name outside of its file."""
+"""How the code is laid out: one thing a name, few parameters a function, and neither task nor claim known by its name."""
 
 import ast
 from collections import Counter
 from functools import cache
 from pathlib import Path
 
+from mechdyn.claims.claim import CLAIMS
 from mechdyn.tasks.task import TASKS
 
 PACKAGE = Path(__file__).resolve().parents[1] / "mechdyn"
@@ -36,10 +37,10 @@ def test_no_two_classes_have_one_name():
     assert {name for name, n in names.items() if n > 1} == set()
 
 
-def test_no_task_is_told_by_its_name():
+def test_neither_a_task_nor_a_claim_is_told_by_its_name():
     compared = []
     for path, node in nodes(ast.Compare):
         words = {part.value for each in (node.left, *node.comparators) for part in ast.walk(each) if isinstance(part, ast.Constant)}
-        if words & set(TASKS.names()):
+        if words & {*TASKS.names(), *CLAIMS.names()}:
             compared.append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
     assert compared == []

@@ -21,7 +21,7 @@ from mechdyn.reports.results import (
     rag_tables,
     sensitivity_table,
 )
-from mechdyn.reports.verdict import verdict_figures, verdict_tables
+from mechdyn.reports.verdict import NOT_PRINTED, layout_of, verdict_figures, verdict_tables
 from mechdyn.runs.read import AblationTable, Content, Judged, Points, Run, Settings, Single, Strategies, not_run
 from mechdyn.studies.facts import clean_traces, fact_report, has_facts
 from mechdyn.views.ablation import ablation_grids, progressive_figures
@@ -34,7 +34,6 @@ from mechdyn.views.timeline import timeline
 _ONE_SAMPLE = "one sample (Figures 1 and 5)"
 _AXES = {"lengths": "length", "depths": "depth", "runs": "runs", "questions": "questions"}
 """Fields of a run's config that take the place of the preset's own, and their options."""
-_NOT_PRINTED = "The paper prints these results as a picture only, so there are no values to set beside them."
 
 
 @dataclass(frozen=True)
@@ -127,6 +126,7 @@ def _facts(run: Run) -> Section:
 
 
 def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
+    remark = layout_of(verdict.claim).remark
     _, figures = verdict_figures(verdict, run.folder.roles)
     named = figures if isinstance(figures, Mapping) else dict(zip((_ONE_SAMPLE,), figures, strict=False))
     return Section(
@@ -134,7 +134,7 @@ def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
         command=run.command,
         tables=tuple(verdict_tables(verdict)),
         figures=named,
-        remarks=(*_otherwise(found), *verdict.reasons, *((_NOT_PRINTED,) if verdict.claim == "irreplaceability" else ())),
+        remarks=(*_otherwise(found), *verdict.reasons, *((remark,) if remark else ())),
     )
 
 
@@ -157,13 +157,13 @@ def _grid(found: AblationTable, run: Run) -> list[Section]:
     heading = f"Ablation grid (Figures {'2 and 9 to 11' if run.task.paper == NEEDLES else '6 and 12 to 14'}): {run.model}, {run.task.name}"
     facts = f"{found.detection.n_correct} detection samples correct; average size {found.detection.size}."
     tables = (grid_table(found.rows, f"Ablation on {run.model}, {run.task.name}"),)
-    return [Section(heading, run.command, tables, dict(figures), (facts, _NOT_PRINTED))]
+    return [Section(heading, run.command, tables, dict(figures), (facts, NOT_PRINTED))]
 
 
 @sections.register
 def _progressive(found: Points, run: Run) -> list[Section]:
     title = f"Progressive ablation on {run.model}, {run.task.name}"
-    paper = tuple(f"Paper, {model}: {values}." for model, values in FIGURE_3.items()) if run.task.paper == NEEDLES else (_NOT_PRINTED,)
+    paper = tuple(f"Paper, {model}: {values}." for model, values in FIGURE_3.items()) if run.task.paper == NEEDLES else (NOT_PRINTED,)
     figures = progressive_figures(found.points, title=run.model)
     heading = f"Progressive ablation (Figures 3, 7 and 15 to 20): {run.model}, {run.task.name}"
     return [Section(heading, run.command, (progressive_table(found.points, title),), dict(figures), paper)]

@@ -41,7 +41,7 @@ _KEPT = {"clean": "observing", "ablated": "ablated"}
 
 def verdict_tables(verdict: Verdict) -> list[Table]:
     """Every measured value with its 95 % interval; a claim without a layout of its own has a line for each piece of evidence."""
-    return _layout(verdict.claim).tables(verdict)
+    return layout_of(verdict.claim).tables(verdict)
 
 
 def print_verdict(verdict: Verdict, console: Console | None = None) -> None:
@@ -66,7 +66,7 @@ def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[Trace]],
 
 def verdict_figures(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> tuple[str, Figures]:
     """The claim's figures, and what to call their page; none without any step."""
-    found = _layout(verdict.claim)
+    found = layout_of(verdict.claim)
     return found.page, found.figures(verdict, traces)
 
 
@@ -150,6 +150,9 @@ def _curves(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
     return verdict_curves(verdict) or one_timeline(verdict, traces)
 
 
+NOT_PRINTED = "The paper prints these results as a picture only, so there are no values to set beside them."
+
+
 @dataclass(frozen=True)
 class Layout:
     """How the verdicts of a claim are shown.
@@ -158,23 +161,26 @@ class Layout:
         tables: what is printed and stands in a report.
         figures: what is drawn of the verdict and of the traces it was judged on, by heading or in order.
         page: what the file with the figures is called.
+        remark: what a report says below them.
     """
 
     tables: Callable[[Verdict], list[Table]] = plain_tables
     figures: Callable[[Verdict, Mapping[str, Sequence[Trace]]], Figures] = one_timeline
     page: str = "timeline"
+    remark: str = ""
 
 
 LAYOUTS: Registry[Layout] = Registry("layout", "mechdyn.reports.verdict")
 """By the name of the claim; a claim may do without one."""
 
 
-def _layout(claim: str) -> Layout:
+def layout_of(claim: str) -> Layout:
+    """The layout of a claim's verdicts: its own, else a plain table and one timeline."""
     return LAYOUTS.get(claim) if claim in LAYOUTS.names() else Layout()
 
 
 LAYOUTS.register("dynamism", Layout(_dynamism_tables))
-LAYOUTS.register("irreplaceability", Layout(_irreplaceability_tables, _grids, "ablation"))
+LAYOUTS.register("irreplaceability", Layout(_irreplaceability_tables, _grids, "ablation", NOT_PRINTED))
 for _property in ("sparse", "intrinsic", "universal"):
     LAYOUTS.register(f"wu2024.{_property}", Layout(verdict_on_lists))
 LAYOUTS.register("correlation", Layout(figures=_curves, page="correlation"))
