@@ -20,7 +20,8 @@ th, td { text-align: left; font-weight: 400; padding: 3px 10px 3px 0; border-bot
 thead th { font-weight: 600; border-bottom: 2px solid #5a6475; vertical-align: bottom; }
 td, thead th:not(:first-child) { white-space: nowrap; }
 .made td { white-space: normal; overflow-wrap: anywhere; }
-tbody th { min-width: 9em; }
+tbody th { min-width: min(16em, 36vw); }
+#verdicts tbody th { min-width: 9em; }
 th.number, td.number { text-align: right; }
 #verdicts td:nth-of-type(4) { font-weight: 600; }
 p.caption { color: #5a6475; margin: 2px 0 12px; }

@@ -16,10 +16,10 @@ from mechdyn.rag.serve import Server
 from mechdyn.rag.strategies import OracleHeads, about, check_strategy, make_strategy, table_order
 from mechdyn.rag.strategy import STRATEGIES, DirectStrategy, HeadStrategy, Strategy, WindowStrategy, strategy
 from mechdyn.tasks.world import world
-from tests.rag.bm25 import BM25
+from tests.plugin.mechdyn_example.bm25 import BM25
 from tests.rag.scripted import Script, said
 
-NAME = "bm25-of-the-tests"
+NAME = "bm25"
 OPTIONS = RagOptions(threshold=0.6, max_new_tokens=40)
 ONE, TWO = "The mill is in Bordford.", " The owner of the mill is Carla Benson."
 

@@ -18,7 +18,7 @@ from mechdyn.runs.rag_sweep import rag_sweep
 from mechdyn.runs.read import read_run
 from mechdyn.runs.session import Session
 from mechdyn.tasks.world import world_items
-from tests.rag import bm25  # noqa: F401 (registers a strategy)
+from tests.plugin.mechdyn_example import bm25  # noqa: F401 (registers a strategy)
 
 SMALL = {"lengths": (220,), "questions": 3, "k": 4, "window": 12, "batch_size": 2}
 
@@ -88,7 +88,7 @@ def test_another_run_does_not_go_on_there(done):
 
 
 def test_strategies_are_called_by_the_text_that_asked_for_them(done, tmp_path):
-    names = ("oracle:n=2", "oracle", "bm25-of-the-tests:sentences=1")
+    names = ("oracle:n=2", "oracle", "bm25:sentences=1")
     run = rag(RagConfig(**SMALL, strategies=names[::-1]), tmp_path / "run")
     assert set(run.logs) == set(names) and tuple(run.logs)[-1] == names[-1], "mechdyn's own come first"
     assert [log.text for log in run.logs["oracle"]] == [log.text for log in done.logs["oracle"]]
