@@ -1,5 +1,6 @@
 """Everything that decides the bundled model, in one place."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class TrainConfig:
     out: Path
     prose: Path
     sources: Path | None = None  # folder of Python sources; None takes the standard library of this Python
+    python: str = "{}.{}".format(*sys.version_info)  # whose standard library that is
     held_out: str = "sherlock"  # files whose name holds this are never trained on: unseen prose for the evaluation
     seed: int = 0
     steps: int = 4800
