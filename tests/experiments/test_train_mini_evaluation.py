@@ -105,7 +105,7 @@ def perfect(**missed: int) -> Evaluation:
         at = next(
             index
             for index, setting in enumerate(settings)
-            if (setting.task, setting.length) == (task, length) and (task != UUID or (setting.prose, setting.depth) == ("natural", 0.25))
+            if (setting.task, setting.length) == (task, length) and (task != UUID or (setting.haystack, setting.depth) == (PYTHON, 0.25))
         )
         cells[at] = Cell(settings[at], sizes[at] - wrong, sizes[at])
     return Evaluation({"revision": "0123abcd"}, 1_000_000, 12.0, tuple(cells))
