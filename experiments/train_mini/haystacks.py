@@ -53,8 +53,9 @@ def write_haystacks(files: HaystackFiles, folder: Path) -> dict[str, Path | None
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, Path | None] = {PROCEDURAL: None}
     for kind, text in texts.items():
-        found[kind] = folder / f"{kind.replace(',', '').replace(' ', '_').lower()}.txt"
-        found[kind].write_text(text, encoding="utf-8")
+        path = folder / f"{kind.replace(',', '').replace(' ', '_').lower()}.txt"
+        path.write_text(text, encoding="utf-8")
+        found[kind] = path
     return found
 
 
