@@ -27,13 +27,14 @@ from mechdyn.models.model import Model
 from mechdyn.models.shape import shape_of
 from mechdyn.schedules import ByStep, NoAblation, Observation
 from mechdyn.tasks.sample import Sample
-from mechdyn.traces.effect import Effect
+from mechdyn.traces.effect import Effect, later
 from mechdyn.traces.trace import Trace
 
 HeadsByStep: TypeAlias = Mapping[str, Ablate | Bool[Tensor, "step layer head"]] | Ablate | Bool[Tensor, "step layer head"]
 """Sets of heads by name, or one set: heads for all steps, a schedule, an `Ablation`, or a mask of heads a step."""
 ONLY = "heads"
 """What the one set is called where sets are not named."""
+_METHODS = ("zero", "mean", "resample")
 _BATCH_BYTES = 512 * 2**20
 """What the rows of one forward may hold together, beside weights, prompts and answers."""
 _MOST_ROWS = 256
@@ -155,6 +156,8 @@ def as_sets(heads_by_step: HeadsByStep) -> dict[str, Ablation]:
     for name, given in named.items():
         ablation = as_ablation(ByStep.from_masks(given) if isinstance(given, Tensor) else given)
         ablation = ablation or Ablation(NoAblation())
+        if ablation.method not in _METHODS:
+            raise InputError(f"an effect is measured with {', '.join(_METHODS)} in a head's place, got {ablation.method!r} for {name!r}")
         if ablation.scope != "position":
             raise InputError(
                 f"an effect is that of heads off at one step alone, so the scope of {name!r} must be position, got {ablation.scope!r}"
@@ -208,7 +211,7 @@ class _Measurement:
         n_rows = _rows_at_once(self._model, self._engine, self._state)
         off = [row for rows in in_batches([places], n_rows, self._watch) for row in rows]
         for index, clean in enumerate(self._clean):
-            self._off[index][:] = _later(clean, self._lags)
+            self._off[index][:] = later(clean, self._lags)
         for _ in in_batches([off], n_rows, self._switch_off):
             pass
         return list(self._effects())
@@ -282,12 +285,6 @@ class _Measurement:
 def log_p(logits: Float[Tensor, "row vocab"], targets: Int[Tensor, " row"]) -> list[float]:
     """The log probability of a token a row."""
     return logits.float().log_softmax(dim=-1).gather(1, targets.to(logits.device)[:, None])[:, 0].tolist()
-
-
-def _later(clean: Float[Tensor, " step"], lags: int) -> Float[Tensor, "step lag"]:
-    """What each step's effect is compared with, lag by lag; NaN behind the answer's end."""
-    padded = torch.nn.functional.pad(clean, (0, lags), value=torch.nan)
-    return padded.unfold(0, lags + 1, 1) if len(clean) else padded.new_zeros(0, lags + 1)
 
 
 def _rows_at_once(model: Model, engine: Engine, state: DecodeState) -> int:

@@ -56,9 +56,7 @@ class Effect:
 
         Above 0 where the heads made the token likelier.
         """
-        n_lags = self.off.shape[2]
-        later = torch.nn.functional.pad(self.clean, (0, max(n_lags - 1, 0)), value=math.nan)
-        return later.unfold(0, n_lags, 1)[: self.n_steps] - self.off if self.n_steps else self.off
+        return later(self.clean, self.off.shape[2] - 1) - self.off
 
     def of(self, name: str) -> Float[Tensor, "step lag"]:
         """Δ log p of one set.
@@ -66,7 +64,7 @@ class Effect:
         Raises:
             InputError: no set has this name.
         """
-        return self.delta[self.place(name)]
+        return later(self.clean, self.off.shape[2] - 1) - self.off[self.place(name)]
 
     def place(self, name: str) -> int:
         """Where a set stands among `sets`.
@@ -108,12 +106,17 @@ class Effect:
         return DataFrame(rows, columns=list(columns))
 
     def as_json(self) -> dict[str, Any]:
-        """What a store keeps beside the trace, whose tokens these are; numbers to seven decimals, null for NaN."""
+        """What a store keeps beside the trace, whose tokens these are; numbers to seven decimals, null for NaN.
+
+        `off` has an entry for each set and step that switches any head off: both by number, the flat indices of the heads, the log
+        probabilities by lag.
+        """
+        rows = self.heads.flatten(2).any(dim=2).nonzero().tolist()
         return {
             "sets": list(self.sets),
+            "lags": self.off.shape[2] - 1,
             "clean": _numbers(self.clean),
-            "off": [[_numbers(lags) for lags in steps] for steps in self.off],
-            "heads": [[step.flatten().nonzero().flatten().tolist() for step in steps] for steps in self.heads],
+            "off": [[place, step, _flat(self.heads[place, step]), _numbers(self.off[place, step])] for place, step in rows],
         }
 
     @classmethod
@@ -121,16 +124,23 @@ class Effect:
         cls, content: Mapping[str, Any], tokens: Int[Tensor, " step"], token_texts: tuple[str, ...], n_layers: int, n_heads: int
     ) -> "Effect":
         """What `as_json` wrote, along these tokens of a model of this shape."""
-        n_sets, n_steps = len(content["sets"]), len(tokens)
-        heads = torch.zeros(n_sets, n_steps, n_layers * n_heads, dtype=torch.bool)
-        for place, steps in enumerate(content["heads"]):
-            for step, chosen in enumerate(steps):
-                heads[place, step, chosen] = True
-        n_lags = len(content["off"][0][0]) if n_sets and n_steps else 1
-        off = [[_tensor(lags) for lags in steps] for steps in content["off"]]
-        stacked = torch.stack([torch.stack(steps) for steps in off]) if n_sets and n_steps else torch.zeros(n_sets, n_steps, n_lags)
-        shaped = heads.reshape(n_sets, n_steps, n_layers, n_heads)
-        return cls(tuple(content["sets"]), tokens, token_texts, _tensor(content["clean"]), stacked, shaped)
+        sets, clean = tuple(content["sets"]), _tensor(content["clean"])
+        off = later(clean, content["lags"]).repeat(len(sets), 1, 1)
+        heads = torch.zeros(len(sets), len(tokens), n_layers * n_heads, dtype=torch.bool)
+        for place, step, chosen, values in content["off"]:
+            heads[place, step, chosen] = True
+            off[place, step] = _tensor(values)
+        return cls(sets, tokens, token_texts, clean, off, heads.unflatten(2, (n_layers, n_heads)))
+
+
+def later(clean: Float[Tensor, " step"], lags: int) -> Float[Tensor, "step lag"]:
+    """The log probability of the token at each step and of those `lags` behind it; NaN behind the answer's end."""
+    padded = torch.nn.functional.pad(clean, (0, lags), value=math.nan)
+    return padded.unfold(0, lags + 1, 1) if len(clean) else clean.new_zeros(0, lags + 1)
+
+
+def _flat(mask: Bool[Tensor, "layer head"]) -> list[int]:
+    return mask.flatten().nonzero().flatten().tolist()
 
 
 def _numbers(values: Float[Tensor, " _"]) -> list[float | None]:
