@@ -19,7 +19,7 @@ from mechdyn.heads import Head, each_head
 from mechdyn.schedules import Observation, Schedule, schedule_from_json
 
 OWN, STATIC, NEITHER, ACTIVE, OTHERS = "own", "static", "neither", "active", "others"
-"""A \ S; S \ A; heads of neither, in each layer as many as `own`; all of A; heads of neither, in each layer as many as A."""
+r"""A \ S; S \ A; heads of neither, in each layer as many as `own`; all of A; heads of neither, in each layer as many as A."""
 WHICH = (OWN, STATIC, NEITHER, ACTIVE, OTHERS)
 N_DRAWS = 10
 """Random draws that are averaged."""
