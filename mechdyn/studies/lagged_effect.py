@@ -5,8 +5,9 @@ At each retrieving step the heads that retrieve are off at that step alone, and 
 stand as many other heads, layer by layer, the mean of ten draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +15,30 @@ from torch import Tensor
 
 from mechdyn.contrasts import ACTIVE, N_DRAWS, OTHERS, AgainstOthers
 from mechdyn.errors import InputError
+from mechdyn.evidence import Evidence
 from mechdyn.plans import EVALUATION, Preset, Request, task_units
 from mechdyn.stats.resampling import Interval, bootstrap_mean, paired_difference
+from mechdyn.studies.conditions import CLEAN
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 
+DELTA = "Δ log p"
 LAGS = 5
 """How many tokens behind the step's own."""
+
+
+@dataclass(frozen=True)
+class EffectRow:
+    """One condition of the grid at one lag: mean Δ at the steps where it switches any head off, over samples; how many steps those are."""
+
+    condition: str
+    lag: int
+    delta: Interval
+    n_steps: int
+
+    def as_json(self) -> dict[str, Any]:
+        at = {"condition": self.condition, "lag": self.lag}
+        return {**Evidence(DELTA, self.delta, at).as_json(), "steps": self.n_steps}
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,21 @@ def lagged_effect(traces: Sequence[Trace], *, seed: int = 0) -> tuple[LaggedEffe
             means = (bootstrap_mean(values, ones, seed=seed) for values in (active, others))
             found.append(LaggedEffect(lag, *means, paired_difference(active, others, seed=seed), n_steps))
     return tuple(found)
+
+
+def effect_rows(traces: Mapping[str, Sequence[Trace]], *, seed: int = 0) -> tuple[EffectRow, ...]:
+    """The effects along the clean answers of an ablation grid, by condition and lag; none where they were not measured."""
+    effects = [trace.effect for trace in traces.get(CLEAN, ()) if trace.effect is not None and trace.stopped != "error"]
+    if not effects:
+        return ()
+    rows = []
+    for place, name in enumerate(effects[0].sets):
+        for lag in range(effects[0].off.shape[2]):
+            found = [effect.of(name)[effect.n_off[place] > 0, lag] for effect in effects]
+            values = [each[~each.isnan()].double() for each in found]
+            means = np.array([float(each.mean()) for each in values if len(each)])
+            rows.append(EffectRow(name, lag, bootstrap_mean(means, np.ones(len(means)), seed=seed), sum(map(len, values))))
+    return tuple(rows)
 
 
 def _deltas(trace: Trace) -> tuple[Tensor, Tensor]:

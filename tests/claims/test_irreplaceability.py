@@ -67,7 +67,10 @@ def test_the_verdict_follows_what_each_kind_of_heads_does(deltas, expected):
 
 
 def test_no_effect_at_all_is_a_floor_and_refutes_nothing():
-    assert judge(0.0, 0.0, 0.0, active=0.0).outcome is Outcome.INCONCLUSIVE
+    for deltas in ((0.0, 0.0, 0.0), (-0.1, 0.1, 0.0)):
+        verdict = judge(*deltas, active=0.0)
+        assert verdict.outcome is Outcome.INCONCLUSIVE and verdict.refutes == ()
+        assert verdict.notes[0].startswith("all of the step's heads together take ")
 
 
 def test_the_first_criteria_stand_beside_on_the_same_run():
