@@ -14,6 +14,7 @@ from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import FIGURE_3
 from mechdyn.reports.results import (
     correlations_table,
+    effect_table,
     fact_table,
     grid_table,
     probe_table,
