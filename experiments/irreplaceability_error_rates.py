@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from mechdyn.claims.irreplaceability import Asked, criteria
 from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Outcome, outcome
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.studies.dose_response import Coincidence, dose
 from mechdyn.studies.effect_worlds import WORLDS, EffectWorld, simulate_doses
 

@@ -18,7 +18,7 @@ model was judged (docs/verdicts, "Irreplaceability").
 Anything between is inconclusive. So is a run in which fewer than 20 samples have a step where the step's heads and the static list each
 have one that the other lacks: then the two coincide, and how far is said. Whole answers are measured beside it: accuracy under every
 condition with paired differences, under both commit rules. The criteria were fixed before any model was judged by them
-(docs/definitions.md, "Verdicts, second criteria").
+(docs/definitions.md, "Verdicts").
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ from mechdyn.evidence import (
 )
 from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, DETECTION_ROLE, PRESETS, Detection, detect, grid_plan, role
 from mechdyn.studies.dose_response import SETS, Coincidence, Dose, coincidence, dose_response, dose_units
 from mechdyn.studies.grid import detection_facts

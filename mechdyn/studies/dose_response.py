@@ -1,4 +1,4 @@
-r"""Dose-response along the clean answer: the step's own heads against the static list's and against others (docs/definitions.md).
+r"""Dose-response along the clean answer: the step's own heads against the static list's and against others (docs/definitions.md, "Effects at one step").
 
 At each retrieving step A are the heads that retrieve and S the first |A| of the static ranking. With k heads off at that step alone, Δ is
 log p(token | every head on) − log p(token | k heads off), in nats:
@@ -25,7 +25,8 @@ from mechdyn.contrasts import ACTIVE, N_DRAWS, NEITHER, OWN, STATIC, DoseRespons
 from mechdyn.errors import InputError
 from mechdyn.heads import RankedHeads
 from mechdyn.plans import EVALUATION, Preset, Request, task_units
-from mechdyn.stats.resampling import Interval, bootstrap_mean, paired_difference
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import bootstrap_mean
 from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
@@ -119,7 +120,7 @@ def dose(k: int, samples: Sequence[SampleDose], *, seed: int = 0) -> Dose:
     return Dose(
         k=k,
         means={name: bootstrap_mean(row, ones, seed=seed) for name, row in values.items()},
-        above={name: paired_difference(values[OWN], values[name], seed=seed) for name in (STATIC, NEITHER)},
+        above={name: bootstrap_mean(values[OWN] - values[name], ones, seed=seed) for name in (STATIC, NEITHER)},
         n_steps=sum(sample.n_steps for sample in samples),
     )
 

@@ -1,4 +1,4 @@
-"""Lagged effect: what the heads that retrieve at one step do to the tokens that come after it (docs/definitions.md, "Lagged effect").
+"""Lagged effect: what the heads that retrieve at one step do to the tokens that come after it (docs/definitions.md, "Effects at one step").
 
 At each retrieving step the heads that retrieve are off at that step alone, and the keys and values that it leaves without them are kept.
 Δ(lag) = log p(clean token t + lag | every head on) − log p(the same | heads off at step t), in nats, along the clean answer. Beside it
@@ -17,7 +17,8 @@ from mechdyn.contrasts import ACTIVE, N_DRAWS, OTHERS, AgainstOthers
 from mechdyn.errors import InputError
 from mechdyn.evidence import Evidence
 from mechdyn.plans import EVALUATION, Preset, Request, task_units
-from mechdyn.stats.resampling import Interval, bootstrap_mean, paired_difference
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import bootstrap_mean
 from mechdyn.studies.conditions import CLEAN
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
@@ -74,7 +75,7 @@ def lagged_effect(traces: Sequence[Trace], *, seed: int = 0) -> tuple[LaggedEffe
             active, others = (np.array([float(row[side].mean()) for row in rows]) for side in (0, 1))
             ones, n_steps = np.ones(len(rows)), sum(len(row[0]) for row in rows)
             means = (bootstrap_mean(values, ones, seed=seed) for values in (active, others))
-            found.append(LaggedEffect(lag, *means, paired_difference(active, others, seed=seed), n_steps))
+            found.append(LaggedEffect(lag, *means, bootstrap_mean(active - others, ones, seed=seed), n_steps))
     return tuple(found)
 
 

@@ -76,7 +76,7 @@ def test_no_effect_at_all_is_a_floor_and_refutes_nothing():
 def test_the_first_criteria_stand_beside_on_the_same_run():
     verdict = judge(1.0, 0.0, 0.0)
     (first,) = verdict.beside
-    assert (first.named, first.outcome) == (FIRST, Outcome.REFUTED)
+    assert (first.named, first.outcome) == (FIRST, Outcome.INCONCLUSIVE)
     assert Verdict.from_json(json.loads(json.dumps(verdict.as_json(), allow_nan=False))).as_json() == verdict.as_json()
     assert verdict.find("accuracy", condition=CLEAN, commit="clean").interval.n == 40
 
