@@ -1,4 +1,6 @@
-r"""Sets of heads that are compared at one step: the step's own, the static list's, and neither's (docs/definitions.md, "Effects at one step").
+r"""Sets of heads that are compared at one step: the step's own, the static list's, and neither's.
+
+docs/definitions.md, "Effects at one step", has what is made of them.
 
 At a step A are the heads that retrieve and S the first |A| of a static ranking. What a step's heads do is measured where the two differ:
 its own heads A \ S against the list's S \ A and against heads of neither, as many of each.

@@ -1,6 +1,6 @@
-r"""Dose-response along the clean answer: the step's own heads against the static list's and against others (docs/definitions.md, "Effects at one step").
+r"""Dose-response along the clean answer: the step's own heads against the static list's and against others.
 
-At each retrieving step A are the heads that retrieve and S the first |A| of the static ranking. With k heads off at that step alone, Δ is
+docs/definitions.md, "Effects at one step", has it in short. At each retrieving step A are the heads that retrieve and S the first |A| of the static ranking. With k heads off at that step alone, Δ is
 log p(token | every head on) − log p(token | k heads off), in nats:
 
 - D, `own`: k heads of A \ S, the highest-ranked of the step (score, then attention on the copied token, then index);
@@ -27,6 +27,7 @@ from mechdyn.heads import RankedHeads
 from mechdyn.plans import EVALUATION, Preset, Request, task_units
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import bootstrap_mean
+from mechdyn.stats.permutation import permutation_test
 from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
@@ -52,12 +53,14 @@ class Dose:
         k: heads off at a step.
         means: by set, in nats.
         above: D less `static` and D less `neither`.
+        flips: of each difference the share of sign flips whose mean reaches it: were the two alike, either sign would be as likely.
         n_steps: how many steps of all samples reach k.
     """
 
     k: int
     means: Mapping[str, Interval]
     above: Mapping[str, Interval]
+    flips: Mapping[str, float]
     n_steps: int
 
     @property
@@ -121,6 +124,7 @@ def dose(k: int, samples: Sequence[SampleDose], *, seed: int = 0) -> Dose:
         k=k,
         means={name: bootstrap_mean(row, ones, seed=seed) for name, row in values.items()},
         above={name: bootstrap_mean(values[OWN] - values[name], ones, seed=seed) for name in (STATIC, NEITHER)},
+        flips={name: permutation_test(values[OWN], values[name], alternative="greater", seed=seed).p_value for name in (STATIC, NEITHER)},
         n_steps=sum(sample.n_steps for sample in samples),
     )
 
