@@ -143,7 +143,7 @@ def criteria(asked: Asked) -> tuple[Criteria, Criteria]:
     where = f"at k = {decisive.k}, {decisive.n_samples} samples"
     supports = tuple(
         Criterion(
-            f"{where}: own less {other} {decisive.above[other]} nats, lower end above 0, reached by {decisive.flips[other]:.4f} of sign flips, "
+            f"{where}: own less {other} {decisive.above[other]} nats, lower end above 0; {decisive.flips[other]:.4f} of sign flips reach it, "
             f"below {FLIPS}",
             _both(below(0, decisive.above[other].low), below(decisive.flips[other], FLIPS)),
         )
