@@ -143,8 +143,8 @@ def criteria(asked: Asked) -> tuple[Criteria, Criteria]:
     where = f"at k = {decisive.k}, {decisive.n_samples} samples"
     supports = tuple(
         Criterion(
-            f"{where}: own less {other} {decisive.above[other]} nats, lower end above 0; {decisive.flips[other]:.4f} of sign flips reach it, "
-            f"below {FLIPS}",
+            f"{where}: own less {other} {decisive.above[other]} nats, lower end above 0; of sign flips "
+            f"{decisive.flips[other]:.4f} reach it, below {FLIPS}",
             _both(below(0, decisive.above[other].low), below(decisive.flips[other], FLIPS)),
         )
         for other in (STATIC, NEITHER)

@@ -1,6 +1,6 @@
 r"""Dose-response along the clean answer: the step's own heads against the static list's and against others.
 
-At each retrieving step A are the heads that retrieve and S the first |A| of the static ranking (docs/definitions.md, "Effects at one step").
+At each retrieving step A are the heads that retrieve, S the first |A| of the static ranking (docs/definitions.md, "Effects at one step").
 With k heads off at that step alone, Δ is log p(token | every head on) − log p(token | k heads off), in nats:
 
 - D, `own`: k heads of A \ S, the highest-ranked of the step (score, then attention on the copied token, then index);
