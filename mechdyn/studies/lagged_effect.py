@@ -74,8 +74,8 @@ def lagged_effect(traces: Sequence[Trace], *, seed: int = 0) -> tuple[LaggedEffe
         if rows:
             active, others = (np.array([float(row[side].mean()) for row in rows]) for side in (0, 1))
             ones, n_steps = np.ones(len(rows)), sum(len(row[0]) for row in rows)
-            means = (bootstrap_mean(values, ones, seed=seed) for values in (active, others))
-            found.append(LaggedEffect(lag, *means, bootstrap_mean(active - others, ones, seed=seed), n_steps))
+            of_active, of_others, above = (bootstrap_mean(values, ones, seed=seed) for values in (active, others, active - others))
+            found.append(LaggedEffect(lag, of_active, of_others, above, n_steps))
     return tuple(found)
 
 
