@@ -12,16 +12,16 @@ samples, 95 % intervals by sample:
   what all of the step's heads do refutes.
 
 Neither is asked where E's lower end is not above 0: nothing that the step's heads do could then be told from nothing, and 5 % of it bounds
-nothing (a floor). Without this 5.8 % of simulated experiments in which no head matters got a verdict at n = 20, so it was added for those rates (docs/verdicts,
-"Irreplaceability"); a first run on `mini` was known by then, whose verdict it does not change.
+nothing (a floor). Without this 5.8 % of simulated experiments in which no head matters got a verdict at n = 20, so it was added for those
+rates (docs/verdicts/irreplaceability.md); a first run on `mini` was known by then, whose verdict it does not change.
 
 For support each difference must also be reached by less than 2.5 % of the sign flips over samples: where a few samples carry the effect,
 intervals of 20 samples were too narrow (7 % false support in simulation, where static heads mattered as much and effects were very skewed).
 
 Anything between is inconclusive. So is a run in which fewer than 20 samples have a step where the step's heads and the static list each
 have one that the other lacks: then the two coincide, and how far is said. Whole answers are measured beside it: accuracy under every
-condition with paired differences, under both commit rules. The criteria were fixed before
-any result was seen, but for these two conditions, which only withhold a verdict (docs/definitions.md, "Verdicts").
+condition with paired differences, under both commit rules. The criteria were fixed before any result was seen, but
+for these two conditions, which only withhold a verdict (docs/definitions.md, "Verdicts").
 """
 
 from collections.abc import Mapping, Sequence
