@@ -11,7 +11,7 @@ from mechdyn.tasks.task import DETECTION as DETECTION
 from mechdyn.tasks.task import EVALUATION as EVALUATION
 from mechdyn.tasks.task import SampleSet, Spec, Task
 from mechdyn.traces.trace import Trace
-from mechdyn.traces.unit import Unit
+from mechdyn.traces.unit import EFFECT, Unit
 
 NO_TRACES: Mapping[str, Sequence[Trace]] = MappingProxyType({})
 """What has been run before anything was."""
@@ -54,11 +54,16 @@ class Request:
         """Tokens that an answer may have."""
         return self.max_new_tokens or self.task.max_new_tokens
 
-    def unit(self, spec: Spec, ablation: Mapping[str, Any] | None = None) -> Unit:
-        """The unit of one sample of the task; `ablation` is an ablation's JSON."""
+    def unit(self, spec: Spec, ablation: Mapping[str, Any] | None = None, effect: Mapping[str, Any] | None = None) -> Unit:
+        """The unit of one sample of the task; `ablation` is an ablation's JSON.
+
+        With `effect`, sets of heads as `mechdyn.contrasts` writes them and how many `lags`, the trace has their effect along its answer.
+        """
         decoding: dict[str, Any] = {"score": as_score(self.score or self.task.score).short, "max_new_tokens": self.room}
         if self.threshold is not None:
             decoding["threshold"] = self.threshold
+        if effect is not None:
+            decoding[EFFECT] = dict(effect)
         return Unit(model=self.model, sample={"task": self.task.name, **spec}, decoding=decoding, ablation=dict(ablation or {}))
 
 
@@ -95,11 +100,20 @@ def named_preset(presets: Mapping[str, Preset], name: str) -> Preset:
 
 
 def task_units(
-    request: Request, preset: Preset, part: int, *, ablation: Mapping[str, Any] | None = None, n_parts: int = 2
+    request: Request,
+    preset: Preset,
+    part: int,
+    *,
+    ablation: Mapping[str, Any] | None = None,
+    effect: Mapping[str, Any] | None = None,
+    n_parts: int = 2,
 ) -> tuple[Unit, ...]:
-    """A unit for each sample of a part, all under one ablation; a task with a fixed number of samples has `n_parts` parts."""
+    """A unit for each sample of a part, all under one ablation, or with the same effects measured along their answers.
+
+    A task with a fixed number of samples has `n_parts` parts.
+    """
     wanted = SampleSet(preset.cells, part, n_parts, request.seed)
-    return tuple(request.unit(spec, ablation) for spec in request.task.samples(wanted))
+    return tuple(request.unit(spec, ablation, effect) for spec in request.task.samples(wanted))
 
 
 def retest_units(request: Request, preset: Preset) -> tuple[Unit, ...]:

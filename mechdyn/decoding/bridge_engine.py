@@ -30,11 +30,11 @@ class BridgeEngine:
         found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
         return _state(found)
 
-    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], *, keep: int = 0) -> DecodeState:
         if not any(len(row) for row in tokens):
             return state
         held = Prefilled(to_prompts(state.memory), state.visible, state.positions, state.next_position)
-        return _state(extend(self.model, held, tokens, self.chunk))
+        return _state(extend(self.model, held, tokens, self.chunk, keep))
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
         return state.select(select_rows(state.memory, rows), rows)

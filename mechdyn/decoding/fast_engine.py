@@ -35,12 +35,12 @@ class FastEngine:
         found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
         return _state(found)
 
-    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], *, keep: int = 0) -> DecodeState:
         if not any(len(row) for row in tokens):
             return state
         self._refuse_hooks()
         held = Prefilled(state.memory.laid_out(), state.visible, state.positions, state.next_position)
-        return _state(extend(self.model, held, tokens, self.chunk))
+        return _state(extend(self.model, held, tokens, self.chunk, keep))
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
         return state.select(state.memory.fork(rows), rows)

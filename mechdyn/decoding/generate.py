@@ -184,12 +184,13 @@ def _choose_heads(
         patterns = tuple(pattern[index] for pattern in observed.patterns)
         masks[index] = row.ablation.heads(Observation(row.sample.key, step, scores[index], active, patterns))
         values.append((index, row.ablation.values(row.sample.key, step)))
-    return masks, _stack_values(values, len(live))
+    return masks, stack_values(values, len(live))
 
 
-def _stack_values(
+def stack_values(
     values: list[tuple[int, Float[Tensor, "layer head d_head"] | None]], n_rows: int
 ) -> Float[Tensor, "row layer head d_head"] | None:
+    """What takes the place of heads, row by row; None where that is zero everywhere."""
     given = [(index, value) for index, value in values if value is not None]
     if not given:
         return None

@@ -39,7 +39,7 @@ class ReferenceEngine:
         tokens, visible = left_pad(prompts)
         return DecodeState(Sequences(tokens), visible, left_pad(positions)[0], behind(positions))
 
-    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], *, keep: int = 0) -> DecodeState:
         past, (more, more_visible) = state.memory, left_pad(tokens)
         positions, next_position = going_on(state.next_position, more_visible)
         memory = Sequences(torch.cat([past.tokens, more], dim=1), past.edits)

@@ -14,6 +14,7 @@ from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import FIGURE_3
 from mechdyn.reports.results import (
     correlations_table,
+    effect_table,
     fact_table,
     grid_table,
     probe_table,
@@ -156,8 +157,9 @@ def _grid(found: AblationTable, run: Run) -> list[Section]:
     figures = ablation_grids(run.folder.roles, title=run.model)
     heading = f"Ablation grid (Figures {'2 and 9 to 11' if run.task.paper == NEEDLES else '6 and 12 to 14'}): {run.model}, {run.task.name}"
     facts = f"{found.detection.n_correct} detection samples correct; average size {found.detection.size}."
-    tables = (grid_table(found.rows, f"Ablation on {run.model}, {run.task.name}"),)
-    return [Section(heading, run.command, tables, dict(figures), (facts, NOT_PRINTED))]
+    title = f"Ablation on {run.model}, {run.task.name}"
+    tables = [grid_table(found.rows, title), *([effect_table(found.effects, f"{title}: along the clean answers")] if found.effects else [])]
+    return [Section(heading, run.command, tuple(tables), dict(figures), (facts, NOT_PRINTED))]
 
 
 @sections.register

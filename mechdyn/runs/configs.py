@@ -99,6 +99,12 @@ class AblateConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     )
     heads: str | None = option(None, "Heads to switch off as a condition of their own: a file of ranked heads, or 'L3H6 L4H1'.")
     method: str = option("zero", "zero, mean or resample: what takes an ablated head's place.")
+    lagged: int | None = option(
+        None,
+        "Also what each condition's heads, off at one step alone, take from log p of its token and so many after it.",
+        min=0,
+        max=64,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,7 @@ from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE, Detection
 from mechdyn.studies.grid import GridRow, grid_rows
+from mechdyn.studies.lagged_effect import EffectRow, effect_rows
 from mechdyn.studies.progressive import ProgressivePoint, progressive_point
 from mechdyn.studies.rag import RagRow, rag_row
 from mechdyn.tasks.task import Task
@@ -82,6 +83,7 @@ class AblationTable:
 
     rows: tuple[GridRow, ...]
     detection: Detection
+    effects: tuple[EffectRow, ...] = ()
     measures: frozenset[str] = frozenset({ABLATION})
 
 
@@ -248,7 +250,9 @@ def _judged(folder: RunFolder, again: bool) -> Judged:
 
 def _grid(folder: RunFolder, again: bool) -> AblationTable:
     return AblationTable(
-        grid_rows(folder.roles, folder.record.asked.get("conditions") or ()), require_detection(folder.roles[DETECTION_ROLE])
+        grid_rows(folder.roles, folder.record.asked.get("conditions") or ()),
+        require_detection(folder.roles[DETECTION_ROLE]),
+        effect_rows(folder.roles),
     )
 
 
