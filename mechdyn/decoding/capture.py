@@ -24,6 +24,15 @@ class Capture:
 
     patterns: dict[int, Tensor] = field(default_factory=dict)
     hidden: Tensor = field(default_factory=lambda: torch.empty(0))
+    values: dict[int, Tensor] = field(default_factory=dict)
+
+    def value_hooks(self, n_layers: int, d_value: int) -> list[Hook]:
+        """Hooks that keep the values of every position, `row kv_head pos d_value`, for a forward of the whole sequence."""
+        return [(f"blocks.{layer}.attn.hook_v", partial(self._read_values, layer, d_value)) for layer in range(n_layers)]
+
+    def _read_values(self, layer: int, d_value: int, v: Tensor, hook: Any) -> None:
+        heads = v if v.dim() == 4 else rearrange(v, "row pos (kv_head d_value) -> row pos kv_head d_value", d_value=d_value)
+        self.values[layer] = rearrange(heads, "row pos kv_head d_value -> row kv_head pos d_value")
 
     def hooks(self, n_layers: int, hidden_hook: str) -> list[Hook]:
         """Hooks that fill this capture."""
