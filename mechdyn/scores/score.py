@@ -16,6 +16,7 @@ from torch import Tensor
 from mechdyn.errors import InputError
 from mechdyn.registry import Registry, make, parse_spec
 from mechdyn.scores.counting import Counting
+from mechdyn.scores.prompt import PROMPT_SCORES
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def score_row(
 
 
 def _named(name: str, options: Mapping[str, Any]) -> NamedScore:
-    registered = SCORES.get(name)
+    registered = _registered(name)
     known = [field.name for field in fields(registered)] if isinstance(registered, type) else []
     unknown = [option for option in options if option not in known]
     if unknown:
@@ -233,6 +234,17 @@ def _named(name: str, options: Mapping[str, Any]) -> NamedScore:
         raise InputError(f"score {name!r} does not take the options {dict(options)}: {has}")
     made = make("score", name, registered, dict(options)) if isinstance(registered, type) else registered
     return _with_traits(name, made)
+
+
+def _registered(name: str) -> Any:
+    try:
+        return SCORES.get(name)
+    except InputError:
+        if name in PROMPT_SCORES.names():
+            raise InputError(
+                f"{name} scores heads on a prompt and marks no step; rank heads by it: mechdyn heads detect --score {name}"
+            ) from None
+        raise
 
 
 def _of_object(what: Any) -> NamedScore:
