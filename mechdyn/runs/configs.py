@@ -127,6 +127,21 @@ class ExploreConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DetectConfig(SampleOptions, TaskOptions, RunOptions):
+    """What `mechdyn heads detect` was asked."""
+
+    kind: ClassVar[str] = "detect"
+    score: str | None = option(
+        None,
+        "What heads are ranked by: copy_paste, reasoning, wu, r2, mass, locos, qr, qr-ndcg or one of another package, with options as "
+        "NAME:OPTION=VALUE,…; the task's own when left out.",
+    )
+    runs: int | None = option(None, "Samples a length and depth, at most, instead of the preset's.", min=1, max=10_000)
+    k: int = option(20, "The first heads, by which lists are compared and judged stable.", flag="--k", min=1)
+    until_stable: bool = option(True, "Stop once the first k heads are stable, or take all samples whatever.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProgressiveConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     """What `mechdyn progressive` was asked."""
 

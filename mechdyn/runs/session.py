@@ -24,10 +24,11 @@ from mechdyn.hashing import content_hash
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.plans import NO_TRACES, Plan, Request
-from mechdyn.runs.configs import ScoreOptions, default_folder
+from mechdyn.runs.configs import DetectConfig, ScoreOptions, default_folder
 from mechdyn.runs.folder import RunRecord, open_folder, write_json
 from mechdyn.runs.local import run_units
 from mechdyn.scores.score import ScoreLike, as_score
+from mechdyn.studies.detection import as_detector
 from mechdyn.tasks.niah import check_request
 from mechdyn.tasks.task import Task, build_sample, make_task
 from mechdyn.traces.manifest import Manifest, package_versions
@@ -166,7 +167,7 @@ def chosen_task(config: Any) -> Task:
         if getattr(config, option, ()) and axis not in task.axes:
             raise InputError(f"task {task.name} has no use for --{axis}; leave it out, or choose another task with --task")
     if config.score is not None:
-        as_score(config.score)
+        (as_detector if isinstance(config, DetectConfig) else as_score)(config.score)
     if isinstance(config, ScoreOptions) and config.threshold is not None and not math.isfinite(config.threshold):
         raise InputError(f"threshold must be a finite number, got {config.threshold}; a head retrieves where its score is above it")
     return task
