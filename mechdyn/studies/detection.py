@@ -135,7 +135,7 @@ def count_trace(trace: Trace, asked: Asked, counting: Counting, pieces: Sequence
     refused = _refused(trace, asked, counting, pieces)
     if refused:
         return Counted(asked, dropped=refused)
-    steps = _steps(asked, counting, pieces)
+    steps = _steps(trace.text, asked, counting, pieces)
     if not steps.any():
         return Counted(asked, dropped="the expected answer is not in the text, so no step writes it")
     scores = trace.retrieval_scores[steps].flatten(1).double().numpy()
@@ -187,7 +187,7 @@ def _likeness(text: str, asked: Asked) -> tuple[float, float]:
     return f1(text, asked.answer), f1(text, asked.needle)
 
 
-def _steps(asked: Asked, counting: Counting, pieces: Sequence[str]) -> Bool[torch.Tensor, " step"]:
+def _steps(text: str, asked: Asked, counting: Counting, pieces: Sequence[str]) -> Bool[torch.Tensor, " step"]:
     """The steps that count."""
     n_steps = len(pieces)
     if counting.steps == ALL_STEPS:
@@ -195,7 +195,7 @@ def _steps(asked: Asked, counting: Counting, pieces: Sequence[str]) -> Bool[torc
     if counting.steps == FIRST_LINE:
         return torch.arange(n_steps) < _first_line(pieces)
     if counting.steps == ANSWER_LENGTH:
-        with_answer, with_needle = _likeness("".join(pieces), asked)
+        with_answer, with_needle = _likeness(text, asked)
         return torch.arange(n_steps) < (asked.n_answer if with_answer >= with_needle else asked.n_needle)
     ends = np.cumsum([len(piece) for piece in pieces])
     start = "".join(pieces).find(asked.answer) if asked.answer else -1

@@ -6,12 +6,15 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from mechdyn.decoding.ablation import Ablation
 from mechdyn.decoding.bridge_engine import BridgeEngine
 from mechdyn.decoding.engine import HeadEdit
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.decoding.trace import trace
+from mechdyn.heads import HeadSet
 from mechdyn.models.load import wrap_model
+from mechdyn.schedules import Static
 from mechdyn.scores.score import StepContext, as_score
 from tests.architectures import tiny_model
 from tests.bundled import mini_tokenizer
@@ -26,9 +29,8 @@ def plain_of(style):
     if style != "gpt2":
         return tiny_model(style, seed=3)
     torch.manual_seed(3)
-    return GPT2LMHeadModel(
-        GPT2Config(vocab_size=2048, n_embd=64, n_layer=2, n_head=4, n_positions=64, bos_token_id=1, eos_token_id=2)
-    ).eval()
+    size = {"vocab_size": 2048, "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64}
+    return GPT2LMHeadModel(GPT2Config(**size, bos_token_id=1, eos_token_id=2)).eval()
 
 
 def prompts():
@@ -125,10 +127,6 @@ def test_a_trace_of_locos_is_the_loop_over_plain_attention(engine):
 
 def test_heads_off_everywhere_are_scored_on_rows_laid_as_the_others():
     wrapped = wrap_model(tiny_model("llama3.1", seed=5, few_words=True), mini_tokenizer(), name="tiny")
-    from mechdyn.decoding.ablation import Ablation
-    from mechdyn.heads import HeadSet
-    from mechdyn.schedules import Static
-
     found = trace(
         wrapped, sample_of("two apart"), score="locos", max_new_tokens=2, ablate=Ablation(Static(HeadSet.of([(0, 1)])), scope="all")
     )

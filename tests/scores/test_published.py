@@ -86,7 +86,5 @@ def test_thresholds_and_countings_are_the_documented_ones():
 
 
 def test_a_score_of_prompts_marks_no_step():
-    with pytest.raises(
-        InputError, match="qr scores heads on a prompt and marks no step; rank heads by it: mechdyn heads detect --score qr"
-    ):
+    with pytest.raises(InputError, match="qr scores heads on a prompt and marks no step; rank heads by it: mechdyn heads detect"):
         as_score("qr")

@@ -34,9 +34,8 @@ def test_paragraphs_are_the_documents_of_questions():
     titles = {title for title, _ in sample.meta["facts"]}
     assert [bool(gold) for gold in found.gold] == [title in titles for title, _ in context]
     for (start, end), (title, sentences) in zip(found.documents, context, strict=True):
-        assert text_of(found.tokens[start:end]).strip().startswith(title) and text_of(found.tokens[start:end]).strip().endswith(
-            sentences[-1]
-        )
+        text = text_of(found.tokens[start:end]).strip()
+        assert text.startswith(title) and text.endswith(sentences[-1])
 
 
 @pytest.mark.parametrize("make", [lambda: niah(mini_tokenizer(), length=260, depth=0.2), lambda: world(mini_tokenizer(), length=300)])
