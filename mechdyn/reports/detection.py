@@ -1,5 +1,7 @@
 """A detected list as tables: the first heads with their intervals, which samples count, and how far the list can be trusted."""
 
+import math
+
 from mechdyn.evidence import Table
 from mechdyn.heads import RankedHeads
 from mechdyn.reports.tables import interval_text
@@ -16,7 +18,7 @@ def detected_tables(found: Detected, title: str) -> list[Table]:
 def heads_table(found: Detected, title: str) -> Table:
     """The first k heads."""
     rows = [
-        (str(place + 1), str(head), interval_text(interval, spec=".4f"))
+        (str(place + 1), str(head), f"{interval.estimate:.4f}" if math.isnan(interval.low) else interval_text(interval, spec=".4f"))
         for place, (head, interval) in enumerate(zip(found.ranking.heads[: found.k], found.intervals, strict=False))
     ]
     n_dropped = sum(found.dropped.values())
@@ -40,7 +42,7 @@ def trust_table(found: Detected) -> Table:
     """Whether the list is stable, and split-half reliability beside what chance gives."""
     halves, k = found.halves, found.k
     inside, outside = tied_at(found.ranking, k)
-    ties = f"; {inside} and {outside} heads around place {k} score alike, so their order is that of layers" if outside else ""
+    ties = f"{inside + outside} heads tie at place {k}, {inside} of them within: which are, is by layer and head alone" if outside else ""
     rows = [
         (f"resampled lists: ρ of the first {k} heads", f"{found.agreement.correlation:.3f}", f"stable from {STABLE:g}"),
         (f"resampled lists: share of the first {k} that stays", f"{found.agreement.shared:.3f}", ""),
@@ -52,7 +54,7 @@ def trust_table(found: Detected) -> Table:
         ),
     ]
     verdict = "stable" if found.stable else f"NOT stable (ρ below {STABLE:g}, or fewer than {FEWEST_NEEDLES} needles): take more samples"
-    return Table(f"How far it can be trusted: {verdict}", ("measure", "value", "beside it"), tuple(rows), ties.lstrip("; "), ("value",))
+    return Table(f"How far it can be trusted: {verdict}", ("measure", "value", "beside it"), tuple(rows), ties, ("value",))
 
 
 def _chance(ranking: RankedHeads, k: int) -> float:

@@ -5,7 +5,7 @@ are needles, each with all of its samples.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -69,14 +69,18 @@ class HeadScores:
         return RankedHeads(heads, scores, self.n_layers, self.n_heads, statistic, model, len(self.sums), spread)
 
     def intervals(self, *, seed: int = 0) -> tuple[Interval, ...]:
-        """Each head's score with its 95 % interval, needles resampled; `n` counts needles. One needle gives NaN bounds."""
+        """Each head's score with its 95 % interval, needles resampled; `n` counts needles.
+
+        Bounds are NaN of one needle, and of a head that every needle gives the same: resampling them tells nothing.
+        """
         sums, counts = self.by_needle
 
         def ratio(draws: Int[np.ndarray, "resample needle"]) -> Float[np.ndarray, "resample head"]:
             weights = draw_weights(draws, len(counts))
             return (weights @ sums) / (weights @ counts)[:, None]
 
-        return bootstrap_many(ratio, len(counts), seed=seed)
+        found = bootstrap_many(ratio, len(counts), seed=seed)
+        return tuple(replace(each, low=math.nan, high=math.nan) if each.low == each.high else each for each in found)
 
 
 @dataclass(frozen=True)

@@ -88,3 +88,9 @@ def test_heads_that_all_score_alike_agree_with_themselves():
 def test_no_sample_is_one_line():
     with pytest.raises(InputError, match="a ranking needs a sample or more"):
         HeadScores(np.zeros((0, 4)), np.zeros(0), (), 2, 2)
+
+
+def test_a_head_that_every_needle_gives_the_same_has_no_interval():
+    scores = HeadScores(np.tile([1.0, 0.0, 0.5, 0.25], (8, 1)), np.ones(8), tuple("abcdefgh"), 2, 2)
+    assert [interval.estimate for interval in scores.intervals()] == [1.0, 0.0, 0.5, 0.25]
+    assert all(math.isnan(interval.low) and math.isnan(interval.high) for interval in scores.intervals())
