@@ -97,7 +97,9 @@ class AblateConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     conditions: tuple[str, ...] = option(
         (), "Only this condition, or a schedule as NAME:OPTION=VALUE,…; may be repeated. All when left out.", flag="--condition"
     )
-    heads: str | None = option(None, "Heads to switch off as a condition of their own: a file of ranked heads, or 'L3H6 L4H1'.")
+    heads: str | None = option(
+        None, "Heads to switch off as a condition of their own: a file of ranked heads, FILE:format=…, or 'L3H6 L4H1'."
+    )
     method: str = option("zero", "zero, mean or resample: what takes an ablated head's place.")
 
 
