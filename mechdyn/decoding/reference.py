@@ -62,7 +62,7 @@ class ReferenceEngine:
         after = state.fed(Sequences(sequence, kept))
         positions = after.positions.to(model.device)
         mask, forgetting = mask_and_windows(model, after.visible.to(model.device), positions, positions)
-        hooks = forgetting + capture.hooks(model.n_layers, self._hidden_hook) + capture.value_hooks(model.n_layers, model.d_head)
+        hooks = forgetting + capture.hooks(model.n_layers, self._hidden_hook) + capture.value_hooks(model)
         logits = model.bridge.run_with_hooks(
             sequence.to(model.device),
             fwd_hooks=hooks + [hook for column, each in edits for hook in edit_hooks(each, column)],
@@ -71,5 +71,5 @@ class ReferenceEngine:
             return_type="logits",
         )
         patterns = tuple(capture.patterns[layer] for layer in range(model.n_layers))
-        writes = Writes(model, lambda layer, directions: read_along(capture.values[layer], directions))
+        writes = Writes(model, lambda layer, directions: read_along(capture.values[layer], directions)) if capture.values else None
         return StepOutput(logits[:, -1], patterns, capture.hidden, writes=writes), after

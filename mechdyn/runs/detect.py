@@ -159,9 +159,8 @@ def detect(config: DetectConfig, out: str | Path | None = None) -> Detected:
 def _found(run: Session, detector: Detector) -> list[Counted]:
     """Samples round after round, until the list is stable or there are no more."""
     config, shape = run.config, (run.model.n_layers, run.model.n_heads)
-    request = replace(run.request, score=detector.score.name if isinstance(detector.score, NamedScore) else None)
-    if isinstance(detector.score, NamedScore):
-        request = replace(request, score=detector.score.short)
+    # A score of prompts is none that units could name; theirs only say which samples are meant.
+    request = replace(run.request, score=detector.score.short if isinstance(detector.score, NamedScore) else None)
     planned = rounds(request, chosen_preset(PRESETS, request))
 
     def enough(found: Sequence[Counted]) -> bool:
