@@ -84,6 +84,7 @@ class VerifyConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
 
     kind: ClassVar[str] = "verify"
     claim: str = argument("dynamism, irreplaceability, correlation, anticipation, or a claim of another package")
+    heads: str | None = option(None, "A file of ranked heads, or FILE:format=…, in place of the static heads that the claim ranks itself.")
 
 
 @dataclass(frozen=True, kw_only=True)
