@@ -37,7 +37,7 @@ from mechdyn.studies.detection import (
     rounds,
 )
 from mechdyn.studies.question_rows import read_documents
-from mechdyn.tasks.documents import retrieval_of
+from mechdyn.tasks.documents import asked_documents
 from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.trace import Trace
@@ -197,7 +197,7 @@ def _from_prompts(run: Session, planned: Rounds, score: PromptScore, enough: Eno
     units = [unit for row in planned.values() for unit in row]
     check_samples(run.model, Plan({"detection": tuple(units)}))
     for unit in (units[0], units[-1]):
-        retrieval_of(run.model, build_sample(run.model, unit.sample))
+        asked_documents(run.model, build_sample(run.model, unit.sample))
     reads, found = Reads(run.folder / "reads"), list[Counted]()
     with tqdm(total=len(units), desc=_describe(run), unit="prompt", disable=None, delay=1) as bar:
         for row in planned.values():
@@ -213,8 +213,8 @@ def _read(model: Model, unit: Unit, score: PromptScore, reads: Reads) -> Counted
     sample = build_sample(model, unit.sample)
 
     def read() -> np.ndarray:
-        retrieval = retrieval_of(model, sample)
-        return score(read_documents(model, retrieval), retrieval.gold).flatten().double().numpy()
+        asked = asked_documents(model, sample)
+        return score(read_documents(model, asked), asked.gold).flatten().double().numpy()
 
     return Counted(_asked(model, sample), reads.get(unit.key, model.n_layers * model.n_heads, read))
 

@@ -7,16 +7,16 @@ from mechdyn.decoding.prefill import prefill
 from mechdyn.decoding.read import mean_rows
 from mechdyn.models.model import Model
 from mechdyn.scores.prompt import document_scores
-from mechdyn.tasks.documents import Retrieval
+from mechdyn.tasks.documents import AskedDocuments
 
 
-def read_documents(model: Model, retrieval: Retrieval) -> Float[Tensor, "layer head document"]:
+def read_documents(model: Model, asked: AskedDocuments) -> Float[Tensor, "layer head document"]:
     """What each head gives each document: its attention from the question's rows, less the same under the question "N/A" (QRHead).
 
     The question's rows run from the first token behind the context to the prompt's end, instruction and the template's end among them;
     attention is the mean over them. The context is read once for both questions.
     """
-    start = retrieval.start
-    held = prefill(model, [retrieval.tokens[:start]])
-    asked, null = (mean_rows(model, tokens, start, start, held=held) for tokens in (retrieval.tokens, retrieval.null_tokens))
-    return document_scores(asked - null, retrieval.documents)
+    start = asked.start
+    held = prefill(model, [asked.tokens[:start]])
+    question, null = (mean_rows(model, tokens, start, start, held=held) for tokens in (asked.tokens, asked.null_tokens))
+    return document_scores(question - null, asked.documents)

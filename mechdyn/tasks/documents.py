@@ -21,7 +21,7 @@ NULL_QUESTION = "N/A"
 
 
 @dataclass(frozen=True, eq=False)
-class Retrieval:
+class AskedDocuments:
     """A sample as documents and a question.
 
     Attributes:
@@ -39,7 +39,7 @@ class Retrieval:
     start: int
 
 
-def retrieval_of(model_or_tokenizer: Any, sample: Sample) -> Retrieval:
+def asked_documents(model_or_tokenizer: Any, sample: Sample) -> AskedDocuments:
     """Documents are the lines of the context where it has more than one (paragraphs), else its sentences.
 
     Raises:
@@ -64,7 +64,7 @@ def retrieval_of(model_or_tokenizer: Any, sample: Sample) -> Retrieval:
     null = _encoded(tokenizer, sample.prompt[:at] + NULL_QUESTION + sample.prompt[at + len(sample.question) :])
     if not torch.equal(null.tokens[:start], prompt.tokens[:start]):
         raise InputError("the context is tokenised otherwise with another question behind it; put a line break between them")
-    return Retrieval(prompt.tokens, null.tokens, tuple((places[index][0], places[index][1]) for index in kept), gold, start)
+    return AskedDocuments(prompt.tokens, null.tokens, tuple((places[index][0], places[index][1]) for index in kept), gold, start)
 
 
 def document_spans(sample: Sample) -> tuple[Span, ...]:

@@ -16,7 +16,7 @@ from mechdyn.scores.prompt import get_prompt_score
 from mechdyn.scores.score import as_score
 from mechdyn.studies.detection import Asked, as_detector, asked_of, count_trace, drop_counts, head_scores, is_stable
 from mechdyn.studies.question_rows import read_documents
-from mechdyn.tasks.documents import document_spans, retrieval_of
+from mechdyn.tasks.documents import asked_documents, document_spans
 from mechdyn.tasks.niah import niah
 from mechdyn.tasks.own import sample as own
 from mechdyn.tasks.sample import Sample
@@ -199,11 +199,11 @@ def test_qrhead_is_that_of_whole_attentions(pair):
     null = re.sub(re.escape(sample.question) + r"(?!.*\?)", "N/A", sample.prompt, flags=re.DOTALL)
     spans = document_spans(sample)
     wanted, gold = qr_anew(plain, sample.prompt, null, spans, sample.needle_spans, sample.context_span[1])
-    retrieval = retrieval_of(wrapped, sample)
-    found = read_documents(wrapped, retrieval)
-    assert retrieval.gold.tolist() == gold
+    asked = asked_documents(wrapped, sample)
+    found = read_documents(wrapped, asked)
+    assert asked.gold.tolist() == gold
     torch.testing.assert_close(found.double(), wanted, atol=2e-5, rtol=0)
-    lme = get_prompt_score("qr").score(found, retrieval.gold)
+    lme = get_prompt_score("qr").score(found, asked.gold)
     torch.testing.assert_close(lme.double(), wanted[..., gold.index(True)], atol=2e-5, rtol=0)
 
 
@@ -212,9 +212,9 @@ def test_with_the_null_question_every_score_is_0(pair, name):
     sample = own(
         mini_tokenizer(), context="The gate is blue. The key is 9. It rained.", question="N/A", spans=["The key is 9."], answer="9"
     )
-    retrieval = retrieval_of(pair[1], sample)
-    assert torch.equal(retrieval.tokens, retrieval.null_tokens)
-    assert not get_prompt_score(name).score(read_documents(pair[1], retrieval), retrieval.gold).any()
+    asked = asked_documents(pair[1], sample)
+    assert torch.equal(asked.tokens, asked.null_tokens)
+    assert not get_prompt_score(name).score(read_documents(pair[1], asked), asked.gold).any()
 
 
 def test_samples_of_one_needle_are_one_needle():
