@@ -121,6 +121,9 @@ def _by_layer(
     scores: list[Tensor] = []
     for layer, pattern in enumerate(patterns):
         if pattern.device != step.predicted.device:
-            step = StepContext(*(part.to(pattern.device) for part in (step.tokens, step.needle, step.visible, step.predicted)))
+            tokens, needle, visible, predicted = (
+                part.to(pattern.device) for part in (step.tokens, step.needle, step.visible, step.predicted)
+            )
+            step = StepContext(tokens, needle, visible, predicted)
         scores.append(score(pattern, step if writes is None else replace(step, writes=partial(writes, layer))))
     return [layer.to(scores[0].device) for layer in scores]
