@@ -6,7 +6,9 @@ from types import MappingProxyType
 from typing import Any
 
 from mechdyn.errors import InputError
+from mechdyn.heads import RankedHeads
 from mechdyn.scores.score import as_score
+from mechdyn.stats.overlap import static_ranking
 from mechdyn.tasks.task import DETECTION as DETECTION
 from mechdyn.tasks.task import EVALUATION as EVALUATION
 from mechdyn.tasks.task import SampleSet, Spec, Task
@@ -48,6 +50,12 @@ class Request:
     score: str | Mapping[str, Any] | None = None
     threshold: float | None = None
     max_new_tokens: int | None = None
+    static: RankedHeads | None = None
+    """A list of the user's in place of the static heads that a claim ranks on its detection samples."""
+
+    def static_list(self, correct: Sequence[Trace]) -> RankedHeads | None:
+        """The static heads to compare with: the user's list, else those ranked on these correct detection samples; None of none."""
+        return self.static or (static_ranking(correct) if correct else None)
 
     @property
     def room(self) -> int:

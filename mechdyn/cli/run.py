@@ -100,7 +100,7 @@ def sensitivity(config: SensitivityConfig, out: OutOption = None) -> None:
 
 
 @app.command()
-@takes(VerifyConfig, claim="correlation")
+@takes(VerifyConfig, claim="correlation", heads=None)
 def correlations(
     config: VerifyConfig,
     offsets: Annotated[int, typer.Option(min=0, help="The last offset; the first is 0.")] = 10,
@@ -122,7 +122,7 @@ def correlations(
 
 
 @app.command()
-@takes(VerifyConfig, claim="correlation")
+@takes(VerifyConfig, claim="correlation", heads=None)
 def probe(
     config: VerifyConfig,
     offset: Annotated[int, typer.Option(min=0, help="Steps ahead; the paper's is 0.")] = 0,

@@ -4,7 +4,7 @@ States are values: `step` returns the state after the token and leaves the one i
 forward of the same input are two steps from one state, and keeping either one's keys and values is keeping its state.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -75,13 +75,16 @@ class DecodeState:
 class StepOutput:
     """One step of every row: next-token logits, the attention row of each layer, the final hidden state (all at the last position).
 
-    `trail` is the engine's own: what an edited step of the same input can take over instead of computing it again.
+    `trail` is the engine's own: what an edited step of the same input can take over instead of computing it again. `writes` tells what each
+    head of a layer would add to the logits of tokens, one a row, for each unit of attention to a key (`StepContext.written`); scores that
+    need it cannot be had from an engine without.
     """
 
     logits: Float[Tensor, "row vocab"]
     patterns: tuple[Float[Tensor, "row head key"], ...]
     hidden: Float[Tensor, "row d_model"]
     trail: Any = None
+    writes: Callable[[int, Int[Tensor, " row"]], Float[Tensor, "row head key"]] | None = None
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.memory import Memory
 from mechdyn.decoding.one_query import MemoryQuery, StepView
 from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
+from mechdyn.decoding.writes import Writes
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 
@@ -68,7 +69,8 @@ class FastEngine:
             ).logits
         after = state.fed(query.memory())
         hidden = query.final if self.hidden == "final" else query.residual
-        return StepOutput(logits[:, -1], query.patterns(), hidden, query if edit is None else None), after
+        trail = query if edit is None else None
+        return StepOutput(logits[:, -1], query.patterns(), hidden, trail, Writes(self.model, query.read_along)), after
 
     def _refuse_hooks(self) -> None:
         if hooked := hooked_points(self.model):

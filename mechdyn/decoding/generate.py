@@ -215,13 +215,16 @@ def _whole_step(model: Model, context: KeyContext, edit: HeadEdit) -> StepOutput
 
 def _spread(output: StepOutput, context: KeyContext) -> StepOutput:
     """Lay left-padded attention rows where the batch has its keys."""
-    patterns = []
-    for pattern in output.patterns:
-        laid = pattern.new_zeros(*pattern.shape[:2], context.visible.shape[1])
+
+    def lay(rows: Float[Tensor, "row head key"]) -> Float[Tensor, "row head room"]:
+        laid = rows.new_zeros(*rows.shape[:2], context.visible.shape[1])
         for row, visible in enumerate(context.visible):
-            laid[row][:, visible.to(pattern.device)] = pattern[row][:, pattern.shape[-1] - int(visible.sum()) :]
-        patterns.append(laid)
-    return StepOutput(output.logits, tuple(patterns), output.hidden)
+            laid[row][:, visible.to(rows.device)] = rows[row][:, rows.shape[-1] - int(visible.sum()) :]
+        return laid
+
+    tell = output.writes
+    writes = None if tell is None else lambda layer, tokens: lay(tell(layer, tokens))
+    return StepOutput(output.logits, tuple(map(lay, output.patterns)), output.hidden, writes=writes)
 
 
 def _record(row: Row, index: int, step: Step, context: KeyContext, model: Model, options: TraceOptions) -> None:

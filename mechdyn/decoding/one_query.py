@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from mechdyn.decoding.engine import DecodeState, HeadEdit
 from mechdyn.decoding.memory import Memory
+from mechdyn.decoding.writes import along_values, grouped
 from mechdyn.models.attention import Weighing, weights
 from mechdyn.models.windows import Windows, visible_keys
 
@@ -107,6 +108,20 @@ class MemoryQuery:
     def patterns(self) -> tuple[Float[Tensor, "row head key"], ...]:
         """Every layer's attention row."""
         return tuple(self._patterns[layer] for layer in sorted(self._patterns))
+
+    def read_along(self, layer: int, directions: Float[Tensor, "row head d_value"]) -> Float[Tensor, "row head key"]:
+        """The dot product of each key's value with each head's direction, after the forward; 0 where a layer's window has forgotten it.
+
+        Rows of one prompt read its values once, as in `attend`.
+        """
+        near, grid = self._tails[layer][1], self.before.grid
+        towards = grouped(directions, near.shape[1]).to(near.device)
+        found = along_values(towards, near)
+        if self.before.prompts.values:
+            far = along_values(grid.lay(towards), self.before.prompts.values[layer])
+            found = torch.cat([grid.take(far), found], dim=-1)
+        row = rearrange(found, "row kv_head group key -> row (kv_head group) key")
+        return pad(row, (self._view.n_keys - row.shape[-1], 0))
 
     def memory(self) -> Memory:
         """The memory behind this token."""

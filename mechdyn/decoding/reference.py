@@ -10,6 +10,7 @@ from torch import Tensor
 from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook, mask_and_windows
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.prefill import behind, check_positions, going_on, left_pad
+from mechdyn.decoding.writes import Writes, read_along
 from mechdyn.models.model import Model
 
 
@@ -61,7 +62,7 @@ class ReferenceEngine:
         after = state.fed(Sequences(sequence, kept))
         positions = after.positions.to(model.device)
         mask, forgetting = mask_and_windows(model, after.visible.to(model.device), positions, positions)
-        hooks = forgetting + capture.hooks(model.n_layers, self._hidden_hook)
+        hooks = forgetting + capture.hooks(model.n_layers, self._hidden_hook) + capture.value_hooks(model)
         logits = model.bridge.run_with_hooks(
             sequence.to(model.device),
             fwd_hooks=hooks + [hook for column, each in edits for hook in edit_hooks(each, column)],
@@ -70,4 +71,5 @@ class ReferenceEngine:
             return_type="logits",
         )
         patterns = tuple(capture.patterns[layer] for layer in range(model.n_layers))
-        return StepOutput(logits[:, -1], patterns, capture.hidden), after
+        writes = Writes(model, lambda layer, directions: read_along(capture.values[layer], directions)) if capture.values else None
+        return StepOutput(logits[:, -1], patterns, capture.hidden, writes=writes), after

@@ -15,12 +15,14 @@ from mechdyn.claims.dynamic_rag import judge_rag
 from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
 from mechdyn.errors import StoreError
 from mechdyn.evidence import Verdict
+from mechdyn.heads import read_heads
 from mechdyn.models.registry import PAPER_MODELS
 from mechdyn.paper.parts import ABLATION, CORRELATIONS, DYNAMIC_RAG, PROBES, PROGRESSIVE, SENSITIVITY
 from mechdyn.probes.report import ClassifierReport, RegressorReport, Report
 from mechdyn.runs.ablate import RESULTS, require_detection
 from mechdyn.runs.configs import (
     AblateConfig,
+    DetectConfig,
     ProgressiveConfig,
     RagConfig,
     SensitivityConfig,
@@ -28,6 +30,7 @@ from mechdyn.runs.configs import (
     VerifyConfig,
     command_line,
 )
+from mechdyn.runs.detect import HEADS, Detected
 from mechdyn.runs.finished import RunFolder, parsed, read_folder, unfinished
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
@@ -112,6 +115,14 @@ class Strategies:
     again: bool
     changed: tuple[str, ...]
     measures: frozenset[str] = frozenset({DYNAMIC_RAG})
+
+
+@dataclass(frozen=True, eq=False)
+class DetectedList:
+    """A list of heads, as recorded: which samples count hangs on texts that traces do not hold."""
+
+    found: Detected
+    measures: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,6 +297,11 @@ def _strategies(folder: RunFolder, again: bool) -> Strategies:
     return Strategies(rows, verdict, again, _changed(recorded, verdict))
 
 
+def _detected(folder: RunFolder, again: bool) -> DetectedList:
+    ranking = read_heads(folder.path / HEADS)
+    return DetectedList(parsed(folder.path / RESULTS, lambda values: Detected.from_json(values, ranking, folder.path)))
+
+
 def _single(folder: RunFolder, again: bool) -> Single:
     ((trace,),) = folder.roles.values()
     return Single(trace)
@@ -321,6 +337,7 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind(VerifyConfig, "mechdyn verify", (VERDICTS, CORRELATIONS_FILE, f"*/{REPORT}"), _judged),
         Kind(AblateConfig, "mechdyn ablate", (RESULTS,), _grid),
+        Kind(DetectConfig, "mechdyn heads detect", (RESULTS,), _detected, traced=False),
         Kind(ProgressiveConfig, "mechdyn progressive", (RESULTS,), _points),
         Kind(SensitivityConfig, "mechdyn sensitivity", (RESULTS,), _settings),
         Kind(RagConfig, "mechdyn rag", (VERDICTS,), _strategies, traced=False),
