@@ -8,6 +8,7 @@ token, neither, and the same of both elsewhere.
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from typing import Any, ClassVar
 
 from mechdyn.errors import InputError
 from mechdyn.metrics import contains_answer
-from mechdyn.tasks.chat import encode, token_spans
+from mechdyn.tasks.chat import Prompt, encode, token_spans
 from mechdyn.tasks.fitting import Fitted, fit_text, inserted
 from mechdyn.tasks.haystack import haystack_text, sentence_ends
 from mechdyn.tasks.made import HaystackTask, Place
@@ -32,6 +33,7 @@ KINDS_OF_PIECES: Mapping[str, Callable[[random.Random], str]] = MappingProxyType
         "hex": lambda rng: f"{rng.getrandbits(16):04x}",
     }
 )
+_CANDIDATES = MappingProxyType({"digits": 10, "numbers": 40, "hex": 40})
 _MOST = 10
 _DRAWS = 100
 
@@ -42,7 +44,7 @@ class Permuted(HaystackTask):
     """A needle of pieces in one of its orders; accuracy is whether the answer holds it.
 
     Every piece has the same tokens wherever it stands, and all have equally many, so that the prompts of all orders in one haystack differ
-    in the order of those tokens alone. Pieces for which that fails are drawn again. `digits`, whose pieces are a token each and differ, is
+    in the order of those tokens alone; pieces for which that fails are not taken. `digits`, whose pieces are a token each and differ, is
     the clean design; whether a tokenizer keeps pieces apart is checked for each sample. `meta["pieces"]` are the pieces in the order 0,
     `meta["places"]` the piece at each place, `meta["piece_tokens"]` the positions [start, end) of each piece.
     """
@@ -83,9 +85,11 @@ class Permuted(HaystackTask):
             return in_frame(tokenizer, context, QUESTION, spans)
 
         fitted = fit_text(assemble, haystack_text(self.haystack, place.seed, place.length), place.length)
-        spans = _piece_spans(needle, value, [pieces[piece] for piece in places], fitted.evidence[0][0])
-        tokens = dict(zip(places, token_spans(fitted.prompt, spans), strict=True))
-        about = {"pieces": pieces, "places": list(places), "piece_tokens": [tokens[piece] for piece in range(self.pieces)]}
+        found = _piece_tokens(fitted.prompt, fitted.evidence[0][0] + needle.index(value), pieces, places)
+        alone = _piece_tokens(encode(tokenizer, needle, add_special_tokens=False), needle.index(value), pieces, places)
+        if found is None or alone is None or found.ids != alone.ids:
+            raise _not_aligned(self.kind)
+        about = {"pieces": pieces, "places": list(places), "piece_tokens": [list(span) for span in found.spans]}
         return self.finished(fitted, place, question=QUESTION, answer=value, **about)
 
 
@@ -116,45 +120,63 @@ def copied_pieces(meta: Mapping[str, Any], prompt: Sequence[int], answer: Sequen
     return found
 
 
+@dataclass(frozen=True)
+class _PieceTokens:
+    """Positions [start, end) and token ids of each piece, in the pieces' own order."""
+
+    spans: tuple[Span, ...]
+    ids: tuple[tuple[int, ...], ...]
+
+
 def _aligned_pieces(tokenizer: Any, kind: str, n: int, seed: int) -> list[str]:
-    """Pieces that this tokenizer keeps apart in all orders.
+    """Pieces that this tokenizer keeps apart in all orders of a needle, equally many tokens each.
 
     Raises:
         InputError: none of many draws are such pieces.
     """
     rng = random.Random(f"permuted-{seed}")
     for _ in range(_DRAWS):
-        pieces = draw_distinct(KINDS_OF_PIECES[kind], n, rng, what="pieces")
-        ids = [_ids_by_piece(tokenizer, pieces, order) for order in williams_orders(n)]
-        if all(each == ids[0] and each is not None for each in ids) and len({len(piece) for piece in ids[0] or [()]}) == 1:
+        candidates = draw_distinct(KINDS_OF_PIECES[kind], min(4 * n, _CANDIDATES[kind]), rng, what="pieces")
+        pieces = _of_one_size(tokenizer, candidates, n)
+        found = [_in_needle(tokenizer, pieces, order) for order in williams_orders(n)] if pieces else [None]
+        if all(each is not None and found[0] is not None and each.ids == found[0].ids for each in found):
             return pieces
+    raise _not_aligned(kind)
+
+
+def _not_aligned(kind: str) -> InputError:
     others = " or ".join(other for other in KINDS_OF_PIECES if other != kind)
-    raise InputError(
-        f"under this tokenizer {kind} have other tokens at other places of {JOINT.join(pieces)!r}, or unequally many, so orders cannot be "
+    return InputError(
+        f"under this tokenizer {kind} apart by {JOINT!r} have other tokens at other places, or unequally many, so that orders cannot be "
         f"compared; try kind {others}"
     )
 
 
-def _ids_by_piece(tokenizer: Any, pieces: Sequence[str], order: Sequence[int]) -> list[tuple[int, ...]] | None:
-    """The token ids of each piece, in a needle that has them in this order; None where a token reaches beyond its piece."""
+def _of_one_size(tokenizer: Any, candidates: Sequence[str], n: int) -> list[str]:
+    """The first `n` candidates of the commonest number of tokens between hyphens; none where there are fewer."""
+    sizes = {piece: len(encode(tokenizer, f"{JOINT}{piece}{JOINT}", add_special_tokens=False).tokens) for piece in candidates}
+    commonest, _ = Counter(sizes.values()).most_common(1)[0]
+    found = [piece for piece in candidates if sizes[piece] == commonest]
+    return found[:n] if len(found) >= n else []
+
+
+def _in_needle(tokenizer: Any, pieces: Sequence[str], order: Sequence[int]) -> _PieceTokens | None:
     value = JOINT.join(pieces[piece] for piece in order)
     needle = needle_sentence(value)
-    prompt = encode(tokenizer, needle, add_special_tokens=False)
-    spans = _piece_spans(needle, value, [pieces[piece] for piece in order], 0)
-    found: dict[int, tuple[int, ...]] = {}
-    for piece, (start, end), (first, last) in zip(order, spans, token_spans(prompt, spans), strict=True):
-        covered = prompt.offsets[first:last]
-        if not covered or covered[0][0] < start or covered[-1][1] > end:
-            return None
-        found[piece] = tuple(prompt.tokens[first:last].tolist())
-    return [found[piece] for piece in range(len(pieces))]
+    return _piece_tokens(encode(tokenizer, needle, add_special_tokens=False), needle.index(value), pieces, order)
 
 
-def _piece_spans(needle: str, value: str, shown: Sequence[str], start: int) -> list[Span]:
-    """The characters of each piece, in the order in which they are shown, of a needle that begins at `start`."""
-    at = start + needle.index(value)
+def _piece_tokens(prompt: Prompt, start: int, pieces: Sequence[str], order: Sequence[int]) -> _PieceTokens | None:
+    """The tokens of each piece of a value that begins at the character `start`; None where a token reaches beyond its piece."""
     spans = []
-    for piece in shown:
-        spans.append((at, at + len(piece)))
-        at += len(piece) + len(JOINT)
-    return spans
+    for piece in order:
+        spans.append((start, start + len(pieces[piece])))
+        start = spans[-1][1] + len(JOINT)
+    found: dict[int, Span] = {}
+    for piece, (begin, end), (first, last) in zip(order, spans, token_spans(prompt, spans), strict=True):
+        covered = prompt.offsets[first:last]
+        if not covered or covered[0][0] < begin or covered[-1][1] > end:
+            return None
+        found[piece] = (first, last)
+    ordered = tuple(found[piece] for piece in range(len(pieces)))
+    return _PieceTokens(ordered, tuple(tuple(prompt.tokens[first:last].tolist()) for first, last in ordered))
