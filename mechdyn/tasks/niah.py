@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from mechdyn.paper.parts import NEEDLES
 from mechdyn.tasks.chat import locate, positions_of, render
 from mechdyn.tasks.fitting import ROOM, Fitted, check_request, fit_text, inserted, placed
 from mechdyn.tasks.haystack import haystack_text, sentence_ends
-from mechdyn.tasks.made import HaystackTask
+from mechdyn.tasks.made import HaystackTask, Place
 from mechdyn.tasks.sample import Sample, Span
 from mechdyn.tasks.task import option, task
 from mechdyn.tasks.values import random_uuid
@@ -35,10 +35,8 @@ class Niah(HaystackTask):
     needle: str | None = option(None, "A needle of your own in every sample; the expected answer is then all of it.")
     question: str | None = option(None, "What to ask for that needle.")
 
-    @classmethod
-    def build(cls, model_or_tokenizer: Any, *, haystack_digest: str | None = None, **spec: Any) -> Sample:
-        """What `niah` makes; the digest only tells files of one name apart in a unit's key."""
-        return niah(model_or_tokenizer, **spec)
+    def make(self, tokenizer: Any, place: Place) -> Sample:
+        return niah(tokenizer, **asdict(place), haystack=self.haystack, needle=self.needle, question=self.question)
 
     @classmethod
     def quality(cls, text: str, answer: str) -> dict[str, float]:

@@ -95,9 +95,7 @@ class VariableTracking(HaystackTask):
         start, end = fitted.context_span
         middles = [(first + last) / 2 - start for first, last in fitted.evidence]
         depth = round(sum(middles) / len(middles) / (end - start), 6)
-        made = self.finished(fitted, place, question=question, answer=listed(variables), variables=variables, value=value)
-        made.meta["depth"] = depth
-        return made
+        return self.finished(fitted, place, question=question, answer=listed(variables), variables=variables, value=value, depth=depth)
 
     def _chains(self, place: Place) -> tuple[list[str], str, list[str]]:
         """The asked chain's variables and number, and the statements of all chains, those of the asked one first."""
