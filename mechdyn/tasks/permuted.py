@@ -3,8 +3,8 @@
 The magic word is some pieces apart by hyphens, `4-8-1-9-0-6`. In another order of the same pieces each token is copied at another step,
 and each step copies another token. The orders of a needle are a Latin square in which every piece stands at every place once and behind
 every other piece once (Williams 1949), so that neither the place nor the neighbour of a piece is confounded with it. With each order in
-several haystacks the pairs for docs/definitions.md, "What the sets follow", are there: same token and other step, same step and other
-token, neither, and the same of both elsewhere.
+several haystacks there are pairs of steps with the same token at another step, the same step with another token, neither the same, and both
+the same elsewhere.
 """
 
 import random
