@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mechdyn.claims.irreplaceability import Asked, criteria
+from mechdyn.claims.irreplaceability import DoseFindings, criteria
 from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Outcome, outcome
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.dose_response import Coincidence, dose
@@ -57,7 +57,7 @@ def verdict_of(world: EffectWorld, n: int, seed: int) -> Outcome:
     doses = simulate_doses(world, n, np.random.default_rng([seed, n]))
     enough = [k for k, samples in doses.items() if len(samples) >= MIN_RETRIEVING_SAMPLES]
     asked = tuple(dose(k, doses[k], seed=seed) for k in enough[-1:])
-    return outcome(*criteria(Asked("accuracy", _ALL_RIGHT, asked, _NOT_ASKED)))
+    return outcome(*criteria(DoseFindings("accuracy", _ALL_RIGHT, asked, _NOT_ASKED)))
 
 
 def error_rates(n_runs: int = 1000, samples: tuple[int, ...] = SAMPLES, worlds: tuple[EffectWorld, ...] = WORLDS) -> list[ErrorRates]:

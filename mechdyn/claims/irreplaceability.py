@@ -64,7 +64,7 @@ JACCARD = "Jaccard of the step's heads with as many of the static list"
 
 
 @dataclass(frozen=True)
-class Asked:
+class DoseFindings:
     """What the criteria are put to: the clean quality, the doses by k ascending, and how far the two kinds of heads coincide."""
 
     metric: str
@@ -113,32 +113,32 @@ class Irreplaceability:
         if any(trace.effect is None for trace in traces[CLEAN]):
             reason = "this run has no effects along the clean answers; run the command again, into another folder, for the second criteria"
             return Verdict(model, self.name, Outcome.INCONCLUSIVE, whole, (), (), (reason,), facts, SECOND, (first,))
-        asked = ask(traces[CLEAN], detection, measured["clean"].metric, measured["clean"].quality)
-        supports, refutes = criteria(asked)
+        findings = find(traces[CLEAN], detection, measured["clean"].metric, measured["clean"].quality)
+        supports, refutes = criteria(findings)
         return Verdict(
             model=model,
             claim=self.name,
             outcome=outcome(supports, refutes),
-            evidence=(*dose_evidence(asked), *whole),
+            evidence=(*dose_evidence(findings), *whole),
             supports=supports,
             refutes=refutes,
-            notes=notes(asked),
-            facts=facts | _facts(asked),
+            notes=notes(findings),
+            facts=facts | _facts(findings),
             named=SECOND,
             beside=(first,),
         )
 
 
-def ask(clean: Sequence[Trace], detection: Detection, metric: str, quality: Mapping[str, Mapping[str, Interval]]) -> Asked:
+def find(clean: Sequence[Trace], detection: Detection, metric: str, quality: Mapping[str, Mapping[str, Interval]]) -> DoseFindings:
     """What the criteria are put to, from the clean answers: doses are of those that are correct."""
     correct = [trace for trace in clean if trace.stopped != "error" and is_correct(trace.task, trace.text, trace.answer)]
-    return Asked(metric, quality[metric][CLEAN], dose_response(correct), coincidence(correct, detection.ranking))
+    return DoseFindings(metric, quality[metric][CLEAN], dose_response(correct), coincidence(correct, detection.ranking))
 
 
-def criteria(asked: Asked) -> tuple[Criteria, Criteria]:
+def criteria(findings: DoseFindings) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute; what may not be asked is put to none."""
-    decisive = asked.decisive
-    if decisive is None or not asked.quality.estimate >= MIN_QUALITY or not decisive.means[ACTIVE].low > 0:
+    decisive = findings.decisive
+    if decisive is None or not findings.quality.estimate >= MIN_QUALITY or not decisive.means[ACTIVE].low > 0:
         return (), ()
     where = f"at k = {decisive.k}, {decisive.n_samples} samples"
     supports = tuple(
@@ -161,20 +161,20 @@ def _both(one: bool | None, other: bool | None) -> bool | None:
     return None if one is None or other is None else one and other
 
 
-def notes(asked: Asked) -> tuple[str, ...]:
+def notes(findings: DoseFindings) -> tuple[str, ...]:
     """Why there is no verdict, where there is none; and how far the step's heads and the static list coincide."""
-    lines, coincide = [], asked.coincide
-    if not asked.quality.estimate >= MIN_QUALITY:
-        lines.append(f"clean {asked.metric} is {asked.quality}; the criteria ask for {MIN_QUALITY} or more")
-    if asked.decisive is None:
+    lines, coincide = [], findings.coincide
+    if not findings.quality.estimate >= MIN_QUALITY:
+        lines.append(f"clean {findings.metric} is {findings.quality}; the criteria ask for {MIN_QUALITY} or more")
+    if findings.decisive is None:
         lines.append(
             f"{coincide.n_samples} correct samples have a step at which its own heads and the static list's differ both ways; "
             f"{MIN_RETRIEVING_SAMPLES} are needed to tell them apart"
         )
-    elif not asked.decisive.means[ACTIVE].low > 0:
+    elif not findings.decisive.means[ACTIVE].low > 0:
         lines.append(
-            f"all of the step's heads together take {asked.decisive.means[ACTIVE]} nats at k = {asked.decisive.k}: not surely above 0, "
-            "so there is nothing to compare with"
+            f"all of the step's heads together take {findings.decisive.means[ACTIVE]} nats at k = {findings.decisive.k}: not surely above "
+            "0, so there is nothing to compare with"
         )
     lines.append(
         f"the step's heads and as many of the static list: Jaccard {coincide.jaccard}; they differ both ways at {coincide.n_different} of "
@@ -183,20 +183,20 @@ def notes(asked: Asked) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def dose_evidence(asked: Asked) -> tuple[Evidence, ...]:
+def dose_evidence(findings: DoseFindings) -> tuple[Evidence, ...]:
     """Δ log p of each set at every k, D's differences to C and N, and the overlap."""
-    rows = [Evidence(JACCARD, asked.coincide.jaccard)]
-    for dose in asked.doses:
+    rows = [Evidence(JACCARD, findings.coincide.jaccard)]
+    for dose in findings.doses:
         rows += [Evidence(EFFECT_MEASURE, dose.means[name], {"heads": name, "k": dose.k}) for name in SETS]
         rows += [Evidence(EFFECT_MEASURE, dose.above[name], {"heads": "own", LESS: name, "k": dose.k}, 0.0) for name in (STATIC, NEITHER)]
     return tuple(rows)
 
 
-def _facts(asked: Asked) -> dict[str, Any]:
-    decisive = asked.decisive
+def _facts(findings: DoseFindings) -> dict[str, Any]:
+    decisive = findings.decisive
     return {
         "decisive_k": decisive.k if decisive else None,
         "decisive_samples": decisive.n_samples if decisive else 0,
-        "steps_with_both_differences": asked.coincide.n_different,
-        "retrieving_steps": asked.coincide.n_steps,
+        "steps_with_both_differences": findings.coincide.n_different,
+        "retrieving_steps": findings.coincide.n_steps,
     }
