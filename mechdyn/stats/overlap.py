@@ -112,7 +112,7 @@ def dynamism_table(
     Raises:
         InputError: no sample, samples of different models, or a static list of another model.
     """
-    sets = _sets(samples)
+    sets = head_sets(samples)
     retrieving = [np.any(sample, axis=1) for sample in sets]
     return DynamismTable(
         static={name: static_jaccard(samples, heads, seed=seed) for name, heads in statics.items()},
@@ -133,7 +133,7 @@ def adjacent_jaccard(samples: Sequence[Activity], *, seed: int = 0) -> Jaccard:
 
     `retrieving` takes the pairs in which both steps retrieve: a step without heads between two retrieving ones parts them.
     """
-    return _pooled_jaccard([(sets[:-1], sets[1:]) for sets in _sets(samples)], seed)
+    return _pooled_jaccard([(sets[:-1], sets[1:]) for sets in head_sets(samples)], seed)
 
 
 def static_jaccard(samples: Sequence[Activity], static: HeadSet, *, seed: int = 0) -> Jaccard:
@@ -144,7 +144,7 @@ def static_jaccard(samples: Sequence[Activity], static: HeadSet, *, seed: int = 
     Raises:
         InputError: the list is of a model of another shape.
     """
-    all_sets = _sets(samples)
+    all_sets = head_sets(samples)
     static = static.fit(*_active(samples[0]).shape[1:])
     listed = static.mask().numpy().reshape(1, -1)
     pairs = [(sets, np.broadcast_to(listed, sets.shape)) for sets in all_sets]
@@ -161,8 +161,8 @@ def retest_jaccard(pairs: Sequence[tuple[Activity, Activity]], *, seed: int = 0)
     Raises:
         InputError: no pair, or arrays of different lengths.
     """
-    aligned = [_align(*pair) for pair in pairs]
-    sets = _sets([first for first, _ in aligned] + [second for _, second in aligned])
+    aligned = [aligned_steps(*pair) for pair in pairs]
+    sets = head_sets([first for first, _ in aligned] + [second for _, second in aligned])
     return _pooled_jaccard(list(zip(sets[: len(pairs)], sets[len(pairs) :], strict=True)), seed)
 
 
@@ -172,7 +172,7 @@ def head_entropy(samples: Sequence[Activity], *, seed: int = 0) -> HeadEntropy:
     The bootstrap of an entropy leans low: a resample holds fewer distinct samples, so the estimate can lie near the upper bound. Samples
     that never retrieve have no say in q (nor in its n), but lower every p.
     """
-    sets = _sets(samples)
+    sets = head_sets(samples)
     hits = np.stack([sample.sum(axis=0) for sample in sets]).astype(np.float64)
     n_steps = np.array([len(sample) for sample in sets], dtype=np.float64)
     some = hits.any(axis=1)
@@ -184,7 +184,7 @@ def head_entropy(samples: Sequence[Activity], *, seed: int = 0) -> HeadEntropy:
 
 def heads_per_step(samples: Sequence[Activity], *, seed: int = 0) -> HeadsPerStep:
     """How many heads retrieve at a step (3.2; the paper's 12.97 ± 7.69 for llama3.1-8b). NaN where no step retrieves."""
-    sizes = [sets.sum(axis=1) for sets in _sets(samples)]
+    sizes = [sets.sum(axis=1) for sets in head_sets(samples)]
     sums = np.array([steps.sum() for steps in sizes])
     retrieving = np.array([np.count_nonzero(steps) for steps in sizes])
     pooled = np.concatenate(sizes)
@@ -198,7 +198,7 @@ def heads_per_step(samples: Sequence[Activity], *, seed: int = 0) -> HeadsPerSte
 
 def activated_heads(samples: Sequence[Activity]) -> ActivatedHeads:
     """How many of the model's heads retrieve at least once (the paper's 238 / 1024 for llama3.1-8b)."""
-    ever = np.stack([sets.any(axis=0) for sets in _sets(samples)]).any(axis=0)
+    ever = np.stack([sets.any(axis=0) for sets in head_sets(samples)]).any(axis=0)
     return ActivatedHeads(int(ever.sum()), ever.size)
 
 
@@ -221,6 +221,34 @@ def static_ranking(traces: Sequence[Traced]) -> RankedHeads:
     return rank_heads(scored, n_layers, n_heads, "mean retrieval score over the steps of the traces")
 
 
+def head_sets(samples: Sequence[Activity]) -> list[Sets]:
+    """Each sample's head sets, one row a step.
+
+    Raises:
+        InputError: no sample, or samples of different models.
+    """
+    actives = [_active(sample) for sample in samples]
+    if not actives:
+        raise InputError("head sets need at least one sample, got none")
+    shapes = {tuple(active.shape[1:]) for active in actives}
+    if len(shapes) > 1:
+        raise InputError(f"samples must come from one model, got layers x heads of {sorted(shapes)}")
+    return [active.flatten(1).numpy() for active in actives]
+
+
+def aligned_steps(first: Activity, second: Activity) -> tuple[Bool[Tensor, "step _layer _head"], Bool[Tensor, "step _layer _head"]]:
+    """The steps that two samples share: those before the first token in which traces differ; arrays must be equally long."""
+    one, other = _active(first), _active(second)
+    if isinstance(first, Tensor) or isinstance(second, Tensor):
+        if len(one) != len(other):
+            raise InputError(f"retest arrays must have the same steps, got {len(one)} and {len(other)}; cut them where the tokens part")
+        return one, other
+    shared = min(len(one), len(other))
+    agree = (first.tokens[:shared] == second.tokens[:shared]).long().cumprod(dim=0)
+    n_aligned = int(agree.sum())
+    return one[:n_aligned], other[:n_aligned]
+
+
 def _bootstrap_entropy(hits: Float[np.ndarray, "sample head"], whole: Float[np.ndarray, " sample"], seed: int) -> Interval:
     """−Σ p ln p with p_h = Σ hits_h / Σ whole, both summed over samples."""
     hits = hits[:, hits.any(axis=0)]
@@ -236,30 +264,6 @@ def _bootstrap_entropy(hits: Float[np.ndarray, "sample head"], whole: Float[np.n
 
 def _active(sample: Activity) -> Bool[Tensor, "_step _layer _head"]:
     return sample if isinstance(sample, Tensor) else sample.active
-
-
-def _sets(samples: Sequence[Activity]) -> list[Sets]:
-    """Each sample's head sets, one row a step."""
-    actives = [_active(sample) for sample in samples]
-    if not actives:
-        raise InputError("head sets need at least one sample, got none")
-    shapes = {tuple(active.shape[1:]) for active in actives}
-    if len(shapes) > 1:
-        raise InputError(f"samples must come from one model, got layers x heads of {sorted(shapes)}")
-    return [active.flatten(1).numpy() for active in actives]
-
-
-def _align(first: Activity, second: Activity) -> tuple[Bool[Tensor, "step _layer _head"], Bool[Tensor, "step _layer _head"]]:
-    """The steps that two samples share."""
-    one, other = _active(first), _active(second)
-    if isinstance(first, Tensor) or isinstance(second, Tensor):
-        if len(one) != len(other):
-            raise InputError(f"retest arrays must have the same steps, got {len(one)} and {len(other)}; cut them where the tokens part")
-        return one, other
-    shared = min(len(one), len(other))
-    agree = (first.tokens[:shared] == second.tokens[:shared]).long().cumprod(dim=0)
-    n_aligned = int(agree.sum())
-    return one[:n_aligned], other[:n_aligned]
 
 
 def _pooled_jaccard(

@@ -1,0 +1,33 @@
+"""Which samples go together in a resample: those that share a needle or a haystack are not independent of each other."""
+
+from collections.abc import Collection, Hashable, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import sparse
+
+
+def clusters_by_shared(shared: Sequence[Collection[Hashable]]) -> Int[np.ndarray, " sample"]:
+    """A cluster number for each sample, 0 upwards: samples that have a thing in common are in one cluster, and so are those they link.
+
+    What *every* sample has in common parts none of them from the others: the question is then about that thing, and it is left aside.
+
+    Args:
+        shared: for each sample what others may have as well, such as its needle's and its haystack's content.
+    """
+    number: dict[Hashable, int] = {}
+    pairs = [(sample, number.setdefault(thing, len(number))) for sample, things in enumerate(shared) for thing in set(things)]
+    if not pairs:
+        return np.arange(len(shared))
+    rows, columns = np.array(pairs).T
+    everywhere = np.bincount(columns) == len(shared)
+    kept = ~everywhere[columns]
+    belongs = sparse.coo_array((np.ones(kept.sum()), (rows[kept], columns[kept])), shape=(len(shared), len(number)))
+    return sparse.csgraph.connected_components(belongs @ belongs.T, directed=False)[1].astype(np.int64)
+
+
+def cluster_sums(values: Float[np.ndarray, "sample value"], clusters: Int[np.ndarray, " sample"]) -> Float[np.ndarray, "cluster value"]:
+    """Sums over the samples of each cluster: to resample its rows is to resample clusters."""
+    sums = np.zeros((len(np.unique(clusters)), values.shape[1]))
+    np.add.at(sums, np.unique(clusters, return_inverse=True)[1], values)
+    return sums

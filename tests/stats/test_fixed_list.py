@@ -1,0 +1,146 @@
+"""M, R, Q and turnover against loops over Python sets, with their intervals against a bootstrap by hand."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from mechdyn.errors import InputError
+from mechdyn.heads import Head, rank_heads
+from mechdyn.stats.fixed_list import fixed_list
+
+N_LAYERS, N_HEADS = 3, 4
+NAMES = ("matched", "retest", "explained", "turnover", "retest_turnover", "excess")
+
+
+def ranking_of(rng):
+    scored = [(Head(layer, head), float(rng.random())) for layer in range(N_LAYERS) for head in range(N_HEADS)]
+    return rank_heads(scored, N_LAYERS, N_HEADS)
+
+
+def pairs_of(rng, n, density=0.3):
+    """Pairs that agree in part, some steps of them without any head."""
+
+    def pair():
+        n_steps = int(rng.integers(1, 9))
+        base = rng.random((n_steps, N_LAYERS, N_HEADS)) < density
+        silent = rng.random((2, n_steps, 1, 1)) < 0.15
+        return tuple(torch.tensor((base ^ (rng.random(base.shape) < 0.1)) & ~quiet) for quiet in silent)
+
+    return [pair() for _ in range(n)]
+
+
+def heads_of(active):
+    return [{Head(*index) for index in step.nonzero().tolist()} for step in active]
+
+
+def jaccard(a, b):
+    return len(a & b) / len(a | b)
+
+
+def exchanged(a, b):
+    few = min(len(a - b), len(b - a))
+    return few / (len(a & b) + few)
+
+
+def mean(values):
+    return sum(values) / len(values) if values else math.nan
+
+
+def one_pair(pair, ranking):
+    """M, R, T and T' of a pair, NaN where there is no step to take them on."""
+    ours, theirs = map(heads_of, pair)
+    steps = [t for t in range(len(ours)) if ours[t] and theirs[t]]
+
+    def listed(heads):
+        return set(ranking.heads[: len(heads)])
+
+    matched = [(jaccard(ours[t], listed(ours[t])) + jaccard(theirs[t], listed(theirs[t]))) / 2 for t in steps]
+    retest = [jaccard(ours[t], theirs[t]) for t in steps]
+    consecutive = [t for t, following in pairwise(steps) if following == t + 1]
+    turned = [(exchanged(ours[t], ours[t + 1]) + exchanged(theirs[t], theirs[t + 1])) / 2 for t in consecutive]
+    return mean(matched), mean(retest), mean(turned), mean([exchanged(ours[t], theirs[t]) for t in steps])
+
+
+def six(rows):
+    """The six quantities of rows as `one_pair` gives them."""
+    rows = [row for row in rows if not math.isnan(row[1])]
+    turning = [row for row in rows if not math.isnan(row[2])]
+    m, r = mean([row[0] for row in rows]), mean([row[1] for row in rows])
+    t, between = mean([row[2] for row in turning]), mean([row[3] for row in turning])
+    return m, r, m / r, t, between, t - between
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_quantity_is_that_of_loops_over_sets(seed):
+    rng = np.random.default_rng(seed)
+    ranking, pairs = ranking_of(rng), pairs_of(rng, 25)
+    rows = [one_pair(pair, ranking) for pair in pairs]
+    found = fixed_list(pairs, ranking, n_resamples=10)
+    np.testing.assert_allclose([getattr(found, name).estimate for name in NAMES], six(rows), rtol=1e-12)
+    assert found.n_pairs == found.retest.n == sum(not math.isnan(row[1]) for row in rows)
+    assert found.excess.n == sum(not math.isnan(row[2]) for row in rows)
+    both = [(bool(a), bool(b)) for pair in pairs for a, b in zip(*map(heads_of, pair), strict=True)]
+    assert (found.n_steps, found.n_silent) == (both.count((True, True)), len(both) - both.count((True, True)))
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_bounds_are_those_of_resampled_clusters(clustered):
+    """M and R are drawn together: the ratio's interval is that of the ratio."""
+    rng = np.random.default_rng(11)
+    ranking, pairs = ranking_of(rng), pairs_of(rng, 40, density=0.5)
+    clusters = np.arange(40) // 4 if clustered else np.arange(40)
+    rows = [one_pair(pair, ranking) for pair in pairs]
+    groups = [[row for row, number in zip(rows, clusters, strict=True) if number == each] for each in dict.fromkeys(clusters.tolist())]
+    drawn = [six([row for at in rng.integers(0, len(groups), len(groups)) for row in groups[at]]) for _ in range(4000)]
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    found = fixed_list(pairs, ranking, clusters if clustered else None, n_resamples=4000)
+    width = high - low
+    np.testing.assert_allclose([getattr(found, name).low for name in NAMES], low, atol=0.08 * width.max())
+    np.testing.assert_allclose([getattr(found, name).high for name in NAMES], high, atol=0.08 * width.max())
+    assert found.n_clusters == len(groups)
+
+
+def test_a_nested_family_is_explained_by_its_ranking_and_never_turns_over():
+    rng = np.random.default_rng(5)
+    ranking = ranking_of(rng)
+    order = torch.tensor([head.layer * N_HEADS + head.head for head in ranking.heads])
+
+    def nested(sizes):
+        flat = torch.zeros(len(sizes), N_LAYERS * N_HEADS, dtype=torch.bool)
+        for row, size in zip(flat, sizes, strict=True):
+            row[order[:size]] = True
+        return flat.unflatten(1, (N_LAYERS, N_HEADS))
+
+    pairs = [(nested(rng.integers(1, 12, 8)), nested(rng.integers(1, 12, 8))) for _ in range(30)]
+    found = fixed_list(pairs, ranking)
+    assert found.matched.estimate == 1.0 and found.turnover.estimate == found.retest_turnover.estimate == 0.0
+    assert found.explained.low > 1.0, "a second generation of another size repeats less than the list hits"
+
+
+def test_without_a_step_that_counts_nothing_is_measured():
+    empty = torch.zeros(3, N_LAYERS, N_HEADS, dtype=torch.bool)
+    found = fixed_list([(empty, ~empty)] * 3, ranking_of(np.random.default_rng(1)))
+    assert (found.n_pairs, found.n_steps, found.n_silent) == (0, 0, 9)
+    assert all(math.isnan(getattr(found, name).estimate) and getattr(found, name).n == 0 for name in NAMES)
+
+
+def test_one_step_has_an_overlap_and_no_turnover():
+    rng = np.random.default_rng(2)
+    pairs = [(~torch.zeros(1, N_LAYERS, N_HEADS, dtype=torch.bool),) * 2] * 3
+    found = fixed_list(pairs, ranking_of(rng))
+    assert (found.explained.estimate, found.explained.n) == (1.0, 3)
+    assert math.isnan(found.excess.estimate) and found.excess.n == 0
+
+
+def test_what_does_not_fit_is_refused():
+    rng = np.random.default_rng(4)
+    ranking, pairs = ranking_of(rng), pairs_of(rng, 3)
+    with pytest.raises(InputError, match="must be of all 12 heads of the model, got 5"):
+        fixed_list(pairs, ranking.first(5))
+    with pytest.raises(InputError, match="one number a pair, got 2 for 3 pairs"):
+        fixed_list(pairs, ranking, np.arange(2))
+    with pytest.raises(InputError, match="at least one sample, got none"):
+        fixed_list([], ranking)
