@@ -106,6 +106,7 @@ def dynamism_table(
     retest_pairs: Sequence[tuple[Activity, Activity]] = (),
     *,
     seed: int = 0,
+    n_resamples: int = 2000,
 ) -> DynamismTable:
     """The whole of Table 1 with the retest beside it (docs/definitions.md, "Overlap").
 
@@ -114,12 +115,13 @@ def dynamism_table(
     """
     sets = head_sets(samples)
     retrieving = [np.any(sample, axis=1) for sample in sets]
+    drawn = {"seed": seed, "n_resamples": n_resamples}
     return DynamismTable(
-        static={name: static_jaccard(samples, heads, seed=seed) for name, heads in statics.items()},
-        adjacent=adjacent_jaccard(samples, seed=seed),
-        retest=retest_jaccard(retest_pairs, seed=seed) if retest_pairs else None,
-        entropy=head_entropy(samples, seed=seed),
-        per_step=heads_per_step(samples, seed=seed),
+        static={name: static_jaccard(samples, heads, **drawn) for name, heads in statics.items()},
+        adjacent=adjacent_jaccard(samples, **drawn),
+        retest=retest_jaccard(retest_pairs, **drawn) if retest_pairs else None,
+        entropy=head_entropy(samples, **drawn),
+        per_step=heads_per_step(samples, **drawn),
         activated=activated_heads(samples),
         n_samples=len(sets),
         n_retrieving_samples=sum(bool(steps.any()) for steps in retrieving),
@@ -128,15 +130,15 @@ def dynamism_table(
     )
 
 
-def adjacent_jaccard(samples: Sequence[Activity], *, seed: int = 0) -> Jaccard:
+def adjacent_jaccard(samples: Sequence[Activity], *, seed: int = 0, n_resamples: int = 2000) -> Jaccard:
     """Overlap of steps t and t + 1 of one sample (Table 1, Adj. Jaccard); low means rapid switching.
 
     `retrieving` takes the pairs in which both steps retrieve: a step without heads between two retrieving ones parts them.
     """
-    return _pooled_jaccard([(sets[:-1], sets[1:]) for sets in head_sets(samples)], seed)
+    return _pooled_jaccard([(sets[:-1], sets[1:]) for sets in head_sets(samples)], seed, n_resamples)
 
 
-def static_jaccard(samples: Sequence[Activity], static: HeadSet, *, seed: int = 0) -> Jaccard:
+def static_jaccard(samples: Sequence[Activity], static: HeadSet, *, seed: int = 0, n_resamples: int = 2000) -> Jaccard:
     """Overlap of a step's heads with a static list (Table 1, Jaccard w/ Static).
 
     `retrieving` takes the retrieving steps; over all steps, one that does not retrieve shares nothing with the list and counts 0.
@@ -148,10 +150,10 @@ def static_jaccard(samples: Sequence[Activity], static: HeadSet, *, seed: int = 
     static = static.fit(*_active(samples[0]).shape[1:])
     listed = static.mask().numpy().reshape(1, -1)
     pairs = [(sets, np.broadcast_to(listed, sets.shape)) for sets in all_sets]
-    return _pooled_jaccard(pairs, seed, retrieving=[np.any(sets, axis=1) for sets, _ in pairs])
+    return _pooled_jaccard(pairs, seed, n_resamples, retrieving=[np.any(sets, axis=1) for sets, _ in pairs])
 
 
-def retest_jaccard(pairs: Sequence[tuple[Activity, Activity]], *, seed: int = 0) -> Jaccard:
+def retest_jaccard(pairs: Sequence[tuple[Activity, Activity]], *, seed: int = 0, n_resamples: int = 2000) -> Jaccard:
     """Overlap of the same step of two samples with the same needle and question in different haystacks: the retest.
 
     Were heads noisy rather than dynamic, it would equal the adjacent one (docs/definitions.md, "Overlap"). Pass pairs of which both answers
@@ -163,10 +165,10 @@ def retest_jaccard(pairs: Sequence[tuple[Activity, Activity]], *, seed: int = 0)
     """
     aligned = [aligned_steps(*pair) for pair in pairs]
     sets = head_sets([first for first, _ in aligned] + [second for _, second in aligned])
-    return _pooled_jaccard(list(zip(sets[: len(pairs)], sets[len(pairs) :], strict=True)), seed)
+    return _pooled_jaccard(list(zip(sets[: len(pairs)], sets[len(pairs) :], strict=True)), seed, n_resamples)
 
 
-def head_entropy(samples: Sequence[Activity], *, seed: int = 0) -> HeadEntropy:
+def head_entropy(samples: Sequence[Activity], *, seed: int = 0, n_resamples: int = 2000) -> HeadEntropy:
     """How evenly retrieval spreads over heads (A.3, Eq. 3; see `HeadEntropy`). NaN where no head ever retrieves.
 
     The bootstrap of an entropy leans low: a resample holds fewer distinct samples, so the estimate can lie near the upper bound. Samples
@@ -176,13 +178,13 @@ def head_entropy(samples: Sequence[Activity], *, seed: int = 0) -> HeadEntropy:
     hits = np.stack([sample.sum(axis=0) for sample in sets]).astype(np.float64)
     n_steps = np.array([len(sample) for sample in sets], dtype=np.float64)
     some = hits.any(axis=1)
-    entropy = _bootstrap_entropy(hits[some], hits[some].sum(axis=1), seed)
-    raw = _bootstrap_entropy(hits[n_steps > 0], n_steps[n_steps > 0], seed)
+    entropy = _bootstrap_entropy(hits[some], hits[some].sum(axis=1), seed, n_resamples)
+    raw = _bootstrap_entropy(hits[n_steps > 0], n_steps[n_steps > 0], seed, n_resamples)
     effective = Interval(math.exp(entropy.estimate), math.exp(entropy.low), math.exp(entropy.high), entropy.n)
     return HeadEntropy(entropy, effective, raw)
 
 
-def heads_per_step(samples: Sequence[Activity], *, seed: int = 0) -> HeadsPerStep:
+def heads_per_step(samples: Sequence[Activity], *, seed: int = 0, n_resamples: int = 2000) -> HeadsPerStep:
     """How many heads retrieve at a step (3.2; the paper's 12.97 ± 7.69 for llama3.1-8b). NaN where no step retrieves."""
     sizes = [sets.sum(axis=1) for sets in head_sets(samples)]
     sums = np.array([steps.sum() for steps in sizes])
@@ -190,9 +192,9 @@ def heads_per_step(samples: Sequence[Activity], *, seed: int = 0) -> HeadsPerSte
     pooled = np.concatenate(sizes)
     pooled = pooled[pooled > 0]
     return HeadsPerStep(
-        mean=bootstrap_mean(sums, retrieving, seed=seed),
+        mean=bootstrap_mean(sums, retrieving, seed=seed, n_resamples=n_resamples),
         sd=float(pooled.std(ddof=1)) if len(pooled) > 1 else float("nan"),
-        all_steps=bootstrap_mean(sums, np.array([len(steps) for steps in sizes]), seed=seed),
+        all_steps=bootstrap_mean(sums, np.array([len(steps) for steps in sizes]), seed=seed, n_resamples=n_resamples),
     )
 
 
@@ -249,7 +251,9 @@ def aligned_steps(first: Activity, second: Activity) -> tuple[Bool[Tensor, "step
     return one[:n_aligned], other[:n_aligned]
 
 
-def _bootstrap_entropy(hits: Float[np.ndarray, "sample head"], whole: Float[np.ndarray, " sample"], seed: int) -> Interval:
+def _bootstrap_entropy(
+    hits: Float[np.ndarray, "sample head"], whole: Float[np.ndarray, " sample"], seed: int, n_resamples: int
+) -> Interval:
     """−Σ p ln p with p_h = Σ hits_h / Σ whole, both summed over samples."""
     hits = hits[:, hits.any(axis=0)]
 
@@ -259,7 +263,7 @@ def _bootstrap_entropy(hits: Float[np.ndarray, "sample head"], whole: Float[np.n
         values = special.entr(drawn / (weights @ whole)[:, None]).sum(axis=1)
         return np.where(drawn.any(axis=1), values, np.nan)
 
-    return bootstrap(entropies, len(hits), seed=seed)
+    return bootstrap(entropies, len(hits), seed=seed, n_resamples=n_resamples)
 
 
 def _active(sample: Activity) -> Bool[Tensor, "_step _layer _head"]:
@@ -267,7 +271,7 @@ def _active(sample: Activity) -> Bool[Tensor, "_step _layer _head"]:
 
 
 def _pooled_jaccard(
-    pairs: Sequence[tuple[Sets, Sets]], seed: int, retrieving: Sequence[Bool[np.ndarray, " _step"]] | None = None
+    pairs: Sequence[tuple[Sets, Sets]], seed: int, n_resamples: int, retrieving: Sequence[Bool[np.ndarray, " _step"]] | None = None
 ) -> Jaccard:
     """One row of `pairs` a sample; by default a pair of steps is retrieving where both are."""
     if retrieving is None:
@@ -280,7 +284,7 @@ def _pooled_jaccard(
 
     def mean_over(masks: list[Bool[np.ndarray, " _step"]]) -> Interval:
         sums = np.array([row[mask].sum() for row, mask in zip(values, masks, strict=True)])
-        return bootstrap_mean(sums, np.array([mask.sum() for mask in masks]), seed=seed)
+        return bootstrap_mean(sums, np.array([mask.sum() for mask in masks]), seed=seed, n_resamples=n_resamples)
 
     return Jaccard(
         retrieving=mean_over(kept),
