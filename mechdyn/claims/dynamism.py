@@ -2,17 +2,19 @@
 
 A step's heads may differ from the next step's because fewer of a fixed list are on, or by chance; neither is what the claim says. So a step
 is held against as many heads of a static ranking, made on other samples, and against the same step for the same needle in another haystack
-at another depth, the retest, which the paper lacks. With M the overlap with the ranking, R that of the retest, Q = M / R the share of what
-repeats that a fixed list explains, T the turnover of consecutive steps' heads and T′ that of the retest (`mechdyn.stats.fixed_list`), on
-the samples of which both members of the retest pair are correct:
+at another depth, the retest, which the paper lacks. On the samples of which both members of the retest pair are correct, and with the
+quantities of `mechdyn.stats.fixed_list`:
 
-- supported if Q has its upper end below 0.75 and the paired T − T′ has its lower end above 0;
-- refuted if Q has its lower end above 0.9;
-- inconclusive if fewer than 20 pairs have a step to compare, if R has its upper end below 0.3, or between the two.
+- supported if Q, the share of what repeats that a fixed list explains, has its upper end below 0.75, and T − L its lower end above 0: more
+  of the smaller of two consecutive sets is exchanged than the same heads are lost in the retest;
+- refuted if Q has its lower end above 0.9 and T − L does not lie wholly above 0;
+- inconclusive if fewer than 20 pairs have a step to compare, if the reliability (retest Jaccard above chance) has its upper end below
+  0.3, or between the two. Retest moves haystack and depth as well, so it bounds the reliability of the sets from below: it can withhold a
+  verdict, never give one.
 
-R bounds the reliability of the sets from below, since retest moves haystack and depth as well: it can withhold support, never refute by
-itself. These are the second criteria (2026-11-21), fixed before any model was judged by them; how often they err on simulated worlds of
-known truth stands in docs/verdicts/error-rates.md. The verdict of the first criteria on the same traces stands beside it
+These are the second criteria (2026-11-21). As first written, Q was M / R without chance, retest turnover T′ stood in the place of L, and Q
+alone refuted; simulated worlds of known truth (docs/verdicts/error-rates.md) showed where that errs, and it was mended before any model
+was judged. `as_first_written` has that form. The verdict of the first criteria on the same traces stands beside this one
 (`mechdyn.claims.dynamism_first`), and all of Table 1 is in the evidence.
 
 For questions heads are those of Eq. 2, and an answer is correct where it matches exactly. Questions of a file have no retest pairs, so
@@ -42,10 +44,11 @@ from mechdyn.traces.trace import Trace
 
 DYNAMIC_BELOW, FIXED_ABOVE = 0.75, 0.9
 """Q wholly below the one supports the claim, wholly above the other refutes it."""
-MIN_PAIRS, MIN_RETEST = 20, 0.3
-EXPLAINED, MATCHED_STATIC, REPEATED = "share a fixed list explains", "Jaccard with as many static heads", "retest Jaccard by sample"
-TURNOVER, CONSECUTIVE, PAIRED = "turnover", "consecutive steps", "retest pairs"
-"""What evidence calls the quantities of the second criteria; turnover is at `between`, and the paired difference at `less` as well."""
+MIN_PAIRS, MIN_RELIABILITY = 20, 0.3
+EXPLAINED, RELIABILITY = "share of what repeats that a fixed list explains", "reliability"
+MATCHED_STATIC, REPEATED, RATIO = "Jaccard with as many static heads", "retest Jaccard by sample", "ratio of the two"
+TURNOVER, LOSS, CONSECUTIVE, PAIRED = "turnover", "loss in the retest", "consecutive steps", "retest pairs"
+"""What evidence calls the quantities of the second criteria; turnover is at `between`, a paired difference at `less` as well."""
 ADJACENT, STATIC, RETEST, HEADS = "adjacent Jaccard", "Jaccard with static", "retest Jaccard", "heads per retrieving step"
 """What evidence calls the overlaps and the number of heads of Table 1; the overlap with a static list is at `list`."""
 STATIC_SIZES = (20, 50, 100)
@@ -122,13 +125,29 @@ def static_lists(ranking: RankedHeads, evaluation: Sequence[Trace]) -> dict[str,
 
 def criteria(found: FixedList) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute."""
-    explained = f"the share of what repeats that a fixed list explains, Q = {found.explained},"
-    excess = f"turnover of consecutive steps less that of retest pairs {found.excess} has its lower end above 0"
+    explained = f"Q, the share of what repeats that a fixed list explains, {found.explained}"
+    excess = f"T - L, turnover of consecutive steps less loss in the retest, {found.excess}"
+    exchanged = below(0.0, found.excess.low)
+    fixed = below(FIXED_ABOVE, found.explained.low)
     supports = (
         Criterion(f"{explained} has its upper end below {DYNAMIC_BELOW}", below(found.explained.high, DYNAMIC_BELOW)),
-        Criterion(excess, below(0.0, found.excess.low)),
+        Criterion(f"{excess} has its lower end above 0", exchanged),
     )
-    return supports, (Criterion(f"{explained} has its lower end above {FIXED_ABOVE}", below(FIXED_ABOVE, found.explained.low)),)
+    refuting = f"{explained} has its lower end above {FIXED_ABOVE}, and {excess} does not lie wholly above 0"
+    return supports, (Criterion(refuting, fixed and not exchanged),)
+
+
+def as_first_written(verdict: Verdict) -> Outcome:
+    """What the second criteria come to as they were first written, before simulated worlds showed where they err; from the evidence.
+
+    Q is M / R, supported needs T − T′ above 0, Q alone refutes, and R without chance withholds a verdict.
+    """
+    ratio, retest, excess = (verdict.find(RATIO), verdict.find(REPEATED), verdict.find(TURNOVER, between=CONSECUTIVE, less=PAIRED))
+    if ratio is None or retest is None or excess is None or ratio.interval.n < MIN_PAIRS or retest.interval.high < MIN_RELIABILITY:
+        return Outcome.INCONCLUSIVE
+    if ratio.interval.low > FIXED_ABOVE:
+        return Outcome.REFUTED
+    return Outcome.SUPPORTED if ratio.interval.high < DYNAMIC_BELOW and excess.interval.low > 0 else Outcome.INCONCLUSIVE
 
 
 def _sorted_out(request: Request, traces: Mapping[str, Sequence[Trace]]) -> Judged:
@@ -164,8 +183,8 @@ def _no_verdict(request: Request, judged: Judged, found: FixedList | None) -> tu
         return (f"{found.n_pairs} retest pairs with both answers correct retrieve at a step of both; {MIN_PAIRS} are needed",)
     if found.n_clusters < 2:
         return (f"all {found.n_pairs} retest pairs hang together by needles or haystacks that they share, so there is no interval",)
-    if below(found.retest.high, MIN_RETEST):
-        return (f"too little repeats to be explained: retest Jaccard by sample {found.retest} has its upper end below {MIN_RETEST}",)
+    if below(found.reliability.high, MIN_RELIABILITY):
+        return (f"too little repeats to be explained: reliability {found.reliability} has its upper end below {MIN_RELIABILITY}",)
     return ()
 
 
@@ -198,11 +217,15 @@ def _own_evidence(found: FixedList | None) -> tuple[Evidence, ...]:
         return ()
     return (
         Evidence(EXPLAINED, found.explained),
+        Evidence(RELIABILITY, found.reliability),
+        Evidence(TURNOVER, found.excess, {"between": CONSECUTIVE, LESS: LOSS}, 0.0),
+        Evidence(TURNOVER, found.turnover, {"between": CONSECUTIVE}),
+        Evidence(LOSS, found.loss),
         Evidence(MATCHED_STATIC, found.matched),
         Evidence(REPEATED, found.retest),
-        Evidence(TURNOVER, found.turnover, {"between": CONSECUTIVE}),
+        Evidence(RATIO, found.ratio),
         Evidence(TURNOVER, found.retest_turnover, {"between": PAIRED}),
-        Evidence(TURNOVER, found.excess, {"between": CONSECUTIVE, LESS: PAIRED}, 0.0),
+        Evidence(TURNOVER, found.plain_excess, {"between": CONSECUTIVE, LESS: PAIRED}, 0.0),
     )
 
 

@@ -92,28 +92,50 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Keyed:
-    """Heads drawn at random for each key, as many as `sizes` gives it."""
+    """Heads drawn at random for each key, as many as `sizes` gives it, from all heads or from a fixed `pool` of so many."""
 
     by: str
     sizes: Sizes = field(default_factory=Sizes)
+    pool: int | None = None
 
     def __call__(self, scene: Scene) -> Sets:
-        at, counts = _sizes_by_key(scene, self.by, self.sizes)
-        places = scene.rng.random((len(counts), scene.shape.total), dtype=np.float32).argsort(axis=1).argsort(axis=1)
-        return (places < counts[:, None])[at]
+        total = scene.shape.total
+        pool = scene.rng.permutation(total)[: self.pool]
+        at, counts = _sizes_by_key(scene, self.by, self.sizes, len(pool))
+        sets = np.zeros((len(counts), total), dtype=bool)
+        sets[:, pool] = _places(scene.rng, len(counts), len(pool)) < counts[:, None]
+        return sets[at]
 
 
 @dataclass(frozen=True)
 class Nested:
-    """The first heads of one fixed ranking, as many as `sizes` gives the key: the sets change by their size alone."""
+    """The first heads of a ranking, as many as `sizes` gives the key `by`: the sets change by their size alone.
+
+    `ranking` is the key that has a ranking of its own: one for all by `always`, one for each needle by `needle`.
+    """
 
     by: str
     sizes: Sizes = field(default_factory=Sizes)
+    ranking: str = "always"
 
     def __call__(self, scene: Scene) -> Sets:
-        at, counts = _sizes_by_key(scene, self.by, self.sizes)
-        places = scene.rng.permutation(scene.shape.total)
-        return (places < counts[:, None])[at]
+        at, counts = _sizes_by_key(scene, self.by, self.sizes, scene.shape.total)
+        owners, owner = np.unique(scene.keys(self.ranking), return_inverse=True)
+        places = _places(scene.rng, len(owners), scene.shape.total)
+        return places[owner.reshape(at.shape)] < counts[at][:, :, None]
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A fixed list whose heads are on with probabilities of their own, spread evenly from `least` to 1, at each step anew."""
+
+    pool: int = 24
+    least: float = 0.1
+
+    def __call__(self, scene: Scene) -> Sets:
+        rates = np.zeros(scene.shape.total)
+        rates[scene.rng.permutation(scene.shape.total)[: self.pool]] = np.linspace(self.least, 1.0, min(self.pool, scene.shape.total))
+        return scene.rng.random((*scene.tokens.shape, scene.shape.total), dtype=np.float32) < rates
 
 
 @dataclass(frozen=True)
@@ -150,8 +172,13 @@ class Both:
         return self.one(scene) | self.other(scene)
 
 
-def _sizes_by_key(scene: Scene, by: str, sizes: Sizes) -> tuple[Keys, Int[np.ndarray, " key"]]:
+def _sizes_by_key(scene: Scene, by: str, sizes: Sizes, at_most: int) -> tuple[Keys, Int[np.ndarray, " key"]]:
     """For each step the number of its key among those that occur, and a size for each of them."""
     keys = scene.keys(by)
     names, at = np.unique(keys, return_inverse=True)
-    return at.reshape(keys.shape), sizes.draw(scene.rng, len(names), scene.shape.total)
+    return at.reshape(keys.shape), sizes.draw(scene.rng, len(names), at_most)
+
+
+def _places(rng: np.random.Generator, n: int, total: int) -> Int[np.ndarray, "{n} {total}"]:
+    """Random orders of heads: the place of each."""
+    return rng.random((n, total), dtype=np.float32).argsort(axis=1).argsort(axis=1)

@@ -17,7 +17,7 @@ from torch import Tensor
 from mechdyn.errors import InputError
 from mechdyn.paper.values import TABLE_1
 from mechdyn.plans import Request
-from mechdyn.studies.world_rules import Both, Flicker, Keyed, Nested, Rule, Scene, Sets, Shape, Sizes
+from mechdyn.studies.world_rules import Both, Flicker, Graded, Keyed, Nested, Rule, Scene, Sets, Shape, Sizes
 from mechdyn.tasks.niah import Niah
 from mechdyn.traces.trace import Trace
 
@@ -54,6 +54,7 @@ class World:
         noise: what becomes of that in right answers.
         noise_when_wrong: the same in wrong ones; as in right ones where left out.
         accuracy: the probability that an answer is right.
+        shape: of the simulated model, where none is asked for.
     """
 
     name: str
@@ -62,6 +63,7 @@ class World:
     noise: Noise = field(default_factory=Noise)
     noise_when_wrong: Noise | None = None
     accuracy: float = 1.0
+    shape: Shape = field(default_factory=Shape)
 
 
 def simulate(world: World, n: int, *, seed: int = 0, shape: Shape | None = None) -> dict[str, list[Trace]]:
@@ -74,14 +76,14 @@ def simulate(world: World, n: int, *, seed: int = 0, shape: Shape | None = None)
         world: the world.
         n: samples of each role.
         seed: of everything that is drawn, the heads that the rule gives among it.
-        shape: of the simulated model.
+        shape: of the simulated model, the world's own where left out.
 
     Raises:
         InputError: fewer than one sample.
     """
     if n < 1:
         raise InputError(f"a simulated world needs at least 1 sample of each role, got {n}")
-    rng, shape = np.random.default_rng([seed, n]), shape or Shape()
+    rng, shape = np.random.default_rng([seed, n]), shape or world.shape
     needles = np.concatenate([n + np.arange(n), np.arange(n), np.arange(n)])
     answers = rng.integers(0, shape.n_tokens, (2 * n, shape.n_steps))
     scene = Scene(rng, shape, answers[needles], needles, np.arange(3 * n))
@@ -92,7 +94,7 @@ def simulate(world: World, n: int, *, seed: int = 0, shape: Shape | None = None)
 
 def request_for(world: World, shape: Shape | None = None) -> Request:
     """What a claim's `judge` is told beside the traces: a model of this shape, named for the world, on needles."""
-    shape = shape or Shape()
+    shape = shape or world.shape
     return Request({"name": world.name, "n_layers": shape.n_layers, "n_heads": shape.n_heads}, Niah())
 
 
@@ -154,34 +156,47 @@ def _hidden_states(scene: Scene) -> Float[Tensor, "trace step d_model"]:
 
 _STATIC = Keyed("always", Sizes(12.97, 0.0))
 _HALF = Sizes(6.5, 3.8)
-_CLEAR, _NOISY = Noise(0.98, 0.02), Noise(0.6, 0.4)
+_PHI4 = Sizes(*TABLE_1["phi4-mini"].heads_per_step)
+_CLEAR, _NOISY = Noise(0.98, 0.02), Noise(0.3, 0.7)
+_SMALL = Shape(n_layers=2, n_heads=8)
 
 
-def _known_worlds() -> list[World]:
-    static = [World(f"static, reliability {share:g}", Truth.FIXED, _STATIC, Noise(share)) for share in (0.6, 0.7, 0.8, 0.9, 0.98)]
+def _fixed_worlds() -> list[World]:
+    fixed = Truth.FIXED
+    static = [World(f"static, reliability {share:g}", fixed, _STATIC, Noise(share)) for share in (0.6, 0.7, 0.8, 0.9, 0.98)]
     nested = [
-        World(f"ranking, number on by token, as {name}", Truth.FIXED, Nested("token", Sizes(*row.heads_per_step)))
-        for name, row in TABLE_1.items()
+        World(f"ranking, number by token, {name}", fixed, Nested("token", Sizes(*row.heads_per_step))) for name, row in TABLE_1.items()
     ]
     return [
         *static,
+        World("static, each head at its own rate", fixed, Graded(), Noise(1.0)),
+        World("static, wrong answers noisier", fixed, _STATIC, _CLEAR, _NOISY, accuracy=0.55),
+        World("static, right answers noisier", fixed, _STATIC, Noise(0.8), _CLEAR, accuracy=0.6),
+        World("static, 16 heads", fixed, Keyed("always", Sizes(8.0, 0.0)), Noise(0.8, 0.2), shape=_SMALL),
         *nested,
-        World("ranking, number on by chance, as phi4-mini", Truth.FIXED, Nested("moment", Sizes(*TABLE_1["phi4-mini"].heads_per_step))),
-        World("flicker of a fixed pool", Truth.FIXED, Flicker()),
-        World("static, wrong answers noisier", Truth.FIXED, _STATIC, _CLEAR, _NOISY, accuracy=0.6),
-        World("static, right answers noisier", Truth.FIXED, _STATIC, Noise(0.8), _CLEAR, accuracy=0.6),
-        World("by token", Truth.FOLLOWS, Keyed("token")),
-        World("by token, reliability 0.7", Truth.FOLLOWS, Keyed("token"), Noise(0.7)),
-        World("by token, wrong answers noisier", Truth.FOLLOWS, Keyed("token"), _CLEAR, _NOISY, accuracy=0.6),
-        World("by step", Truth.FOLLOWS, Keyed("step")),
-        World("by place in the needle", Truth.FOLLOWS, Keyed("place")),
-        World("half by token, half fixed", Truth.FOLLOWS, Both(Keyed("token", _HALF), Keyed("always", Sizes(6.5, 0.0)))),
-        World("half by token, half by haystack", Truth.FOLLOWS, Both(Keyed("token", _HALF), Keyed("haystack", _HALF))),
-        World("by needle", Truth.SAMPLE, Keyed("needle")),
-        World("by haystack", Truth.SAMPLE, Keyed("haystack")),
+        World("ranking, number by chance, phi4-mini", fixed, Nested("moment", _PHI4)),
+        World("flicker of a fixed pool", fixed, Flicker()),
+    ]
+
+
+def _other_worlds() -> list[World]:
+    follows, sample = Truth.FOLLOWS, Truth.SAMPLE
+    return [
+        World("by token", follows, Keyed("token")),
+        World("by token, reliability 0.7", follows, Keyed("token"), Noise(0.7)),
+        World("by token, wrong answers noisier", follows, Keyed("token"), _CLEAR, _NOISY, accuracy=0.6),
+        World("by token, 16 of a pool of 20", follows, Keyed("token", Sizes(16.0, 2.0), pool=20), Noise(0.7)),
+        World("by token, 16 heads", follows, Keyed("token", Sizes(8.0, 2.0)), Noise(0.8, 0.2), shape=_SMALL),
+        World("by step", follows, Keyed("step")),
+        World("by place in the needle", follows, Keyed("place")),
+        World("half by token, half fixed", follows, Both(Keyed("token", _HALF), Keyed("always", Sizes(6.5, 0.0)))),
+        World("half by token, half by haystack", follows, Both(Keyed("token", _HALF), Keyed("haystack", _HALF))),
+        World("by needle", sample, Keyed("needle")),
+        World("by haystack", sample, Keyed("haystack")),
+        World("ranking of each needle, number by token", sample, Nested("token", _PHI4, ranking="needle")),
         World("anew at each step", Truth.NOTHING, Keyed("moment")),
     ]
 
 
-WORLDS = {world.name: world for world in _known_worlds()}
+WORLDS = {world.name: world for world in (*_fixed_worlds(), *_other_worlds())}
 """The worlds of docs/verdicts/error-rates.md, by name."""

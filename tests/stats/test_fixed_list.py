@@ -1,7 +1,7 @@
 """M, R, Q and turnover against loops over Python sets, with their intervals against a bootstrap by hand."""
 
 import math
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ from mechdyn.heads import Head, rank_heads
 from mechdyn.stats.fixed_list import fixed_list
 
 N_LAYERS, N_HEADS = 3, 4
-NAMES = ("matched", "retest", "explained", "turnover", "retest_turnover", "excess")
+OF_STEPS = ("matched", "retest", "ratio", "explained", "reliability")
+OF_CONSECUTIVE = ("turnover", "loss", "excess", "retest_turnover", "plain_excess")
+NAMES = (*OF_STEPS, *OF_CONSECUTIVE)
 
 
 def ranking_of(rng):
@@ -45,32 +47,58 @@ def exchanged(a, b):
     return few / (len(a & b) + few)
 
 
+def by_chance(k, l):  # noqa: E741
+    """Mean Jaccard of the first k heads with every set of l; the test of chance_jaccard has it too."""
+    others = [set(other) for other in combinations(range(N_LAYERS * N_HEADS), l)]
+    return sum(jaccard(set(range(k)), other) for other in others) / len(others)
+
+
+CHANCE = {(k, l): by_chance(k, l) for k in range(1, 13) for l in range(1, 13)}  # noqa: E741
+
+
 def mean(values):
     return sum(values) / len(values) if values else math.nan
 
 
+def turned_and_lost(ours, theirs):
+    """T and L at each pair of consecutive steps of one generation that retrieve."""
+    rows = []
+    for t, following in pairwise(range(len(ours))):
+        if ours[t] and ours[following]:
+            least = min(len(ours[t]), len(ours[following]))
+            smaller = [s for s in (t, following) if len(ours[s]) == least]
+            lost = mean([len(ours[s] - theirs[s]) / least for s in smaller])
+            rows.append((exchanged(ours[t], ours[following]), lost))
+    return rows
+
+
 def one_pair(pair, ranking):
-    """M, R, T and T' of a pair, NaN where there is no step to take them on."""
+    """M, R, C, C' and T' of a pair, then T and L; NaN where there is no step to take them on."""
     ours, theirs = map(heads_of, pair)
-    steps = [t for t in range(len(ours)) if ours[t] and theirs[t]]
+    steps = [(a, b) for a, b in zip(ours, theirs, strict=True) if a and b]
 
     def listed(heads):
         return set(ranking.heads[: len(heads)])
 
-    matched = [(jaccard(ours[t], listed(ours[t])) + jaccard(theirs[t], listed(theirs[t]))) / 2 for t in steps]
-    retest = [jaccard(ours[t], theirs[t]) for t in steps]
-    consecutive = [t for t, following in pairwise(steps) if following == t + 1]
-    turned = [(exchanged(ours[t], ours[t + 1]) + exchanged(theirs[t], theirs[t + 1])) / 2 for t in consecutive]
-    return mean(matched), mean(retest), mean(turned), mean([exchanged(ours[t], theirs[t]) for t in steps])
+    rows = turned_and_lost(ours, theirs) + turned_and_lost(theirs, ours)
+    return (
+        mean([(jaccard(a, listed(a)) + jaccard(b, listed(b))) / 2 for a, b in steps]),
+        mean([jaccard(a, b) for a, b in steps]),
+        mean([(CHANCE[len(a), len(a)] + CHANCE[len(b), len(b)]) / 2 for a, b in steps]),
+        mean([CHANCE[len(a), len(b)] for a, b in steps]),
+        mean([exchanged(a, b) for a, b in steps]),
+        mean([turned for turned, _ in rows]),
+        mean([lost for _, lost in rows]),
+    )
 
 
-def six(rows):
-    """The six quantities of rows as `one_pair` gives them."""
-    rows = [row for row in rows if not math.isnan(row[1])]
-    turning = [row for row in rows if not math.isnan(row[2])]
-    m, r = mean([row[0] for row in rows]), mean([row[1] for row in rows])
-    t, between = mean([row[2] for row in turning]), mean([row[3] for row in turning])
-    return m, r, m / r, t, between, t - between
+def every(rows):
+    """All quantities, in the order of NAMES, of rows as `one_pair` gives them."""
+    rows = [row for row in rows if not math.isnan(row[0])]
+    m, r, c, c_retest = (mean([row[index] for row in rows]) for index in range(4))
+    between, turned, lost = (mean([row[index] for row in rows if not math.isnan(row[5])]) for index in (4, 5, 6))
+    of_steps = m, r, m / r, (m - c) / (r - c_retest), (r - c_retest) / (1 - c_retest)
+    return *of_steps, turned, lost, turned - lost, between, turned - between
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -79,9 +107,9 @@ def test_every_quantity_is_that_of_loops_over_sets(seed):
     ranking, pairs = ranking_of(rng), pairs_of(rng, 25)
     rows = [one_pair(pair, ranking) for pair in pairs]
     found = fixed_list(pairs, ranking, n_resamples=10)
-    np.testing.assert_allclose([getattr(found, name).estimate for name in NAMES], six(rows), rtol=1e-12)
+    np.testing.assert_allclose([getattr(found, name).estimate for name in NAMES], every(rows), rtol=1e-12)
     assert found.n_pairs == found.retest.n == sum(not math.isnan(row[1]) for row in rows)
-    assert found.excess.n == sum(not math.isnan(row[2]) for row in rows)
+    assert found.excess.n == sum(not math.isnan(row[0] + row[5]) for row in rows)
     both = [(bool(a), bool(b)) for pair in pairs for a, b in zip(*map(heads_of, pair), strict=True)]
     assert (found.n_steps, found.n_silent) == (both.count((True, True)), len(both) - both.count((True, True)))
 
@@ -94,12 +122,12 @@ def test_bounds_are_those_of_resampled_clusters(clustered):
     clusters = np.arange(40) // 4 if clustered else np.arange(40)
     rows = [one_pair(pair, ranking) for pair in pairs]
     groups = [[row for row, number in zip(rows, clusters, strict=True) if number == each] for each in dict.fromkeys(clusters.tolist())]
-    drawn = [six([row for at in rng.integers(0, len(groups), len(groups)) for row in groups[at]]) for _ in range(4000)]
+    drawn = [every([row for at in rng.integers(0, len(groups), len(groups)) for row in groups[at]]) for _ in range(4000)]
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     found = fixed_list(pairs, ranking, clusters if clustered else None, n_resamples=4000)
-    width = high - low
-    np.testing.assert_allclose([getattr(found, name).low for name in NAMES], low, atol=0.08 * width.max())
-    np.testing.assert_allclose([getattr(found, name).high for name in NAMES], high, atol=0.08 * width.max())
+    for index, name in enumerate(NAMES):
+        interval, width = getattr(found, name), high[index] - low[index]
+        assert abs(interval.low - low[index]) < 0.1 * width and abs(interval.high - high[index]) < 0.1 * width, name
     assert found.n_clusters == len(groups)
 
 
@@ -131,7 +159,7 @@ def test_one_step_has_an_overlap_and_no_turnover():
     rng = np.random.default_rng(2)
     pairs = [(~torch.zeros(1, N_LAYERS, N_HEADS, dtype=torch.bool),) * 2] * 3
     found = fixed_list(pairs, ranking_of(rng))
-    assert (found.explained.estimate, found.explained.n) == (1.0, 3)
+    assert (found.ratio.estimate, found.ratio.n) == (1.0, 3)
     assert math.isnan(found.excess.estimate) and found.excess.n == 0
 
 
