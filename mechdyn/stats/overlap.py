@@ -7,6 +7,7 @@ pooled over the steps of all samples and resampled by sample. The Jaccard of two
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -113,8 +114,8 @@ def dynamism_table(
     Raises:
         InputError: no sample, samples of different models, or a static list of another model.
     """
-    sets = head_sets(samples)
-    retrieving = [np.any(sample, axis=1) for sample in sets]
+    samples = [_active(sample) for sample in samples]
+    retrieving = [np.any(sets, axis=1) for sets in head_sets(samples)]
     drawn = {"seed": seed, "n_resamples": n_resamples}
     return DynamismTable(
         static={name: static_jaccard(samples, heads, **drawn) for name, heads in statics.items()},
@@ -123,7 +124,7 @@ def dynamism_table(
         entropy=head_entropy(samples, **drawn),
         per_step=heads_per_step(samples, **drawn),
         activated=activated_heads(samples),
-        n_samples=len(sets),
+        n_samples=len(samples),
         n_retrieving_samples=sum(bool(steps.any()) for steps in retrieving),
         n_steps=sum(len(steps) for steps in retrieving),
         n_retrieving_steps=sum(int(steps.sum()) for steps in retrieving),
@@ -135,7 +136,9 @@ def adjacent_jaccard(samples: Sequence[Activity], *, seed: int = 0, n_resamples:
 
     `retrieving` takes the pairs in which both steps retrieve: a step without heads between two retrieving ones parts them.
     """
-    return _pooled_jaccard([(sets[:-1], sets[1:]) for sets in head_sets(samples)], seed, n_resamples)
+    sets = head_sets(samples)
+    before, after = _Rows.of([each[:-1] for each in sets]), _Rows.of([each[1:] for each in sets])
+    return _pooled_jaccard(before, after.sets, before.retrieving & after.retrieving, seed, n_resamples)
 
 
 def static_jaccard(samples: Sequence[Activity], static: HeadSet, *, seed: int = 0, n_resamples: int = 2000) -> Jaccard:
@@ -146,11 +149,9 @@ def static_jaccard(samples: Sequence[Activity], static: HeadSet, *, seed: int = 
     Raises:
         InputError: the list is of a model of another shape.
     """
-    all_sets = head_sets(samples)
+    rows = _Rows.of(head_sets(samples))
     static = static.fit(*_active(samples[0]).shape[1:])
-    listed = static.mask().numpy().reshape(1, -1)
-    pairs = [(sets, np.broadcast_to(listed, sets.shape)) for sets in all_sets]
-    return _pooled_jaccard(pairs, seed, n_resamples, retrieving=[np.any(sets, axis=1) for sets, _ in pairs])
+    return _pooled_jaccard(rows, static.mask().numpy().reshape(1, -1), rows.retrieving, seed, n_resamples)
 
 
 def retest_jaccard(pairs: Sequence[tuple[Activity, Activity]], *, seed: int = 0, n_resamples: int = 2000) -> Jaccard:
@@ -165,7 +166,8 @@ def retest_jaccard(pairs: Sequence[tuple[Activity, Activity]], *, seed: int = 0,
     """
     aligned = [aligned_steps(*pair) for pair in pairs]
     sets = head_sets([first for first, _ in aligned] + [second for _, second in aligned])
-    return _pooled_jaccard(list(zip(sets[: len(pairs)], sets[len(pairs) :], strict=True)), seed, n_resamples)
+    first, second = _Rows.of(sets[: len(pairs)]), _Rows.of(sets[len(pairs) :])
+    return _pooled_jaccard(first, second.sets, first.retrieving & second.retrieving, seed, n_resamples)
 
 
 def head_entropy(samples: Sequence[Activity], *, seed: int = 0, n_resamples: int = 2000) -> HeadEntropy:
@@ -245,6 +247,8 @@ def aligned_steps(first: Activity, second: Activity) -> tuple[Bool[Tensor, "step
         if len(one) != len(other):
             raise InputError(f"retest arrays must have the same steps, got {len(one)} and {len(other)}; cut them where the tokens part")
         return one, other
+    if torch.equal(first.tokens, second.tokens):
+        return one, other
     shared = min(len(one), len(other))
     agree = (first.tokens[:shared] == second.tokens[:shared]).long().cumprod(dim=0)
     n_aligned = int(agree.sum())
@@ -270,26 +274,37 @@ def _active(sample: Activity) -> Bool[Tensor, "_step _layer _head"]:
     return sample if isinstance(sample, Tensor) else sample.active
 
 
-def _pooled_jaccard(
-    pairs: Sequence[tuple[Sets, Sets]], seed: int, n_resamples: int, retrieving: Sequence[Bool[np.ndarray, " _step"]] | None = None
-) -> Jaccard:
-    """One row of `pairs` a sample; by default a pair of steps is retrieving where both are."""
-    if retrieving is None:
-        retrieving = [np.any(a, axis=1) & np.any(b, axis=1) for a, b in pairs]
-    shared = [(a & b).sum(axis=1) for a, b in pairs]
-    union = [(a | b).sum(axis=1) for a, b in pairs]
-    values = [part / np.maximum(whole, 1) for part, whole in zip(shared, union, strict=True)]
-    defined = [whole > 0 for whole in union]
-    kept = [yes & steps for yes, steps in zip(defined, retrieving, strict=True)]
+@dataclass(frozen=True)
+class _Rows:
+    """The steps of all samples, one below the other; `owner` says whose each is, of `n_samples`."""
 
-    def mean_over(masks: list[Bool[np.ndarray, " _step"]]) -> Interval:
-        sums = np.array([row[mask].sum() for row, mask in zip(values, masks, strict=True)])
-        return bootstrap_mean(sums, np.array([mask.sum() for mask in masks]), seed=seed, n_resamples=n_resamples)
+    sets: Sets
+    owner: Int[np.ndarray, " row"]
+    n_samples: int
+
+    @classmethod
+    def of(cls, sets: Sequence[Sets]) -> "_Rows":
+        return cls(np.concatenate(sets), np.repeat(np.arange(len(sets)), [len(each) for each in sets]), len(sets))
+
+    @cached_property
+    def retrieving(self) -> Bool[np.ndarray, " row"]:
+        return self.sets.any(axis=1)
+
+
+def _pooled_jaccard(rows: _Rows, others: Sets, retrieving: Bool[np.ndarray, " row"], seed: int, n_resamples: int) -> Jaccard:
+    """Each row against the same row of `others`, or against the only one there is."""
+    shared, union = (rows.sets & others).sum(axis=1), (rows.sets | others).sum(axis=1)
+    values, defined = shared / np.maximum(union, 1), union > 0
+
+    def mean_over(mask: Bool[np.ndarray, " row"]) -> Interval:
+        sums = np.bincount(rows.owner[mask], values[mask], minlength=rows.n_samples)
+        counts = np.bincount(rows.owner[mask], minlength=rows.n_samples)
+        return bootstrap_mean(sums, counts, seed=seed, n_resamples=n_resamples)
 
     return Jaccard(
-        retrieving=mean_over(kept),
+        retrieving=mean_over(retrieving & defined),
         all_steps=mean_over(defined),
-        n_retrieving=sum(int(mask.sum()) for mask in kept),
-        n_defined=sum(int(mask.sum()) for mask in defined),
-        n_undefined=sum(int((~mask).sum()) for mask in defined),
+        n_retrieving=int((retrieving & defined).sum()),
+        n_defined=int(defined.sum()),
+        n_undefined=int((~defined).sum()),
     )

@@ -17,9 +17,9 @@ Keys: TypeAlias = Int[np.ndarray, "trace step"]
 class Shape:
     """The model that is simulated, and its answers: `n_tokens` is how many different tokens they are made of."""
 
-    n_layers: int = 16
-    n_heads: int = 16
-    n_steps: int = 22
+    n_layers: int = 12
+    n_heads: int = 12
+    n_steps: int = 20
     n_tokens: int = 48
     d_model: int = 12
 

@@ -54,6 +54,7 @@ class World:
         noise: what becomes of that in right answers.
         noise_when_wrong: the same in wrong ones; as in right ones where left out.
         accuracy: the probability that an answer is right.
+        per_needle: how many samples of a role share a needle; each has a haystack of its own.
         shape: of the simulated model, where none is asked for.
     """
 
@@ -63,6 +64,7 @@ class World:
     noise: Noise = field(default_factory=Noise)
     noise_when_wrong: Noise | None = None
     accuracy: float = 1.0
+    per_needle: int = 1
     shape: Shape = field(default_factory=Shape)
 
 
@@ -84,7 +86,8 @@ def simulate(world: World, n: int, *, seed: int = 0, shape: Shape | None = None)
     if n < 1:
         raise InputError(f"a simulated world needs at least 1 sample of each role, got {n}")
     rng, shape = np.random.default_rng([seed, n]), shape or world.shape
-    needles = np.concatenate([n + np.arange(n), np.arange(n), np.arange(n)])
+    needle = np.arange(n) // world.per_needle
+    needles = np.concatenate([n + needle, needle, needle])
     answers = rng.integers(0, shape.n_tokens, (2 * n, shape.n_steps))
     scene = Scene(rng, shape, answers[needles], needles, np.arange(3 * n))
     right = rng.random(3 * n) < world.accuracy
@@ -163,7 +166,7 @@ _SMALL = Shape(n_layers=2, n_heads=8)
 
 def _fixed_worlds() -> list[World]:
     fixed = Truth.FIXED
-    static = [World(f"static, reliability {share:g}", fixed, _STATIC, Noise(share)) for share in (0.6, 0.7, 0.8, 0.9, 0.98)]
+    static = [World(f"static, reliability {share:g}", fixed, _STATIC, Noise(share)) for share in (0.6, 0.8, 0.9, 0.98)]
     nested = [
         World(f"ranking, number by token, {name}", fixed, Nested("token", Sizes(*row.heads_per_step))) for name, row in TABLE_1.items()
     ]
@@ -172,7 +175,7 @@ def _fixed_worlds() -> list[World]:
         World("static, each head at its own rate", fixed, Graded(), Noise(1.0)),
         World("static, wrong answers noisier", fixed, _STATIC, _CLEAR, _NOISY, accuracy=0.55),
         World("static, right answers noisier", fixed, _STATIC, Noise(0.8), _CLEAR, accuracy=0.6),
-        World("static, 16 heads", fixed, Keyed("always", Sizes(8.0, 0.0)), Noise(0.8, 0.2), shape=_SMALL),
+        World("static, 8 of 16 heads", fixed, Keyed("always", Sizes(8.0, 0.0)), Noise(0.9, 0.1), shape=_SMALL),
         *nested,
         World("ranking, number by chance, phi4-mini", fixed, Nested("moment", _PHI4)),
         World("flicker of a fixed pool", fixed, Flicker()),
@@ -186,7 +189,8 @@ def _other_worlds() -> list[World]:
         World("by token, reliability 0.7", follows, Keyed("token"), Noise(0.7)),
         World("by token, wrong answers noisier", follows, Keyed("token"), _CLEAR, _NOISY, accuracy=0.6),
         World("by token, 16 of a pool of 20", follows, Keyed("token", Sizes(16.0, 2.0), pool=20), Noise(0.7)),
-        World("by token, 16 heads", follows, Keyed("token", Sizes(8.0, 2.0)), Noise(0.8, 0.2), shape=_SMALL),
+        World("by token, 8 of 16 heads", follows, Keyed("token", Sizes(8.0, 2.0)), Noise(0.9, 0.1), shape=_SMALL),
+        World("by token, 12 of 16 heads", follows, Keyed("token", Sizes(12.0, 2.0)), Noise(0.8, 0.2), shape=_SMALL),
         World("by step", follows, Keyed("step")),
         World("by place in the needle", follows, Keyed("place")),
         World("half by token, half fixed", follows, Both(Keyed("token", _HALF), Keyed("always", Sizes(6.5, 0.0)))),
@@ -194,6 +198,7 @@ def _other_worlds() -> list[World]:
         World("by needle", sample, Keyed("needle")),
         World("by haystack", sample, Keyed("haystack")),
         World("ranking of each needle, number by token", sample, Nested("token", _PHI4, ranking="needle")),
+        World("the same, 4 samples a needle", sample, Nested("token", _PHI4, ranking="needle"), per_needle=4),
         World("anew at each step", Truth.NOTHING, Keyed("moment")),
     ]
 
