@@ -29,7 +29,6 @@ from mechdyn.studies.worlds import WORLDS, Truth, request_for, simulate
 
 N_SAMPLES = (40, 100, 20, 200)
 """In the order that they are run: what the bar is set for comes first."""
-CHUNK = 50
 BAR, BAR_FROM = 0.05, 40
 AS_WRITTEN = "second criteria as first written"
 
@@ -106,20 +105,22 @@ def error_rates(
     claim: Annotated[list[str] | None, typer.Option(help="A claim; may be given more than once.")] = None,
     world: Annotated[list[str] | None, typer.Option(help="A world; may be given more than once.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    chunk: Annotated[int, typer.Option(min=1, help="Runs that are kept together; the same throughout a folder.")] = 50,
 ) -> None:
     """Run what is missing of every cell, and write the page."""
     cells = [Cell(*names) for names in _chosen(claim or list(SUBJECTS), world or list(WORLDS), n or list(N_SAMPLES))]
     out.mkdir(parents=True, exist_ok=True)
     kept = out / "chunks.jsonl"
     done = read_chunks(kept)
-    missing = [(cell, seed) for cell in cells for seed in seeds(cell, runs) if (cell, seed) not in done]
+    asked = [(cell, seed) for cell in cells for seed in range(0, min(runs, SUBJECTS[cell.claim].runs), chunk)]
+    missing = [(*which, chunk) for which in asked if which not in done]
     with ProcessPoolExecutor(workers) as pool, kept.open("a", encoding="utf-8") as file:
         made = pool.map(run_chunk, *zip(*missing, strict=True)) if missing else iter(())
-        for chunk in tqdm(made, total=len(missing), desc="error rates", unit="chunk", disable=None):
-            file.write(chunk.as_json() + "\n")
+        for finished in tqdm(made, total=len(missing), desc="error rates", unit="chunk", disable=None):
+            file.write(finished.as_json() + "\n")
             file.flush()
-            done[chunk.cell, chunk.first_seed] = chunk
-            if chunk.first_seed + CHUNK >= runs:
+            done[finished.cell, finished.first_seed] = finished
+            if finished.first_seed + chunk >= runs:
                 page.write_text(page_of(list(done.values())), encoding="utf-8")
     page.write_text(page_of(list(done.values())), encoding="utf-8")
 
@@ -136,20 +137,15 @@ def read_chunks(file: Path) -> dict[tuple[Cell, int], Chunk]:
     return chunks
 
 
-def seeds(cell: Cell, runs: int) -> range:
-    """The first seed of each chunk."""
-    return range(0, min(runs, SUBJECTS[cell.claim].runs), CHUNK)
-
-
-def run_chunk(cell: Cell, first_seed: int) -> Chunk:
-    """`CHUNK` runs of a cell, each with its own seed."""
+def run_chunk(cell: Cell, first_seed: int, runs: int) -> Chunk:
+    """Some runs of a cell, each with its own seed."""
     subject, world = SUBJECTS[cell.claim], WORLDS[cell.world]
     counts: dict[str, Counter[str]] = {name: Counter() for name in subject.readings}
-    for seed in range(first_seed, first_seed + CHUNK):
+    for seed in range(first_seed, first_seed + runs):
         verdict = subject.claim.judge(request_for(world), simulate(world, cell.n, seed=seed))
         for name, read in subject.readings.items():
             counts[name][str(read(verdict))] += 1
-    return Chunk(cell, first_seed, CHUNK, counts)
+    return Chunk(cell, first_seed, runs, counts)
 
 
 @dataclass(frozen=True)
