@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from mechdyn.claims.claim import claim
 from mechdyn.claims.dynamism_first import MATCHED, best_static_list, first_verdict, without_retest
@@ -35,10 +36,10 @@ from mechdyn.evidence import LESS, SECOND, Criteria, Criterion, Evidence, Outcom
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, Plan, Preset, Request, chosen_preset, retest_units, task_units
-from mechdyn.stats.clusters import clusters_by_shared
+from mechdyn.stats.clusters import connected
 from mechdyn.stats.fixed_list import FixedList, fixed_list
+from mechdyn.stats.means import mean_interval
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, static_ranking
-from mechdyn.stats.resampling import bootstrap_mean
 from mechdyn.tasks.task import answer_quality, is_correct, primary_metric
 from mechdyn.traces.trace import Trace
 
@@ -95,14 +96,14 @@ class Dynamism:
         ranking, pairs, drawn = judged.ranking, judged.pairs, {"n_resamples": self.n_resamples}
         statics = static_lists(ranking, judged.evaluation) if ranking else {}
         table = dynamism_table(judged.evaluation, statics, pairs, **drawn)
-        found = fixed_list(pairs, ranking, clusters_by_shared(list(map(_shared, pairs))), **drawn) if ranking and pairs else None
+        found = fixed_list(pairs, ranking, _clusters(pairs), **drawn) if ranking and pairs else None
         notes = _no_verdict(request, judged, found)
         supports, refutes = criteria(found) if found and found.n_pairs >= MIN_PAIRS else ((), ())
         return Verdict(
             model=str(request.model["name"]),
             claim=self.name,
             outcome=Outcome.INCONCLUSIVE if notes else outcome(supports, refutes),
-            evidence=(*_quality(judged.evaluation, self.n_resamples), *_own_evidence(found), *_table_1(table)),
+            evidence=(*_quality(judged.evaluation), *_own_evidence(found), *_table_1(table)),
             supports=supports,
             refutes=refutes,
             notes=notes,
@@ -163,6 +164,13 @@ def _sorted_out(request: Request, traces: Mapping[str, Sequence[Trace]]) -> Judg
         n_detection=len(correct),
         n_failed=len(traces["evaluation"]) - len(evaluation),
     )
+
+
+def _clusters(pairs: Sequence[tuple[Trace, Trace]]) -> Int[np.ndarray, " pair"]:
+    """Pairs that share a needle or a haystack are one cluster; what all of them share parts none from the others, and is left aside."""
+    shared = [_shared(pair) for pair in pairs]
+    by_all = set.intersection(*shared)
+    return connected([sorted(things - by_all, key=str) for things in shared])
 
 
 def _shared(pair: tuple[Trace, Trace]) -> set[Hashable]:
@@ -248,7 +256,7 @@ def _is_correct(trace: Trace) -> bool:
     return is_correct(trace.task, trace.text, trace.answer)
 
 
-def _quality(traces: Sequence[Trace], n_resamples: int) -> list[Evidence]:
+def _quality(traces: Sequence[Trace]) -> list[Evidence]:
     """Accuracy for needles, EM and F1 for questions."""
 
     def measured(trace: Trace) -> dict[str, float]:
@@ -257,5 +265,4 @@ def _quality(traces: Sequence[Trace], n_resamples: int) -> list[Evidence]:
         return answer_quality(trace.task, trace.text, trace.answer)
 
     rows = [measured(trace) for trace in traces]
-    ones = np.ones(len(rows))
-    return [Evidence(name, bootstrap_mean(np.array([row[name] for row in rows]), ones, n_resamples=n_resamples)) for name in rows[0]]
+    return [Evidence(name, mean_interval(np.array([row[name] for row in rows]))) for name in rows[0]]

@@ -23,6 +23,7 @@ Where two consecutive steps of a generation retrieve:
 Intervals resample pairs, clusters of them where some share a needle or a haystack, and all quantities together.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -32,13 +33,19 @@ from jaxtyping import Bool, Float, Int
 from mechdyn.errors import InputError
 from mechdyn.heads import RankedHeads
 from mechdyn.stats.chance import chance_jaccard
-from mechdyn.stats.clusters import cluster_sums
+from mechdyn.stats.clusters import Clusters, cluster_index
+from mechdyn.stats.interval import Interval
 from mechdyn.stats.matched import matched_jaccard, places_in
 from mechdyn.stats.overlap import Activity, aligned_steps, head_sets
-from mechdyn.stats.resampling import Draws, Interval, bootstrap_many, draw_weights
+from mechdyn.stats.resampling import DIFFERENCE, UNIT, bootstrap_many
 from mechdyn.stats.turnover import turnover
 
-_N_OVERLAPS, _N_OF_STEPS, _N_QUANTITIES = 4, 5, 10
+_N_OVERLAPS = 4
+"""M, R, C and C′ come before what rests on consecutive steps."""
+_SHARES = ("matched", "retest", "turnover", "loss", "retest_turnover")
+_DIFFERENCES = ("excess", "plain_excess")
+_RATIOS = ("ratio", "explained", "reliability")
+_OF_CONSECUTIVE = ("turnover", "loss", "retest_turnover", *_DIFFERENCES)
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class _Steps:
 def fixed_list(
     pairs: Sequence[tuple[Activity, Activity]],
     ranking: RankedHeads,
-    clusters: Int[np.ndarray, " pair"] | None = None,
+    clusters: Clusters | None = None,
     *,
     seed: int = 0,
     n_resamples: int = 2000,
@@ -88,15 +95,14 @@ def fixed_list(
     Args:
         pairs: two generations each, traces or arrays as `mechdyn.stats.overlap` takes them.
         ranking: of all heads of the model, from samples that share nothing with these.
-        clusters: a number for each pair, the same for pairs that are resampled together; each by itself where left out.
+        clusters: a label for each pair; pairs of one label are drawn together. By default each is drawn by itself.
         seed: of the resamples.
         n_resamples: resamples.
 
     Raises:
-        InputError: no pair, arrays of different lengths, a ranking of other heads, or not one cluster number a pair.
+        InputError: no pair, arrays of different lengths, a ranking of other heads, or not one label a pair.
     """
-    if clusters is not None and len(clusters) != len(pairs):
-        raise InputError(f"clusters need one number a pair, got {len(clusters)} for {len(pairs)} pairs")
+    index = cluster_index(clusters, len(pairs))
     steps = _steps(pairs)
     if len(ranking.heads) != steps.first.shape[1]:
         raise InputError(f"the ranking must be of all {steps.first.shape[1]} heads of the model, got {len(ranking.heads)}")
@@ -105,9 +111,14 @@ def fixed_list(
     consecutive = some & ~np.isnan(means[:, -1])
     means[~consecutive, _N_OVERLAPS:] = 0.0
     columns = np.column_stack([means, np.ones(len(pairs)), consecutive])[some]
-    sums = cluster_sums(columns, np.flatnonzero(some) if clusters is None else clusters[some])
-    found = _intervals(sums, int(some.sum()), int(consecutive.sum()), seed, n_resamples)
-    return FixedList(*found, int(some.sum()), len(sums), int(steps.both.sum()), int((~steps.both).sum()))
+    found = _intervals(columns, index[some], seed, n_resamples)
+    return FixedList(
+        **found,
+        n_pairs=int(some.sum()),
+        n_clusters=len(np.unique(index[some])),
+        n_steps=int(steps.both.sum()),
+        n_silent=int((~steps.both).sum()),
+    )
 
 
 def _steps(pairs: Sequence[tuple[Activity, Activity]]) -> _Steps:
@@ -155,19 +166,42 @@ def _mean_by(values: Float[np.ndarray, " row"], owner: Int[np.ndarray, " row"], 
     return np.divide(np.bincount(owner, values, minlength=n), counts, out=np.full(n, np.nan), where=counts > 0)
 
 
-def _intervals(sums: Float[np.ndarray, "cluster 9"], n_pairs: int, n_consecutive: int, seed: int, n_resamples: int) -> tuple[Interval, ...]:
-    """From sums over each cluster's pairs of M, R, C, C′, T′, T, L, of pairs, and of pairs with consecutive steps."""
-    if not len(sums):
-        return (Interval(float("nan"), float("nan"), float("nan"), 0),) * _N_QUANTITIES
+def _intervals(
+    of_pairs: Float[np.ndarray, "pair 9"], clusters: Int[np.ndarray, " pair"], seed: int, n_resamples: int
+) -> dict[str, Interval]:
+    """From each pair's M, R, C, C′, T′, T, L, one, and whether it has consecutive steps (T′, T and L are 0 where not)."""
+    n_consecutive = int(of_pairs[:, -1].sum())
+    found: dict[str, Interval] = {}
+    for names, limits, quantities in ((_SHARES, UNIT, _shares), (_DIFFERENCES, DIFFERENCE, _differences), (_RATIOS, None, _ratios)):
+        if len(of_pairs):
+            made = bootstrap_many(
+                lambda weights, of=quantities: of(weights @ of_pairs),
+                len(of_pairs),
+                clusters=clusters,
+                limits=limits,
+                seed=seed,
+                n_resamples=n_resamples,
+            )
+        else:
+            made = (Interval(math.nan, math.nan, math.nan, 0),) * len(names)
+        found |= dict(zip(names, made, strict=True))
+    return {name: replace(interval, n=n_consecutive) if name in _OF_CONSECUTIVE else interval for name, interval in found.items()}
 
-    def quantities(draws: Draws) -> Float[np.ndarray, "resample 10"]:
-        m, r, c, c_retest, between, turned, lost, pairs, consecutive = (draw_weights(draws, len(sums)) @ sums).T
-        of_steps = (m / pairs, r / pairs, _ratio(m, r), _ratio(m - c, r - c_retest), _ratio(r - c_retest, pairs - c_retest))
-        of_consecutive = (turned, lost, turned - lost, between, turned - between)
-        return np.column_stack([*of_steps, *(_ratio(value, consecutive) for value in of_consecutive)])
 
-    found = bootstrap_many(quantities, len(sums), seed=seed, n_resamples=n_resamples)
-    return tuple(replace(interval, n=n_pairs if index < _N_OF_STEPS else n_consecutive) for index, interval in enumerate(found))
+def _shares(sums: Float[np.ndarray, "resample 9"]) -> Float[np.ndarray, "resample 5"]:
+    matched, retest, _, _, between, turned, lost, pairs, consecutive = sums.T
+    return np.column_stack([matched / pairs, retest / pairs, *(_ratio(value, consecutive) for value in (turned, lost, between))])
+
+
+def _differences(sums: Float[np.ndarray, "resample 9"]) -> Float[np.ndarray, "resample 2"]:
+    _, _, _, _, between, turned, lost, _, consecutive = sums.T
+    return np.column_stack([_ratio(turned - lost, consecutive), _ratio(turned - between, consecutive)])
+
+
+def _ratios(sums: Float[np.ndarray, "resample 9"]) -> Float[np.ndarray, "resample 3"]:
+    matched, retest, by_chance, by_chance_retest, _, _, _, pairs, _ = sums.T
+    repeats = retest - by_chance_retest
+    return np.column_stack([_ratio(matched, retest), _ratio(matched - by_chance, repeats), _ratio(repeats, pairs - by_chance_retest)])
 
 
 def _ratio(part: Float[np.ndarray, " resample"], whole: Float[np.ndarray, " resample"]) -> Float[np.ndarray, " resample"]:

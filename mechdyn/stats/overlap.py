@@ -18,7 +18,9 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet, RankedHeads, rank_heads
-from mechdyn.stats.resampling import Draws, Interval, bootstrap, bootstrap_mean, draw_weights
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import bootstrap_mean
+from mechdyn.stats.resampling import UNIT, Weights, bootstrap
 
 
 @runtime_checkable
@@ -182,7 +184,7 @@ def head_entropy(samples: Sequence[Activity], *, seed: int = 0, n_resamples: int
     some = hits.any(axis=1)
     entropy = _bootstrap_entropy(hits[some], hits[some].sum(axis=1), seed, n_resamples)
     raw = _bootstrap_entropy(hits[n_steps > 0], n_steps[n_steps > 0], seed, n_resamples)
-    effective = Interval(math.exp(entropy.estimate), math.exp(entropy.low), math.exp(entropy.high), entropy.n)
+    effective = Interval(math.exp(entropy.estimate), math.exp(entropy.low), math.exp(entropy.high), entropy.n, entropy.method)
     return HeadEntropy(entropy, effective, raw)
 
 
@@ -261,8 +263,7 @@ def _bootstrap_entropy(
     """−Σ p ln p with p_h = Σ hits_h / Σ whole, both summed over samples."""
     hits = hits[:, hits.any(axis=0)]
 
-    def entropies(draws: Draws) -> Float[np.ndarray, " resample"]:
-        weights = draw_weights(draws, len(hits))
+    def entropies(weights: Weights) -> Float[np.ndarray, " resample"]:
         drawn = weights @ hits
         values = special.entr(drawn / (weights @ whole)[:, None]).sum(axis=1)
         return np.where(drawn.any(axis=1), values, np.nan)
@@ -299,7 +300,7 @@ def _pooled_jaccard(rows: _Rows, others: Sets, retrieving: Bool[np.ndarray, " ro
     def mean_over(mask: Bool[np.ndarray, " row"]) -> Interval:
         sums = np.bincount(rows.owner[mask], values[mask], minlength=rows.n_samples)
         counts = np.bincount(rows.owner[mask], minlength=rows.n_samples)
-        return bootstrap_mean(sums, counts, seed=seed, n_resamples=n_resamples)
+        return bootstrap_mean(sums, counts, limits=UNIT, seed=seed, n_resamples=n_resamples)
 
     return Jaccard(
         retrieving=mean_over(retrieving & defined),

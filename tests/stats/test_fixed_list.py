@@ -9,6 +9,7 @@ import torch
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, rank_heads
+from mechdyn.stats.bca import bca_bounds
 from mechdyn.stats.fixed_list import fixed_list
 
 N_LAYERS, N_HEADS = 3, 4
@@ -122,12 +123,14 @@ def test_bounds_are_those_of_resampled_clusters(clustered):
     clusters = np.arange(40) // 4 if clustered else np.arange(40)
     rows = [one_pair(pair, ranking) for pair in pairs]
     groups = [[row for row, number in zip(rows, clusters, strict=True) if number == each] for each in dict.fromkeys(clusters.tolist())]
+    everyone = range(len(groups))
     drawn = [every([row for at in rng.integers(0, len(groups), len(groups)) for row in groups[at]]) for _ in range(4000)]
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
+    without = [every([row for at in everyone if at != left_out for row in groups[at]]) for left_out in everyone]
     found = fixed_list(pairs, ranking, clusters if clustered else None, n_resamples=4000)
     for index, name in enumerate(NAMES):
-        interval, width = getattr(found, name), high[index] - low[index]
-        assert abs(interval.low - low[index]) < 0.1 * width and abs(interval.high - high[index]) < 0.1 * width, name
+        interval = getattr(found, name)
+        low, high = bca_bounds(np.array(drawn)[:, index], interval.estimate, np.array(without)[:, index], 0.95)
+        assert abs(interval.low - low) < 0.1 * (high - low) and abs(interval.high - high) < 0.1 * (high - low), name
     assert found.n_clusters == len(groups)
 
 
@@ -168,7 +171,7 @@ def test_what_does_not_fit_is_refused():
     ranking, pairs = ranking_of(rng), pairs_of(rng, 3)
     with pytest.raises(InputError, match="must be of all 12 heads of the model, got 5"):
         fixed_list(pairs, ranking.first(5))
-    with pytest.raises(InputError, match="one number a pair, got 2 for 3 pairs"):
+    with pytest.raises(InputError, match="one label a sample, got 2 labels for 3 samples"):
         fixed_list(pairs, ranking, np.arange(2))
     with pytest.raises(InputError, match="at least one sample, got none"):
         fixed_list([], ranking)
