@@ -4,7 +4,7 @@
     python -m experiments.error_rates --runs 50 --n 40 --page /dev/stdout    # a look
 
 A cell is a claim, a world and a number of samples. It is run in chunks; a finished chunk is a line of FOLDER/chunks.jsonl, and the
-same command goes on where it stopped. The page is written anew after every cell. Another claim gets its rows by an entry in `SUBJECTS`.
+same command goes on where it stopped. All cells go on together, and the page is written after every round. Another claim gets its rows by an entry in `SUBJECTS`.
 """
 
 import json
@@ -112,7 +112,7 @@ def error_rates(
     out.mkdir(parents=True, exist_ok=True)
     kept = out / "chunks.jsonl"
     done = read_chunks(kept)
-    asked = [(cell, seed) for cell in cells for seed in range(0, min(runs, SUBJECTS[cell.claim].runs), chunk)]
+    asked = [(cell, seed) for seed in range(0, runs, chunk) for cell in cells if seed < SUBJECTS[cell.claim].runs]
     missing = [(*which, chunk) for which in asked if which not in done]
     with ProcessPoolExecutor(workers) as pool, kept.open("a", encoding="utf-8") as file:
         made = pool.map(run_chunk, *zip(*missing, strict=True)) if missing else iter(())
@@ -120,7 +120,7 @@ def error_rates(
             file.write(finished.as_json() + "\n")
             file.flush()
             done[finished.cell, finished.first_seed] = finished
-            if finished.first_seed + chunk >= runs:
+            if finished.cell == cells[-1]:
                 page.write_text(page_of(list(done.values())), encoding="utf-8")
     page.write_text(page_of(list(done.values())), encoding="utf-8")
 
