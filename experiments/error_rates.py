@@ -4,7 +4,8 @@
     python -m experiments.error_rates --runs 50 --n 40 --page /dev/stdout    # a look
 
 A cell is a claim, a world and a number of samples. It is run in chunks; a finished chunk is a line of FOLDER/chunks.jsonl, and the
-same command goes on where it stopped. All cells go on together, and the page is written after every round. Another claim gets its rows by an entry in `SUBJECTS`.
+same command goes on where it stopped. All cells go on together, and the page is written after every round. Another claim gets its rows
+by an entry in `SUBJECTS`.
 """
 
 import json
