@@ -38,6 +38,7 @@ from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, Plan, Preset, Request, chosen_preset, retest_units, task_units
 from mechdyn.stats.clusters import connected
 from mechdyn.stats.fixed_list import FixedList, fixed_list
+from mechdyn.stats.following import Following, following
 from mechdyn.stats.means import mean_interval
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, static_ranking
 from mechdyn.tasks.task import answer_quality, is_correct, primary_metric
@@ -50,6 +51,8 @@ EXPLAINED, RELIABILITY = "share of what repeats that a fixed list explains", "re
 MATCHED_STATIC, REPEATED, RATIO = "Jaccard with as many static heads", "retest Jaccard by sample", "ratio of the two"
 TURNOVER, LOSS, CONSECUTIVE, PAIRED = "turnover", "loss in the retest", "consecutive steps", "retest pairs"
 """What evidence calls the quantities of the second criteria; turnover is at `between`, a paired difference at `less` as well."""
+BETWEEN_ANSWERS, IN_COMMON, TOKEN, STEP, NEITHER = "Jaccard between answers", "in common", "the token", "the step", "neither"
+"""What evidence calls the overlap of steps of different needles; what they have in common is at `in common`."""
 ADJACENT, STATIC, RETEST, HEADS = "adjacent Jaccard", "Jaccard with static", "retest Jaccard", "heads per retrieving step"
 """What evidence calls the overlaps and the number of heads of Table 1; the overlap with a static list is at `list`."""
 STATIC_SIZES = (20, 50, 100)
@@ -96,14 +99,16 @@ class Dynamism:
         ranking, pairs, drawn = judged.ranking, judged.pairs, {"n_resamples": self.n_resamples}
         statics = static_lists(ranking, judged.evaluation) if ranking else {}
         table = dynamism_table(judged.evaluation, statics, pairs, **drawn)
-        found = fixed_list(pairs, ranking, _clusters(pairs), **drawn) if ranking and pairs else None
+        clusters = _clusters(pairs) if pairs else None
+        found = fixed_list(pairs, ranking, clusters, **drawn) if ranking and pairs else None
+        follow = following([first for first, _ in pairs], clusters, **drawn) if len(pairs) > 1 else None
         notes = _no_verdict(request, judged, found)
         supports, refutes = criteria(found) if found and found.n_pairs >= MIN_PAIRS else ((), ())
         return Verdict(
             model=str(request.model["name"]),
             claim=self.name,
             outcome=Outcome.INCONCLUSIVE if notes else outcome(supports, refutes),
-            evidence=(*_quality(judged.evaluation), *_own_evidence(found), *_table_1(table)),
+            evidence=(*_quality(judged.evaluation), *_own_evidence(found), *_follows(follow), *_table_1(table)),
             supports=supports,
             refutes=refutes,
             notes=notes,
@@ -234,6 +239,18 @@ def _own_evidence(found: FixedList | None) -> tuple[Evidence, ...]:
         Evidence(RATIO, found.ratio),
         Evidence(TURNOVER, found.retest_turnover, {"between": PAIRED}),
         Evidence(TURNOVER, found.plain_excess, {"between": CONSECUTIVE, LESS: PAIRED}, 0.0),
+    )
+
+
+def _follows(found: Following | None) -> tuple[Evidence, ...]:
+    """What the sets go by, which no criterion asks; nothing without pairs."""
+    if found is None:
+        return ()
+    overlaps = {TOKEN: found.same_token, STEP: found.same_step, NEITHER: found.neither}
+    added = {TOKEN: found.token, STEP: found.step}
+    return (
+        *(Evidence(BETWEEN_ANSWERS, overlap, {IN_COMMON: what}) for what, overlap in overlaps.items()),
+        *(Evidence(BETWEEN_ANSWERS, effect, {IN_COMMON: what, LESS: NEITHER}, 0.0) for what, effect in added.items()),
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mechdyn.claims.dynamism import CONSECUTIVE, EXPLAINED, LOSS, TURNOVER
+from mechdyn.claims.dynamism import BETWEEN_ANSWERS, CONSECUTIVE, EXPLAINED, IN_COMMON, LOSS, NEITHER, STEP, TOKEN, TURNOVER
 from mechdyn.evidence import FIRST, LESS, SECOND
 from mechdyn.runs.configs import VerifyConfig
 from mechdyn.runs.verify import verify
@@ -21,3 +21,8 @@ def test_a_control_has_its_known_verdict(kind, tmp_path):
         assert explained.estimate == 1.0 and excess.estimate == 0.0
     else:
         assert explained.high < 0.5 and excess.low > 0.5
+    follows = {what: verdict.find(BETWEEN_ANSWERS, **{IN_COMMON: what, LESS: NEITHER}).interval for what in (TOKEN, STEP)}
+    if kind == "dynamic":
+        assert follows[TOKEN].low > 0.5 > follows[STEP].high
+    if kind == "step":
+        assert follows[STEP].low > 0.5 > follows[TOKEN].high
