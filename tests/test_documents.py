@@ -17,7 +17,7 @@ from mechdyn.registry import Registry
 from tests.documents import ROOT, Document
 
 README = Document(ROOT / "README.md")
-PAGES = [page for folder in ("", "decisions", "smollm2") for page in sorted((ROOT / "docs" / folder).glob("*.md"))]
+PAGES = [page for folder in ("", "decisions", "smollm2", "verdicts") for page in sorted((ROOT / "docs" / folder).glob("*.md"))]
 DOCUMENTS = [README, Document(ROOT / "CONTRIBUTING.md"), *map(Document, PAGES)]
 # How many results the Python of a document states at least: fewer is a loss that someone must have meant.
 RESULTS = {
@@ -29,6 +29,7 @@ RESULTS = {
     "own_text.md": 8,
     "rag.md": 3,
     "tasks.md": 20,
+    "verdicts.md": 2,
 }
 COMMANDS = {" ".join(words): words for document in DOCUMENTS for words in document.commands("mechdyn")}
 WITH_PYTHON = [document for document in DOCUMENTS if document.blocks("python")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mechdyn.claims import dynamism
+from mechdyn.claims import dynamism, dynamism_first
 from mechdyn.errors import InputError
 from mechdyn.evidence import Outcome
 from mechdyn.plans import Preset
@@ -60,13 +60,13 @@ def test_dynamism_on_the_world(tmp_path):
 
 
 def test_dynamism_on_a_file_is_held_against_the_same_questions_in_another_order(tmp_path, questions, monkeypatch):
-    monkeypatch.setattr(dynamism, "MIN_RETRIEVING_SAMPLES", 1)
+    monkeypatch.setattr(dynamism_first, "MIN_RETRIEVING_SAMPLES", 1)
     found = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
     assert set(found.traces) == {"detection", "evaluation", "retest"}
     pairs = list(zip(found.traces["evaluation"], found.traces["retest"], strict=True))
     assert all((one.question, one.answer) == (other.question, other.answer) and one.sample != other.sample for one, other in pairs)
     assert found.verdict.facts["retest_pairs"] == sum(_right(one) and _right(other) for one, other in pairs) > 0
-    assert [len(found.verdict.supports), len(found.verdict.refutes)] == [3, 3]
+    assert [len(found.verdict.beside[0].supports), len(found.verdict.beside[0].refutes)] == [3, 3]
     again = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
     assert again.verdict == found.verdict
 
