@@ -24,12 +24,12 @@ def auprc(prediction: Float[Tensor, "row head"], rows: ProbeRows, *, seed: int =
     This is scikit-learn's `average_precision_score` of the flattened arrays; ties are one threshold, so a constant prediction gives the
     share of positives. NaN where no target is positive; bounds are NaN as well where a resample has none.
     """
-    return _intervals([prediction], rows, seed)[0]
+    return auprcs([prediction], rows, seed=seed)[0]
 
 
 def auprc_difference(first: Float[Tensor, "row head"], second: Float[Tensor, "row head"], rows: ProbeRows, *, seed: int = 0) -> Interval:
     """The average precision of `first` less that of `second`, both on the same resamples of samples; in [-1, 1]."""
-    return _intervals([first, second], rows, seed)[2]
+    return auprcs([first, second], rows, seed=seed)[2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +55,8 @@ class _Curve:
         return np.divide((gained * precision).sum(axis=0), total, out=np.full_like(total, np.nan), where=total > 0)
 
 
-def _intervals(predictions: Sequence[Float[Tensor, "row head"]], rows: ProbeRows, seed: int) -> tuple[Interval, ...]:
-    """Each area, then each area but the first taken from the first."""
+def auprcs(predictions: Sequence[Float[Tensor, "row head"]], rows: ProbeRows, *, seed: int = 0) -> tuple[Interval, ...]:
+    """The average precision of each prediction, then that of the first less that of each other, all on the same resamples."""
     for prediction in predictions:
         if prediction.shape != rows.target.shape:
             raise InputError(f"predictions must be of shape {tuple(rows.target.shape)} (rows, heads), got {tuple(prediction.shape)}")
