@@ -18,7 +18,7 @@ from mechdyn.errors import InputError
 from mechdyn.probes.dataset import ProbeData, ProbeRows
 
 PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)
-MOST_FEATURES = 1024
+MOST_FEATURES = 512
 _FEATURES_A_COLUMN = 4
 
 Inputs = Float[np.ndarray, "row column"]
@@ -59,7 +59,7 @@ def ridge_probe(
 
     Args:
         data: from `probe_data` or `fold_data`.
-        n_features: random features beside the columns themselves; 0 is a linear probe. Four a column and at most 1,024 when left out.
+        n_features: random features beside the columns themselves; 0 is a linear probe. Four a column and at most 512 when left out.
         standardise: divide each column by its standard deviation; columns of 0 and 1 are better left as they are.
         penalties: to choose from, in units of squared columns summed over rows.
         seed: of the random projections.
@@ -81,8 +81,12 @@ def ridge_probe(
     candidates = _solutions(*train, penalties)
     errors = [((validation[0] - mean) @ weights + intercept - validation[1]) ** 2 for mean, weights, intercept in candidates]
     penalty = penalties[int(np.argmin([error.mean() for error in errors]))]
-    both = (np.concatenate(pair) for pair in zip(train, validation, strict=True))
-    ((mean, coefficients, intercept),) = _solutions(*both, [penalty])
+    inputs, target = (np.concatenate(pair) for pair in zip(train, validation, strict=True))
+    mean, intercept = inputs.mean(axis=0), target.mean(axis=0)
+    centred = inputs - mean
+    gram = centred.T @ centred
+    gram[np.diag_indices_from(gram)] += penalty
+    coefficients = linalg.solve(gram, centred.T @ (target - intercept), assume_a="pos", overwrite_a=True)
     return RidgeProbe(features, mean, coefficients, intercept, penalty)
 
 
