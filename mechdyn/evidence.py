@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mechdyn.errors import InputError
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,7 +24,7 @@ LESS = "less"
 
 _FORMATS = {"commit": ", commit {}", "list": " {}", LESS: " less {}", "steps": ", {} steps"}
 """How the keys of `at` are printed that their value alone would not explain; other words are printed as they are, numbers as `k = 0`."""
-_OWN_COLUMNS = ("model", "claim", "verdict", "measure", "estimate", "low", "high", "n", "null", "note")
+_OWN_COLUMNS = ("model", "claim", "verdict", "measure", "estimate", "low", "high", "n", "method", "null", "note")
 
 
 class Outcome(StrEnum):
@@ -68,7 +68,8 @@ class Evidence:
         """NaN, which JSON has not, becomes null."""
         numbers = {"estimate": self.interval.estimate, "low": self.interval.low, "high": self.interval.high, "null": self.null}
         finite = {name: _finite(value) for name, value in numbers.items()}
-        return {"measure": self.measure, "at": dict(self.at), "name": self.name, **finite, "n": self.interval.n, "note": self.note}
+        about = {"n": self.interval.n, "method": self.interval.method, "note": self.note}
+        return {"measure": self.measure, "at": dict(self.at), "name": self.name, **finite, **about}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Evidence":
@@ -232,7 +233,7 @@ class Verdict:
             {
                 **{"model": self.model, "claim": self.claim, "verdict": str(self.outcome), "measure": evidence.measure},
                 **evidence.at,
-                **{name: getattr(evidence.interval, name) for name in ("estimate", "low", "high", "n")},
+                **{name: getattr(evidence.interval, name) for name in ("estimate", "low", "high", "n", "method")},
                 **{"null": math.nan if evidence.null is None else evidence.null, "note": evidence.note},
             }
             for evidence in self.evidence

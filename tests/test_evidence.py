@@ -22,7 +22,7 @@ from mechdyn.evidence import (
     outcome,
     wholly_above,
 )
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 
 NAN = math.nan
 MET = (True, False, None)
@@ -79,7 +79,7 @@ def test_json_holds_everything_and_comes_back():
     assert (back.supports, back.refutes, back.notes) == (VERDICT.supports, VERDICT.refutes, VERDICT.notes)
     assert back.evidence[:2] == VERDICT.evidence[:2] and math.isnan(back.evidence[2].interval.low)
     (first, *_) = json.loads(text)["evidence"]
-    assert list(first) == ["measure", "at", "name", "estimate", "low", "high", "null", "n", "note"]
+    assert list(first) == ["measure", "at", "name", "estimate", "low", "high", "null", "n", "method", "note"]
     assert (first["at"], first["name"]) == ({"k": 0, "predictor": "probe"}, "AUPRC, k = 0, probe")
 
 
@@ -147,11 +147,17 @@ def test_evidence_is_found_by_measure_and_exact_place():
 def test_a_frame_has_a_row_a_piece_of_evidence_and_a_column_a_key():
     frame = VERDICT.to_frame()
     places = ["k", "predictor", "less", "condition", "commit"]
-    assert list(frame.columns) == ["model", "claim", "verdict", "measure", *places, "estimate", "low", "high", "n", "null", "note"]
+    numbers = ["estimate", "low", "high", "n", "method", "null"]
+    assert list(frame.columns) == ["model", "claim", "verdict", "measure", *places, *numbers, "note"]
     assert len(frame) == len(VERDICT.evidence) and set(frame["verdict"]) == {"inconclusive"}
     for (_, row), evidence in zip(frame.iterrows(), VERDICT.evidence, strict=True):
         assert {key: row[key] for key in places if not _missing(row[key])} == evidence.at
-        assert row["measure"] == evidence.measure and row["n"] == evidence.interval.n and row["note"] == evidence.note
+        assert (
+            row["measure"] == evidence.measure
+            and row["n"] == evidence.interval.n
+            and row["method"] == evidence.interval.method
+            and row["note"] == evidence.note
+        )
         assert row["estimate"] == evidence.interval.estimate or math.isnan(evidence.interval.estimate)
         assert row["null"] == evidence.null or (evidence.null is None and math.isnan(row["null"]))
     # The question that names had to be parsed for: AUPRC at k, no differences.

@@ -9,7 +9,7 @@ from typing import Any
 from scipy.stats import binomtest
 
 from mechdyn.errors import InputError
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 
 UUID, TWO_HOP, ABLATION = "UUID needle", "two-hop question", "UUID needle, 10 % of heads ablated"
 """The three things that are measured; every number is an exact match."""

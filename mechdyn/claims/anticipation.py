@@ -49,7 +49,7 @@ from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.probe import Predictor
 from mechdyn.probes.report import Report, compare
 from mechdyn.stats.cca_offsets import OffsetCCA, cca_by_offset
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.studies.cross_fitting import (
     N_FOLDS,
     CrossFittedAt,

@@ -15,7 +15,8 @@ from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, 
 from mechdyn.paper.parts import DYNAMIC_RAG
 from mechdyn.rag.log import QuestionRecord, RagLog
 from mechdyn.rag.strategies import DYNAMIC, DYNAMIC_RANDOM, FIXED_RANDOM, FULL_CONTEXT, ORACLE, STATIC
-from mechdyn.stats.resampling import Interval, paired_difference
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import paired_difference
 from mechdyn.studies.rag import quality, rag_row
 
 Logs: TypeAlias = Mapping[str, Sequence[RagLog]]

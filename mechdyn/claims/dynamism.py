@@ -36,8 +36,9 @@ from mechdyn.evidence import (
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, Plan, Preset, Request, chosen_preset, retest_units, task_units
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import mean_interval
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, heads_per_step, static_ranking
-from mechdyn.stats.resampling import Interval, bootstrap_mean
 from mechdyn.tasks.task import Task, answer_quality, is_correct, primary_metric
 from mechdyn.traces.trace import Trace
 
@@ -191,4 +192,4 @@ def _quality(traces: Sequence[Trace]) -> dict[str, Interval]:
         return answer_quality(trace.task, trace.text, trace.answer)
 
     rows = [measured(trace) for trace in traces]
-    return {name: bootstrap_mean(np.array([row[name] for row in rows]), np.ones(len(rows))) for name in rows[0]}
+    return {name: mean_interval(np.array([row[name] for row in rows])) for name in rows[0]}

@@ -20,15 +20,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float
-
 from mechdyn.claims.claim import claim
 from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
 from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.ablation import heads_ablated
-from mechdyn.stats.resampling import Interval, bootstrap_mean, paired_difference
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import mean_interval, paired_difference
 from mechdyn.studies.conditions import (
     CLEAN,
     COMMITS,
@@ -126,7 +124,7 @@ def measure(traces: Mapping[str, Sequence[Trace]]) -> Measured:
     primary = {name: row[metric] for name, row in values.items()}
     return Measured(
         metric=metric,
-        quality={name: {condition: _mean(row[name]) for condition, row in values.items()} for name in values[CLEAN]},
+        quality={name: {condition: mean_interval(row[name]) for condition, row in values.items()} for name in values[CLEAN]},
         differences={name: paired_difference(row, primary[DYNAMIC]) for name, row in primary.items() if name != DYNAMIC},
         sizes={name: heads_ablated(row) for name, row in by_condition.items() if name != CLEAN},
         n_samples=len(kept),
@@ -168,10 +166,6 @@ def beaten_by_size(measured: Measured, commit: str) -> list[str]:
                 "the paper's control leaves open whether it matters which heads are off, or only how many at which step"
             )
     return lines
-
-
-def _mean(values: Float[np.ndarray, " sample"]) -> Interval:
-    return bootstrap_mean(values, np.ones(len(values)))
 
 
 def _beside_in_words(beside: Mapping[str, Outcome]) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.probes.dataset import ProbeRows
-from mechdyn.stats.resampling import Draws, Interval, bootstrap_many, draw_weights
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.resampling import DIFFERENCE, UNIT, Weights, bootstrap_many
 
 _CHUNK_NUMBERS = 4_000_000
 """Cells of the curve held at a time: 32 MB a matrix."""
@@ -19,10 +20,12 @@ _CHUNK_NUMBERS = 4_000_000
 def auprc(prediction: Float[Tensor, "row head"], rows: ProbeRows, *, seed: int = 0) -> Interval:
     """Average precision, micro-averaged: rows and heads are one list of labels; in [0, 1].
 
-        AP = Σ_t (R_t - R_t-1) P_t   over the distinct predictions t, descending
+        AP = Σ_i y_i P_i / Σ_i y_i   over the labels y_i by descending prediction, P_i the share of positives among the first i
 
-    This is scikit-learn's `average_precision_score` of the flattened arrays; ties are one threshold, so a constant prediction gives the
-    share of positives. NaN where no target is positive; bounds are NaN as well where a resample has none.
+    Tied labels have no order, so AP is the mean over all their orders, in closed form: a group of m labels of which p are positive, behind
+    l labels of which f are, adds p/m · Σ_j (f + 1 + (j − 1)(p − 1)/(m − 1)) / (l + j), j from 1 to m. Without ties this is scikit-learn's
+    `average_precision_score` of the flattened arrays; with ties that takes each group for one threshold, which is lower. NaN where no
+    target is positive; bounds are NaN as well where a resample has none.
     """
     return auprcs([prediction], rows, seed=seed)[0]
 
@@ -32,54 +35,65 @@ def auprc_difference(first: Float[Tensor, "row head"], second: Float[Tensor, "ro
     return auprcs([first, second], rows, seed=seed)[2]
 
 
+def auprcs(predictions: Sequence[Float[Tensor, "row head"]], rows: ProbeRows, *, seed: int = 0) -> tuple[Interval, ...]:
+    """The average precision of each prediction, then that of the first less that of each other, all on the same resamples."""
+    curves = [_curve(prediction, rows) for prediction in predictions]
+
+    def statistic(weights: Weights) -> Float[np.ndarray, "resample value"]:
+        areas = [curve.areas(weights) for curve in curves]
+        return np.stack([*areas, *(areas[0] - other for other in areas[1:])], axis=1)
+
+    limits = [UNIT] * len(curves) + [DIFFERENCE] * (len(curves) - 1)
+    return bootstrap_many(statistic, rows.n_samples, limits=limits, seed=seed)
+
+
 @dataclass(frozen=True, eq=False)
 class _Curve:
-    """Labels by sample, cut at the distinct predictions that a positive label has; between those the curve adds nothing to the area."""
+    """Labels by sample, cut at the distinct predictions that a positive label has; between those the curve adds nothing to the area.
+
+    At each cut: its positive labels, all labels tied there, and all labels since the cut before it, the tied ones included.
+    """
 
     positives: sparse.csr_array
+    tied: sparse.csr_array
     labels: sparse.csr_array
 
     def areas(self, weights: Float[np.ndarray, "resample sample"]) -> Float[np.ndarray, " resample"]:
-        """Average precision of each resample."""
+        """Average precision of each resample; weights are whole numbers."""
         if not self.positives.shape[0]:
             return np.full(len(weights), np.nan)
         size = max(1, _CHUNK_NUMBERS // self.positives.shape[0])
         return np.concatenate([self._areas(weights[start : start + size]) for start in range(0, len(weights), size)])
 
     def _areas(self, weights: Float[np.ndarray, "chunk sample"]) -> Float[np.ndarray, " chunk"]:
-        gained = self.positives @ weights.T
-        found = gained.cumsum(axis=0)
+        gained, tied = self.positives @ weights.T, self.tied @ weights.T
         listed = (self.labels @ weights.T).cumsum(axis=0)
-        precision = np.divide(found, listed, out=np.zeros_like(found), where=listed > 0)
-        total = found[-1]
-        return np.divide((gained * precision).sum(axis=0), total, out=np.full_like(total, np.nan), where=total > 0)
-
-
-def auprcs(predictions: Sequence[Float[Tensor, "row head"]], rows: ProbeRows, *, seed: int = 0) -> tuple[Interval, ...]:
-    """The average precision of each prediction, then that of the first less that of each other, all on the same resamples."""
-    for prediction in predictions:
-        if prediction.shape != rows.target.shape:
-            raise InputError(f"predictions must be of shape {tuple(rows.target.shape)} (rows, heads), got {tuple(prediction.shape)}")
-    curves = [_curve(prediction, rows) for prediction in predictions]
-
-    def statistic(draws: Draws) -> Float[np.ndarray, "resample value"]:
-        weights = draw_weights(draws, rows.n_samples)
-        areas = [curve.areas(weights) for curve in curves]
-        return np.stack([*areas, *(areas[0] - other for other in areas[1:])], axis=1)
-
-    return bootstrap_many(statistic, rows.n_samples, seed=seed)
+        found = gained.cumsum(axis=0) - gained
+        before = listed - tied
+        harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, int(listed[-1].max()) + 1))])
+        reciprocals = harmonic[listed.astype(np.int64)] - harmonic[before.astype(np.int64)]
+        # Σ_j 1 / (l + j) is `reciprocals`, and Σ_j (j - 1) / (l + j) = m - (l + 1) · reciprocals.
+        share = np.divide(gained, tied, out=np.zeros_like(gained), where=tied > 0)
+        slope = np.divide(gained - 1, tied - 1, out=np.zeros_like(gained), where=tied > 1)
+        added = share * ((found + 1) * reciprocals + slope * (tied - (before + 1) * reciprocals))
+        total = gained.sum(axis=0)
+        area = np.divide(added.sum(axis=0), total, out=np.full_like(total, np.nan), where=total > 0)
+        return np.minimum(area, 1.0)  # but for rounding it is
 
 
 def _curve(prediction: Float[Tensor, "row head"], rows: ProbeRows) -> _Curve:
+    if prediction.shape != rows.target.shape:
+        raise InputError(f"predictions must be of shape {tuple(rows.target.shape)} (rows, heads), got {tuple(prediction.shape)}")
     target = rows.target.numpy().ravel() > 0.5
     levels: Int[np.ndarray, " label"] = np.unique(-prediction.numpy().ravel(), return_inverse=True)[1].ravel()
     cuts = np.unique(levels[target])
     place = np.searchsorted(cuts, levels)
     sample = np.repeat(rows.sample.numpy(), rows.target.shape[1])
     counted = place < len(cuts)
+    at_cut = np.isin(levels, cuts)
 
     def by_sample(chosen: np.ndarray) -> sparse.csr_array:
         entries = (np.ones(int(chosen.sum())), (place[chosen], sample[chosen]))
         return sparse.coo_array(entries, shape=(len(cuts), rows.n_samples)).tocsr()
 
-    return _Curve(by_sample(target), by_sample(counted))
+    return _Curve(by_sample(target), by_sample(at_cut), by_sample(counted))

@@ -16,7 +16,7 @@ from mechdyn.errors import InputError
 from mechdyn.probes.auprc import auprcs
 from mechdyn.probes.dataset import ProbeData, ProbeRows
 from mechdyn.probes.probe import Predictor
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 
 Fit: TypeAlias = Callable[[ProbeData], Mapping[str, Predictor]]
 """Fits predictors on the training and validation samples of a fold, by name."""

@@ -13,7 +13,8 @@ from mechdyn.errors import InputError
 from mechdyn.probes.auprc import auprc
 from mechdyn.probes.dataset import ProbeData, ProbeRows
 from mechdyn.probes.probe import Predictor
-from mechdyn.stats.resampling import Draws, Interval, bootstrap_many, draw_weights
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.resampling import UNIT, Weights, bootstrap_many
 
 Predicted: TypeAlias = Float[Tensor, "row head"]
 PerSample: TypeAlias = Float[np.ndarray, "_sample ..."]
@@ -86,13 +87,12 @@ def classification(prediction: Predicted, rows: ProbeRows, threshold: float, *, 
     target, chosen = rows.target > 0.5, prediction >= threshold
     counts = [_by_sample(mask.sum(dim=1), rows) for mask in (target & chosen, ~target & chosen, target & ~chosen)]
 
-    def statistic(draws: Draws) -> Float[np.ndarray, "resample value"]:
-        weights = draw_weights(draws, rows.n_samples)
+    def statistic(weights: Weights) -> Float[np.ndarray, "resample value"]:
         hits, false, missed = (weights @ count for count in counts)
         with np.errstate(invalid="ignore"):
             return np.stack([hits / (hits + false), hits / (hits + missed), 2 * hits / (2 * hits + false + missed)], axis=1)
 
-    precision, recall, f1 = bootstrap_many(statistic, rows.n_samples, seed=seed)
+    precision, recall, f1 = bootstrap_many(statistic, rows.n_samples, limits=UNIT, seed=seed)
     area = auprc(prediction, rows, seed=seed)
     return ClassifierReport(threshold, precision, recall, f1, area, target.numel(), int(target.sum()))
 
@@ -106,8 +106,7 @@ def regression(prediction: Predicted, rows: ProbeRows, *, seed: int = 0) -> Regr
     squares, absolute, first, second = (_by_sample(values, rows) for values in (error**2, error.abs(), centred, centred**2))
     n_rows = np.bincount(rows.sample.numpy(), minlength=rows.n_samples).astype(np.float64)
 
-    def statistic(draws: Draws) -> Float[np.ndarray, "resample value"]:
-        weights = draw_weights(draws, rows.n_samples)
+    def statistic(weights: Weights) -> Float[np.ndarray, "resample value"]:
         steps = (weights @ n_rows)[:, None]
         square, distance = weights @ squares / steps, weights @ absolute / steps
         variance = (weights @ second / steps - (weights @ first / steps) ** 2)[:, varies]

@@ -8,9 +8,9 @@ from mechdyn.evidence import LESS, Table, Verdict
 from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3, TABLE_4
 from mechdyn.probes.report import ClassifierReport, RegressorReport, Report
 from mechdyn.rag import strategies
-from mechdyn.reports.tables import interval_text
+from mechdyn.reports.tables import interval_text, methods_text
 from mechdyn.stats.cca_offsets import OffsetCCA
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.studies import conditions
 from mechdyn.studies.facts import FactReport
 from mechdyn.studies.grid import GridRow
@@ -40,7 +40,8 @@ def grid_table(rows: Sequence[GridRow], title: str) -> Table:
         )
         for row in rows
     ]
-    return Table(title, ("condition: heads off", "commit", *numbers), tuple(lines), numbers=numbers)
+    caption = methods_text(interval for row in rows for interval in (*row.metrics.values(), row.heads_off))
+    return Table(title, ("condition: heads off", "commit", *numbers), tuple(lines), caption, numbers)
 
 
 def progressive_table(points: Mapping[str, Sequence[ProgressivePoint]], title: str) -> Table:
@@ -57,7 +58,9 @@ def progressive_table(points: Mapping[str, Sequence[ProgressivePoint]], title: s
         for commit, row in points.items()
         for point in row
     ]
-    return Table(title, ("commit", *numbers), tuple(lines), numbers=numbers)
+    found = [point for row in points.values() for point in row]
+    caption = methods_text(value for point in found for value in (*point.quality.values(), *point.compensated.values(), point.heads_off))
+    return Table(title, ("commit", *numbers), tuple(lines), caption, numbers)
 
 
 def fact_table(report: FactReport, title: str) -> Table:
@@ -68,6 +71,7 @@ def fact_table(report: FactReport, title: str) -> Table:
     )
     numbers = ("n", *SHOWN)
     lines = [(group_name(group), str(group.n), *(_fact_text(group.measures[name]) for name in SHOWN)) for group in report.groups]
+    caption = methods_text((group.measures[name] for group in report.groups for name in SHOWN), caption)
     return Table(title, ("questions", *numbers), tuple(lines), caption, numbers)
 
 
@@ -83,7 +87,8 @@ def correlations_table(offsets: Sequence[OffsetCCA], title: str, *, paper: bool 
         )
         for at in offsets
     ]
-    return Table(title, columns, tuple(lines), numbers=columns, droppable=beside)
+    caption = methods_text(side.means[1] for at in offsets for side in (at.in_sample, at.held_out, at.null_held_out))
+    return Table(title, columns, tuple(lines), caption, numbers=columns, droppable=beside)
 
 
 def probe_table(reports: Mapping[str, Report], title: str) -> Table:
@@ -97,11 +102,12 @@ def probe_table(reports: Mapping[str, Report], title: str) -> Table:
         raise InputError("a table of probes needs at least one report, got none")
     metrics, paper, spec = _PROBES[type(first)]
     lines = [(name, *(interval_text(getattr(found, metric), spec=spec) for metric in metrics)) for name, found in reports.items()]
+    caption = methods_text((getattr(found, metric) for found in reports.values() for metric in metrics), _probe_caption(first))
     lines += [
         (f"paper: {model}", *(f"{getattr(row, metric):.4f}" if hasattr(row, metric) else "" for metric in metrics))
         for model, row in paper.items()
     ]
-    return Table(title, ("predictor (95 % by sample)", *metrics), tuple(lines), _probe_caption(first), metrics)
+    return Table(title, ("predictor (95 % by sample)", *metrics), tuple(lines), caption, metrics)
 
 
 def sensitivity_table(cells: Sequence[SensitivityCell], title: str) -> Table:
@@ -120,6 +126,7 @@ def sensitivity_table(cells: Sequence[SensitivityCell], title: str) -> Table:
         )
         for cell in cells
     ]
+    caption = methods_text((interval for cell in cells for interval in measured(cell.verdict) if interval), caption)
     return Table(title, (*numbers, "verdict", ""), tuple(lines), caption, numbers)
 
 
@@ -149,6 +156,7 @@ def strategies_table(rows: Sequence[RagRow], title: str) -> Table:
         )
         for row in rows
     ]
+    caption = methods_text((interval for row in rows for interval in (row.em, row.f1)), caption)
     return Table(title, ("strategy", *numbers, "not ended by itself"), tuple(lines), caption, numbers)
 
 
@@ -159,13 +167,15 @@ def windows_table(rows: Sequence[RagRow]) -> Table:
     lines = [
         (_called(row.condition), *map(interval_text, (row.all_shown, row.next_shown, row.one_shown))) for row in rows if row.all_shown.n
     ]
+    caption = methods_text((share for row in rows for share in row.shares.values()), caption)
     return Table("supporting facts in the windows", ("strategy", *numbers), tuple(lines), caption, numbers)
 
 
 def _differences_table(verdict: Verdict) -> Table:
     lines = [(evidence.name, interval_text(evidence.interval)) for evidence in verdict.evidence if LESS in evidence.at]
     numbers = ("difference [95 %]",)
-    return Table("paired differences, question by question", ("compared", *numbers), tuple(lines), numbers=numbers)
+    caption = methods_text(evidence.interval for evidence in verdict.evidence if LESS in evidence.at)
+    return Table("paired differences, question by question", ("compared", *numbers), tuple(lines), caption, numbers)
 
 
 def _paper_table(rows: Sequence[RagRow]) -> Table:

@@ -11,7 +11,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from mechdyn.evidence import Table
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.text import visible
 
 _PIPED_WIDTH = 200
@@ -23,6 +23,12 @@ def interval_text(interval: Interval, note: str = "", spec: str = ".3f") -> str:
     """`0.975 [0.925, 1.000]` for a cell; a value of no sample is undefined."""
     value = f"{interval:{spec}}" if interval.n else "undefined (n = 0)"
     return value + (f" ({note})" if note else "")
+
+
+def methods_text(intervals: Iterable[Interval], before: str = "") -> str:
+    """A caption that says how intervals were made, behind what it says already: `…; intervals: Wilson, BCa bootstrap`."""
+    methods = dict.fromkeys(interval.method for interval in intervals if interval.method)
+    return "; ".join(part for part in (before, f"intervals: {', '.join(methods)}" if methods else "") if part)
 
 
 def output(console: Console | None = None) -> Console:

@@ -16,7 +16,7 @@ from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import TABLE_1, PaperDynamism
 from mechdyn.registry import Registry
 from mechdyn.reports.head_lists import verdict_on_lists
-from mechdyn.reports.tables import interval_text, output, print_tables
+from mechdyn.reports.tables import interval_text, methods_text, output, print_tables
 from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
 from mechdyn.tasks.task import TASKS, is_correct
 from mechdyn.text import visible
@@ -90,11 +90,17 @@ def plain_tables(verdict: Verdict) -> list[Table]:
     """A line for each piece of evidence."""
     with_null = any(evidence.null is not None for evidence in verdict.evidence)
     numbers = ("value", "n", *(["null"] if with_null else []))
+    methods = _method_column(verdict)
     rows = [
-        (*_measured_cells(evidence), *([f"{evidence.null:.3f}" if evidence.null is not None else ""] if with_null else []))
+        (
+            *_measured_cells(evidence),
+            *([f"{evidence.null:.3f}" if evidence.null is not None else ""] if with_null else []),
+            *(evidence.interval.method for _ in methods),
+        )
         for evidence in verdict.evidence
     ]
-    return [Table(f"{verdict.claim} on {verdict.model}{_criteria_of(verdict)}", (_MEASURED, *numbers), tuple(rows), numbers=numbers)]
+    title, columns = f"{verdict.claim} on {verdict.model}{_criteria_of(verdict)}", (_MEASURED, *numbers, *methods)
+    return [Table(title, columns, tuple(rows), numbers=numbers, droppable=methods)]
 
 
 def _dynamism_tables(verdict: Verdict) -> list[Table]:
@@ -102,12 +108,17 @@ def _dynamism_tables(verdict: Verdict) -> list[Table]:
     if TASKS.get(verdict.facts["task"]).paper != NEEDLES:
         return plain_tables(verdict)
     paper = tuple(f"paper: {name}" for name in TABLE_1)
-    rows = [(*_measured_cells(evidence), *_paper_cells(evidence.name)) for evidence in verdict.evidence]
+    methods = _method_column(verdict)
+    rows = [
+        (*_measured_cells(evidence), *_paper_cells(evidence.name), *(evidence.interval.method for _ in methods))
+        for evidence in verdict.evidence
+    ]
     activated = f"{verdict.facts['activated_heads']}/{verdict.facts['total_heads']}"
-    rows.append(("activated heads", activated, str(verdict.facts["samples"]), *_paper_cells("activated heads")))
+    rows.append(("activated heads", activated, str(verdict.facts["samples"]), *_paper_cells("activated heads"), *("" for _ in methods)))
     numbers = ("value", "n", *paper)
     title = f"{verdict.claim} on {verdict.model}{_criteria_of(verdict)}"
-    return [Table(title, (_MEASURED, *numbers), tuple(rows), numbers=numbers, droppable=paper)]
+    columns, droppable = (_MEASURED, *numbers, *methods), (*paper, *methods)
+    return [Table(title, columns, tuple(rows), numbers=numbers, droppable=droppable)]
 
 
 def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
@@ -136,9 +147,14 @@ def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
                 for measure, evidence in cells.items()
             )
             rows.append((f"{condition}: {ABOUT[condition]}", *texts))
-        below = caption if commit == COMMITS[-1] else ""
+        below = methods_text((evidence.interval for evidence in verdict.evidence), caption) if commit == COMMITS[-1] else ""
         tables.append(Table(title, ("condition: heads off", *numbers), tuple(rows), below, numbers))
     return tables
+
+
+def _method_column(verdict: Verdict) -> tuple[str, ...]:
+    """The heading of the column that says how each interval was made; none for the verdicts of earlier releases, which do not say."""
+    return ("interval by",) if any(evidence.interval.method for evidence in verdict.evidence) else ()
 
 
 def _measured_cells(evidence: Evidence) -> tuple[str, str, str]:

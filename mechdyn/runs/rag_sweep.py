@@ -12,7 +12,7 @@ from mechdyn.runs.ablate import RESULTS
 from mechdyn.runs.configs import RagConfig, RagSweepConfig
 from mechdyn.runs.rag import choose_conditions, options_of, prepare, run_conditions, strategies_of
 from mechdyn.runs.session import Session
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.studies.rag import RagRow, rag_row
 
 DEFAULTS: Mapping[str, Sequence[Any]] = {"threshold": (0.4, 0.8, 1.2, 1.6, 2.4), "k": (4, 8, 16, 32, 64), "window": (8, 16, 32, 64, 128)}

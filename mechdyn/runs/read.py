@@ -35,7 +35,7 @@ from mechdyn.runs.rag_logs import RagLogs
 from mechdyn.runs.sensitivity import window_name
 from mechdyn.runs.verify import VERDICTS
 from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE, Detection
 from mechdyn.studies.grid import GridRow, grid_rows
 from mechdyn.studies.progressive import ProgressivePoint, progressive_point

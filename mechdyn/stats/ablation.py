@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
-from mechdyn.stats.resampling import Interval, bootstrap_mean
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import bootstrap_mean
 
 
 @runtime_checkable

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from mechdyn.errors import InputError
 from mechdyn.stats.cca import Block, CCAFit, Whitening, fit_cca, pca_whitening
 from mechdyn.stats.cca_offsets import check_samples, min_max, pair_rows, pearson, sample_moments
-from mechdyn.stats.resampling import Draws, Interval, bootstrap_many, draw_weights
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.resampling import Weights, bootstrap_many
 
 _LEAST_AT_STEP = 2
 """A step's mean needs this many training samples; rows of other steps are left out."""
@@ -150,8 +151,7 @@ def _moments_of(fit: CCAFit, test: _Sides, offset: int) -> Float[np.ndarray, "6 
 def _compared(sums: Float[np.ndarray, "pairing 6 sample"], offset: int, seed: int) -> CrossFittedCorrelation:
     """The correlation, the mean of its nulls, and their difference, on the same resamples of samples."""
 
-    def statistic(draws: Draws) -> Float[np.ndarray, "resample value"]:
-        weights = draw_weights(draws, sums.shape[2])
+    def statistic(weights: Weights) -> Float[np.ndarray, "resample value"]:
         drawn = einsum(weights, sums, "resample sample, pairing moment sample -> moment resample pairing")
         values = pearson(drawn)
         return np.column_stack([values[:, 0], values[:, 1:].mean(axis=1), values[:, 0] - values[:, 1:].mean(axis=1)])

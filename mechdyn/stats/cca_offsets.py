@@ -13,7 +13,8 @@ from jaxtyping import Float
 
 from mechdyn.errors import InputError
 from mechdyn.stats.cca import Block, fit_cca, pca_whitening
-from mechdyn.stats.resampling import Draws, Interval, bootstrap_many, draw_weights
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.resampling import Weights, bootstrap_many
 
 TOPS = (1, 10, 50)
 """Figure 4 shows the first correlation and the means of the first 10 and 50."""
@@ -197,7 +198,8 @@ def _spread(draws: Sequence[Float[np.ndarray, " _value"]]) -> Correlations:
     n_components = min(map(len, draws)) - len(TOPS)
     values = np.stack([np.concatenate([draw[:n_components], draw[-len(TOPS) :]]) for draw in draws])
     low, high = np.quantile(values, [0.025, 0.975], axis=0)
-    return _named([Interval(*row, len(draws)) for row in zip(values.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True)])
+    rows = zip(values.mean(axis=0).tolist(), low.tolist(), high.tolist(), strict=True)
+    return _named([Interval(*row, len(draws), "range of pairings") for row in rows])
 
 
 def _partial(
@@ -229,8 +231,8 @@ def _intervals(u: Float[np.ndarray, "row c"], v: Float[np.ndarray, "row c"], siz
     """Pearson correlation of each pair of columns, resampled by sample."""
     moments = sample_moments(u, v, sizes)
 
-    def statistic(draws: Draws) -> Float[np.ndarray, "resample value"]:
-        return _with_means(pearson(draw_weights(draws, len(sizes)) @ moments))
+    def statistic(weights: Weights) -> Float[np.ndarray, "resample value"]:
+        return _with_means(pearson(weights @ moments))
 
     return _named(bootstrap_many(statistic, len(sizes), seed=seed))
 

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet, RankedHeads, rank_heads
-from mechdyn.stats.resampling import Draws, Interval, bootstrap, bootstrap_mean, draw_weights
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import bootstrap_mean
+from mechdyn.stats.resampling import UNIT, Weights, bootstrap
 
 
 @runtime_checkable
@@ -178,7 +180,7 @@ def head_entropy(samples: Sequence[Activity], *, seed: int = 0) -> HeadEntropy:
     some = hits.any(axis=1)
     entropy = _bootstrap_entropy(hits[some], hits[some].sum(axis=1), seed)
     raw = _bootstrap_entropy(hits[n_steps > 0], n_steps[n_steps > 0], seed)
-    effective = Interval(math.exp(entropy.estimate), math.exp(entropy.low), math.exp(entropy.high), entropy.n)
+    effective = Interval(math.exp(entropy.estimate), math.exp(entropy.low), math.exp(entropy.high), entropy.n, entropy.method)
     return HeadEntropy(entropy, effective, raw)
 
 
@@ -225,8 +227,7 @@ def _bootstrap_entropy(hits: Float[np.ndarray, "sample head"], whole: Float[np.n
     """−Σ p ln p with p_h = Σ hits_h / Σ whole, both summed over samples."""
     hits = hits[:, hits.any(axis=0)]
 
-    def entropies(draws: Draws) -> Float[np.ndarray, " resample"]:
-        weights = draw_weights(draws, len(hits))
+    def entropies(weights: Weights) -> Float[np.ndarray, " resample"]:
         drawn = weights @ hits
         values = special.entr(drawn / (weights @ whole)[:, None]).sum(axis=1)
         return np.where(drawn.any(axis=1), values, np.nan)
@@ -276,7 +277,7 @@ def _pooled_jaccard(
 
     def mean_over(masks: list[Bool[np.ndarray, " _step"]]) -> Interval:
         sums = np.array([row[mask].sum() for row, mask in zip(values, masks, strict=True)])
-        return bootstrap_mean(sums, np.array([mask.sum() for mask in masks]), seed=seed)
+        return bootstrap_mean(sums, np.array([mask.sum() for mask in masks]), limits=UNIT, seed=seed)
 
     return Jaccard(
         retrieving=mean_over(kept),

@@ -11,7 +11,7 @@ from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.probe import Predictor
 from mechdyn.probes.ridge import ridge_probe
 from mechdyn.stats.cca_crossfit import CrossFittedCorrelation, cross_fitted_correlation
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.studies.probing import AUPRC, TOP_CORRELATION, cca_samples, training_device
 from mechdyn.traces.trace import Trace
 

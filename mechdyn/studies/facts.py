@@ -20,7 +20,8 @@ from torch import Tensor
 from mechdyn.errors import InputError
 from mechdyn.evidence import Evidence
 from mechdyn.metrics import Match, answer_match, extract_answer
-from mechdyn.stats.resampling import Interval, bootstrap_mean
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import mean_interval, share_interval
 from mechdyn.studies.conditions import CLEAN, DETECTION_ROLE
 from mechdyn.studies.probing import ROLE
 from mechdyn.tasks.hotpot_evaluation import Fact, answer_stands_in, fact_match, joint_match, quoted_sentences
@@ -216,10 +217,10 @@ def _measures(questions: Sequence[QuestionOutcome]) -> dict[str, Interval]:
 
 def _mean(questions: Sequence[QuestionOutcome], value: Callable[[QuestionOutcome], float | None]) -> Interval:
     values = [found for found in map(value, questions) if found is not None]
-    return bootstrap_mean(np.array(values, dtype=np.float64), np.ones(len(values)))
+    return mean_interval(np.array(values, dtype=np.float64))
 
 
 def _share_of(sentences: Sequence[Sequence[FactOutcome]], counted: Callable[[FactOutcome], tuple[int, int]]) -> Interval:
-    """What held, of what could have, over all sentences; resampled by question."""
+    """What held, of what could have, over all sentences, those of a question together."""
     rows = np.array([np.sum([counted(fact) for fact in found], axis=0) if found else (0, 0) for found in sentences]).reshape(-1, 2)
-    return bootstrap_mean(rows[:, 0], rows[:, 1])
+    return share_interval(rows[:, 0], rows[:, 1])

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mechdyn.evidence import Evidence
 from mechdyn.stats.ablation import heads_ablated
-from mechdyn.stats.resampling import Interval, bootstrap_mean
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import mean_interval
 from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, LISTED, LISTED_MATCHED, Detection, quality, role
 from mechdyn.tasks.task import TASKS
 from mechdyn.traces.trace import Trace
@@ -89,12 +88,12 @@ def cells_frame(rows: Sequence[GridRow]) -> "DataFrame":
 
 
 def conditions_frame(rows: Sequence[GridRow]) -> "DataFrame":
-    """A row for each condition, commit rule and metric over all cells: estimate, low, high and n; heads off per step among the metrics."""
+    """A row for each condition, commit rule and metric over all cells, with its interval; heads off per step among the metrics."""
     from pandas import DataFrame
 
-    columns = ["condition", "commit", "metric", "estimate", "low", "high", "n"]
+    columns = ["condition", "commit", "metric", "estimate", "low", "high", "n", "method"]
     found = [
-        (row.condition, row.commit, metric, interval.estimate, interval.low, interval.high, interval.n)
+        (row.condition, row.commit, metric, interval.estimate, interval.low, interval.high, interval.n, interval.method)
         for row in rows
         for metric, interval in {**row.metrics, HEADS_OFF: row.heads_off}.items()
     ]
@@ -104,7 +103,7 @@ def conditions_frame(rows: Sequence[GridRow]) -> "DataFrame":
 def mean_quality(traces: Sequence[Trace]) -> dict[str, Interval]:
     """Each metric with its interval over samples, the task's primary one first; failed generations have no say."""
     values = quality(traces, traces[0].task)
-    return {name: bootstrap_mean(row, (~np.isnan(row)).astype(np.int64)) for name, row in values.items()}
+    return {name: mean_interval(row) for name, row in values.items()}
 
 
 def cell_of(trace: Trace) -> tuple[int, float]:

@@ -12,7 +12,7 @@ from mechdyn.plans import EVALUATION, Plan, Preset, Request, chosen_preset, task
 from mechdyn.probes.report import ClassifierReport, Report
 from mechdyn.stats.cca import Block
 from mechdyn.stats.cca_offsets import Correlations
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.traces.trace import Trace
 
 Measured = TypeVar("Measured")

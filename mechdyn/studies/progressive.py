@@ -8,7 +8,7 @@ from mechdyn.evidence import Evidence
 from mechdyn.heads import RankedHeads
 from mechdyn.plans import DETECTION, EVALUATION, Plan, Preset, Request
 from mechdyn.stats.ablation import heads_ablated, mean_compensated
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import CLEAN, COMMITS, DETECTION_ROLE, ZERO, role, samples
 from mechdyn.studies.grid import HEADS_OFF, mean_quality
 from mechdyn.traces.trace import Trace

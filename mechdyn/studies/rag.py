@@ -13,7 +13,8 @@ from jaxtyping import Float
 from mechdyn.errors import InputError
 from mechdyn.evidence import Evidence
 from mechdyn.rag.log import QuestionRecord, RagLog
-from mechdyn.stats.resampling import Interval, bootstrap_mean
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import bootstrap_mean, mean_interval, share_interval
 from mechdyn.tasks.task import answer_quality
 
 Values: TypeAlias = Float[np.ndarray, " question"]
@@ -26,8 +27,8 @@ _WHOLE = 1.0
 class RagRow:
     """One condition over all questions; a failed answer (NaN or infinite logits) is counted and has no say in EM and F1.
 
-    `all_shown`, `next_shown` and `one_shown` are shares of retrievals, resampled by question; in `next_shown` retrievals behind the last
-    fact have no say.
+    `all_shown`, `next_shown` and `one_shown` are shares of retrievals, those of a question together; in `next_shown` retrievals behind the
+    last fact have no say.
     """
 
     condition: str
@@ -65,8 +66,8 @@ def rag_row(condition: str, questions: Sequence[QuestionRecord], logs: Sequence[
     stops = [log.stopped for log in logs]
     return RagRow(
         condition=condition,
-        em=_mean(quality(questions, logs, "em")),
-        f1=_mean(quality(questions, logs, "f1")),
+        em=mean_interval(quality(questions, logs, "em")),
+        f1=mean_interval(quality(questions, logs, "f1")),
         retrievals=_mean(np.array([len(log.retrievals) for log in logs], dtype=np.float64)),
         shown=_mean(np.array([log.shown for log in logs], dtype=np.float64)),
         forwards=_mean(np.array([log.forwards for log in logs], dtype=np.float64)),
@@ -102,12 +103,13 @@ def _next_shown(question: QuestionRecord, log: RagLog) -> list[bool]:
 
 
 def _mean(values: Values) -> Interval:
+    """Of numbers that may be any, NaN left out."""
     return bootstrap_mean(values, (~np.isnan(values)).astype(np.int64))
 
 
 def _share(hits: Sequence[Sequence[bool]]) -> Interval:
     """Pooled over retrievals; a question without any has no say."""
-    return bootstrap_mean(np.array([sum(row) for row in hits]), np.array([len(row) for row in hits]))
+    return share_interval(np.array([sum(row) for row in hits]), np.array([len(row) for row in hits]))
 
 
 def _require_same(questions: Sequence[QuestionRecord], logs: Sequence[RagLog]) -> None:

@@ -19,13 +19,15 @@ from mechdyn.errors import InputError
 from mechdyn.evidence import Criterion, Evidence, Verdict, below, outcome
 from mechdyn.heads import RankedHeads
 from mechdyn.stats.head_lists import TOP, n_heads_of, overlap, rank_correlation
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 
 THRESHOLD = 0.1
 """A head whose mean score reaches this is a retrieval head (Wu et al.)."""
 FEW, MANY = 0.05, 0.10
 """Their "less than 5 %"; and a share that is no small one any more."""
 FEWEST_MODELS = 5
+METHOD = "Student's t, head by head"
+"""What intervals are called that are made here."""
 FAR_ABOVE, ABOVE, SAME = 0.001, 0.05, 0.5
 """Probabilities of the overlap by chance, and the Jaccard from which two lists are said to be much the same."""
 
@@ -54,7 +56,7 @@ def retrieval_heads(ranked: RankedHeads) -> Interval:
     n = np.array([each.n for each in ranked.spread])
     reach = stats.t.ppf(0.975, n - 1) * np.array([each.sd for each in ranked.spread]) / np.sqrt(n)
     low, high = ((scores + sign * reach >= THRESHOLD).sum() for sign in (-1, 1))
-    return Interval(count, float(low), float(high), int(n.min()))
+    return Interval(count, float(low), float(high), int(n.min()), METHOD)
 
 
 def sparse(name: str, ranked: RankedHeads) -> Verdict:
@@ -69,7 +71,7 @@ def sparse(name: str, ranked: RankedHeads) -> Verdict:
     """
     total = n_heads_of(ranked)
     heads = retrieval_heads(ranked)
-    share = Interval(heads.estimate / total, heads.low / total, heads.high / total, heads.n)
+    share = Interval(heads.estimate / total, heads.low / total, heads.high / total, heads.n, heads.method)
     numbers = f"share {share:.3f}"
     some = None if math.isnan(heads.low) else heads.low >= 1
     supports = (

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from mechdyn.errors import InputError
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.views.text import escape
 from mechdyn.views.theme import DASHES, MARKERS, Look, faded, finish, look
 
@@ -176,7 +176,7 @@ def _line(line: Curve, index: int, colors: Look) -> go.Scatter:
 
 def _interval_text(interval: Interval) -> str:
     bounds = "no interval" if np.isnan(interval.low) else f"[{interval.low:.3f}, {interval.high:.3f}]"
-    return f"{interval.estimate:.3f} {bounds}, n = {interval.n}"
+    return ", ".join([f"{interval.estimate:.3f} {bounds}", f"n = {interval.n}", *([interval.method] if interval.method else [])])
 
 
 def _bands(line: Curve, color: str) -> list[go.Scatter]:

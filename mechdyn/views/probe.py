@@ -14,7 +14,7 @@ from mechdyn.probes.dataset import ProbeData
 from mechdyn.probes.probe import Predictor
 from mechdyn.probes.report import auprc_by_head, r2_by_head
 from mechdyn.stats.cca_offsets import TOPS, Correlations, OffsetCCA
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.studies.probing import AUPRC, TOP_CORRELATION
 from mechdyn.views.curves import Axis, Curve, curves
 from mechdyn.views.text import escape

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 from mechdyn.claims.dynamism import ADJACENT, HEADS, RETEST, STATIC
 from mechdyn.claims.sensitivity import SensitivityCell, flipped, reference_cell
 from mechdyn.evidence import Outcome, Verdict
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.views.text import escape
 from mechdyn.views.theme import finish, look
 

@@ -63,7 +63,7 @@ def test_knowing_the_next_step_alone_leaves_it_open(measured):
 
 
 def test_a_pattern_that_follows_from_the_last_passes_persistence_but_not_the_strongest_baseline():
-    measured = measure(rotating_traces(n_samples=50), "linear")
+    measured = measure(rotating_traces(n_samples=200), "linear")
     assert outcome(*criteria(measured)) is Outcome.SUPPORTED
     supports, refutes = criteria(measured, strongest=True)
     assert outcome(supports, refutes) is not Outcome.SUPPORTED

@@ -5,7 +5,7 @@ import pytest
 
 from mechdyn.claims.dynamic_rag import criteria, judge_rag
 from mechdyn.evidence import Outcome, outcome
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from tests.studies.rag_logs import QUESTIONS, logs
 
 

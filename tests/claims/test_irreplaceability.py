@@ -9,7 +9,7 @@ import pytest
 from mechdyn.claims.irreplaceability import CRITERION_CONTROLS, DIFFERENCE, SIZE, Irreplaceability, criteria, measure
 from mechdyn.evidence import Outcome, outcome
 from mechdyn.plans import Request
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import (
     CLEAN,
     COMMITS,
@@ -42,7 +42,7 @@ def test_only_dynamic_heads_matter_supports():
 
 
 def test_size_matched_static_heads_that_hurt_as_much_refute_and_the_report_says_so():
-    verdict = judge(experiment(SIZE_EXPLAINS_IT))
+    verdict = judge(experiment(SIZE_EXPLAINS_IT, n=80))
     assert verdict.outcome is Outcome.REFUTED
     assert verdict.facts["verdict_paper_control"] == "supported"
     (told, told_ablated) = [note for note in verdict.notes if "leaves open" in note]
@@ -52,13 +52,20 @@ def test_size_matched_static_heads_that_hurt_as_much_refute_and_the_report_says_
 
 
 def test_layer_matched_random_heads_refute_as_well():
-    verdict = judge(experiment({DYNAMIC: 2, RANDOM_LAYERS: 2}))
+    verdict = judge(experiment({DYNAMIC: 2, RANDOM_LAYERS: 2}, n=80))
     assert verdict.outcome is Outcome.REFUTED
     assert any("more than random-average and not demonstrably more than random-layers" in reason for reason in verdict.reasons)
 
 
 def test_an_ablation_without_effect_refutes():
-    assert judge(experiment({})).outcome is Outcome.REFUTED
+    assert judge(experiment({}, n=80)).outcome is Outcome.REFUTED
+
+
+def test_forty_samples_that_agree_do_not_show_that_the_difference_is_small():
+    """Tango's upper end for no discordant pair is z² / (n + z²): below 0.05 from 73 pairs on."""
+    assert judge(experiment({}, n=40)).outcome is Outcome.INCONCLUSIVE
+    assert judge(experiment({}, n=72)).outcome is Outcome.INCONCLUSIVE
+    assert judge(experiment({}, n=73)).outcome is Outcome.REFUTED
 
 
 def test_a_small_difference_is_inconclusive():
@@ -68,13 +75,13 @@ def test_a_small_difference_is_inconclusive():
 
 @pytest.mark.parametrize("control", PAPER_CONTROLS)
 def test_the_papers_control_needs_every_control_of_average_size(control):
-    verdict = judge(experiment({DYNAMIC: 2, control: 2}))
+    verdict = judge(experiment({DYNAMIC: 2, control: 2}, n=80))
     assert verdict.outcome is Outcome.SUPPORTED
     assert verdict.facts["verdict_paper_control"] == "refuted"
 
 
 def test_the_other_commit_rule_stands_beside_and_does_not_move_the_verdict():
-    verdict = judge(experiment({DYNAMIC: 2, (STATIC_MATCHED, "ablated"): 2}))
+    verdict = judge(experiment({DYNAMIC: 2, (STATIC_MATCHED, "ablated"): 2}, n=80))
     assert verdict.outcome is Outcome.SUPPORTED
     assert verdict.facts["verdict_commit_ablated"] == "refuted"
     assert "with commit=ablated: refuted" in verdict.reasons

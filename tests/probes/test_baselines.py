@@ -60,13 +60,13 @@ def test_persistence_by_head_counts_what_followed(offset):
 
 def test_repeating_scores_are_told_by_persistence_alone():
     data = probe_data(repeating_traces(), 1)
-    assert report(Persistence.of(data), data).auprc.low == 1.0
+    assert report(Persistence.of(data), data).auprc.estimate == 1.0
     assert report(linear_probe(data), data).auprc.high < 0.7
 
 
 def test_a_pattern_that_follows_from_the_last_is_read_off_it():
     data = probe_data(rotating_traces(), 1)
-    assert report(previous_probe(data), data).auprc.low > 0.95
+    assert report(previous_probe(data), data).auprc.estimate > 0.95
     assert report(Persistence.of(data), data).auprc.high < 0.6
     with pytest.raises(InputError, match="needs offset 1 or more"):
         previous_probe(probe_data(rotating_traces()))

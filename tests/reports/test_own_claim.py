@@ -10,7 +10,7 @@ from mechdyn.claims import claim as door
 from mechdyn.claims.claim import Claim, claim
 from mechdyn.evidence import Criterion, Evidence, Verdict, outcome
 from mechdyn.plans import EVALUATION, Plan, Preset, task_units
-from mechdyn.stats.resampling import bootstrap_mean
+from mechdyn.stats.means import bootstrap_mean
 from tests.claims.registered import copied_claims
 
 

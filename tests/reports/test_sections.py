@@ -13,7 +13,7 @@ from mechdyn.reports.sections import Report, Section, make_report, sections
 from mechdyn.runs.finished import RunFolder
 from mechdyn.runs.folder import RunRecord
 from mechdyn.runs.read import KINDS, Judged, Run
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.views import timeline
 from mechdyn.views.page import save_text
 from tests.browser import Browser, needs_browser

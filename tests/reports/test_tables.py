@@ -16,7 +16,7 @@ from mechdyn.reports.budget import budget_table
 from mechdyn.reports.results import grid_table
 from mechdyn.reports.tables import interval_text, print_tables, table_html, table_markdown, terminal_table
 from mechdyn.reports.verdict import verdict_tables
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import DYNAMIC, STATIC_MATCHED
 from mechdyn.studies.grid import grid_rows
 from mechdyn.tasks.niah import Niah

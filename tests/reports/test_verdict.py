@@ -13,7 +13,7 @@ from mechdyn.plans import Request
 from mechdyn.registry import Registry
 from mechdyn.reports import verdict as verdict_module
 from mechdyn.reports.verdict import Layout, print_verdict, save_verdict_figure, verdict_figures
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, DYNAMIC, STATIC_MATCHED
 from mechdyn.tasks.niah import Niah
 from mechdyn.views.timeline import timeline
@@ -72,14 +72,14 @@ def test_verdicts_under_other_criteria_come_before_the_headline():
 
 
 def test_irreplaceability_has_a_table_for_each_commit_rule():
-    verdict = Irreplaceability().judge(Request(MODEL, Niah()), experiment({DYNAMIC: 2, STATIC_MATCHED: 2}))
+    verdict = Irreplaceability().judge(Request(MODEL, Niah()), experiment({DYNAMIC: 2, STATIC_MATCHED: 2}, n=80))
     text = printed(verdict)
     for condition in CONDITIONS:
         assert sum(row.strip("│ ").startswith(f"{condition}: ") for row in text.splitlines()) == 2
     first = next(row for row in text.splitlines() if row.strip("│ ").startswith("static-matched"))
     cells = [cell.strip() for cell in first.strip("│").split("│")]
-    assert (cells[1], *cells[3:]) == ("0.050 [0.000, 0.125]", "0.000 [0.000, 0.000]", "3.0 [3.0, 3.0]")
-    assert "40 samples in every condition (0 failed)" in text and "average size 3; 40 of 40 detection samples correct" in text
+    assert (cells[1], *cells[3:]) == ("0.025 [0.007, 0.087]", "0.000 [-0.046, 0.046]", "3.0 [3.0, 3.0]")
+    assert "80 samples in every condition (0 failed)" in text and "average size 3; 80 of 80 detection samples correct" in text
     assert "leaves open whether it matters which heads are off, or only how many at which step" in " ".join(text.split())
     assert "irreplaceability on made up: refuted" in text
 

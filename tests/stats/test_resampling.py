@@ -1,4 +1,4 @@
-"""Intervals cover what they should, resample whole samples, and are never made up."""
+"""The bootstrap: whole samples or clusters are drawn, bounds are those of scipy's BCa but for the widening, none is made up."""
 
 import math
 
@@ -7,39 +7,68 @@ import pytest
 from scipy import stats
 
 from mechdyn.errors import InputError
-from mechdyn.stats.resampling import (
-    Interval,
-    bootstrap,
-    bootstrap_mean,
-    draw_weights,
-    paired_difference,
-    permutation_test,
-)
+from mechdyn.stats.bca import bca_bounds
+from mechdyn.stats.proportions import unseen
+from mechdyn.stats.resampling import BOOTSTRAP, CLUSTER_BOOTSTRAP, NO_SPREAD, bootstrap, bootstrap_many, draw_weights
 
 
-def test_prints_estimate_and_bounds():
-    interval = Interval(0.3512, 0.312, 0.3901, 40)
-    assert str(interval) == "0.351 [0.312, 0.390]"
-    assert f"{interval:.1f}" == "0.4 [0.3, 0.4]"
-    assert str(Interval(0.5, math.nan, math.nan, 1)) == "0.500 [nan, nan]"
+def mean_of(values):
+    return lambda weights: (weights @ values) / weights.sum(axis=1)
 
 
 def test_equals_a_loop_over_resamples():
-    rng = np.random.default_rng(1)
-    sums, counts = rng.normal(size=30), rng.integers(1, 9, 30)
-    interval = bootstrap_mean(sums, counts, seed=5, n_resamples=400)
+    values = np.random.default_rng(1).gamma(1.0, size=30)
+    interval = bootstrap(mean_of(values), 30, seed=5, n_resamples=400)
     draws = np.random.default_rng(5).integers(0, 30, (400, 30))
-    values = [sum(sums[i] for i in row) / sum(counts[i] for i in row) for row in draws]
-    assert interval.estimate == pytest.approx(sums.sum() / counts.sum())
-    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
-    assert interval.n == 30
+    resampled = np.array([np.mean([values[i] for i in row]) for row in draws])
+    without = np.array([np.delete(values, i).mean() for i in range(30)])
+    assert (interval.low, interval.high) == pytest.approx(bca_bounds(resampled, values.mean(), without, 0.95))
+    assert (interval.estimate, interval.n, interval.method) == (pytest.approx(values.mean()), 30, BOOTSTRAP)
 
 
-def test_agrees_with_scipy_on_a_plain_mean():
-    values = np.random.default_rng(2).normal(size=200)
-    ours = bootstrap_mean(values, np.ones(200), n_resamples=20_000)
-    theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(9))
-    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.01)
+@pytest.mark.parametrize("seed", range(3))
+def test_bounds_are_scipys_bca_at_the_level_that_the_widening_gives(seed):
+    values = np.random.default_rng(seed).gamma(0.7, size=25)
+    influence = (values - values.mean()) / 24
+    kurtosis = 25 * (influence**4).sum() / (influence**2).sum() ** 2
+    widened = math.sqrt(25 / 24) * stats.t.ppf(0.975, 2 * 25 / (kurtosis - 22 / 24))
+    theirs = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=200_000,
+        confidence_level=2 * stats.norm.cdf(widened) - 1,
+        rng=np.random.default_rng(seed),
+        batch=5000,
+    )
+    ours = bootstrap(mean_of(values), 25, n_resamples=200_000)
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.02)
+
+
+def test_normal_data_have_students_degrees_of_freedom():
+    """The mean kurtosis of normal samples of n is 3 (n - 1) / (n + 1), so the widening is about that of t with n - 1."""
+    values = stats.norm.ppf((np.arange(400) + 0.5) / 400)
+    interval = bootstrap(mean_of(values), 400, n_resamples=100_000)
+    expected = stats.t.interval(0.95, 399, loc=0, scale=stats.sem(values))
+    assert (interval.low, interval.high) == pytest.approx(expected, abs=0.002)
+
+
+def test_clusters_are_drawn_as_a_whole():
+    rng = np.random.default_rng(2)
+    levels = rng.normal(size=20)
+    labels = np.repeat(np.arange(20), 3)
+    by_cluster = bootstrap(mean_of(np.repeat(levels, 3)), 60, clusters=labels)
+    once = bootstrap(mean_of(levels), 20)
+    assert (by_cluster.low, by_cluster.high) == pytest.approx((once.low, once.high))
+    assert (by_cluster.n, by_cluster.method) == (60, CLUSTER_BOOTSTRAP)
+    alone = bootstrap(mean_of(np.repeat(levels, 3)), 60)
+    assert alone.high - alone.low < 0.7 * (by_cluster.high - by_cluster.low)
+
+
+def test_the_order_of_labels_and_samples_is_of_no_account():
+    rng = np.random.default_rng(3)
+    values, labels = rng.normal(size=40), rng.integers(0, 12, 40)
+    names = [f"needle {label}" for label in labels]
+    assert bootstrap(mean_of(values), 40, clusters=labels) == bootstrap(mean_of(values), 40, clusters=names)
 
 
 def test_draw_weights_counts_each_sample():
@@ -49,104 +78,61 @@ def test_draw_weights_counts_each_sample():
 
 def test_same_seed_draws_the_same_resamples_for_every_statistic():
     values = np.random.default_rng(3).normal(size=25)
-    by_index = bootstrap(lambda draws: values[draws].mean(axis=1), 25, seed=7)
-    by_weight = bootstrap_mean(values, np.ones(25), seed=7)
-    assert by_index.low == pytest.approx(by_weight.low)
-    assert by_index.high == pytest.approx(by_weight.high)
-    assert bootstrap_mean(values, np.ones(25), seed=8).low != by_weight.low
+    first = bootstrap(mean_of(values), 25, seed=7)
+    both = bootstrap_many(lambda weights: np.stack([mean_of(values)(weights), mean_of(values**2)(weights)], axis=1), 25, seed=7)
+    assert both[0] == first
+    assert bootstrap(mean_of(values), 25, seed=8).low != first.low
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says():
-    rng = np.random.default_rng(4)
-    covered = 0
-    for trial in range(300):
-        level_of_sample = rng.normal(size=40)
-        counts = rng.integers(5, 15, 40)
-        sums = np.array([rng.normal(level, 1.0, n).sum() for level, n in zip(level_of_sample, counts, strict=True)])
-        interval = bootstrap_mean(sums, counts, seed=trial, n_resamples=400)
-        covered += interval.low <= 0.0 <= interval.high
-    assert 0.88 <= covered / 300 <= 0.99
+def test_many_samples_are_drawn_in_batches_that_make_no_difference(monkeypatch):
+    values = np.random.default_rng(4).normal(size=50)
+    whole = bootstrap(mean_of(values), 50, seed=3, n_resamples=300)
+    monkeypatch.setattr("mechdyn.stats.resampling._BATCH_NUMBERS", 1000)
+    assert bootstrap(mean_of(values), 50, seed=3, n_resamples=300) == whole
 
 
-def test_dependent_steps_do_not_narrow_the_interval():
-    levels = np.random.default_rng(5).normal(size=50)
-    once = bootstrap_mean(levels, np.ones(50))
-    repeated = bootstrap_mean(levels * 100, np.full(50, 100))
-    assert (repeated.low, repeated.high) == pytest.approx((once.low, once.high))
+def test_equal_values_have_the_width_of_what_may_be_unseen():
+    z = stats.norm.ppf(0.975)
+    at_the_end = bootstrap(mean_of(np.ones(40)), 40, limits=(0.0, 1.0))
+    assert (at_the_end.low, at_the_end.high) == pytest.approx(tuple(stats.binomtest(40, 40).proportion_ci(0.95, method="wilson")))
+    assert at_the_end.method == NO_SPREAD
+    share = unseen(40, z)
+    between = bootstrap(mean_of(np.full(40, 0.75)), 40, limits=(0.0, 1.0))
+    assert (between.low, between.high) == pytest.approx((0.75 - share * 0.75, 0.75 + share * 0.25))
+    unlimited = bootstrap(mean_of(np.full(40, 12.0)), 40)
+    assert (unlimited.low, unlimited.high, unlimited.method) == (12.0, 12.0, NO_SPREAD)
 
 
-def test_constant_data_give_an_interval_of_no_width():
-    interval = bootstrap_mean(np.full(10, 3.0), np.full(10, 4))
-    assert (interval.estimate, interval.low, interval.high) == (0.75, 0.75, 0.75)
-
-
-@pytest.mark.parametrize(
-    ("sums", "counts", "estimate", "n"), [([], [], math.nan, 0), ([2.0], [4], 0.5, 1), ([0.0, 0.0], [0, 0], math.nan, 0)]
-)
-def test_too_few_samples_give_nan_bounds(sums, counts, estimate, n):
-    interval = bootstrap_mean(np.array(sums), np.array(counts))
-    assert interval.estimate == pytest.approx(estimate, nan_ok=True)
-    assert math.isnan(interval.low)
-    assert math.isnan(interval.high)
-    assert interval.n == n
-
-
-def test_samples_without_steps_are_left_out():
-    full = bootstrap_mean(np.array([1.0, 2.0, 4.0]), np.array([2, 2, 5]))
-    padded = bootstrap_mean(np.array([1.0, np.nan, 2.0, 4.0]), np.array([2, 0, 2, 5]))
-    assert padded == full
+def test_fewer_than_two_clusters_give_no_bounds():
+    assert math.isnan(bootstrap(mean_of(np.arange(5.0)), 5, clusters=["same"] * 5).low)
+    assert math.isnan(bootstrap(mean_of(np.arange(1.0)), 1).high)
+    nothing = bootstrap(mean_of(np.zeros(0)), 0)
+    assert math.isnan(nothing.estimate)
+    assert nothing.n == 0
 
 
 def test_an_undefined_resample_gives_nan_bounds_and_no_warning():
     values = np.array([0.0, 0.0, 1.0])
-    interval = bootstrap(lambda draws: np.where(values[draws].any(axis=1), 1.0, np.nan), 3)
+    interval = bootstrap(lambda weights: np.where(weights @ values > 0, 1.0, np.nan), 3)
     assert interval.estimate == 1.0
     assert math.isnan(interval.low)
 
 
-def test_paired_difference_is_the_mean_of_differences():
-    rng = np.random.default_rng(6)
-    level = rng.normal(0, 10, 60)
-    a, b = level + 1 + rng.normal(0, 0.1, 60), level + rng.normal(0, 0.1, 60)
-    interval = paired_difference(a, b)
-    assert interval.estimate == pytest.approx((a - b).mean())
-    assert 0.9 < interval.low < interval.high < 1.1  # pairing takes the spread of the samples out
-    b[3] = np.nan
-    assert paired_difference(a, b).n == 59
-
-
-def test_permutation_test_is_exact_on_few_pairs():
-    a, b = np.array([1.0, 2.0, 3.0, 4.0]), np.zeros(4)
-    assert permutation_test(a, b).p_value == pytest.approx(2 / 16)
-    assert permutation_test(a, b, alternative="greater").p_value == pytest.approx(1 / 16)
-    assert permutation_test(a, b).estimate == 2.5
-
-
-def test_permutation_p_values_are_uniform_without_effect():
-    rng = np.random.default_rng(7)
-    p_values = [permutation_test(rng.normal(size=20), rng.normal(size=20), seed=i, n_resamples=199).p_value for i in range(200)]
-    assert stats.kstest(p_values, "uniform").pvalue > 0.001
-
-
-def test_permutation_test_without_two_pairs_has_no_p_value():
-    test = permutation_test(np.array([1.0, np.nan]), np.array([0.5, 1.0]))
-    assert (test.estimate, test.n) == (0.5, 1)
-    assert math.isnan(test.p_value)
-    assert math.isnan(permutation_test(np.array([np.nan]), np.array([0.5])).estimate)
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_very_few_samples_still_have_finite_bounds(n):
+    values = np.array([0.0, 0.0, 0.0, 1.0])[-n:]
+    interval = bootstrap(mean_of(values), n)
+    assert 0.0 <= interval.low <= interval.high <= 1.0
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("options", "message"),
     [
-        (lambda: bootstrap_mean(np.ones(3), np.ones(2)), "one entry a sample each, got 3 and 2"),
-        (lambda: bootstrap_mean(np.ones(2), np.array([1, -1])), "counts must be 0 or more, got -1"),
-        (lambda: bootstrap_mean(np.array([1.0, np.nan]), np.ones(2)), "leave undefined steps out"),
-        (lambda: bootstrap_mean(np.ones(2), np.ones(2), level=1.95), "level must lie between 0 and 1, got 1.95"),
-        (lambda: bootstrap_mean(np.ones(2), np.ones(2), n_resamples=0), "n_resamples must be at least 1, got 0"),
-        (lambda: paired_difference(np.ones(3), np.ones(2)), "the same samples in the same order, got 3 and 2"),
-        (lambda: permutation_test(np.ones(3), np.ones(3), alternative="more"), "two-sided, greater or less, got 'more'"),
+        ({"level": 1.95}, "level must lie between 0 and 1, got 1.95"),
+        ({"n_resamples": 0}, "n_resamples must be at least 1, got 0"),
+        ({"clusters": [1]}, "one label a sample, got 1 labels for 2 samples"),
     ],
 )
-def test_errors_say_what_came(call, message):
+def test_errors_say_what_came(options, message):
     with pytest.raises(InputError, match=message):
-        call()
+        bootstrap(mean_of(np.ones(2)), 2, **options)

@@ -72,7 +72,7 @@ def test_the_frame_of_cells_has_a_row_a_condition_commit_length_depth_and_metric
 
 def test_the_frame_of_conditions_holds_the_intervals(traces):
     frame = conditions_frame(grid_rows(traces))
-    assert list(frame.columns) == ["condition", "commit", "metric", "estimate", "low", "high", "n"]
+    assert list(frame.columns) == ["condition", "commit", "metric", "estimate", "low", "high", "n", "method"]
     off = frame[frame.metric == "heads off per step"]
     assert list(off.condition) == [CLEAN, DYNAMIC, DYNAMIC] and list(off.estimate) == [0.0, 2.0, 2.0]
     accuracy = frame[(frame.condition == CLEAN) & (frame.metric == "accuracy")].iloc[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.traces.trace import Sources
 from mechdyn.views import Cells, Html, attention, cca, compare, curves, grid, layer_head, progressive, save_page, timeline, tokens
 from mechdyn.views.curves import Axis, Curve

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mechdyn.errors import InputError
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.views import Curve, cca, curves, progressive
 from mechdyn.views.curves import Axis, sweep_figures
 

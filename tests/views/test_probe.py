@@ -11,7 +11,7 @@ from mechdyn.probes.baselines import BaseRate, StepRate
 from mechdyn.probes.dataset import probe_data
 from mechdyn.probes.report import auprc_by_head, r2_by_head
 from mechdyn.stats.cca_offsets import cca_by_offset
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.views.probe import by_head, calibration, correlations, probe_figures, verdict_curves
 from tests.probes.made_up import HEADS, LAYERS, planted_traces, random_traces
 

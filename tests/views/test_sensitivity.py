@@ -7,7 +7,7 @@ from mechdyn.claims.dynamism import ADJACENT, HEADS, RETEST, STATIC
 from mechdyn.claims.sensitivity import SensitivityCell
 from mechdyn.errors import InputError
 from mechdyn.evidence import Evidence, Outcome, Verdict
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
 from mechdyn.views.sensitivity import sensitivity_figure
 
 

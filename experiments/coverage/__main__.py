@@ -1,0 +1,109 @@
+"""Coverage of every interval by simulation, at 20 to 200 samples: `python -m experiments.coverage` writes docs/coverage.md between its marks.
+
+`--worlds` runs one table only and prints it; `--runs` takes fewer runs than the page's.
+"""
+
+import re
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.progress import track
+from scipy import stats
+
+from experiments.coverage import worlds
+from experiments.coverage.worlds import SHARES, World
+from mechdyn.cli import run_script
+from mechdyn.evidence import Table
+from mechdyn.reports.tables import print_tables, table_markdown
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import mean_interval
+
+SIZES = (20, 40, 100, 200)
+LOW, HIGH = 0.93, 0.97
+PAGE = Path(__file__).parents[2] / "docs" / "coverage.md"
+TABLES: Mapping[str, tuple[str, Callable[[], Sequence[World]]]] = {
+    "clusters": ("Proportions, three samples a needle (Wilson, effective size)", worlds.proportions_in_clusters),
+    "paired": ("Differences of paired proportions (Tango)", worlds.paired_proportions),
+    "means": ("Means of shares (BCa bootstrap)", worlds.means_of_shares),
+    "pooled": ("Pooled means, and means in clusters (BCa bootstrap, cluster BCa bootstrap)", worlds.pooled_means),
+    "differences": ("Paired differences of means (BCa bootstrap)", worlds.paired_means),
+    "others": ("Other statistics (BCa bootstrap)", worlds.other_statistics),
+}
+_EXACT = "exact"
+_NEAR = 41
+"""Proportions over which a mean is taken, within a tenth of the distance to the nearer end on either side."""
+
+
+def holds(interval: Interval, truth: float) -> bool:
+    """Whether an interval holds the truth; one without bounds does not."""
+    return bool(interval.low - 1e-9 <= truth <= interval.high + 1e-9)
+
+
+def coverage(world: World, n: int, runs: int) -> float:
+    """The share of runs whose interval holds the truth."""
+    rng = np.random.default_rng([n, zlib.crc32(world.name.encode())])
+    return float(np.mean([holds(world.measure(rng, n), world.truth) for _ in range(runs)]))
+
+
+def exact_coverage(n: int, shares: np.ndarray) -> np.ndarray:
+    """Of a proportion of `n` independent samples: the probability of those counts whose interval holds it."""
+    found = [mean_interval(np.arange(n) < hits) for hits in range(n + 1)]
+    held = np.array([[holds(interval, share) for interval in found] for share in shares])
+    return (held * stats.binom.pmf(np.arange(n + 1), n, shares[:, None])).sum(axis=1)
+
+
+def proportions_table() -> Table:
+    """Wilson's coverage at each proportion, and its mean over proportions near it, both without any simulation."""
+    rows = []
+    for share in SHARES:
+        reach = 0.1 * min(share, 1 - share)
+        near = np.linspace(share - reach, share + reach, _NEAR)
+        at = [float(exact_coverage(n, np.array([share]))[0]) for n in SIZES]
+        around = [float(exact_coverage(n, near).mean()) for n in SIZES]
+        rows += [(f"p = {share:g}", *map(_told, at)), (f"mean over p = {near[0]:.3f} to {near[-1]:.3f}", *map(_told, around))]
+    return _table("Proportions of independent samples (Wilson), exact", rows)
+
+
+def simulated_table(title: str, found: Sequence[World], runs: int) -> Table:
+    """A line for each world, a column for each number of samples."""
+    cells = [(world, n) for world in found for n in SIZES]
+    values = [coverage(world, n, max(1, runs // 2) if world.heavy else runs) for world, n in track(cells, title, transient=True)]
+    rows = [(world.name, *map(_told, values[place * len(SIZES) :][: len(SIZES)])) for place, world in enumerate(found)]
+    return _table(title, rows)
+
+
+def _table(title: str, rows: Sequence[tuple[str, ...]]) -> Table:
+    numbers = tuple(f"n = {n}" for n in SIZES)
+    return Table(title, ("what is measured", *numbers), tuple(rows), numbers=numbers)
+
+
+def _told(value: float) -> str:
+    """In percent; a star marks what lies outside 93 to 97."""
+    return f"{100 * value:.1f}{'' if LOW <= round(value, 3) <= HIGH else ' *'}"
+
+
+def main(
+    only: Annotated[str, typer.Option("--worlds", help=f"One table: {_EXACT}, {', '.join(TABLES)}.")] = "",
+    runs: Annotated[int, typer.Option(help="Runs a cell; half as many where a run is slow.")] = 4000,
+) -> None:
+    """Simulate and write the page, or print one table."""
+    tables = [proportions_table()] if only in ("", _EXACT) else []
+    tables += [simulated_table(title, made(), runs) for name, (title, made) in TABLES.items() if only in ("", name)]
+    if only:
+        print_tables(tables)
+        return
+    drawn = "\n\n".join(f"### {table.title}\n\n{table_markdown(_untitled(table))}" for table in tables)
+    text = re.sub(r"(?s)(<!-- tables -->\n).*(\n<!-- end -->)", lambda marks: f"{marks[1]}\n{drawn}\n{marks[2]}", PAGE.read_text())
+    PAGE.write_text(text)
+
+
+def _untitled(table: Table) -> Table:
+    return Table("", table.columns, table.rows, table.caption, table.numbers)
+
+
+if __name__ == "__main__":
+    run_script(main)
