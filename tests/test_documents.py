@@ -29,6 +29,7 @@ RESULTS = {
     "own_text.md": 8,
     "rag.md": 3,
     "verdicts.md": 2,
+    "tasks.md": 20,
 }
 COMMANDS = {" ".join(words): words for document in DOCUMENTS for words in document.commands("mechdyn")}
 WITH_PYTHON = [document for document in DOCUMENTS if document.blocks("python")]
