@@ -17,8 +17,8 @@ alone refuted; simulated worlds of known truth (docs/verdicts/error-rates.md) sh
 was judged. `as_first_written` has that form. The verdict of the first criteria on the same traces stands beside this one
 (`mechdyn.claims.dynamism_first`), and all of Table 1 is in the evidence.
 
-For questions heads are those of Eq. 2, and an answer is correct where it matches exactly. Questions of a file have no retest pairs, so
-the verdict on them is inconclusive.
+For questions heads are those of Eq. 2, and an answer is correct where it matches exactly. A task whose samples come in one context only
+has no retest, so the verdict on it is inconclusive.
 """
 
 from collections.abc import Hashable, Mapping, Sequence

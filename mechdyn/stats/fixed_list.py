@@ -24,8 +24,10 @@ Intervals resample pairs, clusters of them where some share a needle or a haysta
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -37,8 +39,10 @@ from mechdyn.stats.clusters import Clusters, cluster_index
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.matched import matched_jaccard, places_in
 from mechdyn.stats.overlap import Activity, aligned_steps, head_sets
-from mechdyn.stats.resampling import DIFFERENCE, UNIT, bootstrap_many
+from mechdyn.stats.resampling import DIFFERENCE, UNIT, Weights, bootstrap_many
 from mechdyn.stats.turnover import turnover
+
+OfSums: TypeAlias = Callable[[Float[np.ndarray, "_resample _sum"]], Float[np.ndarray, "_resample _value"]]
 
 _N_OVERLAPS = 4
 """M, R, C and C′ come before what rests on consecutive steps."""
@@ -126,7 +130,7 @@ def _steps(pairs: Sequence[tuple[Activity, Activity]]) -> _Steps:
     sets = head_sets([first for first, _ in aligned] + [second for _, second in aligned])
     first, second = np.concatenate(sets[: len(pairs)]), np.concatenate(sets[len(pairs) :])
     pair = np.repeat(np.arange(len(pairs)), [len(one) for one in sets[: len(pairs)]])
-    return _Steps(first, second, pair, first.any(axis=1) & second.any(axis=1))
+    return _Steps(first, second, pair, np.asarray(first.any(axis=1) & second.any(axis=1)))
 
 
 def _overlaps(steps: _Steps, n_pairs: int, places: Int[np.ndarray, " head"]) -> Float[np.ndarray, "pair 5"]:
@@ -170,21 +174,17 @@ def _intervals(
     of_pairs: Float[np.ndarray, "pair 9"], clusters: Int[np.ndarray, " pair"], seed: int, n_resamples: int
 ) -> dict[str, Interval]:
     """From each pair's M, R, C, C′, T′, T, L, one, and whether it has consecutive steps (T′, T and L are 0 where not)."""
-    n_consecutive = int(of_pairs[:, -1].sum())
+    if not len(of_pairs):
+        return dict.fromkeys((*_SHARES, *_DIFFERENCES, *_RATIOS), Interval(math.nan, math.nan, math.nan, 0))
+    resampled = partial(bootstrap_many, n_samples=len(of_pairs), clusters=clusters, seed=seed, n_resamples=n_resamples)
     found: dict[str, Interval] = {}
-    for names, limits, quantities in ((_SHARES, UNIT, _shares), (_DIFFERENCES, DIFFERENCE, _differences), (_RATIOS, None, _ratios)):
-        if len(of_pairs):
-            made = bootstrap_many(
-                lambda weights, of=quantities: of(weights @ of_pairs),
-                len(of_pairs),
-                clusters=clusters,
-                limits=limits,
-                seed=seed,
-                n_resamples=n_resamples,
-            )
-        else:
-            made = (Interval(math.nan, math.nan, math.nan, 0),) * len(names)
-        found |= dict(zip(names, made, strict=True))
+    for names, limits, of_sums in ((_SHARES, UNIT, _shares), (_DIFFERENCES, DIFFERENCE, _differences), (_RATIOS, None, _ratios)):
+
+        def quantities(weights: Weights, of_sums: OfSums = of_sums) -> Float[np.ndarray, "_resample _value"]:
+            return of_sums(weights @ of_pairs)
+
+        found |= dict(zip(names, resampled(quantities, limits=limits), strict=True))
+    n_consecutive = int(of_pairs[:, -1].sum())
     return {name: replace(interval, n=n_consecutive) if name in _OF_CONSECUTIVE else interval for name, interval in found.items()}
 
 

@@ -7,6 +7,7 @@ where they go by the number of the step, steps of one number overlap whatever th
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -43,7 +44,7 @@ class _Padded:
 
     @property
     def retrieving(self) -> Bool[np.ndarray, "sample step"]:
-        return self.sets.any(axis=2)
+        return np.asarray(self.sets.any(axis=2))
 
 
 def following(
@@ -75,9 +76,9 @@ def following(
         by_kind = means(weights)
         return by_kind[:, :2] - by_kind[:, 2:]
 
-    drawn = {"clusters": clusters, "seed": seed, "n_resamples": n_resamples}
-    same_token, same_step, neither = bootstrap_many(means, len(samples), limits=UNIT, **drawn)
-    token, step = bootstrap_many(effects, len(samples), limits=DIFFERENCE, **drawn)
+    resampled = partial(bootstrap_many, n_samples=len(samples), clusters=clusters, seed=seed, n_resamples=n_resamples)
+    same_token, same_step, neither = resampled(means, limits=UNIT)
+    token, step = resampled(effects, limits=DIFFERENCE)
     return Following(same_token, same_step, neither, token, step)
 
 

@@ -289,7 +289,7 @@ class _Rows:
 
     @cached_property
     def retrieving(self) -> Bool[np.ndarray, " row"]:
-        return self.sets.any(axis=1)
+        return np.asarray(self.sets.any(axis=1))
 
 
 def _pooled_jaccard(rows: _Rows, others: Sets, retrieving: Bool[np.ndarray, " row"], seed: int, n_resamples: int) -> Jaccard:

@@ -66,7 +66,8 @@ def test_dynamism_on_a_file_is_held_against_the_same_questions_in_another_order(
     pairs = list(zip(found.traces["evaluation"], found.traces["retest"], strict=True))
     assert all((one.question, one.answer) == (other.question, other.answer) and one.sample != other.sample for one, other in pairs)
     assert found.verdict.facts["retest_pairs"] == sum(_right(one) and _right(other) for one, other in pairs) > 0
-    assert [len(found.verdict.beside[0].supports), len(found.verdict.beside[0].refutes)] == [3, 3]
+    (first,) = found.verdict.beside
+    assert [len(first.supports), len(first.refutes)] == [3, 3]
     again = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
     assert again.verdict == found.verdict
 
