@@ -40,6 +40,7 @@ from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import mean_interval
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, heads_per_step, static_ranking
 from mechdyn.tasks.task import Task, answer_quality, is_correct, primary_metric
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 LOW, HIGH = 0.6, 0.8
@@ -173,6 +174,7 @@ def _evidence(table: DynamismTable, quality: Mapping[str, Interval]) -> tuple[Ev
     if table.retest:
         rows.append(Evidence(RETEST, table.retest.retrieving))
     rows.append(Evidence("entropy (nats)", table.entropy.entropy))
+    rows.append(Evidence("entropy by Chao and Shen (nats)", table.entropy.chao_shen))
     rows.append(Evidence("effective heads", table.entropy.effective_heads))
     rows.append(Evidence("entropy, Eq. 3 as printed", table.entropy.raw))
     rows.append(Evidence(HEADS, table.per_step.mean, note=f"sd {table.per_step.sd:.2f}"))
@@ -192,4 +194,5 @@ def _quality(traces: Sequence[Trace]) -> dict[str, Interval]:
         return answer_quality(trace.task, trace.text, trace.answer)
 
     rows = [measured(trace) for trace in traces]
-    return {name: mean_interval(np.array([row[name] for row in rows])) for name in rows[0]}
+    clusters = trace_clusters(traces)
+    return {name: mean_interval(np.array([row[name] for row in rows]), clusters) for name in rows[0]}

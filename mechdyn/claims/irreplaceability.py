@@ -46,6 +46,7 @@ from mechdyn.studies.conditions import (
 )
 from mechdyn.studies.grid import HEADS_OFF, detection_facts
 from mechdyn.tasks.task import primary_metric
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 MARGIN = 0.05
@@ -121,12 +122,13 @@ def measure(traces: Mapping[str, Sequence[Trace]]) -> Measured:
     task = traces[CLEAN][0].task
     values = {name: quality(row, task) for name, row in by_condition.items()}
     metric = primary_metric(task)
+    clusters = trace_clusters(by_condition[CLEAN])
     primary = {name: row[metric] for name, row in values.items()}
     return Measured(
         metric=metric,
-        quality={name: {condition: mean_interval(row[name]) for condition, row in values.items()} for name in values[CLEAN]},
-        differences={name: paired_difference(row, primary[DYNAMIC]) for name, row in primary.items() if name != DYNAMIC},
-        sizes={name: heads_ablated(row) for name, row in by_condition.items() if name != CLEAN},
+        quality={name: {condition: mean_interval(row[name], clusters) for condition, row in values.items()} for name in values[CLEAN]},
+        differences={name: paired_difference(row, primary[DYNAMIC], clusters) for name, row in primary.items() if name != DYNAMIC},
+        sizes={name: heads_ablated(row, clusters) for name, row in by_condition.items() if name != CLEAN},
         n_samples=len(kept),
         n_failed=len(rows) - len(kept),
         n_retrieving=sum(bool(trace.retrieving_steps.any()) for trace in by_condition[CLEAN]),

@@ -11,6 +11,7 @@ from torch import Tensor
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters
 from mechdyn.stats.means import bootstrap_mean
 
 
@@ -46,10 +47,10 @@ def average_size(traces: Sequence[AblatedTrace]) -> int:
     return max(1, round(sum(int(trace.active.sum()) for trace in traces) / n_steps))
 
 
-def heads_ablated(traces: Sequence[AblatedTrace], *, seed: int = 0) -> Interval:
+def heads_ablated(traces: Sequence[AblatedTrace], clusters: Clusters | None = None, *, seed: int = 0) -> Interval:
     """How many heads were off at a step: mean over the steps of all samples, interval by sample; 0 for traces without ablation."""
     sums = np.array([0 if trace.ablated is None else int(trace.ablated.sum()) for trace in traces])
-    return bootstrap_mean(sums, np.array([len(trace.active) for trace in traces]), seed=seed)
+    return bootstrap_mean(sums, np.array([len(trace.active) for trace in traces]), clusters, seed=seed)
 
 
 def compensated_heads(trace: AblatedTrace, static: HeadSet) -> float:

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from mechdyn.errors import InputError
-from mechdyn.stats.clusters import Clusters, cluster_index
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters, cluster_index
 from mechdyn.stats.proportions import Bounds, effective_size, normal_quantile, tango, wilson
 from mechdyn.stats.resampling import DIFFERENCE, UNIT, Weights, bootstrap
 

@@ -10,6 +10,7 @@ from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import mean_interval
 from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, LISTED, LISTED_MATCHED, Detection, quality, role
 from mechdyn.tasks.task import TASKS
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 if TYPE_CHECKING:
@@ -101,9 +102,13 @@ def conditions_frame(rows: Sequence[GridRow]) -> "DataFrame":
 
 
 def mean_quality(traces: Sequence[Trace]) -> dict[str, Interval]:
-    """Each metric with its interval over samples, the task's primary one first; failed generations have no say."""
+    """Each metric with its interval over samples, in clusters where they share a needle or a haystack; the task's primary one first.
+
+    Failed generations have no say.
+    """
     values = quality(traces, traces[0].task)
-    return {name: mean_interval(row) for name, row in values.items()}
+    clusters = trace_clusters(traces)
+    return {name: mean_interval(row, clusters) for name, row in values.items()}
 
 
 def cell_of(trace: Trace) -> tuple[int, float]:
@@ -127,7 +132,7 @@ def _row(condition: str, commit: str | None, traces: Sequence[Trace]) -> GridRow
         condition=condition,
         commit=commit,
         metrics=mean_quality(traces),
-        heads_off=heads_ablated(done),
+        heads_off=heads_ablated(done, trace_clusters(done)),
         cells=_cells(traces),
         n_samples=len(traces),
         n_failed=len(traces) - len(done),
