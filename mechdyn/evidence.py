@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MIN_RETRIEVING_SAMPLES = 20
 """Fewer samples with a retrieving step than this are always inconclusive (docs/definitions.md, "Verdicts")."""
+FIRST, SECOND = "first criteria (2026-11-20)", "second criteria (2026-11-21)"
+"""The names of the two sets of criteria that mechdyn's own claims are put to; docs/definitions.md has both."""
 LESS = "less"
 """The key of `Evidence.at` under which a paired difference names what was subtracted."""
 
@@ -152,6 +154,8 @@ class Verdict:
         refutes: the criteria of which one is enough to refute it.
         notes: what else is to be said: why there is no verdict, what other criteria would give.
         facts: numbers without an interval and choices, by name: how many samples there were, how many failed.
+        named: the name of the criteria, for a claim that is put to more than one set of them.
+        beside: verdicts of the same traces under other named criteria, such as an earlier version's.
     """
 
     model: str
@@ -162,11 +166,22 @@ class Verdict:
     refutes: Criteria = ()
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    named: str = ""
+    beside: tuple["Verdict", ...] = ()
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Criteria and notes in words, a line each; it says of each criterion which way it would decide."""
-        return (*criteria_in_words(self.supports, self.refutes), *self.notes)
+        """Criteria and notes in words, a line each, then those of the verdicts beside it, indented.
+
+        It says of each criterion which way it would decide.
+        """
+        others = (line for other in self.beside for line in (other.headline, *(f"  {reason}" for reason in other.reasons)))
+        return (*criteria_in_words(self.supports, self.refutes), *self.notes, *others)
+
+    @property
+    def headline(self) -> str:
+        """The outcome with the name of its criteria, where they have one: `under the first criteria (2026-11-20): supported`."""
+        return f"under the {self.named}: {self.outcome}" if self.named else str(self.outcome)
 
     def find(self, measure: str, **at: Any) -> Evidence | None:
         """The evidence of a measure at exactly this place; None where it was not measured."""
@@ -183,6 +198,8 @@ class Verdict:
             "reasons": list(self.reasons),
             "evidence": [evidence.as_json() for evidence in self.evidence],
             "facts": {name: _finite(value) for name, value in self.facts.items()},
+            "named": self.named,
+            "beside": [other.as_json() for other in self.beside],
         }
 
     @classmethod
@@ -191,12 +208,23 @@ class Verdict:
         supports, refutes = (tuple(map(Criterion.from_json, values.get(name, ()))) for name in ("supports", "refutes"))
         notes = tuple(values["notes"] if "notes" in values else values["reasons"])
         evidence = tuple(map(Evidence.from_json, values["evidence"]))
-        return cls(values["model"], values["claim"], Outcome(values["verdict"]), evidence, supports, refutes, notes, values["facts"])
+        return cls(
+            model=values["model"],
+            claim=values["claim"],
+            outcome=Outcome(values["verdict"]),
+            evidence=evidence,
+            supports=supports,
+            refutes=refutes,
+            notes=notes,
+            facts=values["facts"],
+            named=values.get("named", ""),
+            beside=tuple(map(cls.from_json, values.get("beside", ()))),
+        )
 
     def to_frame(self) -> "DataFrame":
         """A row a piece of evidence: model, claim, verdict, measure, a column for every key of any `at`, the numbers, note.
 
-        Where a piece of evidence has no such key, and no null, the cell is missing.
+        Verdicts beside it have frames of their own. Where a piece of evidence has no such key, and no null, the cell is missing.
         """
         from pandas import DataFrame
 

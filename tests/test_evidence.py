@@ -3,11 +3,14 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
 from mechdyn.errors import InputError
 from mechdyn.evidence import (
+    FIRST,
+    SECOND,
     Criterion,
     Evidence,
     Outcome,
@@ -123,6 +126,17 @@ def test_reasons_say_what_supports_and_what_refutes():
         "one sample failed",
     )
     assert criteria_in_words(VERDICT.supports, VERDICT.refutes) == VERDICT.reasons[:3]
+
+
+def test_a_verdict_under_other_criteria_stands_beside_and_comes_back():
+    first = replace(VERDICT, outcome=Outcome.SUPPORTED, named=FIRST)
+    verdict = replace(VERDICT, named=SECOND, beside=(first,))
+    back = Verdict.from_json(json.loads(json.dumps(verdict.as_json(), allow_nan=False)))
+    assert back.as_json() == verdict.as_json() and [other.named for other in back.beside] == [FIRST]
+    own, others = verdict.reasons[: len(VERDICT.reasons)], verdict.reasons[len(VERDICT.reasons) :]
+    assert own == VERDICT.reasons
+    assert others == (f"under the {FIRST}: supported", *(f"  {line}" for line in VERDICT.reasons))
+    assert len(verdict.to_frame()) == len(VERDICT.evidence)
 
 
 def test_evidence_is_found_by_measure_and_exact_place():

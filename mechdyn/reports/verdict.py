@@ -40,17 +40,33 @@ _KEPT = {"clean": "observing", "ablated": "ablated"}
 
 
 def verdict_tables(verdict: Verdict) -> list[Table]:
-    """Every measured value with its 95 % interval; a claim without a layout of its own has a line for each piece of evidence."""
-    return layout_of(verdict.claim).tables(verdict)
+    """Every measured value with its 95 % interval, those of verdicts under other criteria last.
+
+    A claim without a layout of its own has a line for each piece of evidence.
+    """
+    drawn = layout_of(verdict.claim).tables
+    return [table for each in (verdict, *verdict.beside) if each.evidence or each is verdict for table in drawn(each)]
 
 
 def print_verdict(verdict: Verdict, console: Console | None = None) -> None:
     """The tables, the criteria under what they decide, the notes, and the verdict; plain and unwrapped when piped."""
     console = output(console)
     print_tables(verdict_tables(verdict), console)
+    for other in verdict.beside:
+        _print_reasons(other, console)
+    _print_reasons(verdict, console, style="bold")
+
+
+def _print_reasons(verdict: Verdict, console: Console, style: str = "") -> None:
+    """The criteria under what they decide, the notes, and the verdict."""
     for line in [*_under("to support, all of:", verdict.supports), *_under("to refute, any of:", verdict.refutes), *verdict.notes]:
         console.print(Text(visible(f"  {line}")))
-    console.print(Text(visible(f"{verdict.claim} on {verdict.model}: {verdict.outcome}"), style="bold"))
+    console.print(Text(visible(f"{verdict.claim} on {verdict.model}{_criteria_of(verdict)}: {verdict.outcome}"), style=style))
+
+
+def _criteria_of(verdict: Verdict) -> str:
+    """The name of the criteria, to stand behind the model's; empty where they have none."""
+    return f", {verdict.named}" if verdict.named else ""
 
 
 def _under(heading: str, criteria: Criteria) -> list[str]:
@@ -83,8 +99,8 @@ def plain_tables(verdict: Verdict) -> list[Table]:
         )
         for evidence in verdict.evidence
     ]
-    columns = (_MEASURED, *numbers, *methods)
-    return [Table(f"{verdict.claim} on {verdict.model}", columns, tuple(rows), numbers=numbers, droppable=methods)]
+    title, columns = f"{verdict.claim} on {verdict.model}{_criteria_of(verdict)}", (_MEASURED, *numbers, *methods)
+    return [Table(title, columns, tuple(rows), numbers=numbers, droppable=methods)]
 
 
 def _dynamism_tables(verdict: Verdict) -> list[Table]:
@@ -100,8 +116,9 @@ def _dynamism_tables(verdict: Verdict) -> list[Table]:
     activated = f"{verdict.facts['activated_heads']}/{verdict.facts['total_heads']}"
     rows.append(("activated heads", activated, str(verdict.facts["samples"]), *_paper_cells("activated heads"), *("" for _ in methods)))
     numbers = ("value", "n", *paper)
+    title = f"{verdict.claim} on {verdict.model}{_criteria_of(verdict)}"
     columns, droppable = (_MEASURED, *numbers, *methods), (*paper, *methods)
-    return [Table(f"{verdict.claim} on {verdict.model}", columns, tuple(rows), numbers=numbers, droppable=droppable)]
+    return [Table(title, columns, tuple(rows), numbers=numbers, droppable=droppable)]
 
 
 def _irreplaceability_tables(verdict: Verdict) -> list[Table]:

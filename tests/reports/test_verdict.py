@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mechdyn.claims.irreplaceability import Irreplaceability
-from mechdyn.evidence import Criterion, Evidence, Outcome, Verdict
+from mechdyn.evidence import FIRST, SECOND, Criterion, Evidence, Outcome, Verdict
 from mechdyn.plans import Request
 from mechdyn.registry import Registry
 from mechdyn.reports import verdict as verdict_module
@@ -60,6 +60,15 @@ def test_a_claim_without_a_layout_has_a_line_a_piece_of_evidence():
         "  one was left out",
         "correlation on mini: supported",
     ]
+
+
+def test_verdicts_under_other_criteria_come_before_the_headline():
+    first = dataclasses.replace(PLAIN, outcome=Outcome.REFUTED, named=FIRST, evidence=PLAIN.evidence[:1])
+    text = printed(dataclasses.replace(PLAIN, named=SECOND, beside=(first,)))
+    told = [row.rstrip() for row in text.splitlines()]
+    assert told.index(f"correlation on mini, {FIRST}: refuted") < told.index(f"correlation on mini, {SECOND}: supported") == len(told) - 1
+    assert sum(row.strip("│ ").startswith("overlap, k = 0") for row in told) == 2
+    assert all(sum(name in row for row in told) == 2 for name in (FIRST, SECOND))
 
 
 def test_irreplaceability_has_a_table_for_each_commit_rule():
