@@ -39,6 +39,7 @@ from mechdyn.studies.conditions import (
     RANDOM_LAYERS,
     STATIC_AVERAGE,
     STATIC_MATCHED,
+    by_sample,
     detect,
     grid_plan,
     quality,
@@ -116,9 +117,10 @@ class Irreplaceability:
 
 def measure(traces: Mapping[str, Sequence[Trace]]) -> Measured:
     """Compare conditions; the traces of each are of the same samples in the same order."""
-    rows = list(zip(*traces.values(), strict=True))
-    kept = [row for row in rows if all(trace.stopped != "error" for trace in row)]
-    by_condition = {name: [row[index] for row in kept] for index, name in enumerate(traces)}
+    rows = list(zip(*map(by_sample, traces.values()), strict=True))
+    kept = [row for row in rows if all(trace.stopped != "error" for draws in row for trace in draws)]
+    groups = {name: [row[index] for row in kept] for index, name in enumerate(traces)}
+    by_condition = {name: [trace for draws in row for trace in draws] for name, row in groups.items()}
     task = traces[CLEAN][0].task
     values = {name: quality(row, task) for name, row in by_condition.items()}
     metric = primary_metric(task)
@@ -128,7 +130,7 @@ def measure(traces: Mapping[str, Sequence[Trace]]) -> Measured:
         metric=metric,
         quality={name: {condition: mean_interval(row[name], clusters) for condition, row in values.items()} for name in values[CLEAN]},
         differences={name: paired_difference(row, primary[DYNAMIC], clusters) for name, row in primary.items() if name != DYNAMIC},
-        sizes={name: heads_ablated(row, clusters) for name, row in by_condition.items() if name != CLEAN},
+        sizes={name: heads_ablated(row, clusters) for name, row in groups.items() if name != CLEAN},
         n_samples=len(kept),
         n_failed=len(rows) - len(kept),
         n_retrieving=sum(bool(trace.retrieving_steps.any()) for trace in by_condition[CLEAN]),

@@ -61,7 +61,7 @@ def ablate(config: AblateConfig, out: str | Path | None = None) -> AblationGrid:
         listed = _fitted_heads(run)
         how, reference = _how(config, run.model, first)
         traces = run.traces(
-            lambda found: grid_plan(run.request, preset, found, run.config.conditions, how, listed),
+            lambda found: grid_plan(run.request, preset, found, run.config.conditions, how, listed, run.config.draws),
             describe=f"ablation on {Path(config.model).name}, {run.request.task.name}",
             reference=reference,
         )
@@ -101,6 +101,8 @@ def _check(config: AblateConfig) -> None:
             )
     if config.method not in METHODS:
         raise InputError(f"ablation method must be one of {', '.join(METHODS)}, got {config.method!r}")
+    if config.draws < 1:
+        raise InputError(f"draws of random heads are counted from 1, got {config.draws}")
     named_preset(PRESETS, config.preset)
 
 

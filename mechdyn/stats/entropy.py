@@ -20,7 +20,7 @@ def chao_shen_entropy(counts: Counts) -> PerRow:
         H = −Σ C p ln(C p) / (1 − (1 − C p)ⁿ)
 
     with n the sum of the counts, p each count's share of it and C = 1 − f₁ / n the estimated share of the population that was seen, f₁
-    being how many heads were counted once; where all were, f₁ counts as n − 1. The plain entropy leans low where many heads retrieve rarely, this
+    being how many heads were counted once; where all were, f₁ counts as n − 1. The plain entropy leans low where many heads are rare, this
     one hardly. It takes the counts for independent draws; steps of one answer are not, so it may still lean low.
     """
     total = counts.sum(axis=1)

@@ -17,8 +17,8 @@ from mechdyn.stats.resampling import DIFFERENCE, UNIT, Weights, bootstrap
 
 PerSample = Num[np.ndarray, " _sample"]
 
-WILSON, CLUSTER_WILSON = "Wilson", "Wilson, effective size"
-TANGO, CLUSTER_TANGO = "Tango", "Tango, effective size"
+WILSON, CLUSTER_WILSON = "Wilson", "Wilson (effective n)"
+TANGO, CLUSTER_TANGO = "Tango", "Tango (effective n)"
 """What these intervals are called (`Interval.method`)."""
 
 
