@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from mechdyn import views as views
     from mechdyn.decoding.ablation import Ablation as Ablation
     from mechdyn.decoding.ablation import reference_activations as reference_activations
+    from mechdyn.decoding.effect import effect as effect
     from mechdyn.decoding.replay import replay as replay
     from mechdyn.decoding.trace import trace as trace
     from mechdyn.decoding.trace import trace_conditions as trace_conditions
@@ -65,6 +66,7 @@ _HOMES = {
     "TraceStore": "mechdyn.traces.store",
     "VerifyConfig": "mechdyn.runs.configs",
     "copy_paste": "mechdyn.scores.copy_paste",
+    "effect": "mechdyn.decoding.effect",
     "fit_probe": "mechdyn.probes.fit",
     "frame": "mechdyn.traces.frames",
     "heads": "mechdyn.heads",
@@ -108,6 +110,7 @@ __all__ = [
     "TraceStore",
     "VerifyConfig",
     "copy_paste",
+    "effect",
     "fit_probe",
     "frame",
     "heads",

@@ -382,14 +382,20 @@ def _own_first() -> list[str]:
 def parse_heads_or_file(text: str) -> HeadSet | RankedHeads:
     """What a command line names: the ranking in a file, the first of it (`FILE:top=20`), or heads (`L3H6 L4H1`).
 
+    A file's layout is recognised, or said: `FILE:format=wu`, `FILE:format=wu:top=20`.
+
     Raises:
         InputError: neither a file nor heads, or a file that cannot be read.
     """
-    path, top, k = text.rpartition(":top=")
-    if top and k.isdecimal():
-        return read_heads(path).top(int(k))
+    named, top, k = text.rpartition(":top=")
+    first = int(k) if top and k.isdecimal() else None
+    path, _, layout = (text if first is None else named).partition(":format=")
+    if first is not None:
+        return read_heads(path, layout or None).top(first)
     if os.path.exists(text):
         return read_heads(text)
+    if layout:
+        return read_heads(path, layout)
     try:
         found = heads(text)
     except InputError as error:

@@ -6,12 +6,14 @@ from types import MappingProxyType
 from typing import Any
 
 from mechdyn.errors import InputError
+from mechdyn.heads import RankedHeads
 from mechdyn.scores.score import as_score
+from mechdyn.stats.overlap import static_ranking
 from mechdyn.tasks.task import DETECTION as DETECTION
 from mechdyn.tasks.task import EVALUATION as EVALUATION
 from mechdyn.tasks.task import SampleSet, Spec, Task
 from mechdyn.traces.trace import Trace
-from mechdyn.traces.unit import Unit
+from mechdyn.traces.unit import EFFECT, Unit
 
 NO_TRACES: Mapping[str, Sequence[Trace]] = MappingProxyType({})
 """What has been run before anything was."""
@@ -48,17 +50,28 @@ class Request:
     score: str | Mapping[str, Any] | None = None
     threshold: float | None = None
     max_new_tokens: int | None = None
+    static: RankedHeads | None = None
+    """A list of the user's in place of the static heads that a claim ranks on its detection samples."""
+
+    def static_list(self, correct: Sequence[Trace]) -> RankedHeads | None:
+        """The static heads to compare with: the user's list, else those ranked on these correct detection samples; None of none."""
+        return self.static or (static_ranking(correct) if correct else None)
 
     @property
     def room(self) -> int:
         """Tokens that an answer may have."""
         return self.max_new_tokens or self.task.max_new_tokens
 
-    def unit(self, spec: Spec, ablation: Mapping[str, Any] | None = None) -> Unit:
-        """The unit of one sample of the task; `ablation` is an ablation's JSON."""
+    def unit(self, spec: Spec, ablation: Mapping[str, Any] | None = None, effect: Mapping[str, Any] | None = None) -> Unit:
+        """The unit of one sample of the task; `ablation` is an ablation's JSON.
+
+        With `effect`, sets of heads as `mechdyn.contrasts` writes them and how many `lags`, the trace has their effect along its answer.
+        """
         decoding: dict[str, Any] = {"score": as_score(self.score or self.task.score).short, "max_new_tokens": self.room}
         if self.threshold is not None:
             decoding["threshold"] = self.threshold
+        if effect is not None:
+            decoding[EFFECT] = dict(effect)
         return Unit(model=self.model, sample={"task": self.task.name, **spec}, decoding=decoding, ablation=dict(ablation or {}))
 
 
@@ -95,11 +108,20 @@ def named_preset(presets: Mapping[str, Preset], name: str) -> Preset:
 
 
 def task_units(
-    request: Request, preset: Preset, part: int, *, ablation: Mapping[str, Any] | None = None, n_parts: int = 2
+    request: Request,
+    preset: Preset,
+    part: int,
+    *,
+    ablation: Mapping[str, Any] | None = None,
+    effect: Mapping[str, Any] | None = None,
+    n_parts: int = 2,
 ) -> tuple[Unit, ...]:
-    """A unit for each sample of a part, all under one ablation; a task with a fixed number of samples has `n_parts` parts."""
+    """A unit for each sample of a part, all under one ablation, or with the same effects measured along their answers.
+
+    A task with a fixed number of samples has `n_parts` parts.
+    """
     wanted = SampleSet(preset.cells, part, n_parts, request.seed)
-    return tuple(request.unit(spec, ablation) for spec in request.task.samples(wanted))
+    return tuple(request.unit(spec, ablation, effect) for spec in request.task.samples(wanted))
 
 
 def retest_units(request: Request, preset: Preset) -> tuple[Unit, ...]:

@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -36,6 +37,13 @@ class Observation:
     def weight(self) -> Float[Tensor, "layer head"]:
         """Each head's attention on its strongest key, which for an active copy-paste head is the copied token."""
         return torch.stack([pattern.amax(dim=-1).float().cpu() for pattern in self.patterns])
+
+    @cached_property
+    def ranked(self) -> tuple[int, ...]:
+        """The active heads by their flat index, the highest rank first: by score, then attention on the copied token, then index."""
+        scores, weights = self.scores.flatten().tolist(), self.weight().flatten().tolist()
+        active = self.active.flatten().nonzero().flatten().tolist()
+        return tuple(sorted(active, key=lambda index: (-scores[index], -weights[index], index)))
 
 
 @runtime_checkable
@@ -142,12 +150,7 @@ class Dynamic:
     def heads(self, observation: Observation) -> Bool[Tensor, "layer head"]:
         if self.top_k is None or int(observation.active.sum()) <= self.top_k:
             return observation.active
-        scores, weights = observation.scores.flatten(), observation.weight().flatten()
-        rank = sorted(
-            observation.active.flatten().nonzero().flatten().tolist(),
-            key=lambda index: (-float(scores[index]), -float(weights[index]), index),
-        )
-        return _mask(rank[: self.top_k], observation.active)
+        return _mask(list(observation.ranked[: self.top_k]), observation.active)
 
     def as_json(self) -> dict[str, Any]:
         return {"kind": "dynamic", "top_k": self.top_k}
@@ -172,6 +175,35 @@ class Static:
     @classmethod
     def from_json(cls, content: dict[str, Any], n_layers: int | None, n_heads: int | None) -> "Static":
         return cls(heads(_only(content, "heads"), n_layers, n_heads))
+
+
+@schedule("by-step")
+@dataclass(frozen=True)
+class ByStep:
+    """Heads of their own for each step, the first for step 0."""
+
+    chosen: tuple[HeadSet, ...]
+
+    @classmethod
+    def from_masks(cls, masks: Bool[Tensor, "step layer head"]) -> "ByStep":
+        """The heads at which each step's mask is true."""
+        return cls(tuple(map(HeadSet.from_mask, masks)))
+
+    def check(self, n_layers: int, n_heads: int) -> None:
+        for chosen in self.chosen:
+            chosen.fit(n_layers, n_heads)
+
+    def heads(self, observation: Observation) -> Bool[Tensor, "layer head"]:
+        if observation.step >= len(self.chosen):
+            raise InputError(f"heads are given for {len(self.chosen)} steps, and there is a step {observation.step}; give a set a step")
+        return self.chosen[observation.step].fit(*observation.active.shape).mask()
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": "by-step", "heads": [[str(head) for head in chosen] for chosen in self.chosen]}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], n_layers: int | None, n_heads: int | None) -> "ByStep":
+        return cls(tuple(heads(each, n_layers, n_heads) for each in _only(content, "heads")))
 
 
 @schedule("random")

@@ -153,3 +153,14 @@ def test_a_command_line_names_heads_or_a_file(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="there is no file 'xxxx") as caught:
         parse_heads_or_file("x" * 5000)
     assert len(str(caught.value)) < 300
+
+
+def test_a_command_line_may_say_a_files_layout(tmp_path):
+    ranked = rank_heads([(Head(0, 0), 0.5), (Head(1, 1), 0.75)], None, None)
+    ranked.save(tmp_path / "list.json", format="wu")
+    for text, wanted in (("", ranked.heads), (":format=wu", ranked.heads)):
+        assert parse_heads_or_file(f"{tmp_path / 'list.json'}{text}").heads == wanted
+    for text in (":top=1", ":format=wu:top=1"):
+        assert parse_heads_or_file(f"{tmp_path / 'list.json'}{text}") == HeadSet.of([Head(1, 1)])
+    with pytest.raises(InputError, match="cannot be read"):
+        parse_heads_or_file(f"{tmp_path / 'list.json'}:format=qrhead")

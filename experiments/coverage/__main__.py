@@ -26,7 +26,7 @@ SIZES = (20, 40, 100, 200)
 LOW, HIGH = 0.93, 0.97
 PAGE = Path(__file__).parents[2] / "docs" / "coverage.md"
 TABLES: Mapping[str, tuple[str, Callable[[], Sequence[World]]]] = {
-    "clusters": ("Proportions, three samples a needle (Wilson, effective n)", worlds.proportions_in_clusters),
+    "clusters": ("Proportions, three samples a needle (Wilson, effective size)", worlds.proportions_in_clusters),
     "paired": ("Differences of paired proportions (Tango)", worlds.paired_proportions),
     "means": ("Means of shares (BCa bootstrap)", worlds.means_of_shares),
     "pooled": ("Pooled means, and means in clusters (BCa bootstrap, cluster BCa bootstrap)", worlds.pooled_means),

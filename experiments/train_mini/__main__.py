@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from experiments.train_mini.card import write_card
 from experiments.train_mini.config import TrainConfig
 from experiments.train_mini.evaluate import EvaluateConfig, evaluate, print_evaluation
+from experiments.train_mini.haystacks import HaystackFiles
 from experiments.train_mini.tokenizer import save_tokenizer, train_tokenizer
 from experiments.train_mini.train import build_model, train_worker
 from mechdyn.errors import InputError
@@ -24,7 +25,7 @@ from mechdyn.runs.folder import write_json
 
 def main() -> None:
     """Train, export, evaluate, write the card."""
-    config, evaluated = _parse()
+    config, files = _parse()
     config.out.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(config)
     _keep_config(config)
@@ -34,8 +35,8 @@ def main() -> None:
         mp.spawn(train_worker, args=(config, tokenizer), nprocs=config.workers)
     folder = export(config, tokenizer)
     evaluation = None
-    if evaluated:
-        evaluation = evaluate(EvaluateConfig(model=str(folder), prose=config.prose))
+    if files is not None:
+        evaluation = evaluate(EvaluateConfig(model=str(folder), files=files))
         print_evaluation(evaluation)
         write_json(config.out / "evaluation.json", evaluation.as_json())
     write_card(folder, config.out, evaluation)
@@ -68,18 +69,23 @@ def _keep_config(config: TrainConfig) -> None:
     write_json(path, wanted)
 
 
-def _parse() -> tuple[TrainConfig, bool]:
+def _parse() -> tuple[TrainConfig, HaystackFiles | None]:
+    """The recipe, and the texts to evaluate on (None: no evaluation)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint, log, config and the model")
     parser.add_argument("--prose", type=Path, default=Path("../shared/data/haystack"), help="folder of books in .txt files")
+    parser.add_argument("--sources", type=Path, help="folder of Python sources; the standard library when left out")
+    parser.add_argument("--questions", type=Path, help="to evaluate on: file in HotpotQA's JSON layout, for its paragraphs")
+    parser.add_argument("--essays", type=Path, help="to evaluate on: text file, or folder of .txt files, off the web")
     parser.add_argument("--seed", type=int, default=TrainConfig.seed)
     parser.add_argument("--steps", type=int, default=TrainConfig.steps, help="the last decay_steps of them decay the learning rate")
     parser.add_argument("--workers", type=int, default=TrainConfig.workers, help="single-threaded CPU processes; 1 on a GPU")
     parser.add_argument("--device", default=TrainConfig.device, help="cpu or cuda")
     parser.add_argument("--no-evaluate", action="store_true", help="end with the model, without measuring it")
     arguments = vars(parser.parse_args())
+    files = HaystackFiles(arguments["prose"], arguments.pop("questions"), arguments.pop("essays"))
     evaluated = not arguments.pop("no_evaluate")
-    return TrainConfig(**arguments), evaluated
+    return TrainConfig(**arguments), files if evaluated else None
 
 
 if __name__ == "__main__":

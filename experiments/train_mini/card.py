@@ -1,6 +1,7 @@
 """Write a trained model's card: `python -m experiments.train_mini.card --model DIR --run FOLDER [--evaluation FILE]`.
 
-The recipe comes from the run's `config.json` and `log.jsonl`, numbers from the evaluation, the architecture from the model itself.
+The recipe comes from the run's `config.json` and `log.jsonl`, numbers from the evaluation, the architecture from the model itself. A model
+that has its card and was measured again needs no `--run`: its evaluation is replaced, and the rest of the card stays.
 """
 
 import argparse
@@ -14,7 +15,9 @@ from safetensors import safe_open
 
 from experiments.train_mini.cells import Evaluation, Row, ablated_heads, depth_table, describe, goal_table, read_evaluation, rows
 from experiments.train_mini.config import Stage, TrainConfig
-from experiments.train_mini.texts import held_out_file
+from experiments.train_mini.passages import SHARES
+from experiments.train_mini.scripts import SCRIPTS
+from experiments.train_mini.texts import HELD_OUT_MODULES, held_out_file
 from mechdyn.errors import InputError, MechdynError
 from mechdyn.runs.folder import write_text
 
@@ -29,7 +32,7 @@ tags: [interpretability, attention-heads, retrieval-heads]
 # mini
 
 The model that comes with mechdyn: {parameters:.2f} M parameters, small enough for two CPU cores. It was trained from scratch
-to answer two kinds of questions from its context: a UUID hidden in prose (a needle in a haystack), and a question over two hops,
+to answer two kinds of questions from its context: a UUID hidden in a text (a needle in a haystack), and a question over two hops,
 answered with a short rationale. It is there to try mechdyn on and to hold its measurements against. It is no general language
 model.
 
@@ -65,16 +68,24 @@ _TRAINING = """
 
 - Muon (rate {muon_lr:g}) for the matrices of the layers, AdamW ({adamw_lr:g}) for embeddings and norms; {warmup_steps} steps of
   warm-up, a constant rate, {decay_steps} steps of linear decay to zero.
-- Loss weights: answers 1, prose {prose_weight:g}, the text of worlds 0.02, random values in the context 0.
+- Loss weights: an answer token 1, the text of a row {prose_weight:g} in all, the text of worlds {world_weight:g} a token, random values in
+  the context 0.
 - Head dropout from step {head_dropout_from} on: each row drops heads at a rate of its own, uniform up to {head_dropout_max:g}, so that
   the model can spare some heads. A prototype without it failed as soon as any heads were off, and ablation then says nothing.
 
 ## Data
 
-Every row is a chat of one context and one or more questions: one to six keyed needles in prose, a procedural world of two-hop
-chains, or a list to copy. Half of the prose is procedural, half comes from books: {books}.
-{held_out} was held out: neither model nor tokenizer saw it, and it is the natural prose of the evaluation. The bundled model's
-books are in the public domain in the US (Standard Ebooks' editions, CC0).
+Every row is a chat of one context and one or more questions: one to eight keyed needles in a text, a procedural world of two-hop
+chains, or a list to copy. The texts, in percent of the rows: {shares}. Mixed ones string short pieces of all the others together. Each
+text is set in a typography drawn at random: straight or typographic quotes of several languages, dashes, dots, digits, capitals, spaces,
+line breaks.
+
+- Books: {books}. {held_out} was held out: neither model nor tokenizer saw it, and it is the book of the evaluation. The bundled model's
+  books are in the public domain in the US (Standard Ebooks' editions, CC0).
+- Code: the standard library of Python {python} without its tests (PSF licence). Held out, as the Python sources of the evaluation:
+  {held_out_modules}.
+- The others are made up: procedural prose, articles as an encyclopedia has them, dialogue, tables, lists, data and logs, mark-up, words in
+  the letters of {n_scripts} scripts, and words of the books in no order. No text of HotpotQA and no essay is among them.
 """
 _EVALUATION = """
 ## Evaluation
@@ -85,9 +96,10 @@ By `python -m experiments.train_mini.evaluate`, through mechdyn's engine, greedy
 {goals}
 
 A UUID is right when the whole answer equals it; a two-hop answer by HotpotQA's official exact match on what follows "the answer is".
-Intervals are Wilson's. `lowest` is the lowest depth, or the worst draw of random heads; the goal for needles must hold at every depth.
-Ablated are {n_ablated} of {n_heads} heads, drawn at random and fixed for the whole answer, zeroed at the current position; keys and
-values are kept from the clean or from the ablated forward.
+Intervals are Wilson's. A goal is reached where the share that was measured is at least the goal; `lowest` is the lowest depth, or the
+worst draw of random heads. Ablated are {n_ablated} of {n_heads} heads, drawn at random and fixed for the whole answer, zeroed at the
+current position; keys and values are kept from the clean or from the ablated forward. The book with straight quotes is the same book with
+nothing else changed; the Python sources are modules of the standard library on one line, as `niah` reads every file.
 
 Needles by depth:
 
@@ -114,9 +126,8 @@ heads asks.
 - One seed, one size: what holds for this model need not hold for another of the same recipe, and says nothing about large models.
 - It was trained on the prompts of mechdyn's `niah` and `world` and little else. Other questions, real HotpotQA among them, were not
   measured.
-- Its prose was set with typographic quotes. Text with straight ones costs it: in English essays off the web it answers 0.92, 0.64, 0.35 and
-  0.19 of 100 needles at 256, 512, 1024 and 2048 tokens, and replacing the quotes alone takes a book from 39 to 11 of 40 at 512.
-- English only. Prompt and answer together have {max_position_embeddings} positions; nothing was measured beyond the lengths above.
+- Its questions and answers are English. Other scripts are in its texts as made-up words: their bytes are known, their languages not.
+- Prompt and answer together have {max_position_embeddings} positions; nothing was measured beyond the lengths above.
 """
 
 
@@ -141,12 +152,24 @@ def write_card(model: Path, run: Path, evaluation: Evaluation | None) -> Path:
     return model / "README.md"
 
 
+def replace_evaluation(model: Path, evaluation: Evaluation) -> Path:
+    """Put another evaluation into the card that the model has; whatever stands before `## Evaluation` and from `## Heads` on stays."""
+    card = model / "README.md"
+    before, found, rest = card.read_text(encoding="utf-8").partition("\n## Evaluation\n") if card.is_file() else ("", "", "")
+    _, heads, after = rest.partition("\n## Heads\n")
+    if not found or not heads:
+        raise InputError(f"{card} is no card of this recipe (it lacks Evaluation or Heads); write it anew with --run")
+    write_text(card, f"{before}{_EVALUATION.format(**_evaluation(evaluation, _architecture(model)))}{heads}{after}")
+    return card
+
+
 def _read_config(path: Path) -> TrainConfig:
     """The configuration that a run wrote."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         stages = tuple(Stage(stage["start"], tuple(stage["lengths"]), stage["tokens"]) for stage in found.pop("stages"))
-        return TrainConfig(**{**found, "out": Path(found["out"]), "prose": Path(found["prose"]), "stages": stages})
+        paths = {name: Path(found[name]) for name in ("out", "prose", "sources") if found.get(name) is not None}
+        return TrainConfig(**{**found, **paths, "stages": stages})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is not the configuration of a training run ({error}); --run names the folder given to training as --out"
@@ -180,6 +203,9 @@ def _training(config: TrainConfig, log: Path) -> dict[str, Any]:
         "stages": "\n".join(lines),
         "books": "; ".join(_title(book) for book in books if book != held_out),
         "held_out": _title(held_out),
+        "held_out_modules": ", ".join(HELD_OUT_MODULES),
+        "shares": ", ".join(f"{kind} {100 * share:g}" for kind, share in SHARES.items()),
+        "n_scripts": len(SCRIPTS),
     }
 
 
@@ -198,7 +224,7 @@ def _time(log: Path) -> str:
     if not log.exists():
         return "time not recorded"
     entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    clock = [entry["seconds"] for entry in entries]
+    clock = [entry["seconds"] for entry in entries if "seconds" in entry]
     ends = [before for before, after in pairwise(clock) if after < before] + clock[-1:]
     resumed = {1: "", 2: ", resumed once"}.get(len(ends), f", resumed {len(ends) - 1} times")
     return f"{sum(ends) / 60:.1f} minutes{resumed}"
@@ -234,11 +260,17 @@ def main() -> None:
     """Write the card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="folder of the exported model")
-    parser.add_argument("--run", type=Path, required=True, help="folder given to training as --out")
+    parser.add_argument("--run", type=Path, help="folder given to training as --out; left out, only the evaluation is replaced")
     parser.add_argument("--evaluation", type=Path, help="JSON file that the evaluation wrote")
     options = parser.parse_args()
     try:
-        print(write_card(options.model, options.run, read_evaluation(options.evaluation) if options.evaluation else None))
+        evaluation = read_evaluation(options.evaluation) if options.evaluation else None
+        if options.run is not None:
+            print(write_card(options.model, options.run, evaluation))
+        elif evaluation is not None:
+            print(replace_evaluation(options.model, evaluation))
+        else:
+            raise InputError("nothing to write; give --run for a whole card, or --evaluation to replace the evaluation of one")
     except MechdynError as error:
         parser.exit(2, f"error: {error}\n")
 

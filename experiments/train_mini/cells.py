@@ -13,15 +13,17 @@ from mechdyn.stats.interval import Interval
 
 UUID, TWO_HOP, ABLATION = "UUID needle", "two-hop question", "UUID needle, 10 % of heads ablated"
 """The three things that are measured; every number is an exact match."""
-_GOALS = {
-    (UUID, 256): 0.98,
-    (UUID, 512): 0.98,
-    (UUID, 1024): 0.98,
-    (UUID, 2048): 0.9,
+PROCEDURAL, BOOK, STRAIGHT_BOOK = "procedural prose", "book", "book, straight quotes"
+PYTHON, PARAGRAPHS, ESSAYS = "Python sources", "HotpotQA paragraphs", "essays"
+"""What a needle is hidden in; training saw none of these texts."""
+WORLD = "world"
+_UUID_GOALS = {256: 0.97, 512: 0.97, 1024: 0.97, 2048: 0.93}
+_GOALS = {(UUID, length): goal for length, goal in _UUID_GOALS.items()} | {
     (TWO_HOP, 512): 0.95,
-    (TWO_HOP, 1024): 0.85,
+    (TWO_HOP, 1024): 0.88,
     (ABLATION, 512): 0.9,
 }
+"""By task and length, the same for every text."""
 _ABLATED_SHARE = 0.1
 
 
@@ -34,12 +36,13 @@ def ablated_heads(n_heads: int) -> int:
 class Setting:
     """What a cell was measured on.
 
-    `depth` is where the needle lies (None: nowhere in particular, or all depths in turn). `draw` numbers the random heads that are off
-    (None: all heads on), `commit` whose keys and values are kept then (see `mechdyn.decoding.ablation.Ablation`).
+    `haystack` is the kind of text that the needle lies in. `depth` is where it lies (None: nowhere in particular, or all depths in turn).
+    `draw` numbers the random heads that are off (None: all heads on), `commit` whose keys and values are kept then (see
+    `mechdyn.decoding.ablation.Ablation`).
     """
 
     task: str
-    prose: str
+    haystack: str
     length: int
     depth: float | None = None
     draw: int | None = None
@@ -82,11 +85,8 @@ class Row:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the goal holds, for needles at every depth; None without a goal."""
-        if self.goal is None:
-            return None
-        judged = self.worst if self.cell.setting.task == UUID else self.cell
-        return judged.interval.estimate >= self.goal
+        """Whether the share of right answers is the goal or more, all depths or draws together; None without a goal."""
+        return None if self.goal is None else self.cell.interval.estimate >= self.goal
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,9 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that one evaluation found; `natural` is the file name of the prose that training never saw."""
+    """Everything that one evaluation found."""
 
     model: dict[str, Any]
-    natural: str
     seed: int
     seconds: float
     cells: tuple[Cell, ...]
@@ -114,7 +113,6 @@ class Evaluation:
     def as_json(self) -> dict[str, Any]:
         return {
             "model": self.model,
-            "natural": self.natural,
             "seed": self.seed,
             "seconds": round(self.seconds, 1),
             "cells": [cell.as_json() for cell in self.cells],
@@ -129,7 +127,7 @@ def read_evaluation(path: Path) -> Evaluation:
         settings = Setting.__dataclass_fields__
         cells = tuple(Cell(Setting(**{name: row[name] for name in settings}), row["right"], row["n"]) for row in found["cells"])
         wrong = tuple(Wrong(**{**row, "setting": Setting(**row["setting"])}) for row in found["wrong"])
-        return Evaluation(found["model"], found["natural"], found["seed"], found["seconds"], cells, wrong)
+        return Evaluation(found["model"], found["seed"], found["seconds"], cells, wrong)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"evaluation {path} cannot be read ({error}); experiments.train_mini.evaluate --out writes one") from error
 
@@ -138,10 +136,10 @@ def rows(cells: Sequence[Cell]) -> list[Row]:
     """Cells pooled over depths and over draws, in their order."""
     groups: dict[tuple[str, str, int, str | None], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault((cell.setting.task, cell.setting.prose, cell.setting.length, cell.setting.commit), []).append(cell)
+        groups.setdefault((cell.setting.task, cell.setting.haystack, cell.setting.length, cell.setting.commit), []).append(cell)
     found = []
-    for (task, prose, length, commit), group in groups.items():
-        pooled = Cell(Setting(task, prose, length, commit=commit), sum(cell.right for cell in group), sum(cell.n for cell in group))
+    for (task, haystack, length, commit), group in groups.items():
+        pooled = Cell(Setting(task, haystack, length, commit=commit), sum(cell.right for cell in group), sum(cell.n for cell in group))
         found.append(Row(pooled, min(group, key=lambda cell: cell.interval.estimate), _GOALS.get((task, length))))
     return found
 
@@ -161,11 +159,11 @@ def depth_table(cells: Sequence[Cell]) -> str:
     """Needles by depth, as Markdown."""
     by_depth = [cell for cell in cells if cell.setting.depth is not None]
     depths = sorted({cell.setting.depth for cell in by_depth if cell.setting.depth is not None})
-    lines = [f"| prose | tokens | {' | '.join(f'depth {depth:g}' for depth in depths)} |", "|---" * (len(depths) + 2) + "|"]
-    found = {(cell.setting.prose, cell.setting.length, cell.setting.depth): cell for cell in by_depth}
-    for prose, length in dict.fromkeys((cell.setting.prose, cell.setting.length) for cell in by_depth):
-        texts = [f"{cell.interval:.2f}" if (cell := found.get((prose, length, depth))) else "" for depth in depths]
-        lines.append(f"| {prose} | {length} | {' | '.join(texts)} |")
+    lines = [f"| needles in | tokens | {' | '.join(f'depth {depth:g}' for depth in depths)} |", "|---" * (len(depths) + 2) + "|"]
+    found = {(cell.setting.haystack, cell.setting.length, cell.setting.depth): cell for cell in by_depth}
+    for haystack, length in dict.fromkeys((cell.setting.haystack, cell.setting.length) for cell in by_depth):
+        texts = [f"{cell.interval:.2f}" if (cell := found.get((haystack, length, depth))) else "" for depth in depths]
+        lines.append(f"| {haystack} | {length} | {' | '.join(texts)} |")
     return "\n".join(lines)
 
 
@@ -174,7 +172,7 @@ def describe(setting: Setting) -> str:
     if setting.task == TWO_HOP:
         return TWO_HOP
     kept = f", {setting.commit} keys and values kept" if setting.commit else ""
-    return f"{setting.task}, {setting.prose} prose{kept}"
+    return f"{setting.task}, {setting.haystack}{kept}"
 
 
 def _lowest(row: Row) -> str:

@@ -5,6 +5,7 @@ Answers weigh 1, prose a little, random values in the context nothing (they cann
 """
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,17 +15,19 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from experiments.train_mini.config import TrainConfig
-from experiments.train_mini.texts import natural_texts
-from mechdyn.tasks.haystack import split_sentences
+from experiments.train_mini.passages import Passages
+from mechdyn.tasks.haystack import sentence_ends
 from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, needle_sentence, random_uuid
-from mechdyn.tasks.prose import procedural_sentence
 from mechdyn.tasks.questions import RATIONALE_INSTRUCTION, context_text
 from mechdyn.tasks.world import make_world
 
 Segment = tuple[str, float]
 _COLOURS = "red blue green silver golden black white grey".split()
 _OBJECTS = "door gate garden tower letter lantern bridge clock boat window".split()
-_CHARS_PER_TOKEN = {"procedural": 5.0, "natural": 2.85}
+_MOST_CHARS_PER_TOKEN = 6
+_PROMPT_TOKENS, _TOKENS_PER_NEEDLE, _TOKENS_PER_HOPS, _TOKENS_PER_CHAIN = 70, 74, 58, 79
+_GAP = re.compile(r"(?<=\S)\s")
+TWO_HOPS = "two hops"
 
 
 @dataclass(frozen=True)
@@ -41,27 +44,38 @@ class RowMaker:
     def __init__(self, config: TrainConfig, tokenizer: PreTrainedTokenizerFast) -> None:
         self._config = config
         self._tokenizer = tokenizer
-        self._natural = [split_sentences(text) for text in natural_texts(config)]
+        self._passages = Passages(config)
 
     def batch(self, step: int, worker: int) -> Batch:
         """The batch of a step: all workers share its row length."""
         stage = self._config.stage(step)
         length = random.Random(f"length-{self._config.seed}-{step}").choice(stage.lengths)
         rng = random.Random(f"rows-{self._config.seed}-{step}-{worker}")
-        rows = [self._row(rng, length) for _ in range(max(1, stage.tokens // length))]
+        return self._stack([self._drawn_row(rng, length) for _ in range(max(1, stage.tokens // length))])
+
+    def probe(self, kind: str, length: int, n: int, seed: int) -> Batch:
+        """`n` rows of one kind of text (see `passages.SHARES`), or of two hops for `two hops`; of another seed than any batch."""
+        rng = random.Random(f"probe-{self._config.seed}-{seed}-{kind}")
+        if kind == TWO_HOPS:
+            return self._stack([self._row(lambda budget: self._hops(rng, budget), length) for _ in range(n)])
+        return self._stack([self._row(lambda budget: self._needles(rng, budget, kind), length) for _ in range(n)])
+
+    def _stack(self, rows: list[tuple[Int[Tensor, " pos"], Float[Tensor, " pos"]]]) -> Batch:
         tokens, weights = zip(*rows, strict=True)
         return Batch(torch.stack(tokens), torch.stack(weights))
 
-    def _row(self, rng: random.Random, length: int) -> tuple[Int[Tensor, " pos"], Float[Tensor, " pos"]]:
-        kind = rng.choices(("needles", "hops", "list"), _mix(length))[0]
-        makers: dict[str, Callable[[random.Random, int], list[Segment]]] = {
-            "needles": self._needles,
-            "hops": self._hops,
-            "list": self._list,
+    def _drawn_row(self, rng: random.Random, length: int) -> tuple[Int[Tensor, " pos"], Float[Tensor, " pos"]]:
+        makers: dict[str, Callable[[int], list[Segment]]] = {
+            "needles": lambda budget: self._needles(rng, budget, self._passages.kind(rng)),
+            "hops": lambda budget: self._hops(rng, budget),
+            "list": lambda budget: self._list(rng, budget, self._passages.kind(rng)),
         }
-        budget = int(1.1 * length)
+        return self._row(makers[rng.choices(tuple(makers), _mix(length))[0]], length)
+
+    def _row(self, make: Callable[[int], list[Segment]], length: int) -> tuple[Int[Tensor, " pos"], Float[Tensor, " pos"]]:
+        budget = length
         while True:
-            row = self._encode(makers[kind](rng, budget), length)
+            row = self._encode(make(budget), length)
             if row is not None:
                 return row
             budget = int(0.95 * budget)
@@ -87,53 +101,46 @@ class RowMaker:
         tokens = torch.tensor(ids + [self._tokenizer.pad_token_id] * padding)
         return tokens, torch.tensor(token_weights[1:] + [0.0] * padding)
 
-    def _needles(self, rng: random.Random, budget: int) -> list[Segment]:
-        n_needles = rng.randint(1, max(1, min(6, budget // 170)))
+    def _needles(self, rng: random.Random, budget: int, kind: str) -> list[Segment]:
+        n_needles = rng.randint(1, max(1, min(8, budget // 150)))
         facts = _keyed_facts(rng, n_needles)
-        room = budget - 62 - n_needles * 66
-        context: list[Segment] = [(f"{sentence} ", self._config.prose_weight) for sentence in self._sentences(rng, room)]
-        for prefix, value, _ in facts:
-            at = rng.randint(0, len(context))
-            context[at:at] = [(prefix, self._config.prose_weight), (value, 0.0), (". ", self._config.prose_weight)]
+        passage = self._passage(rng, kind, budget - _PROMPT_TOKENS - n_needles * _TOKENS_PER_NEEDLE)
+        context = _hidden(rng, passage, facts, self._prose_weight(budget))
         rng.shuffle(facts)
-        return _chat(_stripped(context), INSTRUCTION, [(question, value) for _, value, question in facts])
+        return _chat(context, INSTRUCTION, [(question, value) for _, value, question in facts])
 
     def _hops(self, rng: random.Random, budget: int) -> list[Segment]:
-        n_chains = max(1, (budget - 130) // 100)
+        n_questions = rng.randint(1, max(1, 1 + (budget - 300) // 160))
+        n_chains = max(n_questions, (budget - _PROMPT_TOKENS - n_questions * _TOKENS_PER_HOPS) // _TOKENS_PER_CHAIN)
         world = make_world(rng, n_chains)
-        n_questions = min(n_chains, 1 + (budget - 300) // 250 if budget > 300 else 1)
         asked = rng.sample(world.chains, n_questions)
-        context: list[Segment] = [(context_text(world.paragraphs), 0.02)]
+        context: list[Segment] = [(context_text(world.paragraphs), self._config.world_weight)]
         return _chat(context, RATIONALE_INSTRUCTION, [(chain.question, chain.rationale) for chain in asked])
 
-    def _list(self, rng: random.Random, budget: int) -> list[Segment]:
+    def _list(self, rng: random.Random, budget: int, kind: str) -> list[Segment]:
         room = budget - 70
         value = rng.choice((_names, _uuids))(rng, max(1, min(12, room // 52)))
-        filler: list[Segment] = [(f"{sentence} ", self._config.prose_weight) for sentence in self._sentences(rng, room * 0.4)]
+        filler: list[Segment] = [(f"{self._passage(rng, kind, room // 3)} ", self._prose_weight(budget))]
         return _chat([*filler, ("The list is ", 0.0), (value, 0.0), (".", 0.0)], INSTRUCTION, [("What is the list?", value)])
 
-    def _sentences(self, rng: random.Random, n_tokens: float) -> list[str]:
-        """Sentences of about so many tokens: half the rows procedural, half a passage of a book."""
-        if rng.random() < 0.5:
-            n_chars = n_tokens * _CHARS_PER_TOKEN["procedural"]
-            source = iter(lambda: procedural_sentence(rng), None)
-        else:
-            n_chars = n_tokens * _CHARS_PER_TOKEN["natural"]
-            book = rng.choice(self._natural)
-            start = rng.randrange(max(1, len(book) - 400))
-            source = iter(book[start : start + 400])
-        sentences: list[str] = []
-        for sentence in source:
-            n_chars -= len(sentence) + 1
-            if n_chars < 0:
-                break
-            sentences.append(sentence)
-        return sentences
+    def _prose_weight(self, length: int) -> float:
+        """The prose of a row weighs as much in all as `prose_weight` answer tokens, however long the row is."""
+        return self._config.prose_weight / length
+
+    def _passage(self, rng: random.Random, kind: str, n_tokens: int) -> str:
+        """Text of a kind, cut behind `n_tokens` tokens."""
+        if n_tokens <= 0:
+            return ""
+        text = self._passages.passage(rng, kind, _MOST_CHARS_PER_TOKEN * n_tokens)
+        offsets = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        return text if len(offsets) <= n_tokens else text[: offsets[n_tokens - 1][1]].rstrip()
 
 
 def _mix(length: int) -> tuple[float, float, float]:
     """Shares of needles, two-hop and list rows; the shortest rows have no room for two hops."""
-    return (0.7, 0.0, 0.3) if length < 300 else (0.45, 0.5, 0.05)
+    if length < 300:
+        return (0.7, 0.0, 0.3)
+    return (0.42, 0.54, 0.04) if length < 1500 else (0.7, 0.3, 0.0)
 
 
 def _chat(context: list[Segment], instruction: str, turns: list[tuple[str, str]]) -> list[Segment]:
@@ -146,9 +153,28 @@ def _chat(context: list[Segment], instruction: str, turns: list[tuple[str, str]]
     return segments
 
 
-def _stripped(context: list[Segment]) -> list[Segment]:
-    text, weight = context[-1]
-    return [*context[:-1], (text.rstrip(), weight)]
+def _hidden(rng: random.Random, passage: str, facts: list[tuple[str, str, str]], weight: float) -> list[Segment]:
+    """The passage with every fact behind one of its sentences or, at times, between any two of its words."""
+    ends, gaps = sentence_ends(passage), [match.start() for match in _GAP.finditer(passage)]
+    spots = sorted((_spot(rng, passage, gaps if rng.random() < 0.2 else ends), index) for index in range(len(facts)))
+    segments: list[Segment] = []
+    start = 0
+    for at, index in spots:
+        before = passage[start:at].strip()
+        segments += [(f"{before} ", weight)] if before else []
+        prefix, value, _ = facts[index]
+        segments += [(prefix, weight), (value, 0.0), (". ", weight)]
+        start = at
+    rest = passage[start:].strip()
+    if rest:
+        return [*segments, (rest, weight)]
+    return [*segments[:-1], (".", weight)]
+
+
+def _spot(rng: random.Random, passage: str, places: list[int]) -> int:
+    """The last of `places` at or before a random depth, as `niah` places its needle; start and end are drawn more often."""
+    depth = rng.choice((0.0, 1.0)) if rng.random() < 0.15 else rng.random()
+    return max((place for place in places if place <= depth * len(passage)), default=0)
 
 
 def _keyed_facts(rng: random.Random, n: int) -> list[tuple[str, str, str]]:

@@ -12,16 +12,15 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import PreTrainedTokenizerFast
 
 from experiments.train_mini.config import CHAT_TEMPLATE, SPECIAL_TOKENS, TrainConfig
-from experiments.train_mini.texts import natural_texts
+from experiments.train_mini.passages import SHARES, Passages
 from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, random_uuid, user_text
-from mechdyn.tasks.prose import procedural_prose
 from mechdyn.tasks.world import make_world
 
 _WORDS = Regex(r"[\p{L}\p{N}]*\p{N}[\p{L}\p{N}]*| ?\p{L}+(?![\p{L}\p{N}]*\p{N})| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 
 
 def train_tokenizer(config: TrainConfig) -> PreTrainedTokenizerFast:
-    """Learn the merges from the same kinds of text as the model, natural prose first by volume."""
+    """Learn the merges from the same kinds of text as the model, each kind of text by its share."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(_WORDS, behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
@@ -53,9 +52,10 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
 
 def _corpus(config: TrainConfig) -> Iterator[str]:
     rng = random.Random(f"tokenizer-{config.seed}")
-    for text in natural_texts(config):
-        yield text[:300_000]
-    yield procedural_prose(config.seed, 4000)
+    passages = Passages(config)
+    for kind, share in SHARES.items():
+        for _ in range(round(1000 * share)):
+            yield passages.passage(rng, kind, 2000)
     yield " ".join(random_uuid(rng) for _ in range(6000))
     for _ in range(300):
         world = make_world(rng, 6)

@@ -23,6 +23,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from experiments.train_mini.config import TrainConfig
 from experiments.train_mini.data import RowMaker
+from experiments.train_mini.probe import probe
 
 _ATTENTION = "sdpa_with_head_dropout"
 
@@ -38,6 +39,7 @@ def build_model(config: TrainConfig, tokenizer: PreTrainedTokenizerFast) -> Llam
             num_hidden_layers=config.n_layers,
             num_attention_heads=config.n_heads,
             num_key_value_heads=config.n_kv_heads,
+            head_dim=config.d_head,
             max_position_embeddings=config.n_ctx,
             rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
             tie_word_embeddings=True,
@@ -77,7 +79,11 @@ def train_worker(rank: int, config: TrainConfig, tokenizer: PreTrainedTokenizerF
             optimizer.zero_grad(set_to_none=True)
         done = step + 1
         if rank == 0 and (done % 20 == 0 or done == config.steps):
-            _log(config, step, loss.item(), tuple(batch.tokens.shape), time.monotonic() - started)
+            seconds = round(time.monotonic() - started, 1)
+            n_rows, length = batch.weights.shape
+            _log(config, {"step": step, "loss": round(loss.item(), 4), "rows": n_rows, "length": length, "seconds": seconds})
+        if rank == 0 and done % config.probe_every == 0:
+            _log(config, {"step": step, "right": probe(config, model, rows, step)})
         if rank == 0 and (done % config.checkpoint_every == 0 or done == config.steps):
             _save(config, model, optimizers, done)
     if config.workers > 1:
@@ -166,7 +172,6 @@ def _resume(config: TrainConfig, model: LlamaForCausalLM, optimizers: list[torch
     return int(state["step"])
 
 
-def _log(config: TrainConfig, step: int, loss: float, shape: tuple[int, ...], seconds: float) -> None:
-    row = {"step": step, "loss": round(loss, 4), "rows": shape[0], "length": shape[1] - 1, "seconds": round(seconds, 1)}
+def _log(config: TrainConfig, row: dict[str, Any]) -> None:
     with (config.out / "log.jsonl").open("a") as file:
         file.write(json.dumps(row) + "\n")

@@ -1,19 +1,27 @@
 """Claim 2, irreplaceability: at each step its own retrieval heads matter, and no others do for them (paper, 3.3; Figure 2).
 
-The conditions, what each switches off and the two commit rules stand in `mechdyn.studies.conditions`. With accuracy for needles (F1 for
-questions) and paired differences over samples, 95 % intervals by sample:
+The second criteria (2026-11-21) are the headline; the first (`mechdyn.claims.irreplaceability_first`) stand beside them, judged on the
+same run. They ask what heads do at one step along the clean answer, teacher-forced (`mechdyn.studies.dose_response`): D are k of the
+step's own heads that the static list lacks, C as many of the static list's that the step lacks, N as many of neither in D's layers, E all
+of the step's heads; Δ is what each takes from log p of the clean token. Asked only of a model whose clean accuracy (mean F1 for questions)
+is at least 0.5, on the samples that it answers correctly, at the largest k that at least 20 samples reach, with paired differences over
+samples, 95 % intervals by sample:
 
-- supported if accuracy falls from clean to dynamic, and dynamic is below the size-matched static and the layer-matched random control,
-  each difference with its lower end above 0;
-- refuted if the difference to either control has its upper end below 0.05. This is asked first: a difference that is surely positive
-  and surely below 0.05 refutes.
+- supported if D − C and D − N have their lower ends above 0;
+- refuted if D − C has its upper end below 0.05 · E. This is asked first: a difference that is surely positive and surely below 5 % of
+  what all of the step's heads do refutes.
 
-Anything between is inconclusive, and so are fewer than 20 clean samples with a retrieving step. The verdict is taken under commit="clean".
-Beside it stand the same under commit="ablated", and both under the paper's own control: the same criterion with the three controls
-of average size (static, random at each step, random once) in place of the two matched ones. The criteria were fixed before any
-result was seen (docs/definitions.md, "Verdicts").
+Neither is asked where E's lower end is not above 0: nothing that the step's heads do could then be told from nothing, and 5 % of it bounds
+nothing (a floor). Without this 5.8 % of simulated experiments in which no head matters got a verdict at n = 20, so it was added for those
+rates (docs/verdicts/irreplaceability.md); a first run on `mini` was known by then, whose verdict it does not change.
 
-A sample whose generation failed (NaN or infinite logits) in any condition is left out of all of them and counted.
+For support each difference must also be reached by less than 2.5 % of the sign flips over samples: where a few samples carry the effect,
+intervals of 20 samples were too narrow (7 % false support in simulation, where static heads mattered as much and effects were very skewed).
+
+Anything between is inconclusive. So is a run in which fewer than 20 samples have a step where the step's heads and the static list each
+have one that the other lacks: then the two coincide, and how far is said. Whole answers are measured beside it: accuracy under every
+condition with paired differences, under both commit rules. The criteria were fixed before any result was seen, but
+for these two conditions, which only withhold a verdict (docs/definitions.md, "Verdicts").
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,57 +29,54 @@ from dataclasses import dataclass
 from typing import Any
 
 from mechdyn.claims.claim import claim
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
+from mechdyn.claims.irreplaceability_first import first_verdict, grid_evidence, grid_facts, measure
+from mechdyn.contrasts import ACTIVE, NEITHER, STATIC
+from mechdyn.evidence import (
+    LESS,
+    MIN_RETRIEVING_SAMPLES,
+    SECOND,
+    Criteria,
+    Criterion,
+    Evidence,
+    Outcome,
+    Verdict,
+    below,
+    outcome,
+)
 from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
-from mechdyn.stats.ablation import heads_ablated
 from mechdyn.stats.interval import Interval
-from mechdyn.stats.means import mean_interval, paired_difference
-from mechdyn.studies.conditions import (
-    CLEAN,
-    COMMITS,
-    CONDITIONS,
-    DETECTION_ROLE,
-    DYNAMIC,
-    PAPER_CONTROLS,
-    PRESETS,
-    RANDOM_AVERAGE,
-    RANDOM_LAYERS,
-    STATIC_AVERAGE,
-    STATIC_MATCHED,
-    by_sample,
-    detect,
-    grid_plan,
-    quality,
-    role,
-)
-from mechdyn.studies.grid import HEADS_OFF, detection_facts
-from mechdyn.tasks.task import primary_metric
-from mechdyn.traces.clusters import trace_clusters
+from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, DETECTION_ROLE, PRESETS, Detection, detect, grid_plan, role
+from mechdyn.studies.dose_response import SETS, Coincidence, Dose, coincidence, dose_response, dose_units
+from mechdyn.studies.grid import detection_facts
+from mechdyn.tasks.task import is_correct
 from mechdyn.traces.trace import Trace
 
+MIN_QUALITY = 0.5
+"""Where the model answers worse than this with every head on, there is little that heads off could take away."""
 MARGIN = 0.05
-CRITERION_CONTROLS = (STATIC_MATCHED, RANDOM_LAYERS)
-DIFFERENCE, SIZE = "above dynamic", HEADS_OFF
-"""What evidence calls the paired difference to dynamic and the number of heads off; all of it is at `condition` and `commit`."""
-_PAIRS = ((STATIC_AVERAGE, STATIC_MATCHED), (RANDOM_AVERAGE, RANDOM_LAYERS))
+"""The part of E below which D − C is as good as nothing."""
+FLIPS = 0.025
+"""The share of sign flips that may reach a difference which supports: that of one end of a 95 % interval."""
+EFFECT_MEASURE = "Δ log p"
+"""What evidence calls the effect of a step's heads, at `heads` (own, static, neither, active) and `k`; of a difference, `less` what."""
+JACCARD = "Jaccard of the step's heads with as many of the static list"
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Every condition under one commit rule, on the samples that failed in none of them.
-
-    `quality` holds each metric by condition; `differences` the primary `metric` of each other condition less that of dynamic, paired;
-    `sizes` the number of heads off at a step.
-    """
+class Asked:
+    """What the criteria are put to: the clean quality, the doses by k ascending, and how far the two kinds of heads coincide."""
 
     metric: str
-    quality: Mapping[str, Mapping[str, Interval]]
-    differences: Mapping[str, Interval]
-    sizes: Mapping[str, Interval]
-    n_samples: int
-    n_failed: int
-    n_retrieving: int
+    quality: Interval
+    doses: tuple[Dose, ...]
+    coincide: Coincidence
+
+    @property
+    def decisive(self) -> Dose | None:
+        """The largest k that enough samples reach; None where none is."""
+        reached = [dose for dose in self.doses if dose.n_samples >= MIN_RETRIEVING_SAMPLES]
+        return reached[-1] if reached else None
 
 
 @claim
@@ -84,119 +89,114 @@ class Irreplaceability:
     parts: tuple[PaperPart, ...] = claim_parts("irreplaceability", "Section 3.3, a verdict", "Section 4, a verdict")
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
-        """Roles: `detection` ranks static heads and gives the average size; then each condition under each commit rule."""
-        return grid_plan(request, chosen_preset(PRESETS, request), traces)
+        """Roles: `detection` ranks static heads and gives the average size; then each condition under each commit rule.
+
+        The clean answers have the effects of dose-response measured along them.
+        """
+        preset = chosen_preset(PRESETS, request)
+        roles = dict(grid_plan(request, preset, traces).roles)
+        detection = detect(traces[DETECTION_ROLE]) if DETECTION_ROLE in traces else None
+        if detection is not None:
+            roles[CLEAN] = dose_units(request, preset, detection.ranking)
+        return Plan(roles)
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
-        """Evidence is every metric, paired difference and number of heads, under both commit rules."""
+        """Evidence is Δ log p at every k, and every metric, paired difference and number of heads under both commit rules."""
         model, detection = str(request.model["name"]), detect(traces[DETECTION_ROLE])
         if detection is None:
             reason = "no detection sample was answered correctly, so there are no static heads and no average size to compare with"
             facts = {"detection_samples": len(traces[DETECTION_ROLE])}
-            return Verdict(model, self.name, Outcome.INCONCLUSIVE, notes=(reason,), facts=facts)
+            return Verdict(model, self.name, Outcome.INCONCLUSIVE, notes=(reason,), facts=facts, named=SECOND)
         measured = {commit: measure({condition: traces[role(condition, commit)] for condition in CONDITIONS}) for commit in COMMITS}
-        supports, refutes = criteria(measured["clean"], CRITERION_CONTROLS)
-        beside = {
-            "verdict_commit_ablated": outcome(*criteria(measured["ablated"], CRITERION_CONTROLS)),
-            "verdict_paper_control": outcome(*criteria(measured["clean"], PAPER_CONTROLS)),
-            "verdict_paper_control_commit_ablated": outcome(*criteria(measured["ablated"], PAPER_CONTROLS)),
-        }
-        by_size = (line for commit in COMMITS for line in beaten_by_size(measured[commit], commit))
-        facts = _facts(measured) | detection_facts(detection, traces[DETECTION_ROLE]) | {name: str(value) for name, value in beside.items()}
+        first, whole = first_verdict(model, measured), grid_evidence(measured)
+        facts = grid_facts(measured) | detection_facts(detection, traces[DETECTION_ROLE])
+        if any(trace.effect is None for trace in traces[CLEAN]):
+            reason = "this run has no effects along the clean answers; run the command again, into another folder, for the second criteria"
+            return Verdict(model, self.name, Outcome.INCONCLUSIVE, whole, (), (), (reason,), facts, SECOND, (first,))
+        asked = ask(traces[CLEAN], detection, measured["clean"].metric, measured["clean"].quality)
+        supports, refutes = criteria(asked)
         return Verdict(
             model=model,
             claim=self.name,
             outcome=outcome(supports, refutes),
-            evidence=_evidence(measured),
+            evidence=(*dose_evidence(asked), *whole),
             supports=supports,
             refutes=refutes,
-            notes=(*_too_few(measured["clean"]), *_beside_in_words(beside), *by_size),
-            facts=facts,
+            notes=notes(asked),
+            facts=facts | _facts(asked),
+            named=SECOND,
+            beside=(first,),
         )
 
 
-def measure(traces: Mapping[str, Sequence[Trace]]) -> Measured:
-    """Compare conditions; the traces of each are of the same samples in the same order."""
-    rows = list(zip(*map(by_sample, traces.values()), strict=True))
-    kept = [row for row in rows if all(trace.stopped != "error" for draws in row for trace in draws)]
-    groups = {name: [row[index] for row in kept] for index, name in enumerate(traces)}
-    by_condition = {name: [trace for draws in row for trace in draws] for name, row in groups.items()}
-    task = traces[CLEAN][0].task
-    values = {name: quality(row, task) for name, row in by_condition.items()}
-    metric = primary_metric(task)
-    clusters = trace_clusters(by_condition[CLEAN])
-    primary = {name: row[metric] for name, row in values.items()}
-    return Measured(
-        metric=metric,
-        quality={name: {condition: mean_interval(row[name], clusters) for condition, row in values.items()} for name in values[CLEAN]},
-        differences={name: paired_difference(row, primary[DYNAMIC], clusters) for name, row in primary.items() if name != DYNAMIC},
-        sizes={name: heads_ablated(row, clusters) for name, row in groups.items() if name != CLEAN},
-        n_samples=len(kept),
-        n_failed=len(rows) - len(kept),
-        n_retrieving=sum(bool(trace.retrieving_steps.any()) for trace in by_condition[CLEAN]),
-    )
+def ask(clean: Sequence[Trace], detection: Detection, metric: str, quality: Mapping[str, Mapping[str, Interval]]) -> Asked:
+    """What the criteria are put to, from the clean answers: doses are of those that are correct."""
+    correct = [trace for trace in clean if trace.stopped != "error" and is_correct(trace.task, trace.text, trace.answer)]
+    return Asked(metric, quality[metric][CLEAN], dose_response(correct), coincidence(correct, detection.ranking))
 
 
-def criteria(measured: Measured, controls: Sequence[str]) -> tuple[Criteria, Criteria]:
-    """Those of the module's docstring with these controls, that support and that refute; too few samples are put to none."""
-    if measured.n_retrieving < MIN_RETRIEVING_SAMPLES:
+def criteria(asked: Asked) -> tuple[Criteria, Criteria]:
+    """Those of the module's docstring, that support and that refute; what may not be asked is put to none."""
+    decisive = asked.decisive
+    if decisive is None or not asked.quality.estimate >= MIN_QUALITY or not decisive.means[ACTIVE].low > 0:
         return (), ()
-    metric, difference = measured.metric, measured.differences
-    falls = f"{metric} falls from clean to dynamic by {difference[CLEAN]}, lower end above 0"
-    supports = [Criterion(falls, below(0, difference[CLEAN].low))]
-    supports += [
-        Criterion(f"dynamic is below {name} by {difference[name]}, lower end above 0", below(0, difference[name].low)) for name in controls
-    ]
-    refutes = [
-        Criterion(f"the difference to {name} {difference[name]} has its upper end below {MARGIN}", below(difference[name].high, MARGIN))
-        for name in controls
-    ]
-    return tuple(supports), tuple(refutes)
-
-
-def _too_few(measured: Measured) -> tuple[str, ...]:
-    if measured.n_retrieving >= MIN_RETRIEVING_SAMPLES:
-        return ()
-    return (f"{measured.n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed",)
-
-
-def beaten_by_size(measured: Measured, commit: str) -> list[str]:
-    """In words, where dynamic beats a control of average size but not the one matched to the step's size."""
-    lines = []
-    for average, matched in _PAIRS:
-        if measured.differences[average].low > 0 and not measured.differences[matched].low > 0:
-            lines.append(
-                f"commit={commit}: switching the dynamic heads off hurts more than {average} and not demonstrably more than {matched}: "
-                "the paper's control leaves open whether it matters which heads are off, or only how many at which step"
-            )
-    return lines
-
-
-def _beside_in_words(beside: Mapping[str, Outcome]) -> tuple[str, ...]:
-    return (
-        f"with commit=ablated: {beside['verdict_commit_ablated']}",
-        f"under the paper's own control (average size): {beside['verdict_paper_control']}; "
-        f"with commit=ablated: {beside['verdict_paper_control_commit_ablated']}",
+    where = f"at k = {decisive.k}, {decisive.n_samples} samples"
+    supports = tuple(
+        Criterion(
+            f"{where}: own less {other} {decisive.above[other]} nats, lower end above 0; of sign flips "
+            f"{decisive.flips[other]:.4f} reach it, below {FLIPS}",
+            _both(below(0, decisive.above[other].low), below(decisive.flips[other], FLIPS)),
+        )
+        for other in (STATIC, NEITHER)
     )
+    bound = MARGIN * decisive.means[ACTIVE].estimate
+    text = (
+        f"{where}: own less static {decisive.above[STATIC]} nats, upper end below {MARGIN} of what all of the step's heads do, {bound:.3f}"
+    )
+    return supports, (Criterion(text, below(decisive.above[STATIC].high, bound)),)
 
 
-def _evidence(measured: Mapping[str, Measured]) -> tuple[Evidence, ...]:
-    rows = []
-    for commit, found in measured.items():
-        tables = {**found.quality, DIFFERENCE: found.differences, SIZE: found.sizes}
-        for measure_name, by_condition in tables.items():
-            null = 0.0 if measure_name == DIFFERENCE else None
-            for name, interval in by_condition.items():
-                rows.append(Evidence(measure_name, interval, {"condition": name, "commit": commit}, null))
+def _both(one: bool | None, other: bool | None) -> bool | None:
+    """Whether both are met; None where either is undefined."""
+    return None if one is None or other is None else one and other
+
+
+def notes(asked: Asked) -> tuple[str, ...]:
+    """Why there is no verdict, where there is none; and how far the step's heads and the static list coincide."""
+    lines, coincide = [], asked.coincide
+    if not asked.quality.estimate >= MIN_QUALITY:
+        lines.append(f"clean {asked.metric} is {asked.quality}; the criteria ask for {MIN_QUALITY} or more")
+    if asked.decisive is None:
+        lines.append(
+            f"{coincide.n_samples} correct samples have a step at which its own heads and the static list's differ both ways; "
+            f"{MIN_RETRIEVING_SAMPLES} are needed to tell them apart"
+        )
+    elif not asked.decisive.means[ACTIVE].low > 0:
+        lines.append(
+            f"all of the step's heads together take {asked.decisive.means[ACTIVE]} nats at k = {asked.decisive.k}: not surely above 0, "
+            "so there is nothing to compare with"
+        )
+    lines.append(
+        f"the step's heads and as many of the static list: Jaccard {coincide.jaccard}; they differ both ways at {coincide.n_different} of "
+        f"{coincide.n_steps} retrieving steps"
+    )
+    return tuple(lines)
+
+
+def dose_evidence(asked: Asked) -> tuple[Evidence, ...]:
+    """Δ log p of each set at every k, D's differences to C and N, and the overlap."""
+    rows = [Evidence(JACCARD, asked.coincide.jaccard)]
+    for dose in asked.doses:
+        rows += [Evidence(EFFECT_MEASURE, dose.means[name], {"heads": name, "k": dose.k}) for name in SETS]
+        rows += [Evidence(EFFECT_MEASURE, dose.above[name], {"heads": "own", LESS: name, "k": dose.k}, 0.0) for name in (STATIC, NEITHER)]
     return tuple(rows)
 
 
-def _facts(measured: Mapping[str, Measured]) -> dict[str, Any]:
-    clean = measured["clean"]
+def _facts(asked: Asked) -> dict[str, Any]:
+    decisive = asked.decisive
     return {
-        "metric": clean.metric,
-        "samples": clean.n_samples,
-        "failed_samples": clean.n_failed,
-        "failed_samples_commit_ablated": measured["ablated"].n_failed,
-        "retrieving_samples": clean.n_retrieving,
+        "decisive_k": decisive.k if decisive else None,
+        "decisive_samples": decisive.n_samples if decisive else 0,
+        "steps_with_both_differences": asked.coincide.n_different,
+        "retrieving_steps": asked.coincide.n_steps,
     }

@@ -1,4 +1,4 @@
-"""`mechdyn heads`: show a file of heads, convert it, compare many, and put lists to what Wu et al. 2024 say of them."""
+"""`mechdyn heads`: detect a model's heads; show a file of heads, convert it, compare many, and put lists to what Wu et al. 2024 say."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,16 @@ from typing import Annotated
 import typer
 
 from mechdyn.cli.app import app
+from mechdyn.cli.options import OutOption, takes
 from mechdyn.errors import InputError
+from mechdyn.runs.configs import DetectConfig
 from mechdyn.text import visible
 
-heads = typer.Typer(help="Files of ranked heads: show or convert one, compare many, judge what lists alone show.", no_args_is_help=True)
+heads = typer.Typer(help="Ranked heads: detect a model's, show or convert a file, compare or judge lists.", no_args_is_help=True)
 app.add_typer(heads, name="heads")
 
+_SUFFIXES = {"qrhead": ".yaml", "duoattention": ".tsv"}
+"""Of layouts that are no JSON."""
 _MOST_PRINTED = 45
 """More pairs than these are on the page only."""
 _FILE = "A file of heads; NAME=FILE gives it a name, FILE:format=FORMAT says its layout."
@@ -21,6 +25,29 @@ FirstOption = Annotated[int, typer.Option("--k", min=1, help="How many of the fi
 ShapeOption = Annotated[
     str | None, typer.Option("--shape", metavar="LAYERSxHEADS", help="The model's shape, where no list says it, such as 32x32.")
 ]
+
+
+@heads.command()
+@takes(DetectConfig)
+def detect(
+    config: DetectConfig,
+    format: Annotated[str, typer.Option("--format", help="A second file in this layout, as `heads convert` has it.")] = "mechdyn",
+    out: OutOption = None,
+) -> None:
+    """Rank a model's heads by a score: the list with intervals, which samples count and why others do not, and how stable it is."""
+    from mechdyn.reports.detection import detected_tables
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.detect import HEADS, RESULTS
+    from mechdyn.runs.detect import detect as run_detect
+
+    found = run_detect(config, out)
+    print_tables(detected_tables(found, f"Heads of {config.model} by {found.name} on {config.task}"))
+    print(f"heads    {found.folder / HEADS}\nresults  {found.folder / RESULTS}")
+    if format != "mechdyn":
+        path = found.folder / f"heads.{format.partition(':')[0]}{_SUFFIXES.get(format.partition(':')[0], '.json')}"
+        found.ranking.save(path, format=format)
+        print(f"{format[:8]:8} {path}")
+    print(f"next     mechdyn heads show {found.folder / HEADS}")
 
 
 @heads.command()

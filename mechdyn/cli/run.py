@@ -45,7 +45,7 @@ def verify(config: VerifyConfig, out: OutOption = None) -> None:
 @takes(AblateConfig)
 def ablate(config: AblateConfig, out: OutOption = None) -> None:
     """Switch heads off at every step, over lengths x places of the evidence (Figures 2, 6): heatmaps, results.json and the traces."""
-    from mechdyn.reports.results import grid_table
+    from mechdyn.reports.results import effect_table, grid_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.ablate import ablate as run_ablate
     from mechdyn.views.ablation import ablation_grids
@@ -54,6 +54,8 @@ def ablate(config: AblateConfig, out: OutOption = None) -> None:
     result = run_ablate(config, out)
     title = f"Ablation on {config.model}, {config.task}"
     print_tables([grid_table(result.rows, title)])
+    if result.effects:
+        print_tables([effect_table(result.effects, f"{title}: along the clean answers")])
     page = save_page(ablation_grids(result.traces, title=config.model), result.folder / "ablation.html", title=title)
     print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
     print(f"next     mechdyn explore {result.folder}")
@@ -98,7 +100,7 @@ def sensitivity(config: SensitivityConfig, out: OutOption = None) -> None:
 
 
 @app.command()
-@takes(VerifyConfig, claim="correlation")
+@takes(VerifyConfig, claim="correlation", heads=None)
 def correlations(
     config: VerifyConfig,
     offsets: Annotated[int, typer.Option(min=0, help="The last offset; the first is 0.")] = 10,
@@ -120,7 +122,7 @@ def correlations(
 
 
 @app.command()
-@takes(VerifyConfig, claim="correlation")
+@takes(VerifyConfig, claim="correlation", heads=None)
 def probe(
     config: VerifyConfig,
     offset: Annotated[int, typer.Option(min=0, help="Steps ahead; the paper's is 0.")] = 0,

@@ -10,6 +10,7 @@ from mechdyn.decoding.cache import select_rows, shallow_copy, to_cache, to_promp
 from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook, mask_and_windows
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
+from mechdyn.decoding.writes import Writes, read_along
 from mechdyn.models.model import Model
 
 
@@ -30,11 +31,11 @@ class BridgeEngine:
         found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
         return _state(found)
 
-    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], *, keep: int = 0) -> DecodeState:
         if not any(len(row) for row in tokens):
             return state
         held = Prefilled(to_prompts(state.memory), state.visible, state.positions, state.next_position)
-        return _state(extend(self.model, held, tokens, self.chunk))
+        return _state(extend(self.model, held, tokens, self.chunk, keep))
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
         return state.select(select_rows(state.memory, rows), rows)
@@ -59,7 +60,8 @@ class BridgeEngine:
                 return_type="logits_and_cache",
             )
         patterns = tuple(capture.patterns[layer] for layer in range(model.n_layers))
-        return StepOutput(logits[:, -1], patterns, capture.hidden), after
+        writes = Writes(model, lambda layer, directions: read_along(after.memory.layers[layer].values, directions))
+        return StepOutput(logits[:, -1], patterns, capture.hidden, writes=writes), after
 
 
 def _state(found: Prefilled) -> DecodeState:

@@ -24,6 +24,18 @@ class Capture:
 
     patterns: dict[int, Tensor] = field(default_factory=dict)
     hidden: Tensor = field(default_factory=lambda: torch.empty(0))
+    values: dict[int, Tensor] = field(default_factory=dict)
+
+    def value_hooks(self, model: Model) -> list[Hook]:
+        """Hooks that keep the values of every position, `row kv_head pos d_value`, of a forward of all tokens; none without hook_v."""
+        names = [f"blocks.{layer}.attn.hook_v" for layer in range(model.n_layers)]
+        if model.twin is not None and not all(name in model.bridge.hook_dict for name in names):
+            return []
+        return [(name, partial(self._read_values, layer, model.d_head)) for layer, name in enumerate(names)]
+
+    def _read_values(self, layer: int, d_value: int, v: Tensor, hook: Any) -> None:
+        heads = v if v.dim() == 4 else rearrange(v, "row pos (kv_head d_value) -> row pos kv_head d_value", d_value=d_value)
+        self.values[layer] = rearrange(heads, "row pos kv_head d_value -> row kv_head pos d_value")
 
     def hooks(self, n_layers: int, hidden_hook: str) -> list[Hook]:
         """Hooks that fill this capture."""

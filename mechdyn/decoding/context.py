@@ -1,7 +1,8 @@
 """Token, needle and single sentences at every key position of a batch: what scores are computed against."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from einops import rearrange, repeat
@@ -13,6 +14,8 @@ from mechdyn.decoding.engine import DecodeState, StepOutput
 from mechdyn.errors import UnsupportedModelError
 from mechdyn.scores.score import Score, StepContext
 from mechdyn.tasks.sample import Sample
+
+ByLayer = Callable[[int], Float[Tensor, "row head key"]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,7 @@ def score_step(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyC
             f"attention runs over {n_keys} of {context.n_keys} positions; an engine gives rows of all keys, those forgotten with weight 0"
         )
     step = StepContext(context.tokens, context.needle, context.visible, predicted)
-    return torch.stack(_by_layer(output.patterns, step, score), dim=1).float().cpu()
+    return torch.stack(_by_layer(output.patterns, step, score, _writes(output, predicted)), dim=1).float().cpu()
 
 
 def score_sentences(output: StepOutput, predicted: Int[Tensor, " row"], context: KeyContext, score: Score) -> Float[Tensor, "row sentence"]:
@@ -98,16 +101,29 @@ def score_sentences(output: StepOutput, predicted: Int[Tensor, " row"], context:
         predicted=repeat(predicted, "row -> (row sentence)", sentence=n_sentences),
     )
     patterns = (repeat(pattern, "row head key -> (row sentence) head key", sentence=n_sentences) for pattern in output.patterns)
-    highest = torch.stack(_by_layer(patterns, step, score)).amax(dim=(0, 2)).float().cpu()
+    highest = torch.stack(_by_layer(patterns, step, score, _writes(output, predicted, n_sentences))).amax(dim=(0, 2)).float().cpu()
     some = context.sentences.any(dim=-1).cpu()
     return rearrange(highest, "(row sentence) -> row sentence", sentence=n_sentences).where(some, torch.tensor(0.0))
 
 
-def _by_layer(patterns: Iterable[Float[Tensor, "row head key"]], step: StepContext, score: Score) -> list[Float[Tensor, "row head"]]:
+def _writes(output: StepOutput, predicted: Int[Tensor, " row"], n_copies: int = 1) -> ByLayer | None:
+    """What the heads of a layer write for the predicted token, every row `n_copies` times; None where the engine does not tell."""
+    tell = output.writes
+    if tell is None:
+        return None
+    return lambda layer: repeat(tell(layer, predicted), "row head key -> (row copy) head key", copy=n_copies)
+
+
+def _by_layer(
+    patterns: Iterable[Float[Tensor, "row head key"]], step: StepContext, score: Score, writes: ByLayer | None
+) -> list[Float[Tensor, "row head"]]:
     """Scores of each layer, all on the first one's device; layers may lie on several."""
     scores: list[Tensor] = []
-    for pattern in patterns:
+    for layer, pattern in enumerate(patterns):
         if pattern.device != step.predicted.device:
-            step = StepContext(*(part.to(pattern.device) for part in (step.tokens, step.needle, step.visible, step.predicted)))
-        scores.append(score(pattern, step))
+            tokens, needle, visible, predicted = (
+                part.to(pattern.device) for part in (step.tokens, step.needle, step.visible, step.predicted)
+            )
+            step = StepContext(tokens, needle, visible, predicted)
+        scores.append(score(pattern, step if writes is None else replace(step, writes=partial(writes, layer))))
     return [layer.to(scores[0].device) for layer in scores]

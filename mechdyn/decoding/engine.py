@@ -4,8 +4,8 @@ States are values: `step` returns the state after the token and leaves the one i
 forward of the same input are two steps from one state, and keeping either one's keys and values is keeping its state.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -32,7 +32,7 @@ class DecodeState:
 
     `positions` are the position ids of prompt and fed tokens (anything at padding), `next_position` is each row's next one. To go on
     further behind (tokens in between are hidden), replace it. `memory` is the engine's own: keys and values, or for an engine without a
-    cache the tokens so far.
+    cache the tokens so far. In a `narrowed` state rows that go on from one prompt see different parts of it.
     """
 
     memory: Any
@@ -40,6 +40,7 @@ class DecodeState:
     positions: Int[Tensor, "row key"]
     next_position: Int[Tensor, " row"]
     n_fed: int = 0
+    narrowed: bool = False
 
     @property
     def visible(self) -> Int[Tensor, "row key"]:
@@ -49,25 +50,41 @@ class DecodeState:
     def select(self, memory: Any, rows: Sequence[int]) -> "DecodeState":
         """The named rows, with the memory of those."""
         index = torch.tensor(list(rows))  # on the CPU: layers may lie on several devices
-        return DecodeState(memory, self.prompt_visible[index], self.positions[index], self.next_position[index], self.n_fed)
+        rows_of = (self.prompt_visible[index], self.positions[index], self.next_position[index])
+        return DecodeState(memory, *rows_of, self.n_fed, self.narrowed)
+
+    def going_back(self, n_tokens: Int[Tensor, " row"]) -> "DecodeState":
+        """Directly behind a prompt, as it was before each row's last tokens, so many of them, which lie side by side: they are hidden.
+
+        Where layers have windows, the prompt must have been read with as much to `keep` (`Engine.extend`).
+        """
+        if self.n_fed:
+            raise ValueError(f"a state goes back directly behind its prompt, not {self.n_fed} tokens on")
+        n_tokens = n_tokens.to(self.prompt_visible.device)
+        behind = self.prompt_visible.flip(1).cumsum(dim=1).flip(1)
+        shown = self.prompt_visible * (behind > n_tokens[:, None])
+        return replace(self, prompt_visible=shown, next_position=self.next_position - n_tokens, narrowed=True)
 
     def fed(self, memory: Any) -> "DecodeState":
         """Behind one more token of each row, with the memory behind it."""
         positions = torch.cat([self.positions, self.next_position[:, None]], dim=1)
-        return DecodeState(memory, self.prompt_visible, positions, self.next_position + 1, self.n_fed + 1)
+        return replace(self, memory=memory, positions=positions, next_position=self.next_position + 1, n_fed=self.n_fed + 1)
 
 
 @dataclass(frozen=True, eq=False)
 class StepOutput:
     """One step of every row: next-token logits, the attention row of each layer, the final hidden state (all at the last position).
 
-    `trail` is the engine's own: what an edited step of the same input can take over instead of computing it again.
+    `trail` is the engine's own: what an edited step of the same input can take over instead of computing it again. `writes` tells what each
+    head of a layer would add to the logits of tokens, one a row, for each unit of attention to a key (`StepContext.written`); scores that
+    need it cannot be had from an engine without.
     """
 
     logits: Float[Tensor, "row vocab"]
     patterns: tuple[Float[Tensor, "row head key"], ...]
     hidden: Float[Tensor, "row d_model"]
     trail: Any = None
+    writes: Callable[[int, Int[Tensor, " row"]], Float[Tensor, "row head key"]] | None = None
 
 
 @runtime_checkable
@@ -86,10 +103,11 @@ class Engine(Protocol):
         """
         ...
 
-    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], *, keep: int = 0) -> DecodeState:
         """The state behind some more tokens of each row, none for some if you like; the state given stays as it was.
 
-        They are padded on their left, so padding may lie between them and what the row held before.
+        They are padded on their left, so padding may lie between them and what the row held before. `keep` is how many tokens the state
+        may be asked to go back (`DecodeState.going_back`): a layer with a window holds so many keys more.
         """
         ...
 

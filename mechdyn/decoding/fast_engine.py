@@ -12,6 +12,7 @@ from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.memory import Memory
 from mechdyn.decoding.one_query import MemoryQuery, StepView
 from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
+from mechdyn.decoding.writes import Writes
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 
@@ -35,12 +36,12 @@ class FastEngine:
         found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
         return _state(found)
 
-    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], *, keep: int = 0) -> DecodeState:
         if not any(len(row) for row in tokens):
             return state
         self._refuse_hooks()
         held = Prefilled(state.memory.laid_out(), state.visible, state.positions, state.next_position)
-        return _state(extend(self.model, held, tokens, self.chunk))
+        return _state(extend(self.model, held, tokens, self.chunk, keep))
 
     def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
         return state.select(state.memory.fork(rows), rows)
@@ -68,7 +69,8 @@ class FastEngine:
             ).logits
         after = state.fed(query.memory())
         hidden = query.final if self.hidden == "final" else query.residual
-        return StepOutput(logits[:, -1], query.patterns(), hidden, query if edit is None else None), after
+        trail = query if edit is None else None
+        return StepOutput(logits[:, -1], query.patterns(), hidden, trail, Writes(self.model, query.read_along)), after
 
     def _refuse_hooks(self) -> None:
         if hooked := hooked_points(self.model):

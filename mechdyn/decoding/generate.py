@@ -184,12 +184,13 @@ def _choose_heads(
         patterns = tuple(pattern[index] for pattern in observed.patterns)
         masks[index] = row.ablation.heads(Observation(row.sample.key, step, scores[index], active, patterns))
         values.append((index, row.ablation.values(row.sample.key, step)))
-    return masks, _stack_values(values, len(live))
+    return masks, stack_values(values, len(live))
 
 
-def _stack_values(
+def stack_values(
     values: list[tuple[int, Float[Tensor, "layer head d_head"] | None]], n_rows: int
 ) -> Float[Tensor, "row layer head d_head"] | None:
+    """What takes the place of heads, row by row; None where that is zero everywhere."""
     given = [(index, value) for index, value in values if value is not None]
     if not given:
         return None
@@ -214,13 +215,16 @@ def _whole_step(model: Model, context: KeyContext, edit: HeadEdit) -> StepOutput
 
 def _spread(output: StepOutput, context: KeyContext) -> StepOutput:
     """Lay left-padded attention rows where the batch has its keys."""
-    patterns = []
-    for pattern in output.patterns:
-        laid = pattern.new_zeros(*pattern.shape[:2], context.visible.shape[1])
+
+    def lay(rows: Float[Tensor, "row head key"]) -> Float[Tensor, "row head room"]:
+        laid = rows.new_zeros(*rows.shape[:2], context.visible.shape[1])
         for row, visible in enumerate(context.visible):
-            laid[row][:, visible.to(pattern.device)] = pattern[row][:, pattern.shape[-1] - int(visible.sum()) :]
-        patterns.append(laid)
-    return StepOutput(output.logits, tuple(patterns), output.hidden)
+            laid[row][:, visible.to(rows.device)] = rows[row][:, rows.shape[-1] - int(visible.sum()) :]
+        return laid
+
+    tell = output.writes
+    writes = None if tell is None else lambda layer, tokens: lay(tell(layer, tokens))
+    return StepOutput(output.logits, tuple(map(lay, output.patterns)), output.hidden, writes=writes)
 
 
 def _record(row: Row, index: int, step: Step, context: KeyContext, model: Model, options: TraceOptions) -> None:

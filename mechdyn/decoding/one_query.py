@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from mechdyn.decoding.engine import DecodeState, HeadEdit
 from mechdyn.decoding.memory import Memory
+from mechdyn.decoding.writes import along_values, grouped
 from mechdyn.models.attention import Weighing, weights
 from mechdyn.models.windows import Windows, visible_keys
 
@@ -20,18 +21,18 @@ from mechdyn.models.windows import Windows, visible_keys
 class StepView:
     """What a step sees through each layer's window.
 
-    `unseen` has for each window the first key that any row sees, and which keys from there on each row does not. `n_keys` counts all keys
-    of a row, the fed token among them.
+    `unseen` has for each window the first key that any row sees, and which keys from there on each row does not; for layers without one
+    (None) only where rows see different parts of their prompt. `n_keys` counts all keys of a row, the fed token among them.
     """
 
     windows: Windows
     n_keys: int
-    unseen: Mapping[int, tuple[int, Bool[Tensor, "row key"]]]
+    unseen: Mapping[int | None, tuple[int, Bool[Tensor, "row key"]]]
 
     @classmethod
     def of(cls, windows: Windows, state: DecodeState) -> "StepView":
         """The view of the token that is fed next."""
-        unseen, asked = {}, {window for window in windows if window is not None}
+        unseen, asked = {}, {window for window in windows if window is not None or state.narrowed}
         after = state.fed(None) if asked else state
         for window in asked:
             seen = visible_keys(after.visible.bool(), after.positions, state.next_position[:, None], window)[:, 0]
@@ -108,6 +109,20 @@ class MemoryQuery:
         """Every layer's attention row."""
         return tuple(self._patterns[layer] for layer in sorted(self._patterns))
 
+    def read_along(self, layer: int, directions: Float[Tensor, "row head d_value"]) -> Float[Tensor, "row head key"]:
+        """The dot product of each key's value with each head's direction, after the forward; 0 where a layer's window has forgotten it.
+
+        Rows of one prompt read its values once, as in `attend`.
+        """
+        near, grid = self._tails[layer][1], self.before.grid
+        towards = grouped(directions, near.shape[1]).to(near.device)
+        found = along_values(towards, near)
+        if self.before.prompts.values:
+            far = along_values(grid.lay(towards), self.before.prompts.values[layer])
+            found = torch.cat([grid.take(far), found], dim=-1)
+        row = rearrange(found, "row kv_head group key -> row (kv_head group) key")
+        return pad(row, (self._view.n_keys - row.shape[-1], 0))
+
     def memory(self) -> Memory:
         """The memory behind this token."""
         keys, values = zip(*(self._tails[layer] for layer in sorted(self._tails)), strict=True)
@@ -133,7 +148,7 @@ class MemoryQuery:
             value = torch.cat([memory.tail_values[layer], value], dim=2)
         self._tails[layer] = key, value
         window = self._view.windows[layer]
-        first = 0 if window is None else self._view.unseen[window][0]
+        first = self._view.unseen[window][0] if window in self._view.unseen else 0
         n_far, n_near = memory.prompts.length - first, min(key.shape[2], n_keys - first)
         near = key[:, :, -n_near:], value[:, :, -n_near:]
         if n_far <= 0:
@@ -144,7 +159,7 @@ class MemoryQuery:
     def _hide(self, scores: Float[Tensor, "prompt kv_head copy_group key"], layer: int, n_group: int) -> None:
         """What the token must not see, padding and forgotten keys, gets a score that gives no weight."""
         lowest, window, padding = torch.finfo(scores.dtype).min, self._view.windows[layer], self.before.prompts.padding
-        if window is not None:
+        if window in self._view.unseen:
             unseen = repeat(self._view.unseen[window][1].to(scores.device), "row key -> row 1 group key", group=n_group)
             scores.masked_fill_(self.before.grid.lay(unseen), lowest)
         elif padding is not None:

@@ -82,30 +82,31 @@ def prefill_apart(
 
 
 @torch.inference_mode()
-def extend(model: Model, held: Prefilled, tokens: Sequence[Int[Tensor, " _"]], chunk: int | None = None) -> Prefilled:
+def extend(model: Model, held: Prefilled, tokens: Sequence[Int[Tensor, " _"]], chunk: int | None = None, keep: int = 0) -> Prefilled:
     """Read some more tokens of each row, none for some if you like. What is held stays as it was and is copied once.
 
-    The tokens are padded on their left, so padding may lie between them and what the row held before.
+    The tokens are padded on their left, so padding may lie between them and what the row held before. Layers with a window hold `keep`
+    keys more than the next token sees.
     """
     more, more_visible = left_pad(tokens)
     positions, next_position = going_on(held.next_position.cpu(), more_visible)
     visible = torch.cat([held.visible.cpu(), more_visible], dim=1)
     laid = torch.cat([held.positions.cpu(), positions], dim=1)
-    layers = _layers(model, visible)
+    layers = _layers(model, visible, keep)
     for layer, keys, values in zip(layers, held.prompts.keys, held.prompts.values, strict=False):
         layer.update(keys, values)
     _Reader(model, Cache(layers=layers), chunk)(more, laid, visible)
     return _filled(model, layers, visible, laid, next_position)
 
 
-def _layers(model: Model, visible: Int[Tensor, "row pos"]) -> list[PromptLayer | WindowLayer]:
-    """Room for these positions; where a layer has a window, for those that can still be seen through it.
+def _layers(model: Model, visible: Int[Tensor, "row pos"], keep: int = 0) -> list[PromptLayer | WindowLayer]:
+    """Room for these positions; where a layer has a window, for those that can still be seen through it, and `keep` before them.
 
     The bridge, where it reads the prompts itself, shows its user whole rows, so that it needs all keys.
     """
     (n_rows, width), gaps = visible.shape, widest_gaps(visible.bool())
     windows = (None,) * model.n_layers if hooked_points(model) else model.windows
-    rooms = (width if window is None else window + gaps for window in windows)
+    rooms = (width if window is None else window + gaps + keep for window in windows)
     return [PromptLayer(n_rows, width) if room >= width else WindowLayer(n_rows, room) for room in rooms]
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook, mask_and_windows
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.prefill import behind, check_positions, going_on, left_pad
+from mechdyn.decoding.writes import Writes, read_along
 from mechdyn.models.model import Model
 
 
@@ -39,7 +40,7 @@ class ReferenceEngine:
         tokens, visible = left_pad(prompts)
         return DecodeState(Sequences(tokens), visible, left_pad(positions)[0], behind(positions))
 
-    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]]) -> DecodeState:
+    def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], *, keep: int = 0) -> DecodeState:
         past, (more, more_visible) = state.memory, left_pad(tokens)
         positions, next_position = going_on(state.next_position, more_visible)
         memory = Sequences(torch.cat([past.tokens, more], dim=1), past.edits)
@@ -61,7 +62,7 @@ class ReferenceEngine:
         after = state.fed(Sequences(sequence, kept))
         positions = after.positions.to(model.device)
         mask, forgetting = mask_and_windows(model, after.visible.to(model.device), positions, positions)
-        hooks = forgetting + capture.hooks(model.n_layers, self._hidden_hook)
+        hooks = forgetting + capture.hooks(model.n_layers, self._hidden_hook) + capture.value_hooks(model)
         logits = model.bridge.run_with_hooks(
             sequence.to(model.device),
             fwd_hooks=hooks + [hook for column, each in edits for hook in edit_hooks(each, column)],
@@ -70,4 +71,5 @@ class ReferenceEngine:
             return_type="logits",
         )
         patterns = tuple(capture.patterns[layer] for layer in range(model.n_layers))
-        return StepOutput(logits[:, -1], patterns, capture.hidden), after
+        writes = Writes(model, lambda layer, directions: read_along(capture.values[layer], directions)) if capture.values else None
+        return StepOutput(logits[:, -1], patterns, capture.hidden, writes=writes), after

@@ -66,9 +66,9 @@ def trace(
             room for.
         OutOfMemoryError: the device does not hold it; the message has the budget's figures.
     """
-    _require_model(model)
+    require_model(model)
     options = TraceOptions.of(score, threshold, max_new_tokens=max_new_tokens, keep_patterns=keep_patterns, keep_sources=keep_sources)
-    watch = None if on_step is None else lambda rows: on_step(_finish(rows[0], model, options))
+    watch = None if on_step is None else lambda rows: on_step(finish(rows[0], model, options))
     return _run_batch(engine, model, [Row(sample, as_ablation(ablate))], options, watch)[0]
 
 
@@ -81,7 +81,7 @@ def trace_many(
     """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
-    _require_model(model)
+    require_model(model)
     chosen, ablation = TraceOptions.of(**options), as_ablation(ablate)
 
     def run(batch: list[Sample]) -> list[Trace]:
@@ -111,7 +111,7 @@ def trace_conditions(
     """
     if not conditions:
         raise InputError("conditions must name at least one ablation, got none; {'clean': None} runs without any")
-    _require_model(model)
+    require_model(model)
     chosen, ablations = TraceOptions.of(**options), {name: as_ablation(ablate) for name, ablate in conditions.items()}
     for ablation in ablations.values():
         if ablation is not None:
@@ -168,10 +168,10 @@ def _run(
     if state is None:
         state = engine.prefill([row.sample.tokens[:-1] for row in rows])
     generate(engine, model, rows, options, state, on_step)
-    return [_finish(row, model, options) for row in rows]
+    return [finish(row, model, options) for row in rows]
 
 
-def _require_model(model: Any) -> None:
+def require_model(model: Any) -> None:
     """A name where a model is wanted is the commonest slip."""
     if not isinstance(model, Model):
         raise InputError(f"trace wants a loaded model, got {type(model).__name__} {model!r}; load it with load_model(name)")
@@ -188,7 +188,8 @@ def check_sample(model: Model, sample: Sample) -> None:
         )
 
 
-def _finish(row: Row, model: Model, options: TraceOptions) -> Trace:
+def finish(row: Row, model: Model, options: TraceOptions) -> Trace:
+    """The trace of a row that has been generated."""
     sample, tokenizer = row.sample, model.tokenizer
     ablation = row.ablation.as_json() if row.ablation is not None else {}
     asked = Unit(model.identity(), {"task": sample.task, "key": sample.key}, options.decoding, ablation)

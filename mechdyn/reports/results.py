@@ -14,6 +14,7 @@ from mechdyn.stats.interval import Interval
 from mechdyn.studies import conditions
 from mechdyn.studies.facts import FactReport
 from mechdyn.studies.grid import GridRow
+from mechdyn.studies.lagged_effect import EffectRow
 from mechdyn.studies.progressive import ProgressivePoint
 from mechdyn.studies.rag import RagRow
 from mechdyn.views.facts import SHOWN, group_name
@@ -43,6 +44,21 @@ def grid_table(rows: Sequence[GridRow], title: str) -> Table:
     ]
     caption = methods_text(interval for row in rows for interval in (*row.metrics.values(), row.heads_off, row.retrieving))
     return Table(title, ("condition: heads off", "commit", *numbers), tuple(lines), caption, numbers)
+
+
+def effect_table(rows: Sequence[EffectRow], title: str) -> Table:
+    """What each condition's heads take from log p along the clean answer: a line a condition, a column a lag."""
+    lags = tuple(dict.fromkeys(row.lag for row in rows))
+    columns = {lag: "the step's token" if lag == 0 else f"token + {lag}" for lag in lags}
+    lines = []
+    for condition in dict.fromkeys(row.condition for row in rows):
+        found = {row.lag: row for row in rows if row.condition == condition}
+        first = found[lags[0]]
+        cells = (interval_text(found[lag].delta) for lag in lags)
+        lines.append((f"{condition}: {conditions.ABOUT.get(condition, 'a schedule')}", *cells, str(first.delta.n), str(first.n_steps)))
+    caption = "Δ log p in nats, heads off at one step alone, its keys and values kept; over the steps that switch any off, 95 % by sample"
+    numbers = (*columns.values(), "n", "steps")
+    return Table(title, ("condition: heads off", *numbers), tuple(lines), caption, numbers)
 
 
 def progressive_table(points: Mapping[str, Sequence[ProgressivePoint]], title: str) -> Table:

@@ -12,8 +12,10 @@ from mechdyn.errors import InputError
 from mechdyn.evidence import Table, Verdict
 from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import FIGURE_3
+from mechdyn.reports.detection import detected_tables
 from mechdyn.reports.results import (
     correlations_table,
+    effect_table,
     fact_table,
     grid_table,
     probe_table,
@@ -22,10 +24,11 @@ from mechdyn.reports.results import (
     sensitivity_table,
 )
 from mechdyn.reports.verdict import NOT_PRINTED, layout_of, verdict_figures, verdict_tables
-from mechdyn.runs.read import AblationTable, Content, Judged, Points, Run, Settings, Single, Strategies, not_run
+from mechdyn.runs.read import AblationTable, Content, DetectedList, Judged, Points, Run, Settings, Single, Strategies, not_run
 from mechdyn.studies.facts import clean_traces, fact_report, has_facts
 from mechdyn.views.ablation import ablation_grids, progressive_figures
 from mechdyn.views.facts import fact_page
+from mechdyn.views.head_map import head_map
 from mechdyn.views.page import View
 from mechdyn.views.probe import correlations
 from mechdyn.views.sensitivity import sensitivity_figure
@@ -156,8 +159,9 @@ def _grid(found: AblationTable, run: Run) -> list[Section]:
     figures = ablation_grids(run.folder.roles, title=run.model)
     heading = f"Ablation grid (Figures {'2 and 9 to 11' if run.task.paper == NEEDLES else '6 and 12 to 14'}): {run.model}, {run.task.name}"
     facts = f"{found.detection.n_correct} detection samples correct; average size {found.detection.size}."
-    tables = (grid_table(found.rows, f"Ablation on {run.model}, {run.task.name}"),)
-    return [Section(heading, run.command, tables, dict(figures), (facts, NOT_PRINTED))]
+    title = f"Ablation on {run.model}, {run.task.name}"
+    tables = [grid_table(found.rows, title), *([effect_table(found.effects, f"{title}: along the clean answers")] if found.effects else [])]
+    return [Section(heading, run.command, tuple(tables), dict(figures), (facts, NOT_PRINTED))]
 
 
 @sections.register
@@ -182,6 +186,14 @@ def _settings(found: Settings, run: Run) -> list[Section]:
 def _strategies(found: Strategies, run: Run) -> list[Section]:
     heading = f"{found.verdict.claim} (5, Table 4): {run.model}, {run.task.name}: {found.verdict.outcome}"
     return [Section(heading, run.command, tuple(rag_tables(found.rows, found.verdict)), {}, (*_otherwise(found), *found.verdict.reasons))]
+
+
+@sections.register
+def _detected(found: DetectedList, run: Run) -> list[Section]:
+    detected = found.found
+    title = f"Heads of {run.model} by {detected.name} on {run.task.name}"
+    figures = {"layers and heads": head_map(detected.ranking, detected.k, title=title)}
+    return [Section(title, run.command, tuple(detected_tables(detected, title)), figures)]
 
 
 @sections.register

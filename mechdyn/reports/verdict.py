@@ -10,14 +10,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from mechdyn.claims.irreplaceability import DIFFERENCE, SIZE
-from mechdyn.evidence import Criteria, Evidence, Table, Verdict
+from mechdyn.claims.irreplaceability import EFFECT_MEASURE
+from mechdyn.claims.irreplaceability_first import DIFFERENCE, SIZE
+from mechdyn.contrasts import NEITHER, OWN, STATIC
+from mechdyn.evidence import LESS, Criteria, Evidence, Table, Verdict
 from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import TABLE_1, PaperDynamism
 from mechdyn.registry import Registry
 from mechdyn.reports.head_lists import verdict_on_lists
 from mechdyn.reports.tables import interval_text, methods_text, output, print_tables
 from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
+from mechdyn.studies.dose_response import SETS
 from mechdyn.tasks.task import TASKS, is_correct
 from mechdyn.text import visible
 from mechdyn.traces.trace import Trace
@@ -121,8 +124,29 @@ def _dynamism_tables(verdict: Verdict) -> list[Table]:
     return [Table(title, columns, tuple(rows), numbers=numbers, droppable=droppable)]
 
 
+def _dose_tables(verdict: Verdict) -> list[Table]:
+    """Dose-response: heads off at a step down, what each kind of heads takes from log p across; none where it was not measured."""
+    found = [evidence for evidence in verdict.evidence if evidence.measure == EFFECT_MEASURE]
+    if not found:
+        return []
+    columns = {name: {"heads": name} for name in SETS}
+    columns |= {f"own less {name}": {"heads": OWN, LESS: name} for name in (STATIC, NEITHER)}
+    rows = []
+    for k in dict.fromkeys(evidence.at["k"] for evidence in found):
+        cells = [verdict.find(EFFECT_MEASURE, **at, k=k) for at in columns.values()]
+        n = next(cell.interval.n for cell in cells if cell)
+        rows.append((str(k), str(n), *(interval_text(cell.interval, spec=".3f") if cell else "" for cell in cells)))
+    title = f"{verdict.claim} on {verdict.model}: what k heads off at one step take from log p of the clean token (nats)"
+    caption = (
+        "own: heads of the step that the static list lacks; static: the list's that the step lacks; neither: others of own's layers, ten "
+        "draws; active: all of the step's heads, at the steps that reach k; correct samples, 95 % by sample"
+    )
+    numbers = ("n", *columns)
+    return [Table(title, ("k", *numbers), tuple(rows), caption, numbers)]
+
+
 def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
-    """A table for each commit rule: conditions down, metrics, paired differences and heads off across.
+    """Dose-response, then a table for each commit rule: conditions down, metrics, paired differences and heads off across.
 
     A verdict that the first release recorded tells condition and commit rule in the name alone: it gets a line for each piece of evidence.
     """
@@ -136,7 +160,7 @@ def _irreplaceability_tables(verdict: Verdict) -> list[Table]:
         f"{facts['detection_samples_correct']} of {facts['detection_samples']} detection samples correct; 95 % by sample"
     )
     numbers = (*metrics, DIFFERENCE, "heads a step")
-    tables = []
+    tables = _dose_tables(verdict)
     for commit in COMMITS:
         title = f"{verdict.claim} on {verdict.model}, commit={commit}: keys and values kept are the {_KEPT[commit]} forward's"
         rows = []

@@ -19,6 +19,7 @@ from mechdyn.schedules import SCHEDULES, NoAblation, schedule_from_spec
 from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
 from mechdyn.studies.grid import GridRow, cells_frame, detection_facts, grid_rows
+from mechdyn.studies.lagged_effect import EffectRow, effect_rows
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.trace import Trace
 
@@ -32,12 +33,13 @@ _N_REFERENCES = 16
 
 @dataclass(frozen=True, eq=False)
 class AblationGrid:
-    """What the grid gave: traces by role, and a row for each condition and commit rule."""
+    """What the grid gave: traces by role, a row for each condition and commit rule, and where it was asked for each condition's effect."""
 
     traces: Traces
     detection: Detection
     rows: tuple[GridRow, ...]
     folder: Path
+    effects: tuple[EffectRow, ...] = ()
 
     def to_frame(self) -> "DataFrame":
         """A row for each condition, commit rule, length, depth and metric (`mechdyn.studies.grid.cells_frame`)."""
@@ -61,15 +63,19 @@ def ablate(config: AblateConfig, out: str | Path | None = None) -> AblationGrid:
         listed = _fitted_heads(run)
         how, reference = _how(config, run.model, first)
         traces = run.traces(
-            lambda found: grid_plan(run.request, preset, found, run.config.conditions, how, listed, run.config.draws),
+            lambda found: grid_plan(run.request, preset, found, run.config.conditions, how, listed, config.lagged, run.config.draws),
             describe=f"ablation on {Path(config.model).name}, {run.request.task.name}",
             reference=reference,
         )
         detection = require_detection(traces[DETECTION_ROLE])
         rows = grid_rows(traces, run.config.conditions)
         save_ranking(detection, run.folder, run.model, first.units[0].decoding["score"])
-        run.write(RESULTS, {**detection_facts(detection, traces[DETECTION_ROLE]), "conditions": [row.as_json() for row in rows]})
-        return AblationGrid(traces, detection, rows, run.folder)
+        effects = effect_rows(traces)
+        results = {**detection_facts(detection, traces[DETECTION_ROLE]), "conditions": [row.as_json() for row in rows]}
+        if effects:
+            results["effects"] = [row.as_json() for row in effects]
+        run.write(RESULTS, results)
+        return AblationGrid(traces, detection, rows, run.folder, effects)
 
 
 def require_detection(traces: Sequence[Trace]) -> Detection:
@@ -103,6 +109,8 @@ def _check(config: AblateConfig) -> None:
         raise InputError(f"ablation method must be one of {', '.join(METHODS)}, got {config.method!r}")
     if config.draws < 1:
         raise InputError(f"draws of random heads are counted from 1, got {config.draws}")
+    if config.lagged is not None and config.method != "zero":
+        raise InputError(f"effects at one step are measured with zero in a head's place, got --method {config.method}; leave --lagged out")
     named_preset(PRESETS, config.preset)
 
 

@@ -46,7 +46,7 @@ class RunOptions:
 class TaskOptions:
     """What is asked of the model."""
 
-    task: str = option("niah", "niah, world, hotpotqa, own, or a task of another package; with options, NAME:OPTION=VALUE,…")
+    task: str = option("niah", "niah, world, hotpotqa, own, … (all in docs/tasks.md) or a package's; with options, NAME:OPTION=VALUE,…")
     data: str | None = option(None, "File of a task that reads one; for hotpotqa also hub:OWNER/NAME[@REVISION][:CONFIG[:SPLIT]].")
     style: str | None = option(None, "rationale or direct: how questions ask for the answer; rationale when left out.")
     haystack: str | None = option(None, "Text file or folder of .txt files; procedural prose when left out.")
@@ -84,6 +84,7 @@ class VerifyConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
 
     kind: ClassVar[str] = "verify"
     claim: str = argument("dynamism, irreplaceability, correlation, anticipation, or a claim of another package")
+    heads: str | None = option(None, "A file of ranked heads, or FILE:format=…, in place of the static heads that the claim ranks itself.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +98,17 @@ class AblateConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     conditions: tuple[str, ...] = option(
         (), "Only this condition, or a schedule as NAME:OPTION=VALUE,…; may be repeated. All when left out.", flag="--condition"
     )
-    heads: str | None = option(None, "Heads to switch off as a condition of their own: a file of ranked heads, or 'L3H6 L4H1'.")
+    heads: str | None = option(
+        None, "Heads to switch off as a condition of their own: a file of ranked heads, FILE:format=…, or 'L3H6 L4H1'."
+    )
     draws: int = option(10, "Draws of random heads for each sample, or shared by the samples, where a condition rests on several.")
     method: str = option("zero", "zero, mean or resample: what takes an ablated head's place.")
+    lagged: int | None = option(
+        None,
+        "Also what each condition's heads, off at one step alone, take from log p of its token and so many after it.",
+        min=0,
+        max=64,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +134,21 @@ class ExploreConfig:
     conditions: tuple[str, ...] = option((), "Only this condition; may be repeated. All when left out.", flag="--condition")
     model: str | None = option(None, "Where the run's model lies, when it was a local directory that has moved.")
     sources: int = option(16, "Strongest sources a head and step, 0 for none, which needs no model.", min=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectConfig(SampleOptions, TaskOptions, RunOptions):
+    """What `mechdyn heads detect` was asked."""
+
+    kind: ClassVar[str] = "detect"
+    score: str | None = option(
+        None,
+        "What heads are ranked by: copy_paste, reasoning, wu, r2, mass, locos, qr, qr-ndcg or one of another package, with options as "
+        "NAME:OPTION=VALUE,…; the task's own when left out.",
+    )
+    runs: int | None = option(None, "Samples a length and depth, at most, instead of the preset's.", min=1, max=10_000)
+    k: int = option(20, "The first heads, by which lists are compared and judged stable.", flag="--k", min=1)
+    until_stable: bool = option(True, "Stop once the first k heads are stable, or take all samples whatever.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mechdyn.errors import StoreError
+from mechdyn.heads import read_heads
 from mechdyn.plans import Request
 from mechdyn.runs.folder import RunRecord, read_json
 from mechdyn.tasks.task import Task, task_as_asked
@@ -16,6 +17,8 @@ from mechdyn.traces.trace import Trace
 Roles = Mapping[str, Sequence[Trace]]
 Parsed = TypeVar("Parsed")
 _STORES = "traces*"
+STATIC = "static_heads.json"
+"""The user's static heads in a claim's run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +34,8 @@ class RunFolder:
     def request(self) -> Request:
         """As far as a judge needs it."""
         asked = self.record.asked
-        return Request(self.record.model, self.task, str(asked.get("preset", "quick")), seed=int(asked.get("seed", 0)))
+        static = read_heads(self.path / STATIC) if asked.get("claim") and asked.get("heads") else None
+        return Request(self.record.model, self.task, str(asked.get("preset", "quick")), seed=int(asked.get("seed", 0)), static=static)
 
     @property
     def task(self) -> Task:

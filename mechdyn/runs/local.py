@@ -9,10 +9,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mechdyn.contrasts import schedules_of
 from mechdyn.decoding.ablation import Ablation, ReferenceActivations, ablation_from_json
 from mechdyn.decoding.batches import in_batches
+from mechdyn.decoding.effect import trace_effects
 from mechdyn.decoding.engine import Engine
 from mechdyn.decoding.engines import make_engine
+from mechdyn.decoding.generate import TraceOptions
 from mechdyn.decoding.trace import trace_conditions
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
@@ -20,7 +23,7 @@ from mechdyn.models.model import Model
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
-from mechdyn.traces.unit import Unit
+from mechdyn.traces.unit import EFFECT, Unit
 
 _PART, _PART_SECONDS = 32, 30.0
 """A part is written once so many traces wait, which keeps parts few, or once so many seconds have passed, so that a kill loses little."""
@@ -123,6 +126,8 @@ def _by_sample(units: dict[str, Unit]) -> list[_Conditions]:
 def _trace_batch(model: Model, batch: Sequence[_Conditions], reference: ReferenceActivations | None, engine: Engine) -> list[Trace]:
     """Every sample of the batch under every ablation, each trace with its unit's key."""
     first = batch[0]
+    if EFFECT in first.first.decoding:
+        return _effect_batch(model, batch, engine)
     ablations: dict[str, Ablation | None] = {
         name: ablation_from_json(unit.ablation, model.n_layers, model.n_heads, reference)
         for name, unit in zip(first.ablations, first.units, strict=True)
@@ -135,6 +140,19 @@ def _trace_batch(model: Model, batch: Sequence[_Conditions], reference: Referenc
         for conditions, traces in zip(batch, found, strict=True)
         for name, unit in zip(conditions.ablations, conditions.units, strict=True)
     ]
+
+
+def _effect_batch(model: Model, batch: Sequence[_Conditions], engine: Engine) -> list[Trace]:
+    """The clean trace of every sample, with the effects that the units ask for along its answer."""
+    options = dict(batch[0].first.decoding)
+    asked = dict(options.pop(EFFECT))
+    if any(unit.ablation for conditions in batch for unit in conditions.units):
+        raise InputError("effects are measured along the answer with every head on, and a unit asks for an ablation too; make two of it")
+    lags = asked.pop("lags", 0)
+    sets = {name: Ablation(schedule) for name, schedule in schedules_of(asked, model.n_layers, model.n_heads).items()}
+    samples = [build_sample(model, conditions.first.sample) for conditions in batch]
+    found = trace_effects(model, samples, sets, lags=lags, engine=engine, options=TraceOptions.of(**options))
+    return [replace(trace, unit=conditions.first.key, meta=_meta(trace)) for conditions, trace in zip(batch, found, strict=True)]
 
 
 def _meta(trace: Trace) -> dict[str, Any]:

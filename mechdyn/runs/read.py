@@ -15,12 +15,14 @@ from mechdyn.claims.dynamic_rag import judge_rag
 from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
 from mechdyn.errors import StoreError
 from mechdyn.evidence import Verdict
+from mechdyn.heads import read_heads
 from mechdyn.models.registry import PAPER_MODELS
 from mechdyn.paper.parts import ABLATION, CORRELATIONS, DYNAMIC_RAG, PROBES, PROGRESSIVE, SENSITIVITY
 from mechdyn.probes.report import ClassifierReport, RegressorReport, Report
 from mechdyn.runs.ablate import RESULTS, require_detection
 from mechdyn.runs.configs import (
     AblateConfig,
+    DetectConfig,
     ProgressiveConfig,
     RagConfig,
     SensitivityConfig,
@@ -28,6 +30,7 @@ from mechdyn.runs.configs import (
     VerifyConfig,
     command_line,
 )
+from mechdyn.runs.detect import HEADS, Detected
 from mechdyn.runs.finished import RunFolder, parsed, read_folder, unfinished
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
@@ -38,6 +41,7 @@ from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE, Detection
 from mechdyn.studies.grid import GridRow, grid_rows
+from mechdyn.studies.lagged_effect import EffectRow, effect_rows
 from mechdyn.studies.progressive import ProgressivePoint, progressive_point
 from mechdyn.studies.rag import RagRow, rag_row
 from mechdyn.tasks.task import Task
@@ -82,6 +86,7 @@ class AblationTable:
 
     rows: tuple[GridRow, ...]
     detection: Detection
+    effects: tuple[EffectRow, ...] = ()
     measures: frozenset[str] = frozenset({ABLATION})
 
 
@@ -110,6 +115,14 @@ class Strategies:
     again: bool
     changed: tuple[str, ...]
     measures: frozenset[str] = frozenset({DYNAMIC_RAG})
+
+
+@dataclass(frozen=True, eq=False)
+class DetectedList:
+    """A list of heads, as recorded: which samples count hangs on texts that traces do not hold."""
+
+    found: Detected
+    measures: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +261,9 @@ def _judged(folder: RunFolder, again: bool) -> Judged:
 
 def _grid(folder: RunFolder, again: bool) -> AblationTable:
     return AblationTable(
-        grid_rows(folder.roles, folder.record.asked.get("conditions") or ()), require_detection(folder.roles[DETECTION_ROLE])
+        grid_rows(folder.roles, folder.record.asked.get("conditions") or ()),
+        require_detection(folder.roles[DETECTION_ROLE]),
+        effect_rows(folder.roles),
     )
 
 
@@ -280,6 +295,11 @@ def _strategies(folder: RunFolder, again: bool) -> Strategies:
     verdict = judge_rag(recorded.model, questions, logs, recorded.facts) if again else recorded
     rows = tuple(rag_row(name, questions, answers) for name, answers in logs.items())
     return Strategies(rows, verdict, again, _changed(recorded, verdict))
+
+
+def _detected(folder: RunFolder, again: bool) -> DetectedList:
+    ranking = read_heads(folder.path / HEADS)
+    return DetectedList(parsed(folder.path / RESULTS, lambda values: Detected.from_json(values, ranking, folder.path)))
 
 
 def _single(folder: RunFolder, again: bool) -> Single:
@@ -319,6 +339,7 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind(VerifyConfig, "mechdyn verify", (VERDICTS, CORRELATIONS_FILE, f"*/{REPORT}"), _judged),
         Kind(AblateConfig, "mechdyn ablate", (RESULTS,), _grid),
+        Kind(DetectConfig, "mechdyn heads detect", (RESULTS,), _detected, traced=False),
         Kind(ProgressiveConfig, "mechdyn progressive", (RESULTS,), _points),
         Kind(SensitivityConfig, "mechdyn sensitivity", (RESULTS,), _settings),
         Kind(RagConfig, "mechdyn rag", (VERDICTS,), _strategies, traced=False),

@@ -21,14 +21,16 @@ from mechdyn.decoding.engine import Engine
 from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError, StoreError
 from mechdyn.hashing import content_hash
+from mechdyn.heads import RankedHeads, parse_heads_or_file
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.plans import NO_TRACES, Plan, Request
-from mechdyn.runs.configs import ScoreOptions, default_folder
+from mechdyn.runs.configs import DetectConfig, ScoreOptions, VerifyConfig, default_folder
 from mechdyn.runs.folder import RunRecord, open_folder, write_json
 from mechdyn.runs.local import run_units
 from mechdyn.scores.score import ScoreLike, as_score
-from mechdyn.tasks.niah import check_request
+from mechdyn.studies.detection import as_detector
+from mechdyn.tasks.fitting import check_request
 from mechdyn.tasks.task import Task, build_sample, make_task
 from mechdyn.traces.manifest import Manifest, package_versions
 from mechdyn.traces.store import TraceStore
@@ -166,7 +168,7 @@ def chosen_task(config: Any) -> Task:
         if getattr(config, option, ()) and axis not in task.axes:
             raise InputError(f"task {task.name} has no use for --{axis}; leave it out, or choose another task with --task")
     if config.score is not None:
-        as_score(config.score)
+        (as_detector if isinstance(config, DetectConfig) else as_score)(config.score)
     if isinstance(config, ScoreOptions) and config.threshold is not None and not math.isfinite(config.threshold):
         raise InputError(f"threshold must be a finite number, got {config.threshold}; a head retrieves where its score is above it")
     return task
@@ -181,8 +183,17 @@ def make_request(config: Any, task: Task, model: Model) -> Request:
     """What claims and studies plan by: the task prepared for the model, and the options that decide samples and scores."""
     chosen = {name: getattr(config, name) for name in ("preset", "lengths", "depths", "runs", "max_new_tokens") if hasattr(config, name)}
     threshold = config.threshold if isinstance(config, ScoreOptions) else None
+    static = _static(config.heads, model) if isinstance(config, VerifyConfig) and config.heads else None
     prepared = task.prepare(model, config.max_new_tokens or task.max_new_tokens)
-    return Request(model.identity(), prepared, seed=config.seed, score=config.score, threshold=threshold, **chosen)
+    return Request(model.identity(), prepared, seed=config.seed, score=config.score, threshold=threshold, static=static, **chosen)
+
+
+def _static(text: str, model: Model) -> RankedHeads:
+    """The user's static heads, held against the model."""
+    found = parse_heads_or_file(text)
+    if not isinstance(found, RankedHeads):
+        raise InputError(f"static heads are a ranking, of which claims take as many as they need; give a file of ranked heads, got {text}")
+    return found.fit(model.n_layers, model.n_heads)
 
 
 def check_samples(model: Model, plan: Plan) -> None:

@@ -6,9 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from mechdyn.claims.claim import get_claim
+from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Verdict
+from mechdyn.heads import read_heads
 from mechdyn.plans import Request
 from mechdyn.runs.configs import VerifyConfig, default_folder
+from mechdyn.runs.finished import STATIC
 from mechdyn.runs.session import Session
 from mechdyn.studies.facts import FactReport, clean_traces, fact_report, has_facts
 from mechdyn.traces.trace import Trace
@@ -41,7 +44,10 @@ def verify(config: VerifyConfig, out: str | Path | None = None) -> Verified:
     Run again, it goes on where it stopped. Without `out` the folder is `runs/CLAIM-MODEL-…`.
     """
     claim = get_claim(config.claim)
+    if config.heads and not getattr(claim, "takes_heads", False):
+        raise InputError(f"the claim {config.claim} compares with no list of the user's; leave --heads out")
     with _open(config, out) as run:
+        keep_static(run)
         traced = _traced(run)
         verdict = claim.judge(traced.request, traced.traces)
         run.write(VERDICTS, [verdict.as_json()])
@@ -50,6 +56,20 @@ def verify(config: VerifyConfig, out: str | Path | None = None) -> Verified:
         if facts is not None:
             run.write(FACTS, facts.as_json())
         return Verified(verdict, traced.traces, traced.folder, facts)
+
+
+def keep_static(run: Session) -> None:
+    """Keep the user's static heads with the run, so that it is judged by the same ones again.
+
+    Raises:
+        StoreError: the run has others.
+    """
+    if run.request.static is None:
+        return
+    path = run.folder / STATIC
+    if path.is_file() and read_heads(path) != run.request.static:
+        raise StoreError(f"the heads in {run.config.heads} changed since {path} was written; name a new folder with --out")
+    run.request.static.save(path)
 
 
 def trace_claim(config: VerifyConfig, out: str | Path | None = None) -> Unjudged:

@@ -6,7 +6,7 @@ a name that the command line, a unit and a store can hold.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import torch
@@ -15,6 +15,8 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.registry import Registry, make, parse_spec
+from mechdyn.scores.counting import Counting
+from mechdyn.scores.prompt import PROMPT_SCORES
 
 
 @dataclass(frozen=True)
@@ -22,22 +24,47 @@ class StepContext:
     """What one step's attention rows run over, for every row of a batch (a row is one sample under one condition).
 
     `tokens`, `needle` and `visible` have one entry for each key position: the token there, whether it is the needle's, and whether it is a
-    token at all and not padding. `predicted` is the token that the step's logits give the highest value, the ŷ of Eq. 1.
+    token at all and not padding. `predicted` is the token that the step's logits give the highest value, the ŷ of Eq. 1. `writes` computes
+    what `written` gives, for scores that ask.
     """
 
     tokens: Int[Tensor, "row key"]
     needle: Bool[Tensor, "row key"]
     visible: Bool[Tensor, "row key"]
     predicted: Int[Tensor, " row"]
+    writes: Callable[[], Float[Tensor, "row head key"]] | None = None
+
+    def written(self, score: str) -> Float[Tensor, "row head key"]:
+        """(W_O v_j) · u_ŷ: what each head of the layer adds to the predicted token's logit for each unit of attention to a key.
+
+        v_j is the value at key j (of the head's group where heads share them), W_O the head's part of the output projection, u_ŷ the
+        token's row of the unembedding; final norm and post-norms are left out. Times the attention, summed over keys, it is (W_O z) · u_ŷ.
+
+        Args:
+            score: who asks, for the message.
+
+        Raises:
+            InputError: there are no values, as in a row made by hand, or from an engine that does not give them.
+        """
+        if self.writes is None:
+            raise InputError(f"the score {score!r} needs what heads write, which attention rows do not tell; give writes= beside them")
+        return self.writes()
 
     @classmethod
-    def one(cls, tokens: Sequence[int] | Tensor, needle_positions: Sequence[int] | Tensor, predicted: int | Tensor) -> "StepContext":
+    def one(
+        cls,
+        tokens: Sequence[int] | Tensor,
+        needle_positions: Sequence[int] | Tensor,
+        predicted: int | Tensor,
+        writes: Float[Tensor, "head key"] | None = None,
+    ) -> "StepContext":
         """The context of a single row without padding.
 
         Args:
             tokens: the token at every key position.
             needle_positions: the key positions of the needle's tokens; they may be none.
             predicted: the token that the step generates.
+            writes: what `written` gives, for scores that ask.
 
         Raises:
             InputError: no token, or a needle position outside the row.
@@ -51,7 +78,8 @@ class StepContext:
             raise InputError(f"needle positions lie between 0 and {len(row) - 1} (the row has {len(row)} tokens), got {outside[0]}")
         needle = torch.zeros(len(row), dtype=torch.bool)
         needle[places.flatten()] = True
-        return cls(row[None], needle[None], torch.ones_like(needle)[None], torch.as_tensor(predicted, dtype=torch.long).reshape(1))
+        given = None if writes is None else lambda: writes[None]
+        return cls(row[None], needle[None], torch.ones_like(needle)[None], torch.as_tensor(predicted, dtype=torch.long).reshape(1), given)
 
 
 @runtime_checkable
@@ -67,13 +95,14 @@ class NamedScore:
 
     `spec` is JSON and complete (`{"name": "reasoning", "sink": 4, "local": 32}`), so that two ways to ask for the same score hash alike;
     `threshold` is what a head's score must be above for the head to count as retrieving, unless the caller chooses another. A `binary`
-    score gives 0 and 1 only, which a store packs more tightly.
+    score gives 0 and 1 only, which a store packs more tightly. `counting` says how heads are ranked by it.
     """
 
     spec: Mapping[str, Any]
     score: Score
     threshold: float
     binary: bool = False
+    counting: Counting = field(default_factory=Counting)
 
     @property
     def name(self) -> str:
@@ -109,18 +138,22 @@ Registered = TypeVar("Registered", bound=Callable[..., Any])
 class _Traits:
     threshold: float
     binary: bool
+    counting: Counting
 
 
 _TRAITS: dict[str, _Traits] = {}
 
 
-def score(name: str, *, threshold: float = 0.0, binary: bool = False) -> Callable[[Registered], Registered]:
+def score(
+    name: str, *, threshold: float = 0.0, binary: bool = False, counting: Counting | None = None
+) -> Callable[[Registered], Registered]:
     """Give a score a name: `@score("name")` above a function, or above a frozen dataclass whose fields are the score's options.
 
     Args:
         name: what the command line, units and stores call it.
         threshold: a head retrieves where its score is above this, unless the caller chooses another.
         binary: whether it gives 0 and 1 only.
+        counting: how heads are ranked by it; by its mean over the steps of all samples that the task counts as right when left out.
 
     Raises:
         InputError: a name that another score has, or a class that is no frozen dataclass of options.
@@ -130,7 +163,7 @@ def score(name: str, *, threshold: float = 0.0, binary: bool = False) -> Callabl
         if isinstance(thing, type):
             _check_options(thing)
         SCORES.register(name, thing)
-        _TRAITS[name] = _Traits(float(threshold), binary)
+        _TRAITS[name] = _Traits(float(threshold), binary, counting or Counting())
         return thing
 
     return register
@@ -172,6 +205,7 @@ def score_row(
     tokens: Sequence[int] | Tensor,
     needle_positions: Sequence[int] | Tensor,
     predicted: int | Tensor,
+    writes: Float[Tensor, "head key"] | None = None,
 ) -> Float[Tensor, " head"]:
     """The score of each head for one attention row a head, to check a score against what you work out by hand.
 
@@ -181,8 +215,9 @@ def score_row(
         tokens: the token at every key position.
         needle_positions: the key positions of the needle's tokens.
         predicted: the token that the step generates.
+        writes: what each head adds to that token's logit for each unit of attention to a key (`StepContext.written`), for scores that ask.
     """
-    context = StepContext.one(tokens, needle_positions, predicted)
+    context = StepContext.one(tokens, needle_positions, predicted, writes)
     if pattern.shape[-1] != context.tokens.shape[1]:
         raise InputError(
             f"the attention runs over {pattern.shape[-1]} positions and there are {context.tokens.shape[1]} tokens; give one each"
@@ -191,7 +226,7 @@ def score_row(
 
 
 def _named(name: str, options: Mapping[str, Any]) -> NamedScore:
-    registered = SCORES.get(name)
+    registered = _registered(name)
     known = [field.name for field in fields(registered)] if isinstance(registered, type) else []
     unknown = [option for option in options if option not in known]
     if unknown:
@@ -199,6 +234,17 @@ def _named(name: str, options: Mapping[str, Any]) -> NamedScore:
         raise InputError(f"score {name!r} does not take the options {dict(options)}: {has}")
     made = make("score", name, registered, dict(options)) if isinstance(registered, type) else registered
     return _with_traits(name, made)
+
+
+def _registered(name: str) -> Any:
+    try:
+        return SCORES.get(name)
+    except InputError:
+        if name in PROMPT_SCORES.names():
+            raise InputError(
+                f"{name} scores heads on a prompt and marks no step; rank heads by it: mechdyn heads detect --score {name}"
+            ) from None
+        raise
 
 
 def _of_object(what: Any) -> NamedScore:
@@ -212,7 +258,7 @@ def _of_object(what: Any) -> NamedScore:
 
 def _with_traits(name: str, made: Any) -> NamedScore:
     traits = _TRAITS[name]
-    return NamedScore(_spec(name, made), made, traits.threshold, traits.binary)
+    return NamedScore(_spec(name, made), made, traits.threshold, traits.binary, traits.counting)
 
 
 def _spec(name: str, made: Any) -> dict[str, Any]:

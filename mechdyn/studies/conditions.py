@@ -123,6 +123,7 @@ def grid_plan(
     conditions: Collection[str] = CONDITIONS,
     how: Mapping[str, Any] = ZERO,
     listed: HeadSet | RankedHeads | None = None,
+    lagged: int | None = None,
     draws: int = DRAWS,
 ) -> Plan:
     """First the detection set; once that has been run, every condition under every commit rule, on samples it shares none with.
@@ -134,16 +135,21 @@ def grid_plan(
         conditions: some of `CONDITIONS`, and schedules by their spec.
         how: the rest of an ablation's JSON, but for its schedule and commit rule.
         listed: heads that make conditions of their own.
+        lagged: where it is given, the clean answers have the effect of each condition's heads along them, up to so many tokens later.
         draws: draws of random heads, where a condition rests on several.
     """
     roles = {DETECTION_ROLE: samples(request, preset, DETECTION)}
     detection = detect(traces[DETECTION_ROLE]) if DETECTION_ROLE in traces else None
     if detection is None:
         return Plan(roles)
-    if CLEAN in conditions:
-        roles[CLEAN] = samples(request, preset, EVALUATION)
     own = {name: schedule for name, schedule in schedules(detection, request.seed).items() if name in conditions}
-    for name, schedule in {**own, **further_schedules(detection, conditions, listed)}.items():
+    own |= further_schedules(detection, conditions, listed)
+    if lagged is not None:
+        effect = {"kind": "sets", "sets": own, "lags": lagged}
+        roles[CLEAN] = task_units(request, preset, EVALUATION, effect=effect)
+    elif CLEAN in conditions:
+        roles[CLEAN] = samples(request, preset, EVALUATION)
+    for name, schedule in own.items():
         for commit in COMMITS:
             by_draw = [
                 samples(request, preset, EVALUATION, {"schedule": each, **how, "commit": commit}) for each in _draws(name, schedule, draws)

@@ -11,11 +11,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechdyn.errors import InputError
+from mechdyn.traces.effect import Effect
 from mechdyn.traces.manifest import Manifest, to_json
 from mechdyn.traces.schema import INDEX, steps_schema, traces_schema
 from mechdyn.traces.trace import Trace
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
+_EFFECT = "effect"
+"""The key of the meta's JSON under which a measured effect lies (`Effect.as_json`)."""
 _TEXTS = ("unit", "sample", "task", "question", "answer", "text", "stopped")
 
 
@@ -54,7 +57,8 @@ def trace_row(trace: Trace, manifest: Manifest) -> pa.RecordBatch:
     columns["prompt_tokens"] = _int32(trace.prompt_tokens)
     columns["needle_positions"] = _int32(trace.needle_positions)
     columns["n_sentences"] = 0 if trace.sentence_scores is None else trace.sentence_scores.shape[1]
-    columns["meta"] = to_json(trace.meta, f"the meta of trace {trace.unit}")
+    effect = {} if trace.effect is None else {_EFFECT: trace.effect.as_json()}
+    columns["meta"] = to_json({**trace.meta, **effect}, f"the meta of trace {trace.unit}")
     columns["ablated"] = trace.ablated is not None
     columns["ablated_scored"] = trace.ablated_scores is not None
     schema = traces_schema(manifest)
@@ -64,13 +68,16 @@ def trace_row(trace: Trace, manifest: Manifest) -> pa.RecordBatch:
 def trace_of(row: pa.Table, steps: pa.Table, manifest: Manifest) -> Trace:
     """The trace that one row of `traces/` and its rows of `steps/` hold."""
     values = row.drop_columns(["prompt_tokens", "needle_positions"]).to_pylist()[0]
+    meta, tokens, texts = json.loads(values["meta"]), _int64(_whole(steps["token"])), tuple(steps["token_text"].to_pylist())
+    effect = meta.pop(_EFFECT, None)
     return Trace(
         **{name: values[name] for name in (*_TEXTS, "threshold")},
-        meta=json.loads(values["meta"]),
+        effect=None if effect is None else Effect.from_json(effect, tokens, texts, manifest.n_layers, manifest.n_heads),
+        meta=meta,
         prompt_tokens=_int64(_whole(row["prompt_tokens"]).flatten()),
         needle_positions=_int64(_whole(row["needle_positions"]).flatten()),
-        tokens=_int64(_whole(steps["token"])),
-        token_texts=tuple(steps["token_text"].to_pylist()),
+        tokens=tokens,
+        token_texts=texts,
         retrieval_scores=dense_scores(steps["scores"], manifest),
         hidden=hidden_states(steps["hidden"], manifest),
         sentence_scores=_sentence_scores(steps["sentence_scores"], values["n_sentences"]) if values["n_sentences"] else None,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
+from mechdyn.traces.effect import Effect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +71,8 @@ class Trace:
     """The strongest positions of every attention row; kept when asked for, never stored (`replay` makes them again)."""
     prompt_texts: tuple[str, ...] | None = None
     """The text of each prompt token; kept with patterns or sources, never stored."""
+    effect: Effect | None = None
+    """What sets of heads that are off at one step do to the tokens of this answer; there only where it was measured."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """JSON values: the sample's meta and what decided the run."""
 

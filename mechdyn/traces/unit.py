@@ -6,13 +6,17 @@ from typing import Any
 
 from mechdyn.hashing import content_hash
 
+EFFECT = "effect"
+"""The key of `Unit.decoding` under which a unit names the sets of heads whose effect is measured along its answer."""
+
 
 @dataclass(frozen=True)
 class Unit:
     """One sample to trace with one model, one way of decoding and one ablation; JSON values only.
 
     `model` names the model and its revision; `sample` is a task's name and arguments (`{"task": "niah", "length": 512, ...}`); `decoding`
-    holds score, token limit and the like; `ablation` the schedule (empty: none).
+    holds score, token limit and the like, and under `effect` which sets of heads are measured along the answer (`mechdyn.contrasts`);
+    `ablation` the schedule (empty: none).
     """
 
     model: Mapping[str, Any]

@@ -1,154 +1,124 @@
-"""The verdict follows the criteria of the module on experiments with a known answer."""
+"""The verdict under the second criteria, on made-up effects with a known answer, and on planted heads."""
 
 import dataclasses
 import json
-import math
 
 import pytest
+import torch
 
-from mechdyn.claims.irreplaceability import CRITERION_CONTROLS, DIFFERENCE, SIZE, Irreplaceability, criteria, measure
-from mechdyn.evidence import Outcome, outcome
+from mechdyn.claims.irreplaceability import EFFECT_MEASURE, JACCARD, Irreplaceability
+from mechdyn.contrasts import ACTIVE, NEITHER, OWN, STATIC, DoseResponse
+from mechdyn.evidence import FIRST, SECOND, Outcome, Verdict
+from mechdyn.heads import Head
 from mechdyn.plans import Request
-from mechdyn.stats.interval import Interval
-from mechdyn.studies.conditions import (
-    CLEAN,
-    COMMITS,
-    DETECTION_ROLE,
-    DYNAMIC,
-    PAPER_CONTROLS,
-    RANDOM_AVERAGE,
-    RANDOM_LAYERS,
-    STATIC_AVERAGE,
-    STATIC_MATCHED,
-    role,
-)
+from mechdyn.studies.conditions import CLEAN, DETECTION_ROLE
 from mechdyn.tasks.niah import Niah
-from tests.studies.made_up import MODEL, experiment, made_up
+from mechdyn.traces.effect import Effect
+from tests.studies.made_up import MODEL, N_HEADS, N_LAYERS, N_STEPS, experiment, made_up
 
 REQUEST = Request(MODEL, Niah())
-ALL_RIGHT_BUT_DYNAMIC = {DYNAMIC: 2}
-SIZE_EXPLAINS_IT = {DYNAMIC: 2, STATIC_MATCHED: 2}
+SETS = tuple(DoseResponse((Head(0, 0),), (1, 2), n_draws=2).schedules)
 
 
-def judge(traces):
-    return Irreplaceability().judge(REQUEST, traces)
+def effect(seed, deltas, sizes=(1, 2)):
+    """Δ of every set is the one of its kind, with a little noise that is each sample's own; no step reaches other sizes."""
+    generator = torch.Generator().manual_seed(seed)
+    off, heads = torch.full((len(SETS), N_STEPS, 1), -1.0), torch.zeros(len(SETS), N_STEPS, N_LAYERS, N_HEADS, dtype=torch.bool)
+    for place, name in enumerate(SETS):
+        kind, *rest = name.split()
+        if not rest or int(rest[0]) in sizes:
+            heads[place, :, 0, : int(rest[0]) if rest else 3] = True
+            off[place] = -1.0 - deltas[kind] - 0.05 * torch.randn(1, generator=generator)
+    return Effect(SETS, torch.arange(N_STEPS), tuple("abcdefgh"), torch.full((N_STEPS,), -1.0), off, heads)
 
 
-def test_only_dynamic_heads_matter_supports():
-    verdict = judge(experiment(ALL_RIGHT_BUT_DYNAMIC))
-    assert verdict.outcome is Outcome.SUPPORTED
-    assert verdict.facts["verdict_paper_control"] == verdict.facts["verdict_commit_ablated"] == "supported"
-    assert not any("leaves open" in reason for reason in verdict.reasons)
+def traces(own, static, neither, active=4.0, right=40, n=40, sizes=lambda seed: (1, 2)):
+    deltas = {OWN: own, STATIC: static, NEITHER: neither, ACTIVE: active}
+    found = experiment({CLEAN: right}, n=n)
+    found[CLEAN] = [dataclasses.replace(trace, effect=effect(seed, deltas, sizes(seed))) for seed, trace in enumerate(found[CLEAN])]
+    return found
 
 
-def test_size_matched_static_heads_that_hurt_as_much_refute_and_the_report_says_so():
-    verdict = judge(experiment(SIZE_EXPLAINS_IT, n=80))
-    assert verdict.outcome is Outcome.REFUTED
-    assert verdict.facts["verdict_paper_control"] == "supported"
-    (told, told_ablated) = [note for note in verdict.notes if "leaves open" in note]
-    assert "hurts more than static-average and not demonstrably more than static-matched" in told
-    assert told.startswith("commit=clean") and told_ablated.startswith("commit=ablated")
-    assert any(reason.startswith("under the paper's own control (average size): supported") for reason in verdict.reasons)
-
-
-def test_layer_matched_random_heads_refute_as_well():
-    verdict = judge(experiment({DYNAMIC: 2, RANDOM_LAYERS: 2}, n=80))
-    assert verdict.outcome is Outcome.REFUTED
-    assert any("more than random-average and not demonstrably more than random-layers" in reason for reason in verdict.reasons)
-
-
-def test_an_ablation_without_effect_refutes():
-    assert judge(experiment({}, n=80)).outcome is Outcome.REFUTED
-
-
-def test_forty_samples_that_agree_do_not_show_that_the_difference_is_small():
-    """Tango's upper end for no discordant pair is z² / (n + z²): below 0.05 from 73 pairs on."""
-    assert judge(experiment({}, n=40)).outcome is Outcome.INCONCLUSIVE
-    assert judge(experiment({}, n=72)).outcome is Outcome.INCONCLUSIVE
-    assert judge(experiment({}, n=73)).outcome is Outcome.REFUTED
-
-
-def test_a_small_difference_is_inconclusive():
-    verdict = judge(experiment({DYNAMIC: 20, STATIC_MATCHED: 22}))
-    assert verdict.outcome is Outcome.INCONCLUSIVE
-
-
-@pytest.mark.parametrize("control", PAPER_CONTROLS)
-def test_the_papers_control_needs_every_control_of_average_size(control):
-    verdict = judge(experiment({DYNAMIC: 2, control: 2}, n=80))
-    assert verdict.outcome is Outcome.SUPPORTED
-    assert verdict.facts["verdict_paper_control"] == "refuted"
-
-
-def test_the_other_commit_rule_stands_beside_and_does_not_move_the_verdict():
-    verdict = judge(experiment({DYNAMIC: 2, (STATIC_MATCHED, "ablated"): 2}, n=80))
-    assert verdict.outcome is Outcome.SUPPORTED
-    assert verdict.facts["verdict_commit_ablated"] == "refuted"
-    assert "with commit=ablated: refuted" in verdict.reasons
-
-
-def test_too_few_retrieving_samples_are_inconclusive():
-    assert judge(experiment(ALL_RIGHT_BUT_DYNAMIC, n=19)).outcome is Outcome.INCONCLUSIVE
-    verdict = judge(experiment(ALL_RIGHT_BUT_DYNAMIC, retrieves=False))
-    assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.supports == verdict.refutes == () and verdict.notes[0] == "0 samples retrieve at any step; 20 are needed"
-
-
-def test_a_model_that_never_answers_is_inconclusive():
-    verdict = judge({DETECTION_ROLE: [made_up(seed, right=False) for seed in range(30)]})
-    assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "no detection sample was answered correctly" in verdict.reasons[0]
-
-
-def test_a_failed_sample_is_left_out_of_every_condition():
-    traces = experiment(ALL_RIGHT_BUT_DYNAMIC)
-    failed = traces[role(RANDOM_AVERAGE, "clean")]
-    failed[7] = dataclasses.replace(failed[7], stopped="error")
-    verdict = judge(traces)
-    for commit, n in (("clean", 39), ("ablated", 40)):
-        assert {row["n"] for row in verdict.as_json()["evidence"] if row["at"]["commit"] == commit} == {n}
-    assert (verdict.facts["failed_samples"], verdict.facts["failed_samples_commit_ablated"]) == (1, 0)
-
-
-def test_all_samples_failed_is_inconclusive_and_json_holds_no_nan():
-    traces = experiment({})
-    traces[CLEAN] = [dataclasses.replace(trace, stopped="error") for trace in traces[CLEAN]]
-    verdict = judge(traces)
-    assert verdict.outcome is Outcome.INCONCLUSIVE
-    json.dumps(verdict.as_json(), allow_nan=False)
-
-
-def test_differences_are_paired_and_over_all_samples():
-    verdict = judge(experiment({DYNAMIC: 10, STATIC_AVERAGE: 30}))
-    for commit in COMMITS:
-        interval = verdict.find(DIFFERENCE, condition=STATIC_AVERAGE, commit=commit).interval
-        assert interval.estimate == pytest.approx(0.5)
-        assert interval.n == 40 and 0.3 < interval.low < 0.5 < interval.high < 0.7
-        assert verdict.find("accuracy", condition=CLEAN, commit=commit).interval.estimate == 1.0
-    assert verdict.find(SIZE, condition=DYNAMIC, commit="clean").interval.estimate == 3.0
+def judge(*args, **options):
+    return Irreplaceability().judge(REQUEST, traces(*args, **options))
 
 
 @pytest.mark.parametrize(
-    ("clean", "static", "layers", "expected"),
+    ("deltas", "expected"),
     [
-        ((0.2, 0.9), (0.1, 0.8), (0.1, 0.8), Outcome.SUPPORTED),
-        ((0.0, 0.9), (0.1, 0.8), (0.1, 0.8), Outcome.INCONCLUSIVE),
-        ((0.2, 0.9), (0.0, 0.8), (0.1, 0.8), Outcome.INCONCLUSIVE),
-        ((0.2, 0.9), (0.1, 0.8), (-0.1, 0.8), Outcome.INCONCLUSIVE),
-        ((0.2, 0.9), (-0.1, 0.04), (0.1, 0.8), Outcome.REFUTED),
-        ((0.2, 0.9), (0.1, 0.8), (-0.1, 0.04), Outcome.REFUTED),
-        ((0.2, 0.9), (-0.1, 0.05), (0.1, 0.8), Outcome.INCONCLUSIVE),
-        ((0.2, 0.9), (0.01, 0.04), (0.1, 0.8), Outcome.REFUTED),
-        ((math.nan, math.nan), (math.nan, math.nan), (math.nan, math.nan), Outcome.INCONCLUSIVE),
+        ((1.0, 0.0, 0.0), Outcome.SUPPORTED),
+        ((1.0, 0.0, 1.0), Outcome.INCONCLUSIVE),
+        ((1.0, 1.0, 0.0), Outcome.REFUTED),
+        ((0.0, 0.0, 0.0), Outcome.REFUTED),
+        ((0.0, 1.0, 0.0), Outcome.REFUTED),
+        ((0.1, 0.0, 0.0), Outcome.REFUTED),
+        ((0.3, 0.0, 0.0), Outcome.SUPPORTED),
     ],
 )
-def test_criteria_at_their_edges(clean, static, layers, expected):
-    measured = measure({name: row for name, row in _by_condition().items()})
-    ends = {CLEAN: clean, STATIC_MATCHED: static, RANDOM_LAYERS: layers}
-    differences = {name: Interval((low + high) / 2, low, high, 40) for name, (low, high) in ends.items()}
-    assert outcome(*criteria(dataclasses.replace(measured, differences=differences), CRITERION_CONTROLS)) is expected
+def test_the_verdict_follows_what_each_kind_of_heads_does(deltas, expected):
+    """With all of the step's heads worth 4 nats, a sure difference of 0.1 is as good as none, one of 0.3 is not."""
+    verdict = judge(*deltas)
+    assert (verdict.outcome, verdict.named) == (expected, SECOND)
+    for name, delta in zip((OWN, STATIC, NEITHER), deltas, strict=True):
+        interval = verdict.find(EFFECT_MEASURE, heads=name, k=2).interval
+        assert interval.estimate == pytest.approx(delta, abs=0.05) and interval.n == 40
+    paired = verdict.find(EFFECT_MEASURE, heads=OWN, less=STATIC, k=2).interval
+    assert paired.low < deltas[0] - deltas[1] < paired.high
 
 
-def _by_condition():
-    traces = experiment({})
-    return {name: traces[role(name, "clean")] for name in (CLEAN, DYNAMIC, *CRITERION_CONTROLS)}
+def test_no_effect_at_all_is_a_floor_and_refutes_nothing():
+    for deltas in ((0.0, 0.0, 0.0), (-0.1, 0.1, 0.0)):
+        verdict = judge(*deltas, active=0.0)
+        assert verdict.outcome is Outcome.INCONCLUSIVE and verdict.refutes == ()
+        assert verdict.notes[0].startswith("all of the step's heads together take ")
+
+
+def test_the_first_criteria_stand_beside_on_the_same_run():
+    verdict = judge(1.0, 0.0, 0.0)
+    (first,) = verdict.beside
+    assert (first.named, first.outcome) == (FIRST, Outcome.INCONCLUSIVE)
+    assert Verdict.from_json(json.loads(json.dumps(verdict.as_json(), allow_nan=False))).as_json() == verdict.as_json()
+    assert verdict.find("accuracy", condition=CLEAN, commit="clean").interval.n == 40
+
+
+def test_it_is_the_largest_k_that_twenty_samples_reach():
+    verdict = judge(1.0, 0.0, 0.0, sizes=lambda seed: (1, 2) if seed < 20 else (1,))
+    assert (verdict.facts["decisive_k"], verdict.facts["decisive_samples"]) == (2, 20)
+    verdict = judge(1.0, 0.0, 0.0, sizes=lambda seed: (1, 2) if seed < 19 else (1,))
+    assert (verdict.facts["decisive_k"], verdict.facts["decisive_samples"]) == (1, 40)
+    assert verdict.find(EFFECT_MEASURE, heads=OWN, k=2).interval.n == 19
+
+
+def test_only_correct_answers_have_a_say():
+    found = traces(1.0, 0.0, 0.0, right=30)
+    wrong = effect(99, {OWN: -50.0, STATIC: 50.0, NEITHER: 50.0, ACTIVE: 0.0})
+    found[CLEAN][30:] = [dataclasses.replace(trace, effect=wrong) for trace in found[CLEAN][30:]]
+    verdict = Irreplaceability().judge(REQUEST, found)
+    assert verdict.outcome is Outcome.SUPPORTED and verdict.facts["decisive_samples"] == 30
+
+
+def test_a_model_that_rarely_answers_is_not_asked():
+    verdict = judge(1.0, 0.0, 0.0, right=39, n=80)
+    assert verdict.outcome is Outcome.INCONCLUSIVE and verdict.supports == ()
+    assert verdict.notes[0].startswith("clean accuracy is 0.487") and verdict.notes[0].endswith("the criteria ask for 0.5 or more")
+    assert judge(1.0, 0.0, 0.0, right=40, n=80).outcome is Outcome.SUPPORTED
+
+
+def test_heads_that_coincide_with_the_list_are_inconclusive_and_it_says_how_far():
+    verdict = judge(1.0, 0.0, 0.0, sizes=lambda seed: ())
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.notes[0].startswith("0 correct samples have a step at which its own heads and the static list's differ both ways")
+    assert verdict.find(JACCARD).interval.estimate == 1.0
+    assert verdict.facts["steps_with_both_differences"] == 0 and verdict.facts["retrieving_steps"] == 40 * N_STEPS
+
+
+def test_a_run_of_before_has_the_first_criteria_alone():
+    verdict = Irreplaceability().judge(REQUEST, experiment({"dynamic": 2}))
+    assert verdict.outcome is Outcome.INCONCLUSIVE and "this run has no effects along the clean answers" in verdict.notes[0]
+    assert verdict.beside[0].outcome is Outcome.SUPPORTED
+
+
+def test_a_model_that_never_answers_is_inconclusive():
+    verdict = Irreplaceability().judge(REQUEST, {DETECTION_ROLE: [made_up(seed, right=False) for seed in range(30)]})
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "no detection sample was answered correctly" in verdict.reasons[0]

@@ -85,3 +85,16 @@ def test_bad_input_is_one_line(run, files, case):
 def test_wu_s_file_of_a_single_score_is_json(run, files):
     run("heads", "convert", "a.json", "w.json", "--format", "wu")
     assert json.loads((files / "w.json").read_text())[f"{drawn(0, 4, 6).heads[0].layer}-{drawn(0, 4, 6).heads[0].head}"]
+
+
+def test_detect_ranks_writes_and_refuses_a_list_of_nothing(run, tmp_path):
+    samples = ("--length", "128", "--depth", "0.5", "--runs", "2")
+    asked = ("heads", "detect", "--model", "planted-static", *samples, "--score", "wu", "--k", "6")
+    code, out, _ = run(*asked, "--format", "wu", "--out", tmp_path / "run")
+    assert code == 0
+    assert "Heads of planted-static by wu on niah" in out and "NOT stable" in out and "128, 0.5" in out and "2 of 2" in out
+    written, own = read_heads(tmp_path / "run" / "heads.wu.json", "wu"), read_heads(tmp_path / "run" / "heads.json")
+    assert written.top(6) == own.top(6)
+    code, _, err = run(*asked, "--max-new-tokens", "1", "--out", tmp_path / "none")
+    assert code == 2
+    assert re.fullmatch(r"error: none of the 2 samples counts for wu, so there is no list \(2: ROUGE-1 recall .*\n", err)

@@ -33,9 +33,14 @@ def books(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def all_kinds(books) -> RowMaker:
+def all_kinds_config(books) -> TrainConfig:
     """Short rows, where lists are common, and long ones with several questions."""
-    return RowMaker(small_config(books, books, stages=(Stage(0, (160, 608), 2432),)), mini_tokenizer())
+    return small_config(books, books, stages=(Stage(0, (160, 608), 2432),))
+
+
+@pytest.fixture(scope="module")
+def all_kinds(all_kinds_config) -> RowMaker:
+    return RowMaker(all_kinds_config, mini_tokenizer())
 
 
 def test_hand_written_chat_is_niah_rendered_by_the_template():
@@ -79,7 +84,7 @@ def test_weight_one_is_on_the_answers_and_their_ends_alone(all_kinds):
     assert max(asked) > 2
 
 
-def test_values_in_the_context_and_padding_weigh_nothing_and_prose_weighs_little(all_kinds):
+def test_values_in_the_context_and_padding_weigh_nothing_and_the_prose_of_a_row_what_is_stated(all_kinds, all_kinds_config):
     kinds = set()
     for step in range(8):
         batch = all_kinds.batch(step, 0)
@@ -95,7 +100,12 @@ def test_values_in_the_context_and_padding_weigh_nothing_and_prose_weighs_little
             assert hops or len(found) >= len(answers)
             assert all(weight == 0.0 for start, end in found for weight in by_character[start:end])
             prose = {round(weight, 6) for weight in by_character[context.index("Context:\n") + 9 : len(context)]}
-            assert prose <= ({0.02} if hops else {0.0, 0.1})
+            if hops:
+                assert prose == {0.02}
+            else:
+                (weight,) = prose - {0.0}
+                room = batch.weights.shape[1]
+                assert all_kinds_config.prose_weight / room <= weight + 1e-6 <= 1.5 * all_kinds_config.prose_weight / room
             assert weights[tokens[1:] == mini_tokenizer().pad_token_id].sum() == 0
             kinds.add("hops" if hops else "list" if "What is the list?" in text else "needles")
     assert kinds == {"hops", "list", "needles"}

@@ -6,9 +6,11 @@ import pytest
 
 from mechdyn.errors import InputError
 from mechdyn.heads import heads, read_heads
+from mechdyn.reports.sections import sections
 from mechdyn.runs.ablate import ablate
 from mechdyn.runs.configs import AblateConfig, ProgressiveConfig
 from mechdyn.runs.progressive import progressive
+from mechdyn.runs.read import read_run
 from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, DETECTION_ROLE, DYNAMIC, RANDOM_AVERAGE, role
 
 SMALL = {"model": "planted-dynamic", "lengths": (128, 140), "depths": (0.5,), "runs": 1}
@@ -120,3 +122,24 @@ def test_more_heads_than_the_model_has_cannot_be_masked(tmp_path, masked):
     with pytest.raises(InputError, match=r"masked heads must lie between 0 and 32 \(the heads of the model\), got"):
         progressive(ProgressiveConfig(model="planted-dynamic", masked=masked), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_effect_at_one_step_stands_beside_whole_answers(tmp_path):
+    """Of planted heads all of the effect is at the step's own token, and other heads have none; a report reads it back."""
+    config = AblateConfig(**SMALL, conditions=("clean", DYNAMIC, "random-matched"), lagged=1)
+    found = ablate(config, tmp_path / "run")
+    rows = {(row.condition, row.lag): row for row in found.effects}
+    assert set(rows) == {(DYNAMIC, 0), (DYNAMIC, 1), ("random-matched", 0), ("random-matched", 1)}
+    assert rows[DYNAMIC, 0].delta.estimate > 5.0 and rows[DYNAMIC, 0].n_steps > 20
+    assert all(abs(row.delta.estimate) < 0.1 for place, row in rows.items() if place != (DYNAMIC, 0))
+    results = json.loads((found.folder / "results.json").read_text())
+    assert [(row["at"]["condition"], row["at"]["lag"]) for row in results["effects"]] == list(rows)
+    again = read_run(found.folder)
+    assert again.content.effects == found.effects
+    (section,) = sections(again.content, again)
+    assert [table.title for table in section.tables][1].endswith("along the clean answers")
+
+
+def test_effects_with_other_activations_are_refused():
+    with pytest.raises(InputError, match="effects at one step are measured with zero in a head's place, got --method mean"):
+        ablate(AblateConfig(**SMALL, method="mean", lagged=0))

@@ -93,7 +93,7 @@ class Weighted:
 
 
 WRONG = {
-    "misspelt": ("copy", "unknown score 'copy'; give one of copy_paste, reasoning"),
+    "misspelt": ("copy", "unknown score 'copy'; give one of copy_paste, locos, mass, r2, reasoning, wu"),
     "no name": ({"sink": 4}, r"a score is written as \{'name': ..., option: value\}, got \{'sink': 4\}"),
     "unknown option": ("reasoning:window=3", r"'reasoning' does not take the options \{'window': 3\}: its options are sink, local"),
     "no options": ({"name": "copy_paste", "sink": 4}, r"'copy_paste' does not take the options \{'sink': 4\}: it has none"),
