@@ -1,6 +1,7 @@
 """Schedules by name: the JSON of mechdyn's own is fixed, those of users are written and read back, and what is none is one line."""
 
 import json
+import random
 from dataclasses import dataclass, field
 
 import pytest
@@ -157,3 +158,69 @@ def test_static_heads_of_another_model_are_refused_before_they_are_used():
             chosen.check(LAYERS, HEADS)
     with pytest.raises(InputError, match="head L4H0 is outside a model of 3 layers x 4 heads"):
         Static(heads("L4H0")).check(LAYERS, HEADS)
+
+
+def observed(active, seed=0, step=0):
+    generator = torch.Generator().manual_seed(seed)
+    patterns = tuple(torch.rand(HEADS, 5, generator=generator) for _ in range(LAYERS))
+    return Observation("sample", step, active.float(), active, patterns)
+
+
+ACTIVE = torch.tensor([[True, True, False, False], [True, True, True, False], [False, False, False, False]])
+
+
+@pytest.mark.parametrize("step", range(20))
+@pytest.mark.parametrize("matched", [None, "layer"])
+def test_random_heads_never_hit_what_they_exclude(matched, step):
+    seen = observed(ACTIVE, step=step)
+    drawn = RandomHeads(4, seed=3, matched=matched, exclude="active").heads(seen)
+    assert not (drawn & ACTIVE).any()
+    assert drawn.sum(dim=1).tolist() == [2, 1, 0] if matched else int(drawn.sum()) == 4  # layer 1 has one other head
+    named = RandomHeads(4, seed=3, matched=matched, exclude=heads("L0H0 L1H3", LAYERS, HEADS)).heads(seen)
+    assert not named[0, 0] and not named[1, 3]
+
+
+def test_random_heads_are_drawn_evenly_from_what_is_left():
+    counts = sum(RandomHeads(2, exclude="active").heads(observed(ACTIVE, step=step)).long() for step in range(2000))
+    assert (counts[ACTIVE] == 0).all()
+    assert (counts[~ACTIVE] - 2000 * 2 / 7).abs().max() < 4 * (2000 * 2 / 7 * 5 / 7) ** 0.5
+
+
+def test_without_exclusion_draws_are_those_of_the_first_release():
+    seen = observed(ACTIVE)
+    assert RandomHeads(3, seed=5).heads(seen).flatten().nonzero().flatten().tolist() == sorted(
+        random.Random("random-5-sample-0").sample(range(LAYERS * HEADS), 3)
+    )
+    assert "exclude" not in RandomHeads(3).as_json() and "exclude" not in SizeMatched(RANKING).as_json()
+
+
+def test_size_matched_heads_pass_over_what_is_excluded():
+    seen = observed(ACTIVE)
+    ranked = SizeMatched(RANKING, exclude="active").heads(seen)
+    assert HeadSet.from_mask(ranked) == HeadSet.of("L1H3 L0H2 L0H3 L2H0 L2H1", LAYERS, HEADS)
+    drawn = SizeMatched(RandomHeads(exclude="active")).heads(seen)
+    assert int(drawn.sum()) == 5 and not (drawn & ACTIVE).any()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        RandomHeads(2, exclude="active"),
+        RandomHeads(2, exclude=heads("L0H0 L1H3", LAYERS, HEADS)),
+        SizeMatched(RandomHeads(exclude="active")),
+        SizeMatched(RANKING, exclude="active"),
+    ],
+)
+def test_what_is_excluded_is_written_and_read_back(made):
+    content = json.loads(json.dumps(made.as_json()))
+    assert schedule_from_json(content, LAYERS, HEADS).as_json() == made.as_json()
+
+
+def test_exclusions_that_are_none_are_refused():
+    with pytest.raises(InputError, match=r"exclude takes 'active' .*, got 'dynamic'"):
+        RandomHeads(2, exclude="dynamic")
+    with pytest.raises(InputError, match="what is excluded stands with them"):
+        SizeMatched(RandomHeads(), exclude="active")
+    with pytest.raises(InputError):
+        RandomHeads(2, exclude=heads("L9H0")).check(LAYERS, HEADS)
+    assert schedule_from_spec("random:k=3,exclude=active") == RandomHeads(3, exclude="active")

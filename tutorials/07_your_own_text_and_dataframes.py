@@ -114,7 +114,7 @@ assert 20 < n_right < 35
 
 # %% [markdown]
 # Two means are not yet a finding: steps of one answer are alike, so samples, not steps, are what an interval must draw
-# from. `mechdyn.stats.resampling` does that.
+# from. `mechdyn.stats.means` does that.
 #
 # ## The same from a file
 #

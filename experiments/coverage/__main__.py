@@ -1,4 +1,4 @@
-"""Coverage of every interval in simulation, 20 to 200 samples: `python -m experiments.coverage` fills docs/coverage.md within its marks.
+"""Coverage of every interval by simulation, at 20 to 200 samples: `python -m experiments.coverage` fills docs/coverage.md.
 
 `--worlds` runs one table only and prints it; `--runs` takes fewer runs than the page's.
 """

@@ -157,7 +157,8 @@ def other_statistics() -> list[World]:
         prediction = np.round(rng.normal(size=target.shape) + 1.5 * target, 1)
         labels = torch.from_numpy(target).float()
         index = torch.from_numpy(sample)
-        return torch.from_numpy(prediction).float(), ProbeRows(torch.zeros(5 * n, 1), labels, labels, index, torch.zeros_like(index), n)
+        nothing = torch.zeros_like(index)
+        return torch.from_numpy(prediction).float(), ProbeRows(torch.zeros(5 * n, 1), labels, labels, index, nothing, nothing, n)
 
     def area(rng: np.random.Generator, n: int) -> Interval:
         return auprc(*rows(rng, n))

@@ -21,13 +21,12 @@ For questions heads are those of Eq. 2, and an answer is correct where it matche
 has no retest, so the verdict on it is inconclusive.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
 
 from mechdyn.claims.claim import claim
 from mechdyn.claims.dynamism_first import MATCHED, best_static_list, first_verdict, without_retest
@@ -36,12 +35,12 @@ from mechdyn.evidence import LESS, SECOND, Criteria, Criterion, Evidence, Outcom
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, Plan, Preset, Request, chosen_preset, retest_units, task_units
-from mechdyn.stats.clusters import connected
 from mechdyn.stats.fixed_list import FixedList, fixed_list
 from mechdyn.stats.following import Following, following
 from mechdyn.stats.means import mean_interval
 from mechdyn.stats.overlap import DynamismTable, dynamism_table, static_ranking
 from mechdyn.tasks.task import answer_quality, is_correct, primary_metric
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 DYNAMIC_BELOW, FIXED_ABOVE = 0.75, 0.9
@@ -66,7 +65,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedPairs:
     """What the traces of the roles give to measure: `ranking` is None where no detection sample was answered correctly."""
 
     evaluation: Sequence[Trace]
@@ -99,7 +98,7 @@ class Dynamism:
         ranking, pairs, drawn = judged.ranking, judged.pairs, {"n_resamples": self.n_resamples}
         statics = static_lists(ranking, judged.evaluation) if ranking else {}
         table = dynamism_table(judged.evaluation, statics, pairs, **drawn)
-        clusters = _clusters(pairs) if pairs else None
+        clusters = trace_clusters(*zip(*pairs, strict=True)) if pairs else None
         found = fixed_list(pairs, ranking, clusters, **drawn) if ranking and pairs else None
         follow = following([first for first, _ in pairs], clusters, **drawn) if len(pairs) > 1 else None
         notes = _no_verdict(request, judged, found)
@@ -156,13 +155,13 @@ def as_first_written(verdict: Verdict) -> Outcome:
     return Outcome.SUPPORTED if ratio.interval.high < DYNAMIC_BELOW and excess.interval.low > 0 else Outcome.INCONCLUSIVE
 
 
-def _sorted_out(request: Request, traces: Mapping[str, Sequence[Trace]]) -> Judged:
+def _sorted_out(request: Request, traces: Mapping[str, Sequence[Trace]]) -> JudgedPairs:
     evaluation = [trace for trace in traces["evaluation"] if trace.stopped != "error"]
     if not evaluation:
         raise InputError(f"every generation of {request.model['name']} failed (NaN or infinite logits); run it in another dtype")
     correct = [trace for trace in traces["detection"] if _is_correct(trace)]
     repeated = zip(traces["evaluation"], traces["retest"], strict=True) if "retest" in traces else ()
-    return Judged(
+    return JudgedPairs(
         evaluation=evaluation,
         pairs=[(first, second) for first, second in repeated if _is_correct(first) and _is_correct(second)],
         ranking=static_ranking(correct) if correct else None,
@@ -171,21 +170,7 @@ def _sorted_out(request: Request, traces: Mapping[str, Sequence[Trace]]) -> Judg
     )
 
 
-def _clusters(pairs: Sequence[tuple[Trace, Trace]]) -> Int[np.ndarray, " pair"]:
-    """Pairs that share a needle or a haystack are one cluster; what all of them share parts none from the others, and is left aside."""
-    shared = [_shared(pair) for pair in pairs]
-    by_all = set.intersection(*shared)
-    return connected([sorted(things - by_all, key=str) for things in shared])
-
-
-def _shared(pair: tuple[Trace, Trace]) -> set[Hashable]:
-    """What other pairs may have in common with this one: the needle's tokens, and the haystack by its name and seed."""
-    needles = {("needle", tuple(trace.prompt_tokens[trace.needle_positions].tolist())) for trace in pair}
-    texts = {(trace.meta.get("haystack"), trace.meta.get("seed")) for trace in pair}
-    return needles | {("haystack", *text) for text in texts if None not in text}
-
-
-def _no_verdict(request: Request, judged: Judged, found: FixedList | None) -> tuple[str, ...]:
+def _no_verdict(request: Request, judged: JudgedPairs, found: FixedList | None) -> tuple[str, ...]:
     """Why the verdict is inconclusive whatever the criteria say; empty where they decide."""
     if judged.ranking is None:
         never = () if request.task.has_retest else (without_retest(request.task),)
@@ -201,7 +186,7 @@ def _no_verdict(request: Request, judged: Judged, found: FixedList | None) -> tu
     return ()
 
 
-def _facts(request: Request, judged: Judged, table: DynamismTable, found: FixedList | None) -> dict[str, Any]:
+def _facts(request: Request, judged: JudgedPairs, table: DynamismTable, found: FixedList | None) -> dict[str, Any]:
     compared: dict[str, Any] = {}
     if found is not None:
         compared = {"compared_pairs": found.n_pairs, "compared_clusters": found.n_clusters}
@@ -263,6 +248,7 @@ def _table_1(table: DynamismTable) -> tuple[Evidence, ...]:
     if table.retest:
         rows.append(Evidence(RETEST, table.retest.retrieving))
     rows.append(Evidence("entropy (nats)", table.entropy.entropy))
+    rows.append(Evidence("entropy by Chao and Shen (nats)", table.entropy.chao_shen))
     rows.append(Evidence("effective heads", table.entropy.effective_heads))
     rows.append(Evidence("entropy, Eq. 3 as printed", table.entropy.raw))
     rows.append(Evidence(HEADS, table.per_step.mean, note=f"sd {table.per_step.sd:.2f}"))
@@ -282,4 +268,5 @@ def _quality(traces: Sequence[Trace]) -> list[Evidence]:
         return answer_quality(trace.task, trace.text, trace.answer)
 
     rows = [measured(trace) for trace in traces]
-    return [Evidence(name, mean_interval(np.array([row[name] for row in rows]))) for name in rows[0]]
+    clusters = trace_clusters(traces)
+    return [Evidence(name, mean_interval(np.array([row[name] for row in rows]), clusters)) for name in rows[0]]

@@ -33,10 +33,12 @@ from mechdyn.studies.conditions import (
     RANDOM_LAYERS,
     STATIC_AVERAGE,
     STATIC_MATCHED,
+    by_sample,
     quality,
 )
 from mechdyn.studies.grid import HEADS_OFF
 from mechdyn.tasks.task import primary_metric
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 MARGIN = 0.05
@@ -86,21 +88,23 @@ def first_verdict(model: str, measured: Mapping[str, Measured]) -> Verdict:
 
 def measure(traces: Mapping[str, Sequence[Trace]]) -> Measured:
     """Compare conditions; the traces of each are of the same samples in the same order."""
-    rows = list(zip(*traces.values(), strict=True))
-    kept = [row for row in rows if all(trace.stopped != "error" for trace in row)]
-    by_condition = {name: [row[index] for row in kept] for index, name in enumerate(traces)}
+    rows = list(zip(*map(by_sample, traces.values()), strict=True))
+    kept = [row for row in rows if all(trace.stopped != "error" for draws in row for trace in draws)]
+    groups = {name: [row[index] for row in kept] for index, name in enumerate(traces)}
     task = traces[CLEAN][0].task
-    values = {name: quality(row, task) for name, row in by_condition.items()}
+    values = {name: quality([trace for draws in row for trace in draws], task) for name, row in groups.items()}
     metric = primary_metric(task)
+    clean = [draws[0] for draws in groups[CLEAN]]
+    clusters = trace_clusters(clean)
     primary = {name: row[metric] for name, row in values.items()}
     return Measured(
         metric=metric,
-        quality={name: {condition: mean_interval(row[name]) for condition, row in values.items()} for name in values[CLEAN]},
-        differences={name: paired_difference(row, primary[DYNAMIC]) for name, row in primary.items() if name != DYNAMIC},
-        sizes={name: heads_ablated(row) for name, row in by_condition.items() if name != CLEAN},
+        quality={name: {condition: mean_interval(row[name], clusters) for condition, row in values.items()} for name in values[CLEAN]},
+        differences={name: paired_difference(row, primary[DYNAMIC], clusters) for name, row in primary.items() if name != DYNAMIC},
+        sizes={name: heads_ablated(row, clusters) for name, row in groups.items() if name != CLEAN},
         n_samples=len(kept),
         n_failed=len(rows) - len(kept),
-        n_retrieving=sum(bool(trace.retrieving_steps.any()) for trace in by_condition[CLEAN]),
+        n_retrieving=sum(bool(trace.retrieving_steps.any()) for trace in clean),
     )
 
 

@@ -210,5 +210,12 @@ def _rows(samples: Sequence[Sequence[Trace]], offset: int, binary: bool) -> Prob
             owner.append(torch.full((n_rows,), index))
             step.append(torch.arange(n_rows))
             token.append(trace.tokens[:n_rows])
-    columns = [torch.cat(column) for column in (hidden, target, previous, owner, step, token)]
-    return ProbeRows(*columns, n_samples=len(samples))
+    return ProbeRows(
+        hidden=torch.cat(hidden),
+        target=torch.cat(target),
+        previous=torch.cat(previous),
+        sample=torch.cat(owner),
+        step=torch.cat(step),
+        token=torch.cat(token),
+        n_samples=len(samples),
+    )

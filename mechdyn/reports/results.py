@@ -29,19 +29,20 @@ _COSTS = ("retrievals", "tokens shown", "forwards", "seconds")
 
 def grid_table(rows: Sequence[GridRow], title: str) -> Table:
     """The ablation grid as a whole: a line for each condition and commit rule."""
-    numbers = (*rows[0].metrics, "heads off a step", "n", "failed")
+    numbers = (*rows[0].metrics, "heads off a step", "of them retrieving", "n", "failed")
     lines = [
         (
             f"{row.condition}: {conditions.ABOUT.get(row.condition, 'a schedule')}",
             row.commit or "",
             *map(interval_text, row.metrics.values()),
             interval_text(row.heads_off, spec=".1f"),
+            interval_text(row.retrieving, spec=".2f") if row.retrieving.n else "",
             str(row.n_samples),
             str(row.n_failed),
         )
         for row in rows
     ]
-    caption = methods_text(interval for row in rows for interval in (*row.metrics.values(), row.heads_off))
+    caption = methods_text(interval for row in rows for interval in (*row.metrics.values(), row.heads_off, row.retrieving))
     return Table(title, ("condition: heads off", "commit", *numbers), tuple(lines), caption, numbers)
 
 

@@ -63,7 +63,7 @@ def ablate(config: AblateConfig, out: str | Path | None = None) -> AblationGrid:
         listed = _fitted_heads(run)
         how, reference = _how(config, run.model, first)
         traces = run.traces(
-            lambda found: grid_plan(run.request, preset, found, run.config.conditions, how, listed, config.lagged),
+            lambda found: grid_plan(run.request, preset, found, run.config.conditions, how, listed, config.lagged, run.config.draws),
             describe=f"ablation on {Path(config.model).name}, {run.request.task.name}",
             reference=reference,
         )
@@ -107,6 +107,8 @@ def _check(config: AblateConfig) -> None:
             )
     if config.method not in METHODS:
         raise InputError(f"ablation method must be one of {', '.join(METHODS)}, got {config.method!r}")
+    if config.draws < 1:
+        raise InputError(f"draws of random heads are counted from 1, got {config.draws}")
     if config.lagged is not None and config.method != "zero":
         raise InputError(f"effects at one step are measured with zero in a head's place, got --method {config.method}; leave --lagged out")
     named_preset(PRESETS, config.preset)

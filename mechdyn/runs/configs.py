@@ -101,6 +101,7 @@ class AblateConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     heads: str | None = option(
         None, "Heads to switch off as a condition of their own: a file of ranked heads, FILE:format=…, or 'L3H6 L4H1'."
     )
+    draws: int = option(10, "Draws of random heads for each sample, or shared by the samples, where a condition rests on several.")
     method: str = option("zero", "zero, mean or resample: what takes an ablated head's place.")
     lagged: int | None = option(
         None,

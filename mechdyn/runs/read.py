@@ -321,9 +321,11 @@ def _called(name: str) -> str:
 
 
 def _same(row: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Whether two releases measured the same; bounds are compared where they were made in the same way."""
     if row is None or other is None:
         return False
-    pairs = ((row[name], other[name]) for name in ("estimate", "low", "high", "null", "n", "note"))
+    bounds = ("low", "high") if row["method"] == other["method"] else ()
+    pairs = ((row[name], other[name]) for name in ("estimate", *bounds, "null", "n", "note"))
     return all(a == b or (isinstance(a, float) and isinstance(b, float) and math.isclose(a, b, abs_tol=_TOLERANCE)) for a, b in pairs)
 
 

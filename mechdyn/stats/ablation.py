@@ -11,7 +11,8 @@ from torch import Tensor
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
 from mechdyn.stats.interval import Interval
-from mechdyn.stats.means import bootstrap_mean
+from mechdyn.stats.labels import Clusters
+from mechdyn.stats.means import bootstrap_mean, share_interval
 
 
 @runtime_checkable
@@ -46,10 +47,30 @@ def average_size(traces: Sequence[AblatedTrace]) -> int:
     return max(1, round(sum(int(trace.active.sum()) for trace in traces) / n_steps))
 
 
-def heads_ablated(traces: Sequence[AblatedTrace], *, seed: int = 0) -> Interval:
-    """How many heads were off at a step: mean over the steps of all samples, interval by sample; 0 for traces without ablation."""
-    sums = np.array([0 if trace.ablated is None else int(trace.ablated.sum()) for trace in traces])
-    return bootstrap_mean(sums, np.array([len(trace.active) for trace in traces]), seed=seed)
+def heads_ablated(groups: Sequence[Sequence[AblatedTrace]], clusters: Clusters | None = None, *, seed: int = 0) -> Interval:
+    """How many heads were off at a step: mean over the steps of all samples, interval by sample; 0 for traces without ablation.
+
+    Args:
+        groups: the traces of each sample, one for each draw of random heads.
+        clusters: a label for each sample.
+        seed: of the bootstrap.
+    """
+    sums = np.array([sum(_n_ablated(trace) for trace in draws) for draws in groups])
+    counts = np.array([sum(len(trace.active) for trace in draws) for draws in groups])
+    return bootstrap_mean(sums, counts, clusters, seed=seed)
+
+
+def share_retrieving(groups: Sequence[Sequence[AblatedTrace]], clusters: Clusters | None = None) -> Interval:
+    """Of the heads that were off, how many retrieved at the step: the overlap of a condition with the dynamic heads, 1 where it is they.
+
+    A control that overlaps with what it is a control for says the less. NaN where no head was ever off. `groups` as in `heads_ablated`.
+    """
+    hits = np.array([sum(int((trace.ablated & trace.active).sum()) for trace in draws if trace.ablated is not None) for draws in groups])
+    return share_interval(hits, np.array([sum(_n_ablated(trace) for trace in draws) for draws in groups]), clusters)
+
+
+def _n_ablated(trace: AblatedTrace) -> int:
+    return 0 if trace.ablated is None else int(trace.ablated.sum())
 
 
 def compensated_heads(trace: AblatedTrace, static: HeadSet) -> float:

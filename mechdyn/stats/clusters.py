@@ -1,46 +1,33 @@
-"""Which samples belong together: those that share a needle or a haystack depend on each other as the steps of one sample do."""
+"""Which samples go together in a resample: those that share a needle or a haystack are not independent of each other."""
 
-from collections.abc import Hashable, Sequence
-from typing import TypeAlias
+from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
-from jaxtyping import Int
-
-from mechdyn.errors import InputError
-
-Clusters: TypeAlias = Sequence[Hashable] | Int[np.ndarray, " _sample"]
-"""A label for each sample; samples of one label are drawn together."""
+from jaxtyping import Float, Int
+from scipy import sparse
 
 
-def cluster_index(clusters: Clusters | None, n_samples: int) -> Int[np.ndarray, " sample"]:
-    """The cluster of each sample, from 0 in the order in which labels first come; without labels each sample is one by itself.
+def clusters_by_shared(shared: Sequence[Collection[Hashable]]) -> Int[np.ndarray, " sample"]:
+    """A cluster number for each sample, 0 upwards: samples that have a thing in common are in one cluster, and so are those they link.
 
-    Raises:
-        InputError: not one label a sample.
+    What *every* sample has in common parts none of them from the others: the question is then about that thing, and it is left aside.
+
+    Args:
+        shared: for each sample what others may have as well, such as its needle's and its haystack's content.
     """
-    if clusters is None:
-        return np.arange(n_samples)
-    if len(clusters) != n_samples:
-        raise InputError(f"clusters need one label a sample, got {len(clusters)} labels for {n_samples} samples")
-    places: dict[Hashable, int] = {}
-    return np.array([places.setdefault(label, len(places)) for label in clusters], dtype=np.int64)
+    number: dict[Hashable, int] = {}
+    pairs = [(sample, number.setdefault(thing, len(number))) for sample, things in enumerate(shared) for thing in set(things)]
+    if not pairs:
+        return np.arange(len(shared))
+    rows, columns = np.array(pairs).T
+    everywhere = np.bincount(columns) == len(shared)
+    kept = ~everywhere[columns]
+    belongs = sparse.coo_array((np.ones(kept.sum()), (rows[kept], columns[kept])), shape=(len(shared), len(number)))
+    return sparse.csgraph.connected_components(belongs @ belongs.T, directed=False)[1].astype(np.int64)
 
 
-def connected(shared: Sequence[Sequence[Hashable]]) -> Int[np.ndarray, " sample"]:
-    """Clusters of samples of which any two are linked by a chain of samples with something in common.
-
-    `shared` says of each sample what it has that others may have too, such as `("needle", 3)` and `("haystack", 7)`. Where two factors
-    are shared, this is the coarser of the two groupings or one coarser still, so that no dependence crosses a cluster's border.
-    """
-    parent = list(range(len(shared)))
-
-    def root(place: int) -> int:
-        while parent[place] != place:
-            place = parent[place]
-        return place
-
-    first: dict[Hashable, int] = {}
-    for place, things in enumerate(shared):
-        for thing in things:
-            parent[root(place)] = root(first.setdefault(thing, place))
-    return cluster_index([root(place) for place in range(len(shared))], len(shared))
+def cluster_sums(values: Float[np.ndarray, "sample value"], clusters: Int[np.ndarray, " sample"]) -> Float[np.ndarray, "cluster value"]:
+    """Sums over the samples of each cluster: to resample its rows is to resample clusters."""
+    sums = np.zeros((len(np.unique(clusters)), values.shape[1]))
+    np.add.at(sums, np.unique(clusters, return_inverse=True)[1], values)
+    return sums

@@ -5,20 +5,21 @@ coverage of each stands in docs/coverage.md.
 """
 
 import math
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Bool, Float, Num
 
 from mechdyn.errors import InputError
-from mechdyn.stats.clusters import Clusters, cluster_index
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters, cluster_index
 from mechdyn.stats.proportions import Bounds, effective_size, normal_quantile, tango, wilson
 from mechdyn.stats.resampling import DIFFERENCE, UNIT, Weights, bootstrap
 
-PerSample = Num[np.ndarray, " _sample"]
+PerSample: TypeAlias = Num[np.ndarray, " _sample"] | Bool[np.ndarray, " _sample"]
 
-WILSON, CLUSTER_WILSON = "Wilson", "Wilson, effective size"
-TANGO, CLUSTER_TANGO = "Tango", "Tango, effective size"
+WILSON, CLUSTER_WILSON = "Wilson", "Wilson (effective n)"
+TANGO, CLUSTER_TANGO = "Tango", "Tango (effective n)"
 """What these intervals are called (`Interval.method`)."""
 
 

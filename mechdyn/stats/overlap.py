@@ -13,14 +13,14 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy import special
 from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet, RankedHeads, rank_heads
+from mechdyn.stats.entropy import chao_shen_entropy, plain_entropy
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import bootstrap_mean
-from mechdyn.stats.resampling import UNIT, Weights, bootstrap
+from mechdyn.stats.resampling import UNIT, bootstrap
 
 
 @runtime_checkable
@@ -62,12 +62,14 @@ class HeadEntropy:
 
     With p_h the share of all steps at which head h retrieves and q_h = p_h / Σ p_h:
     `entropy` is −Σ q ln q in nats, from 0 to ln(number of heads); `effective_heads` is exp(entropy); `raw` is −Σ p ln p, Eq. 3 as printed.
-    The paper's values and its baseline ln 20 need the normalised form.
+    The paper's values and its baseline ln 20 need the normalised form. `chao_shen` is the entropy with heads that happened not to be seen
+    estimated in (`chao_shen_entropy`).
     """
 
     entropy: Interval
     effective_heads: Interval
     raw: Interval
+    chao_shen: Interval
 
 
 @dataclass(frozen=True)
@@ -175,8 +177,8 @@ def retest_jaccard(pairs: Sequence[tuple[Activity, Activity]], *, seed: int = 0,
 def head_entropy(samples: Sequence[Activity], *, seed: int = 0, n_resamples: int = 2000) -> HeadEntropy:
     """How evenly retrieval spreads over heads (A.3, Eq. 3; see `HeadEntropy`). NaN where no head ever retrieves.
 
-    The bootstrap of an entropy leans low: a resample holds fewer distinct samples, so the estimate can lie near the upper bound. Samples
-    that never retrieve have no say in q (nor in its n), but lower every p.
+    The plain entropy of few samples leans low, as few of the rare heads have been seen. Samples that never retrieve have no say in q (nor
+    in its n), but lower every p.
     """
     sets = head_sets(samples)
     hits = np.stack([sample.sum(axis=0) for sample in sets]).astype(np.float64)
@@ -185,7 +187,7 @@ def head_entropy(samples: Sequence[Activity], *, seed: int = 0, n_resamples: int
     entropy = _bootstrap_entropy(hits[some], hits[some].sum(axis=1), seed, n_resamples)
     raw = _bootstrap_entropy(hits[n_steps > 0], n_steps[n_steps > 0], seed, n_resamples)
     effective = Interval(math.exp(entropy.estimate), math.exp(entropy.low), math.exp(entropy.high), entropy.n, entropy.method)
-    return HeadEntropy(entropy, effective, raw)
+    return HeadEntropy(entropy, effective, raw, _bootstrap_chao_shen(hits[some], seed, n_resamples))
 
 
 def heads_per_step(samples: Sequence[Activity], *, seed: int = 0, n_resamples: int = 2000) -> HeadsPerStep:
@@ -262,13 +264,12 @@ def _bootstrap_entropy(
 ) -> Interval:
     """−Σ p ln p with p_h = Σ hits_h / Σ whole, both summed over samples."""
     hits = hits[:, hits.any(axis=0)]
+    return bootstrap(lambda weights: plain_entropy(weights @ hits, weights @ whole), len(hits), seed=seed, n_resamples=n_resamples)
 
-    def entropies(weights: Weights) -> Float[np.ndarray, " resample"]:
-        drawn = weights @ hits
-        values = special.entr(drawn / (weights @ whole)[:, None]).sum(axis=1)
-        return np.where(drawn.any(axis=1), values, np.nan)
 
-    return bootstrap(entropies, len(hits), seed=seed, n_resamples=n_resamples)
+def _bootstrap_chao_shen(hits: Float[np.ndarray, "sample head"], seed: int, n_resamples: int) -> Interval:
+    hits = hits[:, hits.any(axis=0)]
+    return bootstrap(lambda weights: chao_shen_entropy(weights @ hits), len(hits), seed=seed, n_resamples=n_resamples)
 
 
 def _active(sample: Activity) -> Bool[Tensor, "_step _layer _head"]:

@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 
 from mechdyn.errors import InputError
 from mechdyn.stats.bca import bca_bounds, is_constant
-from mechdyn.stats.clusters import Clusters, cluster_index
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters, cluster_index
 from mechdyn.stats.proportions import Bounds, normal_quantile, unseen
 
 Weights: TypeAlias = Float[np.ndarray, "_resample _sample"]

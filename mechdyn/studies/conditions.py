@@ -4,6 +4,10 @@ What is compared with switching off the dynamic heads is a control (docs/definit
 many heads as retrieve at an average step: the top static heads, random heads drawn at each step, random heads drawn once. Beyond the paper
 are as many static heads, or random ones, as retrieve at the very step, and random heads matched to that step's dynamic ones layer by layer.
 
+A random control is no control where it hits the heads that it is a control for: those that are matched to the step draw none that retrieve
+at it. Random heads drawn at each step are another draw for every sample as it is; of the layer-matched ones, on which a verdict rests, each
+sample has ten and counts with their mean, and of those drawn once the samples share ten between them.
+
 Each condition runs under both commit rules, which say whose keys and values later steps read: under `clean` those of a forward with every
 head on, under `ablated` those of the forward with heads off.
 """
@@ -16,6 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from mechdyn.exclusion import ACTIVE
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.plans import DETECTION, EVALUATION, Plan, Preset, Request, task_units
 from mechdyn.schedules import schedule_from_spec
@@ -41,13 +46,18 @@ ABOUT: Mapping[str, str] = MappingProxyType(
         RANDOM_AVERAGE: "random heads drawn at each step, average size",
         RANDOM_FIXED: "random heads drawn once, average size",
         STATIC_MATCHED: "top static heads, as many as retrieve at the step",
-        RANDOM_LAYERS: "random heads, in each layer as many as retrieve at the step",
-        RANDOM_MATCHED: "random heads, as many as retrieve at the step",
+        RANDOM_LAYERS: "random heads that do not retrieve at the step, in each layer as many as do",
+        RANDOM_MATCHED: "random heads that do not retrieve at the step, as many as do",
         LISTED: "the heads that were named, or the first of their ranking, average size",
         LISTED_MATCHED: "the first of the ranking that was named, as many as retrieve at the step",
     }
 )
 COMMITS = ("clean", "ablated")
+DRAWS = 10
+"""Draws of random heads that a condition rests on, unless said otherwise: those of a sample, or those that the samples share."""
+DRAWN_BY_SAMPLE, DRAWN_FOR_ALL = (RANDOM_LAYERS,), (RANDOM_FIXED,)
+_DRAW_SEEDS = 1_000_003
+"""What lies between the seeds of two draws."""
 DETECTION_ROLE = "detection"
 ZERO: Mapping[str, Any] = MappingProxyType({"method": "zero", "scope": "position"})
 
@@ -85,8 +95,8 @@ def schedules(detection: Detection, seed: int) -> dict[str, dict[str, Any]]:
         RANDOM_AVERAGE: _random(size, seed),
         RANDOM_FIXED: _random(size, seed, fresh=False),
         STATIC_MATCHED: {"kind": "size-matched", "ranking": [str(head) for head in ranking.heads]},
-        RANDOM_LAYERS: _random(0, seed, matched="layer"),
-        RANDOM_MATCHED: {"kind": "size-matched", "of": _random(0, seed)},
+        RANDOM_LAYERS: _random(0, seed, matched="layer", exclude=ACTIVE),
+        RANDOM_MATCHED: {"kind": "size-matched", "of": _random(0, seed, exclude=ACTIVE)},
     }
 
 
@@ -114,6 +124,7 @@ def grid_plan(
     how: Mapping[str, Any] = ZERO,
     listed: HeadSet | RankedHeads | None = None,
     lagged: int | None = None,
+    draws: int = DRAWS,
 ) -> Plan:
     """First the detection set; once that has been run, every condition under every commit rule, on samples it shares none with.
 
@@ -125,6 +136,7 @@ def grid_plan(
         how: the rest of an ablation's JSON, but for its schedule and commit rule.
         listed: heads that make conditions of their own.
         lagged: where it is given, the clean answers have the effect of each condition's heads along them, up to so many tokens later.
+        draws: draws of random heads, where a condition rests on several.
     """
     roles = {DETECTION_ROLE: samples(request, preset, DETECTION)}
     detection = detect(traces[DETECTION_ROLE]) if DETECTION_ROLE in traces else None
@@ -139,15 +151,33 @@ def grid_plan(
         roles[CLEAN] = samples(request, preset, EVALUATION)
     for name, schedule in own.items():
         for commit in COMMITS:
-            roles[role(name, commit)] = samples(request, preset, EVALUATION, {"schedule": schedule, **how, "commit": commit})
+            by_draw = [
+                samples(request, preset, EVALUATION, {"schedule": each, **how, "commit": commit}) for each in _draws(name, schedule, draws)
+            ]
+            roles[role(name, commit)] = _units(name, by_draw)
     return Plan(roles)
 
 
+def by_sample(traces: Sequence[Trace]) -> list[list[Trace]]:
+    """The traces of each sample, one for each draw of random heads, in the order in which samples first come."""
+    groups: dict[str, list[Trace]] = {}
+    for trace in traces:
+        groups.setdefault(trace.sample, []).append(trace)
+    return list(groups.values())
+
+
 def quality(traces: Sequence[Trace], task: str) -> dict[str, Float[np.ndarray, " sample"]]:
-    """Each metric of each answer, the task's primary metric first; NaN where the generation failed."""
+    """Each metric of each sample's answer, the task's primary metric first; NaN where the generation failed.
+
+    Of several draws of random heads it is the mean of those that did not fail.
+    """
     metrics = sorted(metric_names(task), key=lambda metric: metric != primary_metric(task))
-    scored = [answer_quality(task, trace.text, trace.answer) if trace.stopped != "error" else {} for trace in traces]
-    return {metric: np.array([values.get(metric, np.nan) for values in scored]) for metric in metrics}
+    done = [[trace for trace in draws if trace.stopped != "error"] for draws in by_sample(traces)]
+    scored = [[answer_quality(task, trace.text, trace.answer) for trace in draws] for draws in done]
+    return {
+        metric: np.array([np.mean([values[metric] for values in draws]) if draws else np.nan for draws in scored], dtype=np.float64)
+        for metric in metrics
+    }
 
 
 def samples(request: Request, preset: Preset, part: int, ablation: Mapping[str, Any] | None = None) -> tuple[Unit, ...]:
@@ -155,8 +185,23 @@ def samples(request: Request, preset: Preset, part: int, ablation: Mapping[str, 
     return task_units(request, preset, part, ablation=ablation)
 
 
-def _random(k: int, seed: int, *, fresh: bool = True, matched: str | None = None) -> dict[str, Any]:
-    return {"kind": "random", "k": k, "seed": seed, "fresh": fresh, "matched": matched}
+def _draws(condition: str, schedule: Mapping[str, Any], n: int) -> list[Mapping[str, Any]]:
+    """The schedule of each draw; conditions of one draw have one."""
+    if condition not in DRAWN_BY_SAMPLE + DRAWN_FOR_ALL:
+        return [schedule]
+    return [{**schedule, "seed": schedule["seed"] + draw * _DRAW_SEEDS} for draw in range(n)]
+
+
+def _units(condition: str, by_draw: Sequence[tuple[Unit, ...]]) -> tuple[Unit, ...]:
+    """Every draw of every sample, those of a sample together; of draws that samples share, one for each sample in turn."""
+    if condition in DRAWN_FOR_ALL:
+        return tuple(by_draw[place % len(by_draw)][place] for place in range(len(by_draw[0])))
+    return tuple(unit for draws in zip(*by_draw, strict=True) for unit in draws)
+
+
+def _random(k: int, seed: int, *, fresh: bool = True, matched: str | None = None, exclude: str | None = None) -> dict[str, Any]:
+    content = {"kind": "random", "k": k, "seed": seed, "fresh": fresh, "matched": matched}
+    return content if exclude is None else {**content, "exclude": exclude}
 
 
 def condition_name(ablation: Mapping[str, Any]) -> str:

@@ -5,22 +5,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mechdyn.evidence import Evidence
-from mechdyn.stats.ablation import heads_ablated
+from mechdyn.stats.ablation import heads_ablated, share_retrieving
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import mean_interval
-from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, LISTED, LISTED_MATCHED, Detection, quality, role
+from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, LISTED, LISTED_MATCHED, Detection, by_sample, quality, role
 from mechdyn.tasks.task import TASKS
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-HEADS_OFF = "heads off per step"
+HEADS_OFF, RETRIEVING = "heads off per step", "of them retrieving"
 
 
 @dataclass(frozen=True)
 class GridCell:
-    """Means over the `n` generations of a length and depth that did not fail; NaN where there is none."""
+    """Means over the `n` samples of a length and depth whose generations did not all fail; NaN where there is none."""
 
     length: int
     depth: float
@@ -36,15 +37,18 @@ class GridCell:
 class GridRow:
     """One condition under one commit rule (`commit` is None without ablation): each metric, the heads off at a step, the cells.
 
-    Failed generations (NaN or infinite logits) are counted and have no say.
+    `retrieving` is the share of the heads off that retrieve at the step. `n_generations` are more than `n_samples` where each sample has
+    several draws of random heads. Failed generations (NaN or infinite logits) are counted and have no say.
     """
 
     condition: str
     commit: str | None
     metrics: Mapping[str, Interval]
     heads_off: Interval
+    retrieving: Interval
     cells: tuple[GridCell, ...]
     n_samples: int
+    n_generations: int
     n_failed: int
 
     def as_json(self) -> dict[str, Any]:
@@ -52,9 +56,11 @@ class GridRow:
             "condition": self.condition,
             "commit": self.commit,
             "samples": self.n_samples,
+            "generations": self.n_generations,
             "failed": self.n_failed,
             "metrics": [Evidence(name, interval).as_json() for name, interval in self.metrics.items()],
             "heads_off_per_step": Evidence(HEADS_OFF, self.heads_off).as_json(),
+            "retrieving_share": Evidence(RETRIEVING, self.retrieving).as_json(),
             "cells": [cell.as_json() for cell in self.cells],
         }
 
@@ -88,22 +94,29 @@ def cells_frame(rows: Sequence[GridRow]) -> "DataFrame":
 
 
 def conditions_frame(rows: Sequence[GridRow]) -> "DataFrame":
-    """A row for each condition, commit rule and metric over all cells, with its interval; heads off per step among the metrics."""
+    """A row for each condition, commit rule and metric over all cells, with its interval.
+
+    Among the metrics are the heads off per step and the share of them that retrieve.
+    """
     from pandas import DataFrame
 
     columns = ["condition", "commit", "metric", "estimate", "low", "high", "n", "method"]
     found = [
         (row.condition, row.commit, metric, interval.estimate, interval.low, interval.high, interval.n, interval.method)
         for row in rows
-        for metric, interval in {**row.metrics, HEADS_OFF: row.heads_off}.items()
+        for metric, interval in {**row.metrics, HEADS_OFF: row.heads_off, RETRIEVING: row.retrieving}.items()
     ]
     return DataFrame(found, columns=columns)
 
 
 def mean_quality(traces: Sequence[Trace]) -> dict[str, Interval]:
-    """Each metric with its interval over samples, the task's primary one first; failed generations have no say."""
+    """Each metric with its interval over samples, in clusters where they share a needle or a haystack; the task's primary one first.
+
+    Failed generations have no say.
+    """
     values = quality(traces, traces[0].task)
-    return {name: mean_interval(row) for name, row in values.items()}
+    clusters = trace_clusters([draws[0] for draws in by_sample(traces)])
+    return {name: mean_interval(row, clusters) for name, row in values.items()}
 
 
 def cell_of(trace: Trace) -> tuple[int, float]:
@@ -122,15 +135,18 @@ def detection_facts(detection: Detection, traces: Sequence[Trace]) -> dict[str, 
 
 
 def _row(condition: str, commit: str | None, traces: Sequence[Trace]) -> GridRow:
-    done = [trace for trace in traces if trace.stopped != "error"]
+    done = by_sample([trace for trace in traces if trace.stopped != "error"])
+    clusters = trace_clusters([draws[0] for draws in done])
     return GridRow(
         condition=condition,
         commit=commit,
         metrics=mean_quality(traces),
-        heads_off=heads_ablated(done),
+        heads_off=heads_ablated(done, clusters),
+        retrieving=share_retrieving(done, clusters),
         cells=_cells(traces),
-        n_samples=len(traces),
-        n_failed=len(traces) - len(done),
+        n_samples=len(by_sample(traces)),
+        n_generations=len(traces),
+        n_failed=sum(trace.stopped == "error" for trace in traces),
     )
 
 
@@ -143,5 +159,5 @@ def _cells(traces: Sequence[Trace]) -> tuple[GridCell, ...]:
     for (length, depth), found in cells.items():
         done = [trace for trace in found if trace.stopped != "error"]
         means = {name: float(values.mean()) if done else float("nan") for name, values in quality(done, found[0].task).items()}
-        rows.append(GridCell(length, depth, len(done), means))
+        rows.append(GridCell(length, depth, len(by_sample(done)), means))
     return tuple(rows)

@@ -9,7 +9,7 @@ from mechdyn.heads import RankedHeads
 from mechdyn.plans import DETECTION, EVALUATION, Plan, Preset, Request
 from mechdyn.stats.ablation import heads_ablated, mean_compensated
 from mechdyn.stats.interval import Interval
-from mechdyn.studies.conditions import CLEAN, COMMITS, DETECTION_ROLE, ZERO, role, samples
+from mechdyn.studies.conditions import CLEAN, COMMITS, DETECTION_ROLE, ZERO, by_sample, role, samples
 from mechdyn.studies.grid import HEADS_OFF, mean_quality
 from mechdyn.traces.trace import Trace
 
@@ -81,6 +81,6 @@ def progressive_point(k: int, commit: str, traces: Mapping[str, Sequence[Trace]]
         commit=commit,
         compensated={name: mean_compensated(done, heads) for name, heads in lists.items()},
         quality=mean_quality(found),
-        heads_off=heads_ablated(done),
+        heads_off=heads_ablated(by_sample(done)),
         n_failed=len(found) - len(done),
     )

@@ -3,7 +3,7 @@
 A world says which heads *should* retrieve at a step (`mechdyn.studies.world_rules`) and how far what is seen departs from that. `simulate`
 makes the roles that claims judge: `detection`, `evaluation`, and `retest` with the needles of `evaluation` in other haystacks, so a claim's
 own `judge` runs on them as they are. No model is involved. Shape, number of samples and seed are parameters, and a world of one's own is a
-`World` like those of `WORLDS`.
+`SimulatedWorld` like those of `WORLDS`.
 """
 
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class World:
+class SimulatedWorld:
     """A simulated world.
 
     Attributes:
@@ -68,7 +68,7 @@ class World:
     shape: Shape = field(default_factory=Shape)
 
 
-def simulate(world: World, n: int, *, seed: int = 0, shape: Shape | None = None) -> dict[str, list[Trace]]:
+def simulate(world: SimulatedWorld, n: int, *, seed: int = 0, shape: Shape | None = None) -> dict[str, list[Trace]]:
     """Traces of a world by role, `n` of each role.
 
     An answer that is wrong parts from the needle's tokens at a step drawn at random. The hidden state of a step is the sum of a vector for
@@ -95,13 +95,13 @@ def simulate(world: World, n: int, *, seed: int = 0, shape: Shape | None = None)
     return {"detection": traces[:n], "evaluation": traces[n : 2 * n], "retest": traces[2 * n :]}
 
 
-def request_for(world: World, shape: Shape | None = None) -> Request:
+def request_for(world: SimulatedWorld, shape: Shape | None = None) -> Request:
     """What a claim's `judge` is told beside the traces: a model of this shape, named for the world, on needles."""
     shape = shape or world.shape
     return Request({"name": world.name, "n_layers": shape.n_layers, "n_heads": shape.n_heads}, Niah())
 
 
-def _seen(world: World, scene: Scene, right: Bool[np.ndarray, " trace"]) -> Sets:
+def _seen(world: SimulatedWorld, scene: Scene, right: Bool[np.ndarray, " trace"]) -> Sets:
     """The sets of the rule under the noise of right and wrong answers."""
     sets = world.rule(scene)
     wrong = world.noise_when_wrong or world.noise
@@ -164,42 +164,43 @@ _CLEAR, _NOISY = Noise(0.98, 0.02), Noise(0.3, 0.7)
 _SMALL = Shape(n_layers=2, n_heads=8)
 
 
-def _fixed_worlds() -> list[World]:
+def _fixed_worlds() -> list[SimulatedWorld]:
     fixed = Truth.FIXED
-    static = [World(f"static, reliability {share:g}", fixed, _STATIC, Noise(share)) for share in (0.6, 0.8, 0.9, 0.98)]
+    static = [SimulatedWorld(f"static, reliability {share:g}", fixed, _STATIC, Noise(share)) for share in (0.6, 0.8, 0.9, 0.98)]
     nested = [
-        World(f"ranking, number by token, {name}", fixed, Nested("token", Sizes(*row.heads_per_step))) for name, row in TABLE_1.items()
+        SimulatedWorld(f"ranking, number by token, {name}", fixed, Nested("token", Sizes(*row.heads_per_step)))
+        for name, row in TABLE_1.items()
     ]
     return [
         *static,
-        World("static, each head at its own rate", fixed, Graded(), Noise(1.0)),
-        World("static, wrong answers noisier", fixed, _STATIC, _CLEAR, _NOISY, accuracy=0.55),
-        World("static, right answers noisier", fixed, _STATIC, Noise(0.8), _CLEAR, accuracy=0.6),
-        World("static, 8 of 16 heads", fixed, Keyed("always", Sizes(8.0, 0.0)), Noise(0.9, 0.1), shape=_SMALL),
+        SimulatedWorld("static, each head at its own rate", fixed, Graded(), Noise(1.0)),
+        SimulatedWorld("static, wrong answers noisier", fixed, _STATIC, _CLEAR, _NOISY, accuracy=0.55),
+        SimulatedWorld("static, right answers noisier", fixed, _STATIC, Noise(0.8), _CLEAR, accuracy=0.6),
+        SimulatedWorld("static, 8 of 16 heads", fixed, Keyed("always", Sizes(8.0, 0.0)), Noise(0.9, 0.1), shape=_SMALL),
         *nested,
-        World("ranking, number by chance, phi4-mini", fixed, Nested("moment", _PHI4)),
-        World("flicker of a fixed pool", fixed, Flicker()),
+        SimulatedWorld("ranking, number by chance, phi4-mini", fixed, Nested("moment", _PHI4)),
+        SimulatedWorld("flicker of a fixed pool", fixed, Flicker()),
     ]
 
 
-def _other_worlds() -> list[World]:
+def _other_worlds() -> list[SimulatedWorld]:
     follows, sample = Truth.FOLLOWS, Truth.SAMPLE
     return [
-        World("by token", follows, Keyed("token")),
-        World("by token, reliability 0.7", follows, Keyed("token"), Noise(0.7)),
-        World("by token, wrong answers noisier", follows, Keyed("token"), _CLEAR, _NOISY, accuracy=0.6),
-        World("by token, 16 of a pool of 20", follows, Keyed("token", Sizes(16.0, 2.0), pool=20), Noise(0.7)),
-        World("by token, 8 of 16 heads", follows, Keyed("token", Sizes(8.0, 2.0)), Noise(0.9, 0.1), shape=_SMALL),
-        World("by token, 12 of 16 heads", follows, Keyed("token", Sizes(12.0, 2.0)), Noise(0.8, 0.2), shape=_SMALL),
-        World("by step", follows, Keyed("step")),
-        World("by place in the needle", follows, Keyed("place")),
-        World("half by token, half fixed", follows, Both(Keyed("token", _HALF), Keyed("always", Sizes(6.5, 0.0)))),
-        World("half by token, half by haystack", follows, Both(Keyed("token", _HALF), Keyed("haystack", _HALF))),
-        World("by needle", sample, Keyed("needle")),
-        World("by haystack", sample, Keyed("haystack")),
-        World("ranking of each needle, number by token", sample, Nested("token", _PHI4, ranking="needle")),
-        World("the same, 4 samples a needle", sample, Nested("token", _PHI4, ranking="needle"), per_needle=4),
-        World("anew at each step", Truth.NOTHING, Keyed("moment")),
+        SimulatedWorld("by token", follows, Keyed("token")),
+        SimulatedWorld("by token, reliability 0.7", follows, Keyed("token"), Noise(0.7)),
+        SimulatedWorld("by token, wrong answers noisier", follows, Keyed("token"), _CLEAR, _NOISY, accuracy=0.6),
+        SimulatedWorld("by token, 16 of a pool of 20", follows, Keyed("token", Sizes(16.0, 2.0), pool=20), Noise(0.7)),
+        SimulatedWorld("by token, 8 of 16 heads", follows, Keyed("token", Sizes(8.0, 2.0)), Noise(0.9, 0.1), shape=_SMALL),
+        SimulatedWorld("by token, 12 of 16 heads", follows, Keyed("token", Sizes(12.0, 2.0)), Noise(0.8, 0.2), shape=_SMALL),
+        SimulatedWorld("by step", follows, Keyed("step")),
+        SimulatedWorld("by place in the needle", follows, Keyed("place")),
+        SimulatedWorld("half by token, half fixed", follows, Both(Keyed("token", _HALF), Keyed("always", Sizes(6.5, 0.0)))),
+        SimulatedWorld("half by token, half by haystack", follows, Both(Keyed("token", _HALF), Keyed("haystack", _HALF))),
+        SimulatedWorld("by needle", sample, Keyed("needle")),
+        SimulatedWorld("by haystack", sample, Keyed("haystack")),
+        SimulatedWorld("ranking of each needle, number by token", sample, Nested("token", _PHI4, ranking="needle")),
+        SimulatedWorld("the same, 4 samples a needle", sample, Nested("token", _PHI4, ranking="needle"), per_needle=4),
+        SimulatedWorld("anew at each step", Truth.NOTHING, Keyed("moment")),
     ]
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from mechdyn.errors import InputError
-from mechdyn.studies.conditions import CLEAN, COMMITS, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, role
+from mechdyn.studies.conditions import CLEAN, COMMITS, DYNAMIC, MATCHED_CONTROLS, PAPER_CONTROLS, by_sample, quality, role
 from mechdyn.studies.grid import cell_of
 from mechdyn.studies.progressive import STATIC_LIST, ProgressivePoint
-from mechdyn.tasks.task import answer_quality, metric_names
+from mechdyn.tasks.task import metric_names
 from mechdyn.traces.trace import Trace
 from mechdyn.views.curves import progressive
 from mechdyn.views.grid import Cells, grid
@@ -57,7 +57,6 @@ def _cells(traces: Mapping[str, Sequence[Trace]], conditions: Sequence[str], com
     for condition in conditions:
         done = [trace for trace in traces.get(role(condition, commit), ()) if trace.stopped != "error"]
         if done:
-            values = [answer_quality(trace.task, trace.text, trace.answer)[metric] for trace in done]
-            lengths, depths = zip(*(cell_of(trace) for trace in done), strict=True)
-            cells[condition] = Cells.of_samples(lengths, depths, values)
+            lengths, depths = zip(*(cell_of(draws[0]) for draws in by_sample(done)), strict=True)
+            cells[condition] = Cells.of_samples(lengths, depths, quality(done, done[0].task)[metric].tolist())
     return cells

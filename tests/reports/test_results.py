@@ -46,7 +46,7 @@ def test_the_grid_has_a_line_a_condition_and_commit_rule():
     table = grid_table(grid_rows(experiment({DYNAMIC: 10}, n=20)), "Ablation on a model")
     assert len(table.rows) == 1 + 7 * 2
     assert lines(table)["clean: no head off"][2] == "1.000 [0.839, 1.000]"
-    assert table.caption == "intervals: Wilson, no spread, BCa bootstrap"
+    assert table.caption == "intervals: Wilson, no spread, BCa bootstrap, Wilson (effective n)"
     assert lines(table)["dynamic: the step's retrieval heads"][2].startswith("0.500 [")
     assert set(column(table, "n")) == {"20"} and set(column(table, "failed")) == {"0"}
 

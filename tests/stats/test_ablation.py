@@ -8,7 +8,7 @@ import torch
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
-from mechdyn.stats.ablation import average_size, compensated_heads, heads_ablated, mean_compensated
+from mechdyn.stats.ablation import average_size, compensated_heads, heads_ablated, mean_compensated, share_retrieving
 from mechdyn.traces.trace import Trace
 
 LAYERS, HEADS = 3, 5
@@ -102,7 +102,23 @@ def test_average_size_is_at_least_one_and_needs_a_step():
 
 def test_heads_ablated_is_pooled_over_steps():
     traces = [random_trace(n_steps, n_steps) for n_steps in (2, 7)]
-    interval = heads_ablated(traces)
+    interval = heads_ablated([[trace] for trace in traces])
     assert interval.estimate == pytest.approx(sum(int(trace.ablated.sum()) for trace in traces) / 9)
-    assert heads_ablated([random_trace(3, 1, ablated=False)]).estimate == 0.0
-    assert heads_ablated([random_trace(0, 1)]).n == 0
+    assert heads_ablated([[random_trace(3, 1, ablated=False)]]).estimate == 0.0
+    assert heads_ablated([[random_trace(0, 1)]]).n == 0
+
+
+def test_draws_of_a_sample_are_one_sample():
+    draws = [random_trace(5, seed) for seed in range(6)]
+    found = heads_ablated([draws[:3], draws[3:]])
+    assert found.n == 2
+    assert found.estimate == pytest.approx(sum(int(trace.ablated.sum()) for trace in draws) / 30)
+
+
+def test_the_share_of_heads_off_that_retrieve_is_counted():
+    groups = [[random_trace(6, 2 * seed), random_trace(4, 2 * seed + 1)] for seed in range(8)]
+    found = share_retrieving(groups)
+    both = sum(int((trace.ablated & trace.active).sum()) for draws in groups for trace in draws)
+    assert found.estimate == pytest.approx(both / sum(int(trace.ablated.sum()) for draws in groups for trace in draws))
+    assert found.low < found.estimate < found.high and found.n == 8
+    assert share_retrieving([[random_trace(3, 1, ablated=False)]]).n == 0

@@ -1,32 +1,46 @@
-"""Clusters by label, and by what samples share."""
+"""Clusters against a search by hand, and resampling of clusters through their sums."""
 
 import numpy as np
-import pytest
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from mechdyn.errors import InputError
-from mechdyn.stats.clusters import cluster_index, connected
+from mechdyn.stats.clusters import cluster_sums, clusters_by_shared
 
 
-def test_labels_are_numbered_as_they_come():
-    assert cluster_index(["b", "a", "b"], 3).tolist() == [0, 1, 0]
-    assert cluster_index(None, 3).tolist() == [0, 1, 2]
-    with pytest.raises(InputError, match="one label a sample, got 2 labels for 3 samples"):
-        cluster_index([0, 1], 3)
+def by_hand(shared):
+    """Joins groups for as long as two of them have a thing in common that not all samples have."""
+    common = set.intersection(*map(set, shared))
+    groups = [({index}, set(things) - common) for index, things in enumerate(shared)]
+    joined = True
+    while joined:
+        joined = False
+        for i, (ours, things) in enumerate(groups):
+            for j in range(i + 1, len(groups)):
+                if things & groups[j][1]:
+                    groups[i] = (ours | groups[j][0], things | groups[j][1])
+                    del groups[j]
+                    joined = True
+                    break
+            if joined:
+                break
+    return {frozenset(members) for members, _ in groups}
 
 
-def test_a_chain_of_shared_things_is_one_cluster():
-    shared = [["needle 1", "text 1"], ["needle 1", "text 2"], ["needle 3", "text 2"], ["needle 4", "text 4"], []]
-    assert connected(shared).tolist() == [0, 0, 0, 1, 2]
+def parts(clusters):
+    return {frozenset(np.flatnonzero(clusters == number).tolist()) for number in set(clusters.tolist())}
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_they_are_the_components_of_the_graph_of_samples_and_things(seed):
-    rng = np.random.default_rng(seed)
-    shared = [[f"thing {thing}" for thing in rng.choice(40, rng.integers(0, 3), replace=False)] for _ in range(30)]
-    edges = [(place, 30 + int(thing.split()[1])) for place, things in enumerate(shared) for thing in things]
-    graph = coo_array((np.ones(len(edges)), np.array(edges).T), shape=(70, 70))
-    expected = connected_components(graph, directed=False)[1][:30]
-    found = connected(shared)
-    assert ((found[:, None] == found) == (expected[:, None] == expected)).all()
+def test_samples_that_share_a_thing_are_together():
+    rng = np.random.default_rng(3)
+    for n_things in (4, 20, 60):
+        shared = [[("needle", int(a)), ("haystack", int(b)), "prompt"] for a, b in rng.integers(0, n_things, (30, 2))]
+        assert parts(clusters_by_shared(shared)) == by_hand(shared)
+
+
+def test_samples_that_share_nothing_or_everything_are_each_by_themselves():
+    assert clusters_by_shared([[1], [2], [3]]).tolist() == [0, 1, 2]
+    assert sorted(clusters_by_shared([["one text"]] * 3).tolist()) == [0, 1, 2]
+    assert clusters_by_shared([[], []]).tolist() == [0, 1]
+
+
+def test_sums_of_a_cluster():
+    values = np.arange(8.0).reshape(4, 2)
+    assert cluster_sums(values, np.array([7, 2, 7, 9])).tolist() == [[2.0, 3.0], [4.0, 6.0], [6.0, 7.0]]

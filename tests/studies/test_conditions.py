@@ -1,5 +1,7 @@
 """The plan of the ablation experiment: stages, the same samples everywhere, ablations that the engine reads as they are meant."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from mechdyn.studies.conditions import (
     COMMITS,
     CONDITIONS,
     DETECTION_ROLE,
+    DRAWS,
     DYNAMIC,
     PRESETS,
     RANDOM_AVERAGE,
@@ -19,6 +22,7 @@ from mechdyn.studies.conditions import (
     RANDOM_MATCHED,
     STATIC_AVERAGE,
     STATIC_MATCHED,
+    by_sample,
     detect,
     grid_plan,
     quality,
@@ -54,7 +58,9 @@ def test_every_condition_has_the_same_samples_and_shares_none_with_the_detection
     evaluated = [unit.sample for unit in plan.roles[CLEAN]]
     for name, units in plan.roles.items():
         if name != DETECTION_ROLE:
-            assert [unit.sample for unit in units] == evaluated, name
+            drawn = [unit.sample for unit in units]
+            draws = DRAWS if name.startswith(RANDOM_LAYERS) else 1
+            assert drawn[::draws] == evaluated and len(drawn) == draws * len(evaluated), name
     seeds = {unit.sample["seed"] for unit in plan.roles[DETECTION_ROLE]}
     assert not seeds & {sample["seed"] for sample in evaluated}
     assert len({unit.key for units in plan.roles.values() for unit in units}) == sum(map(len, plan.roles.values()))
@@ -91,10 +97,28 @@ def test_schedules_are_those_of_the_definitions(plan):
     assert read[STATIC_AVERAGE] == Static(found.ranking.top(3))
     assert read[RANDOM_AVERAGE] == RandomHeads(3, seed=3)
     assert read[RANDOM_FIXED] == RandomHeads(3, seed=3, fresh=False)
-    assert read[RANDOM_LAYERS] == RandomHeads(0, seed=3, matched="layer")
-    assert read[RANDOM_MATCHED] == SizeMatched(RandomHeads(0, seed=3))
+    assert read[RANDOM_LAYERS] == RandomHeads(0, seed=3, matched="layer", exclude="active")
+    assert read[RANDOM_MATCHED] == SizeMatched(RandomHeads(0, seed=3, exclude="active"))
     assert isinstance(read[STATIC_MATCHED], SizeMatched)
     assert read[STATIC_MATCHED].of.heads == found.ranking.heads
+
+
+def test_judged_random_heads_have_ten_draws_a_sample_and_fixed_ones_share_ten(plan):
+    by_layer = [unit.ablation["schedule"]["seed"] for unit in plan.roles[role(RANDOM_LAYERS, "clean")]]
+    assert len(set(by_layer)) == 10 and by_layer[:10] == by_layer[10:20] and len(set(by_layer[:10])) == 10
+    samples = [unit.sample["seed"] for unit in plan.roles[role(RANDOM_LAYERS, "clean")]]
+    assert len(set(samples[:10])) == 1 and samples[0] != samples[10]
+    fixed = [unit.ablation["schedule"]["seed"] for unit in plan.roles[role(RANDOM_FIXED, "clean")]]
+    assert len(set(fixed)) == 10 and fixed[:10] == fixed[10:20]
+    fewer = grid_plan(REQUEST, PRESETS["quick"], {DETECTION_ROLE: DETECTION}, draws=2)
+    assert len(fewer.roles[role(RANDOM_LAYERS, "clean")]) == 2 * len(fewer.roles[CLEAN])
+
+
+def test_draws_of_a_sample_count_with_their_mean_and_failed_ones_not_at_all():
+    draws = [made_up(1), made_up(1, right=False), made_up(1, right=False), replace(made_up(1), stopped="error")]
+    values = quality([*draws, made_up(2), replace(made_up(3), stopped="error")], "niah")["accuracy"]
+    assert values == pytest.approx([1 / 3, 1.0, np.nan], nan_ok=True)
+    assert [len(group) for group in by_sample([*draws, made_up(2)])] == [4, 1]
 
 
 def test_only_right_answers_rank_heads():

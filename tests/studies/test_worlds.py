@@ -12,7 +12,7 @@ from mechdyn.claims.dynamism import Dynamism
 from mechdyn.errors import InputError
 from mechdyn.evidence import Outcome
 from mechdyn.studies.world_rules import Keyed, Nested, Scene, Shape, Sizes
-from mechdyn.studies.worlds import WORLDS, Noise, Truth, World, request_for, simulate
+from mechdyn.studies.worlds import WORLDS, Noise, SimulatedWorld, Truth, request_for, simulate
 from mechdyn.tasks.task import is_correct
 
 CLEAN = Noise(1.0, 0.0)
@@ -21,7 +21,7 @@ ROLES = {"detection", "evaluation", "retest"}
 
 
 def clean(rule, **options):
-    return World("made up", Truth.FIXED, rule, CLEAN, shape=SHAPE, **options)
+    return SimulatedWorld("made up", Truth.FIXED, rule, CLEAN, shape=SHAPE, **options)
 
 
 def flat(trace):
@@ -94,7 +94,7 @@ def test_needles_may_be_shared_by_several_samples():
 @pytest.mark.parametrize("noise", [Noise(0.7, 0.0), Noise(1.0, 0.5), Noise(0.8, 0.3)])
 def test_noise_drops_heads_of_the_set_and_adds_strangers(noise):
     shape = Shape(n_layers=8, n_heads=8)
-    fixed = World("fixed", Truth.FIXED, Keyed("always", Sizes(10.0, 0.0)), noise, shape=shape)
+    fixed = SimulatedWorld("fixed", Truth.FIXED, Keyed("always", Sizes(10.0, 0.0)), noise, shape=shape)
     active = torch.stack([trace.active.flatten(1) for trace in simulate(fixed, 200)["evaluation"]]).float()
     seen = active.mean(dim=(0, 1)).sort(descending=True).values
     assert float(seen[:10].mean()) == pytest.approx(noise.reliability, abs=0.02)
@@ -102,7 +102,7 @@ def test_noise_drops_heads_of_the_set_and_adds_strangers(noise):
 
 
 def test_wrong_answers_may_be_noisier():
-    world = World("w", Truth.FIXED, Keyed("always"), CLEAN, Noise(0.5, 0.0), accuracy=0.5)
+    world = SimulatedWorld("w", Truth.FIXED, Keyed("always"), CLEAN, Noise(0.5, 0.0), accuracy=0.5)
     sizes = defaultdict(set)
     for trace in simulate(world, 40)["evaluation"]:
         sizes[trace.text.startswith(trace.answer)] |= {len(heads) for heads in flat(trace)}

@@ -1,0 +1,40 @@
+"""The simulation of coverage: exact where it can be, worlds whose truth is what they say."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.coverage.__main__ import TABLES, coverage, exact_coverage, proportions_table
+from experiments.coverage.worlds import World
+from mechdyn.stats.interval import Interval
+
+WORLDS = [world for _, made in TABLES.values() for world in made()]
+
+
+def test_an_interval_that_always_or_never_holds_the_truth():
+    always = World("always", 0.5, lambda rng, n: Interval(0.5, 0.0, 1.0, n))
+    never = World("never", 0.5, lambda rng, n: Interval(0.1, 0.0, 0.2, n))
+    unknown = World("unknown", 0.5, lambda rng, n: Interval(0.5, float("nan"), float("nan"), n))
+    assert [coverage(world, 20, 10) for world in (always, never, unknown)] == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_exact_coverage_is_a_sum_over_counts(share):
+    held = 0.0
+    for hits in range(31):
+        bounds = stats.binomtest(hits, 30).proportion_ci(0.95, method="wilson")
+        held += stats.binom.pmf(hits, 30, share) * (bounds.low <= share <= bounds.high)
+    assert exact_coverage(30, np.array([share]))[0] == pytest.approx(held)
+
+
+def test_the_table_of_proportions_marks_what_lies_outside():
+    rows = dict(zip(("what", "20", "40", "100", "200"), zip(*proportions_table().rows, strict=True), strict=True))
+    assert rows["what"][0] == "p = 0.5"
+    assert rows["20"][rows["what"].index("p = 0.99")] == "98.3 *"
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
+def test_the_truth_of_a_world_is_what_many_samples_come_to(world):
+    rng = np.random.default_rng(1)
+    estimates = [world.measure(rng, 300).estimate for _ in range(12 if world.heavy else 60)]
+    assert np.mean(estimates) == pytest.approx(world.truth, abs=max(4.5 * np.std(estimates) / len(estimates) ** 0.5, 1e-3))
