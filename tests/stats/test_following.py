@@ -8,13 +8,13 @@ import pytest
 from mechdyn.errors import InputError
 from mechdyn.stats.following import following
 from mechdyn.studies.world_rules import Keyed, Nested, Shape, Sizes
-from mechdyn.studies.worlds import Noise, Truth, World, simulate
+from mechdyn.studies.worlds import Noise, SimulatedWorld, Truth, simulate
 
 SMALL = Shape(n_layers=2, n_heads=5, n_steps=6, n_tokens=4)
 
 
 def evaluation(rule, n=30, shape=None, noise=None):
-    return simulate(World("w", Truth.FOLLOWS, rule, noise or Noise()), n, seed=4, shape=shape or Shape())["evaluation"]
+    return simulate(SimulatedWorld("w", Truth.FOLLOWS, rule, noise or Noise()), n, seed=4, shape=shape or Shape())["evaluation"]
 
 
 def sets_of(trace):
