@@ -40,6 +40,11 @@ class RunOptions:
     device_map: str | None = how(None, "auto: spread the layers over all CUDA devices.")
     engine: str = how("auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
     batch_size: int = how(8, "Samples generated together, each under all of its conditions.", min=1, max=100_000)
+    executor: str = how("local", "local or ray: this machine, or a Ray cluster (pip install 'mechdyn[cluster]').")
+    address: str | None = how(None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT; one on this machine when left out.")
+    workers: int | None = how(None, "Processes with a model each; one, or on Ray as many as fit, when left out.", min=1, max=10_000)
+    fail_fast: bool = how(False, "Stop at the first unit that fails, instead of noting it in the log and going on.")
+    retry_failed: bool = how(False, "Try units again that failed three times and were set aside.")
 
 
 @dataclass(frozen=True, kw_only=True)

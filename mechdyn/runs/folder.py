@@ -97,7 +97,7 @@ def open_folder(folder: str | Path, record: RunRecord, config_type: type) -> Pat
         StoreError: the folder belongs to another run.
     """
     folder = Path(folder)
-    if _URL.match(str(folder)):
+    if is_url(folder):
         raise InputError(f"the folder of a run lies on this machine, got {folder}; name a local folder with --out")
     try:
         if (folder / RECORD).is_file():
@@ -114,6 +114,16 @@ def open_folder(folder: str | Path, record: RunRecord, config_type: type) -> Pat
         raise _unwritable(folder, error) from error
     write_json(folder / RECORD, record.as_json())
     return folder
+
+
+def is_url(path: str | Path) -> bool:
+    """Whether it is no path of this machine but a URL, such as `s3://bucket/run`; a `Path` of one counts too."""
+    return _URL.match(str(path)) is not None
+
+
+def safe_name(text: str) -> str:
+    """A text as the name of a file: letters, digits, dots, dashes and underscores; nothing that leads out of a folder."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip(".") or "run"
 
 
 def write_json(path: Path, content: Any) -> None:

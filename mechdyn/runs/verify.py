@@ -1,7 +1,7 @@
 """Verify a claim: plan, run what the store lacks, plan again from what came out, judge from the store."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +9,16 @@ from mechdyn.claims.claim import get_claim
 from mechdyn.evidence import Verdict
 from mechdyn.plans import Request
 from mechdyn.runs.configs import VerifyConfig, default_folder
+from mechdyn.runs.failure import Failure
+from mechdyn.runs.run_log import MAX_FAILURES
 from mechdyn.runs.session import Session
+from mechdyn.runs.site import HERE, Site
 from mechdyn.studies.facts import FactReport, clean_traces, fact_report, has_facts
 from mechdyn.traces.trace import Trace
 
 VERDICTS, FACTS = "verdicts.json", "facts.json"
+NAMED = 5
+"""Units set aside that a verdict names one by one."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +40,16 @@ class Unjudged:
     folder: Path
 
 
-def verify(config: VerifyConfig, out: str | Path | None = None) -> Verified:
-    """Run and judge one claim; the folder holds `run.json`, `traces/`, `verdicts.json` and, for questions, `facts.json`.
+def verify(config: VerifyConfig, out: str | Path | None = None, site: Site = HERE) -> Verified:
+    """Run and judge one claim; the folder holds `run.json`, `log.jsonl`, `traces/`, `verdicts.json` and, for questions, `facts.json`.
 
-    Run again, it goes on where it stopped. Without `out` the folder is `runs/CLAIM-MODEL-…`.
+    Run again, it goes on where it stopped. Without `out` the folder is `runs/CLAIM-MODEL-…`. Units that failed for good are named in the
+    verdict's notes.
     """
     claim = get_claim(config.claim)
-    with _open(config, out) as run:
+    with _open(config, out, site) as run:
         traced = _traced(run)
-        verdict = claim.judge(traced.request, traced.traces)
+        verdict = noting_absent(claim.judge(traced.request, traced.traces), traced.traces, run.set_aside)
         run.write(VERDICTS, [verdict.as_json()])
         clean = clean_traces(traced.traces)
         facts = fact_report(clean) if has_facts(clean) else None
@@ -59,8 +65,18 @@ def trace_claim(config: VerifyConfig, out: str | Path | None = None) -> Unjudged
         return _traced(run)
 
 
-def _open(config: VerifyConfig, out: str | Path | None) -> Session:
-    return Session.open(config, out if out is not None else default_folder(config.claim, config))
+def noting_absent(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], set_aside: Mapping[str, Failure], missing: int = 0) -> Verdict:
+    """The verdict, with notes on the units that it was judged without: those that failed for good, and those not run yet."""
+    keys = {trace.unit for role in traces.values() for trace in role}
+    aside = [failure for key, failure in set_aside.items() if key in keys]
+    notes = [f"{missing} of {len(keys)} units are not run yet; the verdict is on the others, and may change with them"] if missing else []
+    notes += [f"set aside after {MAX_FAILURES} failures: {failure.about} ({failure})" for failure in aside[:NAMED]]
+    notes += [f"and {len(aside) - NAMED} units more were set aside"] if len(aside) > NAMED else []
+    return replace(verdict, notes=(*verdict.notes, *notes)) if notes else verdict
+
+
+def _open(config: VerifyConfig, out: str | Path | None, site: Site = HERE) -> Session:
+    return Session.open(config, out if out is not None else default_folder(config.claim, config), site)
 
 
 def _traced(run: Session) -> Unjudged:

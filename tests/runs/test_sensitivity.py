@@ -5,12 +5,12 @@ import json
 
 import pytest
 import torch
+from mechdyn.runs.local import run_units
 
 from mechdyn.claims.sensitivity import at_threshold, window_plan
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.runs.configs import SensitivityConfig
-from mechdyn.runs.local import run_units
 from mechdyn.runs.sensitivity import sensitivity
 from mechdyn.runs.session import chosen_task, make_request, open_store
 from mechdyn.traces.store import TraceStore
