@@ -11,8 +11,8 @@ from mechdyn.plans import Request
 from mechdyn.runs.absent import failed_trace, load_role
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.folder import RunRecord, read_json
+from mechdyn.runs.pointers import find_stores
 from mechdyn.runs.run_log import LOG, RunLog
-from mechdyn.runs.site import find_stores
 from mechdyn.tasks.task import Task, task_as_asked
 from mechdyn.traces.manifest import Manifest
 from mechdyn.traces.store import TraceStore

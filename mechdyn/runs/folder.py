@@ -13,6 +13,8 @@ from mechdyn.errors import InputError, StoreError
 from mechdyn.runs.configs import identity_fields
 
 RECORD = "run.json"
+LOCK = ".lock"
+"""Held by the process that is at the run."""
 VERSION = 2
 """Of `run.json`; the first release wrote the fields of the config and no version."""
 _FIRST_RELEASE = {

@@ -11,14 +11,14 @@ set) and `event`:
     retry       failures so far no longer count
     heartbeat   what each worker is at, every half minute
     end         the command ended: how
+    merged      the log is that of several runs, by `mechdyn merge`
 """
 
 import json
 import os
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +56,14 @@ class RunLog:
             self._count(line)
             if self.path is not None:
                 _append(self.path, line)
+
+    def copy(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Append the lines of other logs as they are."""
+        with self._lock:
+            for event in events:
+                self._count(event)
+                if self.path is not None:
+                    _append(self.path, event)
 
     def failed(self, failure: Failure) -> int:
         """Note a failure; how often this has failed by now."""
@@ -119,11 +127,6 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         if isinstance(event, dict) and isinstance(event.get("event"), str):
             found.append(event)
     return found
-
-
-def events_by_kind(events: list[dict[str, Any]]) -> Counter[str]:
-    """How many lines of each kind a log has."""
-    return Counter(event["event"] for event in events)
 
 
 def _failure(event: Mapping[str, Any]) -> Failure:

@@ -28,9 +28,10 @@ from mechdyn.runs.absent import failed_trace, load_role
 from mechdyn.runs.configs import ScoreOptions, default_folder
 from mechdyn.runs.executors import Call, Executor, HereExecutor, check_executor, make_executor
 from mechdyn.runs.failure import Failure
-from mechdyn.runs.folder import RunRecord, open_folder, write_json
+from mechdyn.runs.folder import LOCK, RunRecord, open_folder, write_json
+from mechdyn.runs.pointers import write_pointer
 from mechdyn.runs.run_log import LOG, RunLog
-from mechdyn.runs.site import HERE, Site, write_pointer
+from mechdyn.runs.site import HERE, Site
 from mechdyn.runs.units import run_units
 from mechdyn.runs.worker import Worker
 from mechdyn.scores.score import ScoreLike, as_score
@@ -43,7 +44,6 @@ from mechdyn.traces.trace import Trace
 Traces = Mapping[str, Sequence[Trace]]
 ROLES = "traces.json"
 """The file beside `traces/` that lists each role's units by key."""
-_LOCK = ".lock"
 
 
 class Session:
@@ -112,7 +112,7 @@ class Session:
             StoreError: the folder belongs to another run, or another process is at it.
         """
         folder = open_folder(self._out, RunRecord.of(self.config, self.model.identity()), type(self.config))
-        lock = FileLock(folder / _LOCK)
+        lock = FileLock(folder / LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout as error:

@@ -6,10 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from mechdyn.claims.claim import get_claim
+from mechdyn.errors import StoreError
 from mechdyn.evidence import Verdict
 from mechdyn.plans import Request
-from mechdyn.runs.configs import VerifyConfig, default_folder
+from mechdyn.runs.configs import VerifyConfig, command_line, default_folder
 from mechdyn.runs.failure import Failure
+from mechdyn.runs.finished import read_folder
+from mechdyn.runs.folder import read_record
 from mechdyn.runs.run_log import MAX_FAILURES
 from mechdyn.runs.session import Session
 from mechdyn.runs.site import HERE, Site
@@ -63,6 +66,36 @@ def trace_claim(config: VerifyConfig, out: str | Path | None = None) -> Unjudged
     get_claim(config.claim)
     with _open(config, out) as run:
         return _traced(run)
+
+
+def judge_there(path: str | Path) -> Verified:
+    """Judge what a run of `verify` has stored so far; nothing is run or written.
+
+    Units that are not there yet are counted as failed, and the verdict's last notes say how many they are.
+
+    Raises:
+        StoreError: no folder of such a run, a damaged file, or too little to judge.
+    """
+    path = Path(path)
+    record = read_record(path)
+    if record.kind != VerifyConfig.kind or "claim" not in record.asked:
+        raise StoreError(
+            f"{path} is a run of {record.kind}, which has no claim to judge; `mechdyn report {path}` reads it when it is finished"
+        )
+    command = command_line("mechdyn verify", VerifyConfig, {**record.asked, "model": record.source}, out=path)
+    folder = read_folder(path, record, command, partial=True)
+    claim = get_claim(str(record.asked["claim"]))
+    try:
+        verdict = claim.judge(folder.request, folder.roles)
+    except (LookupError, ValueError) as error:
+        there = f"{folder.planned - folder.missing} of the {folder.planned} units planned so far"
+        raise StoreError(f"run {path} cannot be judged yet: {there} are there ({_line(error)}); go on with it by: {command}") from error
+    verdict = noting_absent(verdict, folder.roles, folder.set_aside, folder.missing)
+    return Verified(verdict, folder.roles, path)
+
+
+def _line(error: Exception) -> str:
+    return f"no {error.args[0]} yet" if isinstance(error, KeyError) and error.args else " ".join(str(error).split())
 
 
 def noting_absent(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], set_aside: Mapping[str, Failure], missing: int = 0) -> Verdict:
