@@ -18,6 +18,8 @@ LOCAL, RAY = "local", "ray"
 EXECUTORS = (LOCAL, RAY)
 Call = Callable[[Worker, Any, Any], Any]
 """A function of a module: worker, item and what all items share. It is found by its name where a worker is another process."""
+LOST = "WorkerLost"
+"""The kind of a failure that is the worker's death."""
 MAX_LOSSES = 3
 """An item that so many workers died of is given up."""
 

@@ -20,7 +20,7 @@ import torch
 
 from mechdyn.errors import RunError
 from mechdyn.models.model import Model
-from mechdyn.runs.executors import MAX_LOSSES, Call, Outcome, WorkerState, attempted, outline
+from mechdyn.runs.executors import LOST, MAX_LOSSES, Call, Outcome, WorkerState, attempted, outline
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.worker import Worker, WorkerOptions
 
@@ -79,7 +79,7 @@ class ProcessExecutor:
                         again.append((index, item))
                         continue
                     reason = f"every worker that ran it died ({losses[index]} of them, the last with exit code {code})"
-                    yield Outcome(index, None, process.name, 0.0, Failure("", f"item {index}", "WorkerLost", reason, ""))
+                    yield Outcome(index, None, process.name, 0.0, Failure("", f"item {index}", LOST, reason, ""))
 
     def workers(self) -> list[WorkerState]:
         return [process.state() for process in self._processes]

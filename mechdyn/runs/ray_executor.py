@@ -1,4 +1,7 @@
-"""Workers on a Ray cluster: each an actor that holds a loaded model. Ray restarts what dies, and runs again what was lost with it.
+"""Workers on a Ray cluster: each an actor that holds a loaded model. Ray restarts actors that die, on another node where need be.
+
+The item that an actor had when it died is given to whichever actor is free: Ray by itself would give it to the same one again, which may
+have no node to come back on.
 
 Ray is an extra: `pip install 'mechdyn[cluster]'`. Its processes trust one another: whoever can reach a cluster's ports can run code on it.
 A cluster that this starts listens on loopback alone.
@@ -6,13 +9,13 @@ A cluster that this starts listens on loopback alone.
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mechdyn.errors import InputError, MechdynError, RunError
 from mechdyn.models.model import Model
-from mechdyn.runs.executors import MAX_LOSSES, Call, Outcome, WorkerState, attempted, outline
+from mechdyn.runs.executors import LOST, MAX_LOSSES, Call, Outcome, WorkerState, attempted, outline
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.worker import Worker, WorkerOptions
 
@@ -58,22 +61,53 @@ class RayExecutor:
         return self._model
 
     def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Outcome]:
-        """An item at a time for each actor. Ray restarts an actor that dies and gives it its item again, on another node where need be."""
+        """An item at a time for each actor. One that is lost gets no item until Ray has it back; its item goes to another."""
         ray, waiting = self._ray, enumerate(items)
         common = ray.put(shared)
-        pending: dict[Any, _Slot] = {}
-        free = list(self._actors)
+        again: list[tuple[int, Any]] = []
+        losses: dict[int, int] = {}
+        pending: dict[Any, tuple[_Slot, tuple[int, Any] | None]] = {}
+        # No item waits for an actor that has no room yet, or never gets any.
+        free = [slot for slot in self._actors if slot.there]
+        pending |= {slot.ask(): (slot, None) for slot in self._actors if not slot.there}
         while True:
-            while free and (given := next(waiting, None)) is not None:
+            while free and (given := again.pop(0) if again else next(waiting, None)) is not None:
                 slot = free.pop(0)
-                pending[slot.give(call, given, common)] = slot
-            if not pending:
+                pending[slot.give(call, given, common)] = slot, given
+            if not again and not any(given for _, given in pending.values()):
                 return
-            ready, _ = ray.wait(list(pending), num_returns=1, timeout=_POLL_SECONDS)
-            for reference in ready:
-                slot = pending.pop(reference)
-                yield slot.outcome(reference)
-                free.append(slot)
+            for reference in self._ready(pending):
+                slot, given = pending.pop(reference)
+                if given is None:
+                    free += [slot] if slot.is_back(reference) else []
+                    continue
+                outcome = slot.outcome(reference, given[0])
+                if outcome.lost is None or outcome.lost.kind != LOST:
+                    free.append(slot)
+                    yield outcome
+                    continue
+                slot.there = False
+                pending[slot.ask()] = slot, None
+                losses[given[0]] = losses.get(given[0], 0) + 1
+                if losses[given[0]] < MAX_LOSSES:
+                    again.append(given)
+                else:
+                    yield outcome
+
+    def _ready(self, pending: Mapping[Any, Any]) -> list[Any]:
+        """The next that have come.
+
+        Raises:
+            RunError: every actor is lost, and none has come back for long.
+        """
+        waited = 0.0
+        while True:
+            ready, _ = self._ray.wait(list(pending), num_returns=1, timeout=_POLL_SECONDS)
+            waited += _POLL_SECONDS
+            if ready:
+                return list(ready)
+            if waited > _START_SECONDS and not any(given for _, given in pending.values()):
+                raise RunError(f"every actor is lost, and none came back in {_START_SECONDS:.0f} s; mend the cluster, then run again")
 
     def workers(self) -> list[WorkerState]:
         return [slot.state() for slot in self._actors]
@@ -99,6 +133,7 @@ class RayExecutor:
             raise RunError(f"an actor died while it loaded the model ({_line(error)})") from error
         if isinstance(found, Failure):
             raise found.error()
+        self._actors[references.index(ready[0])].there = True
         return found
 
 
@@ -129,26 +164,38 @@ class _Slot:
 
     def __init__(self, ray: Any, options: WorkerOptions, resources: Resources, name: str) -> None:
         self.name, self.resources = name, resources
+        self.there = False
         self._ray = ray
         self._item: tuple[int, float] | None = None
         asked = {"num_cpus": resources.num_cpus, "num_gpus": resources.num_gpus}
         if resources.memory is not None:
             asked["memory"] = resources.memory
-        kind = ray.remote(max_restarts=MAX_LOSSES, max_task_retries=MAX_LOSSES - 1, **asked)(_Actor)
+        kind = ray.remote(max_restarts=-1, max_task_retries=0, **asked)(_Actor)
         self.actor = kind.remote(options)
 
     def give(self, call: Call, item: tuple[int, Any], shared: Any) -> Any:
         self._item = (item[0], time.monotonic())
         return self.actor.run.remote(call, *item, shared)
 
-    def outcome(self, reference: Any) -> Outcome:
-        index = self._item[0] if self._item else 0
+    def outcome(self, reference: Any, index: int) -> Outcome:
+        """What became of an item; lost where the actor died with it."""
         self._item = None
         try:
             return replace(self._ray.get(reference), worker=self.name)
         except self._ray.exceptions.RayError as error:
-            lost = Failure("", f"item {index}", "WorkerLost", _line(error), "")
-            return Outcome(index, None, self.name, 0.0, lost)
+            return Outcome(index, None, self.name, 0.0, Failure("", f"item {index}", LOST, _line(error), ""))
+
+    def ask(self) -> Any:
+        """Ask an actor whether it is there; it answers once Ray has brought it back."""
+        return self.actor.loaded.options(max_task_retries=-1).remote()
+
+    def is_back(self, reference: Any) -> bool:
+        """Whether it said so; one that Ray has given up for good never does."""
+        try:
+            self.there = not isinstance(self._ray.get(reference), Failure)
+        except self._ray.exceptions.RayError:
+            self.there = False
+        return self.there
 
     def state(self) -> WorkerState:
         item = self._item

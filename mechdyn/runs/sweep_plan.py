@@ -128,7 +128,7 @@ def _require_known(plan: Mapping[str, Any], where: str, claims: Sequence[str], s
     strangers = [name for name in plan if name not in _LISTS and name not in sections]
     if strangers:
         raise InputError(
-            f"{where}: nothing is called {strangers[0]!r}; a plan has {', '.join(_LISTS)} and the sections {', '.join(sections)}"
+            f"{where}: a plan has no {strangers[0]!r}; it has {', '.join(_LISTS)} and the sections {', '.join(sorted(sections))}"
         )
     known = {name for config in (VerifyConfig, *STUDIES.values()) for name in _flags(config)}
     lost = [name for name in plan.get("options", {}) if name not in known]
