@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mechdyn.errors import InputError, StoreError
+from mechdyn.runs.checksums import SEALS, require_unchanged, with_hash
 from mechdyn.runs.configs import identity_fields
 
 RECORD = "run.json"
@@ -140,17 +141,27 @@ def read_json(path: Path) -> Any:
         StoreError: it is not there or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        require_unchanged(path, text)
+        return json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read ({error}); restore it, or run again into a new folder") from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one piece, on the disk before it takes its name.
+    """Write a text file of a run in one piece, on the disk before it takes its name; its checksum is noted beside it.
 
     Raises:
         InputError: the folder cannot be written, or has no space left.
+        StoreError: the list of checksums is damaged.
     """
+    seals = with_hash(path.parent, path.name, text)
+    if seals is not None:
+        _replace(path.with_name(SEALS), seals)
+    _replace(path, text)
+
+
+def _replace(path: Path, text: str) -> None:
     try:
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

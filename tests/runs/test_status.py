@@ -141,6 +141,7 @@ def test_different_runs_are_not_joined(folders, tmp_path):
     record = json.loads((tmp_path / "other" / "run.json").read_text())
     record["asked"]["seed"] = 5
     (tmp_path / "other" / "run.json").write_text(json.dumps(record))
+    (tmp_path / "other" / ".seals.json").unlink()
     with pytest.raises(StoreError, match=r"are different runs \(its seed is 0, this run's is 5\)"):
         merge(tmp_path / "both", [path / "whole", tmp_path / "other"])
     with pytest.raises(InputError, match="merge joins at least two runs, got 1"):
