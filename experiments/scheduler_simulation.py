@@ -12,7 +12,7 @@ import json
 import math
 import random
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -114,14 +114,14 @@ def scheduler_simulation(
     out: Annotated[Path | None, typer.Option(help="Write the numbers here as JSON.")] = None,
 ) -> None:
     """Simulate a cluster that is well, one with stragglers, one that loses workers, one with both."""
-    base = {"workers": workers, "items": items, "seconds": seconds}
+    base = Setting(workers=workers, items=items, seconds=seconds)
     settings = {
-        "all well": Setting(**base),
-        "5 % of the workers three times as slow": Setting(**base, stragglers=0.05),
-        "a worker lost every 10 hours": Setting(**base, lost_per_hour=0.1),
-        "a worker lost every hour": Setting(**base, lost_per_hour=1.0),
-        "stragglers, and a worker lost every hour": Setting(**base, stragglers=0.05, lost_per_hour=1.0),
-        "the driver takes 100 ms a batch": Setting(**base, serial_seconds=0.1),
+        "all well": base,
+        "5 % of the workers three times as slow": replace(base, stragglers=0.05),
+        "a worker lost every 10 hours": replace(base, lost_per_hour=0.1),
+        "a worker lost every hour": replace(base, lost_per_hour=1.0),
+        "stragglers, and a worker lost every hour": replace(base, stragglers=0.05, lost_per_hour=1.0),
+        "the driver takes 100 ms a batch": replace(base, serial_seconds=0.1),
     }
     found = {name: simulate(setting) for name, setting in settings.items()}
     rows = tuple(
