@@ -52,8 +52,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Simulated:
-    """What it comes to: hours of wall time; utilisation, the share of the workers' time in items that counted; the share wasted in items
-    that were lost; how many were; and the share of the wall time after the first worker had nothing left to do.
+    """What it comes to.
+
+    Hours of wall time; utilisation, the share of the workers' time in items that counted; the share wasted in items that were lost; how
+    many were; and the share of the wall time after the first worker had nothing left to do.
     """
 
     hours: float

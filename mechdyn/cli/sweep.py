@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mechdyn.cli.app import app
+from mechdyn.cli.options import takes
+from mechdyn.runs.configs import SweepConfig
 from mechdyn.text import duration_text, visible
 
 if TYPE_CHECKING:
@@ -15,24 +17,15 @@ if TYPE_CHECKING:
     from mechdyn.runs.sweep_cost import RunCost
     from mechdyn.runs.sweep_plan import SweepRun
 
-_EXECUTOR = "local or ray: this machine, or a Ray cluster (pip install 'mechdyn[cluster]'); the plan's when left out."
-
 
 @app.command()
+@takes(SweepConfig)
 def sweep(
-    plan: Annotated[str, typer.Argument(metavar="PLAN.toml", help="The plan: models, tasks, claims, studies, seeds, options.")],
+    config: SweepConfig,
     out: Annotated[
         str | None, typer.Option("--out", metavar="FOLDER", help="A folder or an fsspec URL (s3://…); runs/sweep-PLAN if left out.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and what they cost, and run nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print it as JSON.")] = False,
-    share: Annotated[str | None, typer.Option(metavar="I/N", help="Only every N-th run from the I-th on: one of N machines.")] = None,
-    executor: Annotated[str | None, typer.Option(help=_EXECUTOR)] = None,
-    address: Annotated[str | None, typer.Option(help="Of the Ray cluster; one on this machine when left out.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=10_000, help="Processes with a model each; the plan's when left out.")] = None,
-    device: Annotated[str | None, typer.Option(help="Of every run; with --dry-run also h100, a100-80gb and the like.")] = None,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first unit or run that fails.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try units again that were set aside.")] = False,
 ) -> None:
     """Carry out every run of a plan, with one loaded model and one store of traces for all that share them; resumes after any kill."""
     from pathlib import Path
@@ -41,13 +34,12 @@ def sweep(
     from mechdyn.runs.sweep import sweep as run_sweep
     from mechdyn.runs.sweep_plan import read_plan, share_of
 
-    given: dict[str, Any] = {"executor": executor, "address": address, "workers": workers}
-    given |= {"fail_fast": fail_fast or None, "retry_failed": retry_failed or None, "device": None if dry_run else device}
-    runs = share_of(read_plan(plan, {name: value for name, value in given.items() if value is not None}), share)
-    if dry_run:
-        _show_cost(runs, device, as_json)
+    runs = share_of(read_plan(config.plan, config.how()), config.share)
+    if config.dry_run:
+        _show_cost(runs, config.device, as_json)
         return
-    results = run_sweep(runs, out or Path("runs") / f"sweep-{safe_name(Path(plan).stem)}", fail_fast=fail_fast, told=_tell)
+    where = out or Path("runs") / f"sweep-{safe_name(Path(config.plan).stem)}"
+    results = run_sweep(runs, where, fail_fast=config.fail_fast, told=_tell)
     failed = [result for result in results if result.state == "failed"]
     print(f"{len(results) - len(failed)} of {len(results)} runs done, {len(failed)} failed")
     print(f"next     mechdyn report {' '.join(str(result.folder) for result in results if result not in failed)}")

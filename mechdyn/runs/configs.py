@@ -200,6 +200,27 @@ class RagSweepConfig(RagOptionsConfig):
 
 
 @dataclass(frozen=True)
+class SweepConfig:
+    """What `mechdyn sweep` was asked; what is left out is as the plan has it."""
+
+    kind: ClassVar[str] = "sweep"
+    plan: str = argument("The plan, a TOML file: models, tasks, claims, studies, seeds, options.")
+    dry_run: bool = option(False, "Show the runs and what they cost, and run nothing.")
+    share: str | None = option(None, "I/N: only every N-th run from the I-th on, as one of N machines.")
+    device: str | None = option(None, "Of every run; with --dry-run also h100, a100-80gb and the like.")
+    executor: str | None = option(None, "local or ray: this machine, or a Ray cluster (pip install 'mechdyn[cluster]').")
+    address: str | None = option(None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT; one on this machine when left out.")
+    workers: int | None = option(None, "Processes with a model each.", min=1, max=10_000)
+    fail_fast: bool = option(False, "Stop at the first unit or run that fails.")
+    retry_failed: bool = option(False, "Try units again that failed three times and were set aside.")
+
+    def how(self) -> dict[str, Any]:
+        """The options of how runs are carried out that were given, by field."""
+        names = ("executor", "address", "workers", "fail_fast", "retry_failed", *(() if self.dry_run else ("device",)))
+        return {name: getattr(self, name) for name in names if getattr(self, name) not in (None, False)}
+
+
+@dataclass(frozen=True)
 class CheckConfig:
     """What `mechdyn models check` was asked."""
 

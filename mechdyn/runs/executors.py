@@ -25,7 +25,7 @@ MAX_LOSSES = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class Finished:
     """What became of an item, the `index`th that was given.
 
     `lost` says why there is no `result`: the call raised, or every worker that had it died. `seconds` are the worker's, by a clock that
@@ -58,7 +58,7 @@ class Executor(Protocol):
         """The workers' model; without its weights (`outline`) where no worker is this process."""
         ...
 
-    def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Outcome]:
+    def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Finished]:
         """The outcome of each item, in the order in which they finish; items are drawn as workers become free."""
         ...
 
@@ -82,7 +82,7 @@ class HereExecutor:
     def model(self) -> Model:
         return self._worker.model
 
-    def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Outcome]:
+    def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Finished]:
         """One item after another."""
         for index, item in enumerate(items):
             started = time.monotonic()
@@ -138,9 +138,9 @@ def outline(model: Model) -> Model:
     return replace(model, bridge=None, twin=None)
 
 
-def attempted(call: Call, worker: Worker, index: int, item: Any, shared: Any) -> Outcome:
+def attempted(call: Call, worker: Worker, index: int, item: Any, shared: Any) -> Finished:
     """Make a call; whatever it raises is an outcome too."""
     try:
-        return Outcome(index, call(worker, item, shared), "here", 0.0)
+        return Finished(index, call(worker, item, shared), "here", 0.0)
     except Exception as error:
-        return Outcome(index, None, "here", 0.0, Failure.of("", f"item {index}", error))
+        return Finished(index, None, "here", 0.0, Failure.of("", f"item {index}", error))

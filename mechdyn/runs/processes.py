@@ -20,7 +20,7 @@ import torch
 
 from mechdyn.errors import RunError
 from mechdyn.models.model import Model
-from mechdyn.runs.executors import LOST, MAX_LOSSES, Call, Outcome, WorkerState, attempted, outline
+from mechdyn.runs.executors import LOST, MAX_LOSSES, Call, Finished, WorkerState, attempted, outline
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.worker import Worker, WorkerOptions
 
@@ -51,7 +51,7 @@ class ProcessExecutor:
     def model(self) -> Model:
         return self._model
 
-    def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Outcome]:
+    def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Finished]:
         """Items go to whichever process is free; one that dies is replaced, and its item comes first again."""
         again: list[tuple[int, Any]] = []
         losses: dict[int, int] = {}
@@ -79,7 +79,7 @@ class ProcessExecutor:
                         again.append((index, item))
                         continue
                     reason = f"every worker that ran it died ({losses[index]} of them, the last with exit code {code})"
-                    yield Outcome(index, None, process.name, 0.0, Failure("", f"item {index}", LOST, reason, ""))
+                    yield Finished(index, None, process.name, 0.0, Failure("", f"item {index}", LOST, reason, ""))
 
     def workers(self) -> list[WorkerState]:
         return [process.state() for process in self._processes]
@@ -145,7 +145,7 @@ class _Process:
                 self.knows = shared
             self.pipe.send_bytes(pickle.dumps(("run", (call, *item))))
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> Finished | None:
         """The next outcome that has come; None where something else has, or the process has died."""
         kind, content = self._receive()
         if kind == "refused":

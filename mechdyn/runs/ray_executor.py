@@ -15,7 +15,7 @@ from typing import Any
 
 from mechdyn.errors import InputError, MechdynError, RunError
 from mechdyn.models.model import Model
-from mechdyn.runs.executors import LOST, MAX_LOSSES, Call, Outcome, WorkerState, attempted, outline
+from mechdyn.runs.executors import LOST, MAX_LOSSES, Call, Finished, WorkerState, attempted, outline
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.worker import Worker, WorkerOptions
 
@@ -60,7 +60,7 @@ class RayExecutor:
     def model(self) -> Model:
         return self._model
 
-    def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Outcome]:
+    def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Finished]:
         """An item at a time for each actor. One that is lost gets no item until Ray has it back; its item goes to another."""
         ray, waiting = self._ray, enumerate(items)
         common = ray.put(shared)
@@ -151,10 +151,10 @@ class _Actor:
         """The outline of the model, or why there is none."""
         return self._worker if isinstance(self._worker, Failure) else outline(self._worker.model)
 
-    def run(self, call: Call, index: int, item: Any, shared: Any) -> Outcome:
+    def run(self, call: Call, index: int, item: Any, shared: Any) -> Finished:
         """One item."""
         if isinstance(self._worker, Failure):
-            return Outcome(index, None, "", 0.0, self._worker)
+            return Finished(index, None, "", 0.0, self._worker)
         started = time.monotonic()
         return replace(attempted(call, self._worker, index, item, shared), seconds=time.monotonic() - started)
 
@@ -177,13 +177,13 @@ class _Slot:
         self._item = (item[0], time.monotonic())
         return self.actor.run.remote(call, *item, shared)
 
-    def outcome(self, reference: Any, index: int) -> Outcome:
+    def outcome(self, reference: Any, index: int) -> Finished:
         """What became of an item; lost where the actor died with it."""
         self._item = None
         try:
             return replace(self._ray.get(reference), worker=self.name)
         except self._ray.exceptions.RayError as error:
-            return Outcome(index, None, self.name, 0.0, Failure("", f"item {index}", LOST, _line(error), ""))
+            return Finished(index, None, self.name, 0.0, Failure("", f"item {index}", LOST, _line(error), ""))
 
     def ask(self) -> Any:
         """Ask an actor whether it is there; it answers once Ray has brought it back."""

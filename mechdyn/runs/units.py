@@ -12,7 +12,7 @@ from mechdyn.decoding.ablation import ReferenceActivations
 from mechdyn.errors import InputError, RunError
 from mechdyn.models.model import Model
 from mechdyn.runs.batches import Batch, Conditions, batches_of
-from mechdyn.runs.executors import Executor, Outcome
+from mechdyn.runs.executors import Executor, Finished
 from mechdyn.runs.failure import Failure, about
 from mechdyn.runs.run_log import MAX_FAILURES, RunLog
 from mechdyn.runs.worker import BatchResult, trace_batch
@@ -87,7 +87,7 @@ def run_units(
     return run.n_broken
 
 
-def _outcomes(executor: Executor, batches: Sequence[Batch], reference: ReferenceActivations | None) -> Iterator[tuple[Batch, Outcome]]:
+def _outcomes(executor: Executor, batches: Sequence[Batch], reference: ReferenceActivations | None) -> Iterator[tuple[Batch, Finished]]:
     return ((batches[outcome.index], outcome) for outcome in executor.run(trace_batch, batches, reference))
 
 
@@ -116,7 +116,7 @@ class _Run:
         if 0 < n_missing < n_asked:
             tqdm.write(f"{self.describe}: {n_asked - n_missing} of {n_asked} traces are here already", file=sys.stderr)
 
-    def take(self, batch: Batch, outcome: Outcome) -> int:
+    def take(self, batch: Batch, outcome: Finished) -> int:
         """Keep what came of a batch; how many traces were lacking."""
         result = outcome.result if outcome.lost is None else _lost(batch, outcome.lost)
         new = [trace for trace in result.traces if trace.unit in self.wanted and trace.unit not in self.present]
