@@ -13,6 +13,7 @@ DOCS_OUT ?= docs/_build/html
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-dev
 INSTALLED_ALL := $(VENV)/.installed-all
+INSTALLED_CLUSTER := $(VENV)/.installed-cluster
 OFFLINE := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 # Twice, for older and newer pip: the second holds for what builds the package.
 PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip -qq --disable-pip-version-check install
@@ -27,13 +28,15 @@ TUTORIALS := $(OFFLINE) $(BIN)/python .ci/tutorials.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-all verify real test-real test lint test-slow test-tl3 docs tutorials tutorials-save pictures clean
+.PHONY: help install install-all verify real test-real test lint test-slow faults cluster-demo test-tl3 docs tutorials tutorials-save pictures clean
 
 help:
 	@echo "make verify      check the paper's first claim on the bundled model and both controls (offline, resumes)"
 	@echo "make real        fetch a real language model ($(REAL_MODEL)), check the paper's first claim on it, hold its traces against eager code"
 	@echo "make test        linters, types, layers, tests, README snippets"
 	@echo "make test-slow   the tests that take longer"
+	@echo "make faults      break runs on purpose: kills, full disks, flipped bytes, bad input (an hour or more)"
+	@echo "make cluster-demo  a Ray cluster of two nodes on this machine, and a small sweep on it"
 	@echo "make test-tl3    the engines' tests with TransformerLens 3.9, its bridge and its HookedTransformer, in $(VENV_TL3)"
 	@echo "make docs        the documentation, warnings being errors, into $(DOCS_OUT)"
 	@echo "make tutorials   run every tutorial on the bundled model, and hold it against its notebook"
@@ -99,6 +102,19 @@ test: lint
 test-slow: $(INSTALLED)
 	@echo "== test-slow: pytest -m slow"
 	@$(BIN)/pytest -q -m slow
+
+faults: $(INSTALLED)
+	@echo "== faults: pytest -m faults"
+	@OMP_NUM_THREADS=1 $(OFFLINE) $(BIN)/pytest -q -m faults tests/faults
+
+$(INSTALLED_CLUSTER): $(INSTALLED)
+	@echo "== install: Ray"
+	@$(PIP_INSTALL) --editable ".[dev,cluster]"
+	@touch $@
+
+cluster-demo: $(INSTALLED_CLUSTER)
+	@echo "== cluster-demo: two nodes on this machine, into runs/cluster-demo"
+	@OMP_NUM_THREADS=1 $(OFFLINE) $(BIN)/python -m experiments.cluster_demo
 
 $(INSTALLED_TL3): pyproject.toml constraints.txt constraints-tl3.txt
 	@echo "== install: mechdyn with TransformerLens 3.9 into $(VENV_TL3)"

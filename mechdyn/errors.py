@@ -23,3 +23,7 @@ class NumericalError(MechdynError):
 
 class OutOfMemoryError(MechdynError):
     """A batch that the device's memory does not hold, even one sample at a time where a smaller batch was possible."""
+
+
+class RunError(MechdynError):
+    """Units of a run that failed, or a worker that was lost for good; the run's log has the traceback."""

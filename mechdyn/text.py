@@ -42,6 +42,14 @@ def short(text: str, limit: int) -> str:
     return text[:end] + "…"
 
 
+def duration_text(seconds: float) -> str:
+    """`0.32 s`, `95 s`, `12.5 min` or `1,240 h`: three digits in the unit that fits."""
+    value, unit = (seconds, "s") if seconds < 120 else (seconds / 60, "min") if seconds < 7200 else (seconds / 3600, "h")
+    if seconds and seconds < 0.001:
+        return "under 0.001 s"
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
 def _visible(text: str, index: int) -> str:
     character = text[index]
     if character in _SIGNS:

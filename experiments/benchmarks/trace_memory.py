@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 

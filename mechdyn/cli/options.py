@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import Field, fields
+from dataclasses import MISSING, Field, fields
 from functools import wraps
 from types import MappingProxyType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -63,7 +63,8 @@ def _parameter(item: Field[Any], hint: Any, default: Any) -> inspect.Parameter:
     details.pop("how", None)
     text, flag = details.pop("help"), details.pop("flag", f"--{item.name.replace('_', '-')}")
     if details.pop("argument", False):
-        return _keyword(item.name, Annotated[hint, typer.Argument(help=text, **details)], inspect.Parameter.empty)
+        given = inspect.Parameter.empty if default is MISSING else default
+        return _keyword(item.name, Annotated[hint, typer.Argument(help=text, **details)], given)
     flags = [f"{flag}/--no-{flag.removeprefix('--')}"] if hint is bool else flag.split("/")
     if _is_tuple(hint):
         hint, default = list[get_args(hint)[0]] | None, list(default) or None  # type: ignore[misc]

@@ -17,17 +17,32 @@ from mechdyn.runs.configs import (
 
 
 @app.command()
-@takes(VerifyConfig)
-def verify(config: VerifyConfig, out: OutOption = None) -> None:
+@takes(VerifyConfig, defaults={"claim": ""})
+def verify(
+    config: VerifyConfig,
+    out: OutOption = None,
+    there: Annotated[
+        str | None, typer.Option("--from", metavar="RUN", help="Judge what this run has stored so far; nothing is run or written.")
+    ] = None,
+) -> None:
     """Run what a claim needs and judge it: a table, verdicts.json, the figure and the traces."""
+    from mechdyn.errors import InputError
     from mechdyn.reports.results import fact_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.reports.verdict import print_verdict, save_verdict_figure
+    from mechdyn.runs.verify import judge_there
     from mechdyn.runs.verify import verify as run_verify
     from mechdyn.studies.facts import clean_traces
     from mechdyn.views.facts import fact_page
     from mechdyn.views.page import save_page
 
+    if there is not None:
+        if config.claim or out:
+            raise InputError("--from judges what a run has; leave the claim and --out away, or --from")
+        print_verdict(judge_there(there).verdict)
+        return
+    if not config.claim:
+        raise InputError("verify needs a claim, such as dynamism; or --from RUN, to judge what a run has stored")
     verified = run_verify(config, out)
     if verified.facts is not None:
         print_tables([fact_table(verified.facts, f"Supporting facts, {config.model} on {config.task}, no head off")])

@@ -5,7 +5,7 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from math import log
 from pathlib import Path
 from statistics import median
@@ -88,8 +88,9 @@ DATA_SHEETS = {
 }
 
 
+@cache
 def find_device(name: str, dtype: torch.dtype, width: tuple[int, int] = (1024, 1024)) -> Device:
-    """A device by name: `cpu` and `cuda` are measured here and now (some seconds), the others come from their data sheets.
+    """A device by name: `cpu` and `cuda` are measured here (some seconds, once), the others come from their data sheets.
 
     Args:
         name: `cpu`, `cuda`, or one of `DATA_SHEETS`.

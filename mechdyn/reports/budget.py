@@ -3,6 +3,7 @@
 from mechdyn.decoding.conformance import Check, Conformance
 from mechdyn.evidence import Table
 from mechdyn.models.budget import Budget, LengthBudget
+from mechdyn.text import duration_text
 
 _GIB = 2**30
 _NUMBERS = ("weights", "keys, values", "working", "in use", "peak GiB", "PFLOP", "TB moved", "time")
@@ -30,14 +31,6 @@ def budget_advice(budget: Budget) -> list[str]:
         else:
             lines.append(f"{budget.model} does not fit on {budget.device.name}: take a larger device, several, or a smaller dtype")
     return lines
-
-
-def duration_text(seconds: float) -> str:
-    """`0.32 s`, `95 s`, `12.5 min` or `1,240 h`: three digits in the unit that fits."""
-    value, unit = (seconds, "s") if seconds < 120 else (seconds / 60, "min") if seconds < 7200 else (seconds / 3600, "h")
-    if seconds and seconds < 0.001:
-        return "under 0.001 s"
-    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def _row(each: LengthBudget, budget: Budget) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from mechdyn.models.model import Model
 from mechdyn.plans import NO_TRACES, Plan, chosen_preset, named_preset
 from mechdyn.runs.configs import AblateConfig
 from mechdyn.runs.session import Session, Traces
+from mechdyn.runs.site import HERE, Site
+from mechdyn.runs.worker import Worker
 from mechdyn.schedules import SCHEDULES, NoAblation, schedule_from_spec
 from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
@@ -22,6 +24,7 @@ from mechdyn.studies.grid import GridRow, cells_frame, detection_facts, grid_row
 from mechdyn.studies.lagged_effect import EffectRow, effect_rows
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.trace import Trace
+from mechdyn.traces.unit import Unit
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -46,7 +49,7 @@ class AblationGrid:
         return cells_frame(self.rows)
 
 
-def ablate(config: AblateConfig, out: str | Path | None = None) -> AblationGrid:
+def ablate(config: AblateConfig, out: str | Path | None = None, site: Site = HERE) -> AblationGrid:
     """Run the grid; the folder holds `run.json`, `traces/`, `static_heads.json` and `results.json`.
 
     Run again, it goes on where it stopped.
@@ -56,12 +59,12 @@ def ablate(config: AblateConfig, out: str | Path | None = None) -> AblationGrid:
             hold; nothing is written. Also where no detection sample is answered correctly, since there is nothing to rank then.
     """
     _check(config)
-    with Session.open(config, out) as run:
+    with Session.open(config, out, site) as run:
         run.resolve(conditions=config.conditions or CONDITIONS)
         preset = chosen_preset(PRESETS, run.request)
         first = grid_plan(run.request, preset, NO_TRACES)
         listed = _fitted_heads(run)
-        how, reference = _how(config, run.model, first)
+        how, reference = _how(run, first)
         traces = run.traces(
             lambda found: grid_plan(run.request, preset, found, run.config.conditions, how, listed, config.lagged, run.config.draws),
             describe=f"ablation on {Path(config.model).name}, {run.request.task.name}",
@@ -123,10 +126,15 @@ def _fitted_heads(run: Session) -> HeadSet | RankedHeads | None:
     return parse_heads_or_file(run.config.heads).fit(*shape) if run.config.heads else None
 
 
-def _how(config: AblateConfig, model: Model, plan: Plan) -> tuple[Mapping[str, Any], ReferenceActivations | None]:
+def _how(run: Session, plan: Plan) -> tuple[Mapping[str, Any], ReferenceActivations | None]:
     """The ablation's JSON but for schedule and commit rule, and the activations of detection prompts where the method needs them."""
+    config = run.config
     if config.method == "zero":
         return ZERO, None
-    reference = reference_activations(model, [build_sample(model, unit.sample) for unit in plan.units[:_N_REFERENCES]])
+    reference = run.ask_worker(_reference, plan.units[:_N_REFERENCES])
     content = Ablation(NoAblation(), method=config.method, reference=reference, seed=config.seed).as_json()
     return {name: content[name] for name in ("method", "scope", "reference", "seed")}, reference
+
+
+def _reference(worker: Worker, units: Sequence[Unit], _: None) -> ReferenceActivations:
+    return reference_activations(worker.model, [build_sample(worker.model, unit.sample) for unit in units])

@@ -40,6 +40,11 @@ class RunOptions:
     device_map: str | None = how(None, "auto: spread the layers over all CUDA devices.")
     engine: str = how("auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
     batch_size: int = how(8, "Samples generated together, each under all of its conditions.", min=1, max=100_000)
+    executor: str = how("local", "local or ray: this machine, or a Ray cluster (pip install 'mechdyn[cluster]').")
+    address: str | None = how(None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT; one on this machine when left out.")
+    workers: int | None = how(None, "Processes with a model each; one, or on Ray as many as fit, when left out.", min=1, max=10_000)
+    fail_fast: bool = how(False, "Stop at the first unit that fails, instead of noting it in the log and going on.")
+    retry_failed: bool = how(False, "Try units again that failed three times and were set aside.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +222,27 @@ class RagSweepConfig(RagOptionsConfig):
     ks: tuple[int, ...] = option((), "Context positions; may be repeated. 4, 8, 16, 32 and 64 if left out.", flag="-k")
     windows: tuple[int, ...] = option((), "Tokens to either side; may be repeated. 8, 16, 32, 64 and 128 if left out.", flag="--window")
     batch_size: int = how(4, "Questions answered together, each under all strategies and settings.", min=1)
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """What `mechdyn sweep` was asked; what is left out is as the plan has it."""
+
+    kind: ClassVar[str] = "sweep"
+    plan: str = argument("The plan, a TOML file: models, tasks, claims, studies, seeds, options.")
+    dry_run: bool = option(False, "Show the runs and what they cost, and run nothing.")
+    share: str | None = option(None, "I/N: only every N-th run from the I-th on, as one of N machines.")
+    device: str | None = option(None, "Of every run; with --dry-run also h100, a100-80gb and the like.")
+    executor: str | None = option(None, "local or ray: this machine, or a Ray cluster (pip install 'mechdyn[cluster]').")
+    address: str | None = option(None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT; one on this machine when left out.")
+    workers: int | None = option(None, "Processes with a model each.", min=1, max=10_000)
+    fail_fast: bool = option(False, "Stop at the first unit or run that fails.")
+    retry_failed: bool = option(False, "Try units again that failed three times and were set aside.")
+
+    def how(self) -> dict[str, Any]:
+        """The options of how runs are carried out that were given, by field."""
+        names = ("executor", "address", "workers", "fail_fast", "retry_failed", *(() if self.dry_run else ("device",)))
+        return {name: getattr(self, name) for name in names if getattr(self, name) not in (None, False)}
 
 
 @dataclass(frozen=True)

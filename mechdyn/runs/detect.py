@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from jaxtyping import Float
 from tqdm import tqdm
 
 from mechdyn.decoding.sources import texts_in_place
@@ -17,11 +17,13 @@ from mechdyn.plans import Plan, chosen_preset, named_preset
 from mechdyn.runs.configs import DetectConfig
 from mechdyn.runs.reads import Reads
 from mechdyn.runs.session import Session, Traces, check_samples
+from mechdyn.runs.worker import Worker
 from mechdyn.scores.counting import Counting
 from mechdyn.scores.prompt import PromptScore
 from mechdyn.scores.score import NamedScore
 from mechdyn.stats.head_ranking import Agreement, HeadScores, SplitHalf, split_half, stability
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.means import mean_interval
 from mechdyn.studies.detection import (
     PRESETS,
     Asked,
@@ -199,24 +201,28 @@ def _from_prompts(run: Session, planned: Rounds, score: PromptScore, enough: Eno
     for unit in (units[0], units[-1]):
         asked_documents(run.model, build_sample(run.model, unit.sample))
     reads, found = Reads(run.folder / "reads"), list[Counted]()
+    size = run.model.n_layers * run.model.n_heads
     with tqdm(total=len(units), desc=_describe(run), unit="prompt", disable=None, delay=1) as bar:
         for row in planned.values():
-            for unit in row:
-                found.append(_read(run.model, unit, score, reads))
+            known = {unit.key: reads.find(unit.key, size) for unit in row}
+            lacking = [unit for unit in row if known[unit.key] is None]
+            bar.update(len(row) - len(lacking))
+            for outcome in run.executor.run(read_prompt, lacking, score):
+                if outcome.lost is not None:
+                    raise outcome.lost.error()
+                known[lacking[outcome.index].key] = outcome.result
+                reads.keep(lacking[outcome.index].key, outcome.result)
                 bar.update()
+            found += [Counted(_asked(run.model, build_sample(run.model, unit.sample)), known[unit.key]) for unit in row]
             if enough(found):
                 break
     return found
 
 
-def _read(model: Model, unit: Unit, score: PromptScore, reads: Reads) -> Counted:
-    sample = build_sample(model, unit.sample)
-
-    def read() -> np.ndarray:
-        asked = asked_documents(model, sample)
-        return score(read_documents(model, asked), asked.gold).flatten().double().numpy()
-
-    return Counted(_asked(model, sample), reads.get(unit.key, model.n_layers * model.n_heads, read))
+def read_prompt(worker: Worker, unit: Unit, score: PromptScore) -> Float[np.ndarray, " head"]:
+    """What a score reads of one prompt, layer by layer."""
+    asked = asked_documents(worker.model, build_sample(worker.model, unit.sample))
+    return score(read_documents(worker.model, asked), asked.gold).flatten().double().numpy()
 
 
 def _asked(model: Model, sample: Sample) -> Asked:
@@ -262,12 +268,7 @@ def _cells(found: Sequence[Counted]) -> tuple[CellCount, ...]:
     by_cell: dict[tuple[int, float], list[bool]] = {}
     for each in found:
         by_cell.setdefault(each.asked.cell, []).append(not each.dropped)
-    return tuple(CellCount(*cell, len(taken), _share(sum(taken), len(taken))) for cell, taken in sorted(by_cell.items()))
-
-
-def _share(taken: int, n: int) -> Interval:
-    bounds = stats.binomtest(taken, n).proportion_ci(method="wilson")
-    return Interval(taken / n, float(bounds.low), float(bounds.high), n)
+    return tuple(CellCount(*cell, len(taken), mean_interval(np.array(taken, dtype=np.float64))) for cell, taken in sorted(by_cell.items()))
 
 
 def _json(values: Mapping[str, Any]) -> dict[str, Any]:

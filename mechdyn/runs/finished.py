@@ -1,14 +1,19 @@
 """A finished run's folder, read back without its model: what was asked, and every planned trace by role."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mechdyn.errors import StoreError
 from mechdyn.heads import read_heads
 from mechdyn.plans import Request
+from mechdyn.runs.absent import failed_trace, load_role
+from mechdyn.runs.failure import Failure
 from mechdyn.runs.folder import RunRecord, read_json
+from mechdyn.runs.pointers import find_stores
+from mechdyn.runs.run_log import LOG, RunLog
 from mechdyn.tasks.task import Task, task_as_asked
 from mechdyn.traces.manifest import Manifest
 from mechdyn.traces.store import TraceStore
@@ -16,7 +21,6 @@ from mechdyn.traces.trace import Trace
 
 Roles = Mapping[str, Sequence[Trace]]
 Parsed = TypeVar("Parsed")
-_STORES = "traces*"
 STATIC = "static_heads.json"
 """The user's static heads in a claim's run."""
 
@@ -29,6 +33,10 @@ class RunFolder:
     record: RunRecord
     traces: Mapping[str, Roles]
     manifests: Mapping[str, Manifest]
+    planned: int = 0
+    missing: int = 0
+    set_aside: Mapping[str, Failure] = field(default_factory=dict)
+    """Of the units `planned` so far some may be `missing`, and some failed for good; in their roles are traces of no step."""
 
     @property
     def request(self) -> Request:
@@ -48,27 +56,42 @@ class RunFolder:
         return next(iter(self.traces.values()))
 
 
-def read_folder(path: Path, record: RunRecord, command: str, *, traced: bool = True) -> RunFolder:
+def read_folder(path: Path, record: RunRecord, command: str, *, traced: bool = True, partial: bool = False) -> RunFolder:
     """Every planned trace, by store and role; a store without a list of roles has one role, `trace`.
+
+    In the place of a unit that failed for good stands a trace of no step that stopped in an error.
+
+    Args:
+        path: the run's folder.
+        record: its `run.json`.
+        command: what goes on with it, for errors.
+        traced: whether such a run always has traces.
+        partial: take a run that is not finished too; a unit that has not been run is as one that failed.
 
     Raises:
         StoreError: planned traces that are not stored, no store at all where the run is one that is `traced`, or one that is damaged.
     """
-    stores = sorted(each for each in path.glob(_STORES) if each.is_dir())
+    stores = find_stores(path)
     if traced and not stores:
         raise unfinished(path, "nothing is traced yet", command)
-    traces, manifests = {}, {}
-    for each in stores:
-        store = TraceStore.open(each)
-        listed = each.with_name(f"{each.name}.json")
+    failures = RunLog(path / LOG).set_aside
+    traces, manifests, n_planned, lacking = {}, {}, 0, set[str]()
+    for name, url in stores.items():
+        store = TraceStore.open(url)
+        listed = path / f"{name}.json"
         roles = parsed(listed, dict) if listed.is_file() else {"trace": sorted(store.keys())}
         planned = {key for keys in roles.values() for key in keys}
         stored = len(planned & store.keys())
-        if stored < len(planned) or not planned:
-            raise unfinished(path, f"{stored} of {len(planned)} planned traces are in {each.name}", command)
-        traces[each.name] = {role: store.load(keys) for role, keys in roles.items()}
-        manifests[each.name] = store.manifest
-    return RunFolder(path, record, traces, manifests)
+        absent = planned - store.keys()
+        if (absent - failures.keys() and not partial) or not stored:
+            raise unfinished(path, f"{stored} of {len(planned)} planned traces are in {name}", command)
+        task = str(record.asked.get("task", "niah")).partition(":")[0]
+        stand_in = functools.partial(failed_trace, task=task, manifest=store.manifest, failures=failures)
+        traces[name] = {role: load_role(store, keys, stand_in) for role, keys in roles.items()}
+        manifests[name] = store.manifest
+        n_planned, lacking = n_planned + len(planned), lacking | absent
+    aside = {key: failure for key, failure in failures.items() if key in lacking}
+    return RunFolder(path, record, traces, manifests, n_planned, len(lacking - aside.keys()), aside)
 
 
 def parsed(path: Path, parse: Callable[[Any], Parsed]) -> Parsed:

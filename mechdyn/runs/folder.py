@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from mechdyn.errors import InputError, StoreError
+from mechdyn.runs.checksums import SEALS, require_unchanged, with_hash
 from mechdyn.runs.configs import identity_fields
 
 RECORD = "run.json"
+LOCK = ".lock"
+"""Held by the process that is at the run."""
 VERSION = 2
 """Of `run.json`; the first release wrote the fields of the config and no version."""
 _FIRST_RELEASE = {
@@ -97,7 +100,7 @@ def open_folder(folder: str | Path, record: RunRecord, config_type: type) -> Pat
         StoreError: the folder belongs to another run.
     """
     folder = Path(folder)
-    if _URL.match(str(folder)):
+    if is_url(folder):
         raise InputError(f"the folder of a run lies on this machine, got {folder}; name a local folder with --out")
     try:
         if (folder / RECORD).is_file():
@@ -116,6 +119,16 @@ def open_folder(folder: str | Path, record: RunRecord, config_type: type) -> Pat
     return folder
 
 
+def is_url(path: str | Path) -> bool:
+    """Whether it is no path of this machine but a URL, such as `s3://bucket/run`; a `Path` of one counts too."""
+    return _URL.match(str(path)) is not None
+
+
+def safe_name(text: str) -> str:
+    """A text as the name of a file: letters, digits, dots, dashes and underscores; nothing that leads out of a folder."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip(".") or "run"
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON in one piece: readers see the old file or the new one."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
@@ -128,17 +141,27 @@ def read_json(path: Path) -> Any:
         StoreError: it is not there or damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        require_unchanged(path, text)
+        return json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read ({error}); restore it, or run again into a new folder") from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in one piece, on the disk before it takes its name.
+    """Write a text file of a run in one piece, on the disk before it takes its name; its checksum is noted beside it.
 
     Raises:
         InputError: the folder cannot be written, or has no space left.
+        StoreError: the list of checksums is damaged.
     """
+    seals = with_hash(path.parent, path.name, text)
+    if seals is not None:
+        _replace(path.with_name(SEALS), seals)
+    _replace(path, text)
+
+
+def _replace(path: Path, text: str) -> None:
     try:
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mechdyn.claims.correlation import PROBE, baselines, fitted_probe
+from mechdyn.errors import InputError
 from mechdyn.paper.parts import NEEDLES
 from mechdyn.probes.dataset import ProbeData, probe_data
+from mechdyn.probes.fit import TRAINING
 from mechdyn.probes.probe import Predictor
 from mechdyn.probes.report import Report, compare
 from mechdyn.probes.storage import save_probe
@@ -60,6 +62,8 @@ def fit_probes(config: VerifyConfig, out: str | Path | None = None, *, offset: i
         offset: steps ahead.
         probe: paper, auto or linear; the preset's own when left out.
     """
+    if probe is not None and probe not in TRAINING:
+        raise InputError(f"probe size must be one of {', '.join(TRAINING)}, got {probe!r}")
     traced = trace_claim(config, out)
     binary = as_score(config.score or traced.request.task.score).binary
     rows = probe_data(outline(traced.traces[ROLE]).traces, offset, binary=binary, seed=config.seed)

@@ -10,6 +10,7 @@ from mechdyn.plans import chosen_preset, named_preset
 from mechdyn.runs.ablate import RESULTS, require_detection
 from mechdyn.runs.configs import ProgressiveConfig
 from mechdyn.runs.session import Session
+from mechdyn.runs.site import HERE, Site
 from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE
 from mechdyn.studies.grid import detection_facts
 from mechdyn.studies.progressive import PRESETS, ProgressivePoint, default_masked, progressive_plan, progressive_point
@@ -25,7 +26,7 @@ class Progressive:
     folder: Path
 
 
-def progressive(config: ProgressiveConfig, out: str | Path | None = None) -> Progressive:
+def progressive(config: ProgressiveConfig, out: str | Path | None = None, site: Site = HERE) -> Progressive:
     """Run all k; the folder holds `run.json`, `traces/` and `results.json`. Run again, it goes on where it stopped.
 
     Raises:
@@ -33,7 +34,7 @@ def progressive(config: ProgressiveConfig, out: str | Path | None = None) -> Pro
             detection sample is answered correctly, since there are no static heads then.
     """
     named_preset(PRESETS, config.preset)
-    with Session.open(config, out) as run:
+    with Session.open(config, out, site) as run:
         masked = _masked(config, run.model.n_layers * run.model.n_heads)
         run.resolve(masked=masked)
         describe = f"progressive ablation on {Path(config.model).name}, {run.request.task.name}"

@@ -1,12 +1,9 @@
 """Dynamic RAG (Section 5, Table 4): every strategy on the same questions, heads and probe from others."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from mechdyn.claims.dynamic_rag import judge_rag
 from mechdyn.errors import InputError, StoreError
@@ -21,17 +18,19 @@ from mechdyn.probes.probe import Probe
 from mechdyn.probes.storage import load_probe, save_probe
 from mechdyn.rag.log import QuestionRecord, RagLog
 from mechdyn.rag.options import RagOptions
-from mechdyn.rag.run import Condition, check_conditions, dynamic_rag
+from mechdyn.rag.run import Condition
 from mechdyn.rag.strategies import OWN, check_number, check_strategy, make_strategy, table_order
 from mechdyn.rag.visibility import find_context, record
 from mechdyn.runs.ablate import RESULTS, require_detection, save_ranking
 from mechdyn.runs.configs import RagConfig
+from mechdyn.runs.rag_answers import Question, answer_questions
 from mechdyn.runs.rag_logs import RagLogs
+from mechdyn.runs.run_log import MAX_FAILURES
 from mechdyn.runs.session import Session, check_samples, chosen_task
-from mechdyn.runs.verify import VERDICTS
+from mechdyn.runs.site import HERE, Site
+from mechdyn.runs.verify import NAMED, VERDICTS
 from mechdyn.studies.conditions import DETECTION_ROLE
 from mechdyn.studies.rag import RagRow, rag_row
-from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
@@ -67,7 +66,7 @@ class Prepared:
     detection: tuple[Unit, ...]
 
 
-def rag(config: RagConfig, out: str | Path | None = None) -> RagRun:
+def rag(config: RagConfig, out: str | Path | None = None, site: Site = HERE) -> RagRun:
     """Answer the questions under every strategy and judge dynamic against static.
 
     The folder holds `run.json`, `questions.jsonl`, `logs/` (a JSON line for each answer), `results.json`, `verdicts.json`, and, where
@@ -81,7 +80,7 @@ def rag(config: RagConfig, out: str | Path | None = None) -> RagRun:
     """
     names = strategies_of(config)
     options = options_of(config)
-    with Session.open(config, out) as run:
+    with Session.open(config, out, site) as run:
         prepared = prepare(run, options)
         given = load_probe(config.probe, run.model.identity()) if config.probe else None
         run.resolve(strategies=names)
@@ -158,19 +157,14 @@ def run_conditions(
     prepared: Prepared, conditions: Mapping[str, Condition], *, describe: str = "RAG"
 ) -> tuple[list[QuestionRecord], dict[str, list[RagLog]]]:
     """Answer what the folder's logs lack, a batch of questions at a time; all logs, in the order of the questions."""
-    store = RagLogs(prepared.run.folder)
-    done = {name: store.read(name) for name in conditions}
-    model, records = prepared.run.model, []
-    with tqdm(total=len(prepared.units), desc=describe, unit="question", disable=None, delay=1) as bar:
-        for samples in _batches(prepared):
-            check_conditions(model, samples, conditions)
-            records += [record(find_context(model.tokenizer, sample)) for sample in samples]
-            for lacking, group in _by_what_is_lacking(samples, done):
-                for logs in dynamic_rag(model, group, {name: conditions[name] for name in lacking}):
-                    store.append(logs.values())
-                    for name, log in logs.items():
-                        done[name][log.sample] = log
-            bar.update(len(samples))
+    run, store = prepared.run, RagLogs(prepared.run.folder)
+    samples = [build_sample(run.model, unit.sample) for unit in prepared.units]
+    questions = [Question(unit, sample.key) for unit, sample in zip(prepared.units, samples, strict=True)]
+    size = run.config.batch_size
+    batches = [questions[start : start + size] for start in range(0, len(questions), size)]
+    done = answer_questions(run.executor, batches, conditions, store, log=run.log, describe=describe, fail_fast=run.config.fail_fast)
+    aside = run.set_aside
+    records = [record(find_context(run.model.tokenizer, sample)) for sample in samples if sample.key not in aside]
     store.write_questions(records)
     return records, {name: [found[question.sample] for question in records] for name, found in done.items()}
 
@@ -179,25 +173,11 @@ def conclude(run: Session, questions: Sequence[QuestionRecord], logs: Mapping[st
     """Rows, verdict and files."""
     rows = tuple(rag_row(name, questions, found) for name, found in logs.items())
     verdict = judge_rag(Path(run.config.model).name, questions, logs, facts)
+    aside = tuple(f"set aside after {MAX_FAILURES} failures: {failure.about} ({failure})" for failure in run.set_aside.values())
+    verdict = replace(verdict, notes=(*verdict.notes, *aside[:NAMED])) if aside else verdict
     run.write(RESULTS, {**verdict.as_json(), "conditions": [row.as_json() for row in rows]})
     run.write(VERDICTS, [verdict.as_json()])
     return RagRun(questions, logs, rows, verdict, run.folder)
-
-
-def _batches(prepared: Prepared) -> Iterator[list[Sample]]:
-    waiting = iter(prepared.units)
-    while units := list(islice(waiting, prepared.run.config.batch_size)):
-        yield [build_sample(prepared.run.model, unit.sample) for unit in units]
-
-
-def _by_what_is_lacking(
-    samples: Sequence[Sample], done: Mapping[str, Mapping[str, RagLog]]
-) -> Iterator[tuple[tuple[str, ...], list[Sample]]]:
-    """Samples that lack the answers of the same conditions, together."""
-    groups: dict[tuple[str, ...], list[Sample]] = {}
-    for sample in samples:
-        groups.setdefault(tuple(name for name, found in done.items() if sample.key not in found), []).append(sample)
-    return ((lacking, group) for lacking, group in groups.items() if lacking)
 
 
 def _rank(traces: Sequence[Trace], n: int, folder: Path, prepared: Prepared) -> tuple[RankedHeads, dict[str, Any]]:

@@ -11,9 +11,12 @@ from mechdyn.errors import InputError, StoreError
 from mechdyn.hashing import content_hash
 from mechdyn.rag.log import QuestionRecord, RagLog, log_from_json, question_from_json
 from mechdyn.runs.folder import write_text
+from mechdyn.traces.seals import text_hash
 
 Read = TypeVar("Read")
 _QUESTIONS = "questions.jsonl"
+_HASH, _DIGITS = "sha256", 16
+"""The key of a line's hash, and how much of it there is."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,26 @@ class RagLogs:
 
 
 def _line(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n"
+    """A line of JSON that ends with the hash of all that is before it."""
+    text = json.dumps({**content, _HASH: ""}, ensure_ascii=False, allow_nan=False)
+    return text.removesuffix('"}') + _hash(text) + '"}\n'
+
+
+def _hash(text: str) -> str:
+    return text_hash(text.removesuffix('"}'))[:_DIGITS]
+
+
+def _checked(line: str) -> dict[str, Any]:
+    """The content of a line.
+
+    Raises:
+        ValueError: it is no JSON, or not what was written. Lines of earlier versions have no hash.
+    """
+    content = json.loads(line)
+    found = content.pop(_HASH, None)
+    if found is not None and (line[-_DIGITS - 2 :] != f'{found}"}}' or _hash(f'{line[: -_DIGITS - 2]}"}}') != found):
+        raise ValueError("a line is not what was written")
+    return content
 
 
 def _append(path: Path, text: str) -> None:
@@ -75,7 +97,7 @@ def _read(path: Path, parse: Callable[[Mapping[str, Any]], Read]) -> list[Read]:
         return []
     try:
         content = path.read_bytes()
-        return [parse(json.loads(line)) for line in content[: _whole(content)].decode().split("\n") if line]
+        return [parse(_checked(line)) for line in content[: _whole(content)].decode().split("\n") if line]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"{path} is damaged ({type(error).__name__}: {error}); start again with a new --out") from error
 

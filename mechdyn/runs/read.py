@@ -36,7 +36,7 @@ from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
 from mechdyn.runs.rag_logs import RagLogs
 from mechdyn.runs.sensitivity import window_name
-from mechdyn.runs.verify import VERDICTS
+from mechdyn.runs.verify import VERDICTS, noting_absent
 from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE, Detection
@@ -250,6 +250,7 @@ def _judged(folder: RunFolder, again: bool) -> Judged:
     verdict = recorded
     if recorded is not None and again:
         verdict = get_claim(recorded.claim).judge(folder.request, folder.roles)
+        verdict = noting_absent(verdict, folder.roles, folder.set_aside, folder.missing)
     return Judged(
         verdict=verdict,
         again=again,

@@ -3,7 +3,6 @@
 import logging
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,31 +23,34 @@ class Reads:
             raise InputError(f"output folder {folder} cannot be written ({error.strerror}); name another with --out") from error
         self._folder = folder
 
-    def get(self, key: str, size: int, make: Callable[[], Float[np.ndarray, " value"]]) -> Float[np.ndarray, " value"]:
-        """The array of a unit: what is stored, else what `make` gives, which is then stored. A damaged file is made again.
+    def find(self, key: str, size: int) -> Float[np.ndarray, " value"] | None:
+        """The array of a unit; None where there is none yet, or a damaged one, which is to be made again."""
+        path = self._folder / f"{key}.npy"
+        if not path.is_file():
+            return None
+        found = _load(path)
+        if found is not None and found.shape == (size,):
+            return found
+        _log.warning("%s is damaged and is made again", path)
+        return None
+
+    def keep(self, key: str, made: Float[np.ndarray, " value"]) -> None:
+        """Store the array of a unit, in one piece.
 
         Raises:
             InputError: the folder cannot be written, or has no space left.
         """
-        path = self._folder / f"{key}.npy"
-        if path.is_file():
-            found = _load(path)
-            if found is not None and found.shape == (size,):
-                return found
-            _log.warning("%s is damaged and is made again", path)
-        made = make()
         try:
             handle, partial = tempfile.mkstemp(dir=self._folder, prefix=f".{key}.")
             try:
                 with os.fdopen(handle, "wb") as file:
                     np.save(file, made, allow_pickle=False)
-                os.replace(partial, path)
+                os.replace(partial, self._folder / f"{key}.npy")
             except BaseException:
                 Path(partial).unlink(missing_ok=True)
                 raise
         except OSError as error:
             raise InputError(f"output folder {self._folder} cannot be written ({error.strerror}); name another with --out") from error
-        return made
 
 
 def _load(path: Path) -> Float[np.ndarray, "*any"] | None:

@@ -8,6 +8,7 @@ from mechdyn.errors import InputError
 from mechdyn.runs.ablate import RESULTS
 from mechdyn.runs.configs import SensitivityConfig
 from mechdyn.runs.session import Session, chosen_task
+from mechdyn.runs.site import HERE, Site
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Sensitivity:
     folder: Path
 
 
-def sensitivity(config: SensitivityConfig, out: str | Path | None = None) -> Sensitivity:
+def sensitivity(config: SensitivityConfig, out: str | Path | None = None, site: Site = HERE) -> Sensitivity:
     """Run and judge every setting; the folder holds `run.json`, a store for each sink and local window, and `results.json`.
 
     Raises:
@@ -26,7 +27,7 @@ def sensitivity(config: SensitivityConfig, out: str | Path | None = None) -> Sen
     """
     if chosen_task(config).score.partition(":")[0] != "reasoning" or config.score is not None:
         raise InputError("the sensitivity grid is of Eq. 2, which scores questions; take the task world or hotpotqa, and no other score")
-    with Session.open(config, out) as run:
+    with Session.open(config, out, site) as run:
         run.resolve(sinks=config.sinks or SINKS, locals=config.locals or LOCALS, thresholds=config.thresholds or THRESHOLDS)
         cells: list[SensitivityCell] = []
         for sink in run.config.sinks:

@@ -8,26 +8,33 @@ Everything that can be refused is refused before the folder is made. Run again, 
 """
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from mechdyn.decoding.ablation import ReferenceActivations
-from mechdyn.decoding.engine import Engine
 from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError, StoreError
 from mechdyn.hashing import content_hash
 from mechdyn.heads import RankedHeads, parse_heads_or_file
-from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.plans import NO_TRACES, Plan, Request
+from mechdyn.runs.absent import failed_trace, load_role
 from mechdyn.runs.configs import DetectConfig, ScoreOptions, VerifyConfig, default_folder
-from mechdyn.runs.folder import RunRecord, open_folder, write_json
-from mechdyn.runs.local import run_units
+from mechdyn.runs.executors import Call, Executor, HereExecutor, check_executor, make_executor
+from mechdyn.runs.failure import Failure
+from mechdyn.runs.folder import LOCK, RunRecord, open_folder, write_json
+from mechdyn.runs.pointers import write_pointer
+from mechdyn.runs.run_log import LOG, RunLog
+from mechdyn.runs.site import HERE, Site
+from mechdyn.runs.units import run_units
+from mechdyn.runs.worker import Worker
 from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.studies.detection import as_detector
 from mechdyn.tasks.fitting import check_request
@@ -39,43 +46,64 @@ from mechdyn.traces.trace import Trace
 Traces = Mapping[str, Sequence[Trace]]
 ROLES = "traces.json"
 """The file beside `traces/` that lists each role's units by key."""
-_LOCK = ".lock"
 
 
 class Session:
     """One run in one folder; use `open`, in a `with` block."""
 
-    def __init__(self, config: Any, out: Path, model: Model, request: Request) -> None:
+    def __init__(self, config: Any, out: Path, model: Model, request: Request, site: Site = HERE) -> None:
         self.config = config
         self.model = model
         self.request = request
+        self.site = site
         self._out = out
         self._lock: FileLock | None = None
+        self._own: Executor | None = None
 
     @classmethod
-    def open(cls, config: Any, out: str | Path | None = None) -> "Session":
+    def open(cls, config: Any, out: str | Path | None = None, site: Site = HERE) -> "Session":
         """Check what was asked, load the model and prepare the task; nothing is written yet.
 
         Args:
             config: a config of `mechdyn.runs.configs` that names a model and a task.
             out: the run's folder; `default_folder` where left out.
+            site: what this run shares with others; nothing where left out.
 
         Raises:
             MechdynError: options that do not go together, a model that cannot be loaded, a file that cannot be read.
         """
         task = chosen_task(config)
-        model = open_model(config)
-        request = make_request(config, task, model)
-        return cls(config, Path(out) if out is not None else default_folder(config.kind, config), model, request)
+        check_executor(config)
+        executor = site.executor or make_executor(config)
+        try:
+            request = make_request(config, task, executor.model)
+            where = Path(out) if out is not None else default_folder(config.kind, config)
+            run = cls(config, where, executor.model, request, replace(site, executor=executor))
+        except BaseException:
+            if site.executor is None:
+                executor.close()
+            raise
+        run._own = executor if site.executor is None else None
+        return run
 
     def resolve(self, **options: Any) -> None:
         """Fill in options that the user left to the model or the command; `run.json` has them."""
         self.config = replace(self.config, **options)
 
     @cached_property
-    def engine(self) -> Engine:
-        """What runs a step."""
-        return make_engine(self.model, self.config.engine)
+    def executor(self) -> Executor:
+        """What runs units."""
+        return self.site.executor or HereExecutor(Worker(self.model, make_engine(self.model, self.config.engine)))
+
+    @cached_property
+    def log(self) -> RunLog:
+        """The run's log, `log.jsonl`, begun."""
+        log = RunLog(self.folder / LOG)
+        how = {name: getattr(self.config, name) for name in ("executor", "workers", "batch_size", "engine")}
+        log.write("start", process=os.getpid(), version=metadata.version("mechdyn"), kind=self.config.kind, **how)
+        if self.config.retry_failed and log.failures:
+            log.write("retry", units=len(log.failures))
+        return log
 
     @cached_property
     def folder(self) -> Path:
@@ -86,7 +114,7 @@ class Session:
             StoreError: the folder belongs to another run, or another process is at it.
         """
         folder = open_folder(self._out, RunRecord.of(self.config, self.model.identity()), type(self.config))
-        lock = FileLock(folder / _LOCK)
+        lock = FileLock(folder / LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
@@ -119,7 +147,7 @@ class Session:
         ask = plan if callable(plan) else lambda found: plan
         first = ask(NO_TRACES)
         check_samples(self.model, first)
-        engine, where = self.engine, self.folder / store
+        folder = self.folder
         traces = dict(NO_TRACES)
         keys: dict[str, list[str]] = {}
         opened: TraceStore | None = None
@@ -127,20 +155,46 @@ class Session:
             keys |= {role: [unit.key for unit in units] for role, units in new.items()}
             units = Plan(new).units
             if opened is None:
-                opened = open_store(where, self.model, score=units[0].decoding["score"], seed=self.config.seed)
-            write_json(where.with_name(f"{store}.json"), keys)
+                opened = self._store(store, score=units[0].decoding["score"])
+            write_json(folder / f"{store}.json", keys)
             label = next(iter(new)) if len(new) == 1 else f"{len(new)} roles"
             run_units(
-                self.model,
+                self.executor,
                 units,
                 opened,
                 batch_size=self.config.batch_size,
                 describe=f"{describe or self.config.kind}: {label}",
                 reference=reference,
-                engine=engine,
+                log=self.log,
+                fail_fast=self.config.fail_fast,
             )
-            traces |= {role: opened.load(keys[role]) for role in new}
+            absent = partial(failed_trace, task=self.request.task.name, manifest=opened.manifest, failures=self.log.failures)
+            traces |= {role: load_role(opened, keys[role], absent) for role in new}
         return traces
+
+    @property
+    def set_aside(self) -> dict[str, Failure]:
+        """What failed for good, by key."""
+        return self.log.set_aside
+
+    def _store(self, name: str, score: ScoreLike) -> TraceStore:
+        """The run's store, or that which it shares with other runs of its model, score and seed."""
+        if self.site.stores is None:
+            return open_store(self.folder / name, self.model, score=score, seed=self.config.seed)
+        where = self.site.store_of(self.model, as_score(score).spec, self.config.seed)
+        write_pointer(self.folder, name, where)
+        return open_store(where, self.model, score=score, seed=self.config.seed)
+
+    def ask_worker(self, call: Call, item: Any) -> Any:
+        """What a call gives on one of the workers.
+
+        Raises:
+            MechdynError: what it raises there.
+        """
+        (outcome,) = self.executor.run(call, [item])
+        if outcome.lost is not None:
+            raise outcome.lost.error()
+        return outcome.result
 
     def write(self, name: str, content: Any) -> Path:
         """Write a JSON file of results into the folder, in one piece."""
@@ -151,9 +205,19 @@ class Session:
     def __enter__(self) -> "Session":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._lock is not None:
-            self._lock.release()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        try:
+            if "log" in self.__dict__:
+                self.log.write("end", how="done" if kind is None else "stopped", **({} if kind is None else {"error": _told(kind, error)}))
+        except InputError:
+            # A log that cannot be written must not hide why the run ended.
+            if kind is None:
+                raise
+        finally:
+            if self._own is not None:
+                self._own.close()
+            if self._lock is not None:
+                self._lock.release()
 
 
 def chosen_task(config: Any) -> Task:
@@ -174,9 +238,8 @@ def chosen_task(config: Any) -> Task:
     return task
 
 
-def open_model(config: Any) -> Model:
-    """The model of a config, where and in the dtype it says."""
-    return load_model(config.model, device=config.device, dtype=config.dtype, device_map=config.device_map)
+def _told(kind: type[BaseException], error: BaseException | None) -> str:
+    return " ".join(f"{kind.__name__}: {error}".split())
 
 
 def make_request(config: Any, task: Task, model: Model) -> Request:

@@ -1,7 +1,7 @@
 """Verify a claim: plan, run what the store lacks, plan again from what came out, judge from the store."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -10,13 +10,19 @@ from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Verdict
 from mechdyn.heads import read_heads
 from mechdyn.plans import Request
-from mechdyn.runs.configs import VerifyConfig, default_folder
-from mechdyn.runs.finished import STATIC
+from mechdyn.runs.configs import VerifyConfig, command_line, default_folder
+from mechdyn.runs.failure import Failure
+from mechdyn.runs.finished import STATIC, read_folder
+from mechdyn.runs.folder import read_record
+from mechdyn.runs.run_log import MAX_FAILURES
 from mechdyn.runs.session import Session
+from mechdyn.runs.site import HERE, Site
 from mechdyn.studies.facts import FactReport, clean_traces, fact_report, has_facts
 from mechdyn.traces.trace import Trace
 
 VERDICTS, FACTS = "verdicts.json", "facts.json"
+NAMED = 5
+"""Units set aside that a verdict names one by one."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +44,19 @@ class Unjudged:
     folder: Path
 
 
-def verify(config: VerifyConfig, out: str | Path | None = None) -> Verified:
-    """Run and judge one claim; the folder holds `run.json`, `traces/`, `verdicts.json` and, for questions, `facts.json`.
+def verify(config: VerifyConfig, out: str | Path | None = None, site: Site = HERE) -> Verified:
+    """Run and judge one claim; the folder holds `run.json`, `log.jsonl`, `traces/`, `verdicts.json` and, for questions, `facts.json`.
 
-    Run again, it goes on where it stopped. Without `out` the folder is `runs/CLAIM-MODEL-…`.
+    Run again, it goes on where it stopped. Without `out` the folder is `runs/CLAIM-MODEL-…`. Units that failed for good are named in the
+    verdict's notes.
     """
     claim = get_claim(config.claim)
     if config.heads and not getattr(claim, "takes_heads", False):
         raise InputError(f"the claim {config.claim} compares with no list of the user's; leave --heads out")
-    with _open(config, out) as run:
+    with _open(config, out, site) as run:
         keep_static(run)
         traced = _traced(run)
-        verdict = claim.judge(traced.request, traced.traces)
+        verdict = noting_absent(claim.judge(traced.request, traced.traces), traced.traces, run.set_aside)
         run.write(VERDICTS, [verdict.as_json()])
         clean = clean_traces(traced.traces)
         facts = fact_report(clean) if has_facts(clean) else None
@@ -79,8 +86,48 @@ def trace_claim(config: VerifyConfig, out: str | Path | None = None) -> Unjudged
         return _traced(run)
 
 
-def _open(config: VerifyConfig, out: str | Path | None) -> Session:
-    return Session.open(config, out if out is not None else default_folder(config.claim, config))
+def judge_there(path: str | Path) -> Verified:
+    """Judge what a run of `verify` has stored so far; nothing is run or written.
+
+    Units that are not there yet are counted as failed, and the verdict's last notes say how many they are.
+
+    Raises:
+        StoreError: no folder of such a run, a damaged file, or too little to judge.
+    """
+    path = Path(path)
+    record = read_record(path)
+    if record.kind != VerifyConfig.kind or "claim" not in record.asked:
+        raise StoreError(
+            f"{path} is a run of {record.kind}, which has no claim to judge; `mechdyn report {path}` reads it when it is finished"
+        )
+    command = command_line("mechdyn verify", VerifyConfig, {**record.asked, "model": record.source}, out=path)
+    folder = read_folder(path, record, command, partial=True)
+    claim = get_claim(str(record.asked["claim"]))
+    try:
+        verdict = claim.judge(folder.request, folder.roles)
+    except (LookupError, ValueError) as error:
+        there = f"{folder.planned - folder.missing} of the {folder.planned} units planned so far"
+        raise StoreError(f"run {path} cannot be judged yet: {there} are there ({_line(error)}); go on with it by: {command}") from error
+    verdict = noting_absent(verdict, folder.roles, folder.set_aside, folder.missing)
+    return Verified(verdict, folder.roles, path)
+
+
+def _line(error: Exception) -> str:
+    return f"no {error.args[0]} yet" if isinstance(error, KeyError) and error.args else " ".join(str(error).split())
+
+
+def noting_absent(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], set_aside: Mapping[str, Failure], missing: int = 0) -> Verdict:
+    """The verdict, with notes on the units that it was judged without: those that failed for good, and those not run yet."""
+    keys = {trace.unit for role in traces.values() for trace in role}
+    aside = [failure for key, failure in set_aside.items() if key in keys]
+    notes = [f"{missing} of {len(keys)} units are not run yet; the verdict is on the others, and may change with them"] if missing else []
+    notes += [f"set aside after {MAX_FAILURES} failures: {failure.about} ({failure})" for failure in aside[:NAMED]]
+    notes += [f"and {len(aside) - NAMED} units more were set aside"] if len(aside) > NAMED else []
+    return replace(verdict, notes=(*verdict.notes, *notes)) if notes else verdict
+
+
+def _open(config: VerifyConfig, out: str | Path | None, site: Site = HERE) -> Session:
+    return Session.open(config, out if out is not None else default_folder(config.claim, config), site)
 
 
 def _traced(run: Session) -> Unjudged:

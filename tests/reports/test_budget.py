@@ -2,7 +2,7 @@
 
 import pytest
 
-from mechdyn.reports.budget import duration_text
+from mechdyn.text import duration_text
 
 
 @pytest.mark.parametrize(

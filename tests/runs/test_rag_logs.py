@@ -56,6 +56,15 @@ def test_a_damaged_file_is_an_error(tmp_path, log, line):
         store.read("static")
 
 
+def test_a_changed_answer_is_found(tmp_path, log):
+    store = RagLogs(tmp_path)
+    store.append(numbered(log, "static", 2))
+    path = tmp_path / "logs" / "static.jsonl"
+    path.write_text(path.read_text().replace("s1", "s2", 1))
+    with pytest.raises(StoreError, match=r"static\.jsonl is damaged .*not what was written"):
+        store.read("static")
+
+
 def test_questions_are_kept_beside(tmp_path):
     question = record(Script().context)
     store = RagLogs(tmp_path)

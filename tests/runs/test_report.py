@@ -29,8 +29,10 @@ def verified(tmp_path_factory):
 
 @pytest.fixture
 def copied(verified, tmp_path):
-    """The run's folder, to be spoilt."""
-    return shutil.copytree(verified.folder, tmp_path / "run")
+    """The run's folder, to be spoilt; without its checksums, as folders of earlier versions are."""
+    folder = shutil.copytree(verified.folder, tmp_path / "run")
+    (folder / ".seals.json").unlink()
+    return folder
 
 
 def test_a_verdict_is_judged_again_from_the_store_alone(verified, monkeypatch):
@@ -59,6 +61,19 @@ def test_numbers_other_than_the_recorded_ones_are_named(copied):
     assert content.changed == ("the verdict", rows[0]["evidence"][1]["name"], "made up")
     assert content.verdict.outcome == "supported"
     assert read_run(copied, again=False).content.verdict.outcome == "refuted"
+
+
+def test_a_changed_file_is_refused_by_its_checksum(verified, tmp_path):
+    folder = shutil.copytree(verified.folder, tmp_path / "run")
+    text = (folder / "verdicts.json").read_text()
+    (folder / "verdicts.json").write_text(text.replace('"supported"', '"refuted"', 1))
+    with pytest.raises(StoreError, match=r"verdicts\.json is not what mechdyn wrote: its SHA-256"):
+        read_run(folder)
+    (folder / "verdicts.json").write_text(text)
+    seals = (folder / ".seals.json").read_text()
+    (folder / ".seals.json").write_text(seals.replace("a", "b", 1))
+    with pytest.raises(StoreError, match=r"\.seals\.json is damaged"):
+        read_run(folder)
 
 
 FIRST_RELEASE = Path(__file__).parent / "first_release"

@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from mechdyn.claims.sensitivity import at_threshold, window_plan
+from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.runs.configs import SensitivityConfig
-from mechdyn.runs.local import run_units
+from mechdyn.runs.executors import HereExecutor
 from mechdyn.runs.sensitivity import sensitivity
 from mechdyn.runs.session import chosen_task, make_request, open_store
+from mechdyn.runs.units import run_units
+from mechdyn.runs.worker import Worker
 from mechdyn.traces.store import TraceStore
 
 CONFIG = SensitivityConfig(lengths=(256,), runs=1, sinks=(4, 16), locals=(32,), thresholds=(0.3, 0.5), batch_size=8)
@@ -40,7 +43,7 @@ def test_a_run_at_a_threshold_is_the_stored_scores_judged_at_it(ran, tmp_path):
     units = window_plan(make_request(CONFIG, chosen_task(CONFIG), model), 4, 32).units
     units = [dataclasses.replace(unit, decoding={**unit.decoding, "threshold": 0.3}) for unit in units]
     store = open_store(tmp_path / "traces", model, score=units[0].decoding["score"])
-    run_units(model, units, store)
+    run_units(HereExecutor(Worker(model, make_engine(model))), units, store)
     judged = {trace.sample: trace for trace in at_threshold({"all": stored}, 0.3)["all"]}
     for trace in store.load([unit.key for unit in units]):
         assert trace.threshold == judged[trace.sample].threshold == 0.3

@@ -131,6 +131,7 @@ def test_a_new_option_does_not_orphan_a_folder_that_lacks_it(tmp_path):
     older = json.loads((folder / "run.json").read_text())
     del older["asked"]["threshold"], older["asked"]["runs"]
     (folder / "run.json").write_text(json.dumps(older))
+    (folder / ".seals.json").unlink()
     assert open_folder(folder, record, VerifyConfig) == folder
     other = RunRecord.of(VerifyConfig("dynamism", model="tiny", runs=2), MODEL.identity())
     with pytest.raises(StoreError, match="its runs is None, this run's is 2"):

@@ -11,8 +11,8 @@ from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.plans import Preset, Request
-from mechdyn.runs.local import run_units
 from mechdyn.runs.session import open_store
+from mechdyn.runs.units import run_units
 from mechdyn.stats.overlap import static_ranking
 from mechdyn.studies.dose_response import coincidence, dose_response, dose_units
 from mechdyn.studies.effect_worlds import WORLDS, simulate_doses
@@ -21,6 +21,11 @@ from mechdyn.tasks.niah import Niah, niah
 from tests.studies.made_up import made_up
 
 PRESET = Preset((128,), n_seeds=2, depths=(0.2, 0.8))
+
+
+def here(model):
+    """This process as the only worker."""
+    return HereExecutor(Worker(model, make_engine(model, "auto")))
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +49,10 @@ def measured(model, ranking, request_, tmp_path_factory):
     store = open_store(tmp_path_factory.mktemp("effects") / "traces", model)
     units = {"dose": dose_units(request_, PRESET, ranking), "lagged": lagged_units(request_, PRESET, lags=2)}
     for each in units.values():
-        run_units(model, each, store, batch_size=2)
+        run_units(here(model), each, store, batch_size=2)
     n_parts = len(list((store_path(store) / "parts").iterdir()))
     for each in units.values():
-        run_units(model, each, store)
+        run_units(here(model), each, store)
     assert len(list((store_path(store) / "parts").iterdir())) == n_parts
     return {name: store.load([unit.key for unit in each]) for name, each in units.items()}
 
@@ -132,7 +137,7 @@ def test_an_effect_unit_with_an_ablation_is_refused(model, request_, ranking, tm
     (unit, *_) = dose_units(request_, PRESET, ranking)
     bad = dataclasses.replace(unit, ablation={"schedule": {"kind": "dynamic", "top_k": None}})
     with pytest.raises(InputError, match="a unit asks for an ablation too; make two of it"):
-        run_units(model, [bad], open_store(tmp_path / "traces", model))
+        run_units(here(model), [bad], open_store(tmp_path / "traces", model))
 
 
 def test_simulated_effects_have_the_means_of_their_world():

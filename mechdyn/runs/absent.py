@@ -1,0 +1,39 @@
+"""What stands in a role for a unit that has no trace: it failed for good, or was not run yet. Roles keep their order and length by it."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from mechdyn.runs.failure import Failure
+from mechdyn.traces.manifest import Manifest
+from mechdyn.traces.store import TraceStore
+from mechdyn.traces.trace import Trace
+
+
+def load_role(store: TraceStore, keys: Sequence[str], absent: Callable[[str], Trace]) -> list[Trace]:
+    """The traces of a role in the order of its keys, with a stand-in for each that the store lacks."""
+    present = store.keys()
+    found = {trace.unit: trace for trace in store.load([key for key in keys if key in present])}
+    return [found[key] if key in found else absent(key) for key in keys]
+
+
+def failed_trace(key: str, task: str, manifest: Manifest, failures: Mapping[str, Failure]) -> Trace:
+    """A trace of no step that stopped in an error: judges count it with those that failed, never with those that retrieve nothing."""
+    failure = failures.get(key)
+    none = torch.zeros(0, dtype=torch.long)
+    return Trace(
+        unit=key,
+        sample="",
+        task=task,
+        question="",
+        answer="none: there is no trace",
+        prompt_tokens=none,
+        needle_positions=none,
+        tokens=none,
+        token_texts=(),
+        text="",
+        retrieval_scores=torch.zeros(0, manifest.n_layers, manifest.n_heads),
+        hidden=torch.zeros(0, manifest.d_model),
+        stopped="error",
+        meta={"error": str(failure) if failure else "not run yet", "absent": True},
+    )

@@ -1,0 +1,138 @@
+"""What runs a batch, wherever it lies: a loaded model, and how one bad sample is kept from its neighbours."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from mechdyn.contrasts import schedules_of
+from mechdyn.decoding.ablation import Ablation, ReferenceActivations, ablation_from_json
+from mechdyn.decoding.batches import in_batches
+from mechdyn.decoding.effect import trace_effects
+from mechdyn.decoding.engine import Engine
+from mechdyn.decoding.engines import make_engine
+from mechdyn.decoding.generate import TraceOptions
+from mechdyn.decoding.trace import trace_conditions
+from mechdyn.errors import InputError, OutOfMemoryError
+from mechdyn.models.load import load_model
+from mechdyn.models.model import Model
+from mechdyn.runs.batches import Batch, Conditions, singles
+from mechdyn.runs.failure import Failure, about
+from mechdyn.tasks.task import build_sample
+from mechdyn.traces.trace import Trace
+from mechdyn.traces.unit import EFFECT
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """How a worker loads its model: plain values, so that they can be sent to another process or machine."""
+
+    model: str
+    device: str | None = None
+    dtype: str | None = None
+    device_map: str | None = None
+    engine: str = "auto"
+
+    @classmethod
+    def of(cls, config: Any) -> "WorkerOptions":
+        """Those of a command's config."""
+        return cls(str(config.model), config.device, config.dtype, config.device_map, config.engine)
+
+
+@dataclass(eq=False)
+class Worker:
+    """A loaded model and its engine; `largest` is how many samples memory was found to hold together, None where it never ran out."""
+
+    model: Model
+    engine: Engine
+    largest: int | None = None
+
+    @classmethod
+    def load(cls, options: WorkerOptions) -> "Worker":
+        """A worker with a model of its own."""
+        model = load_model(options.model, device=options.device, dtype=options.dtype, device_map=options.device_map)
+        return cls(model, make_engine(model, options.engine))
+
+
+@dataclass(frozen=True, eq=False)
+class BatchResult:
+    """What became of a batch: a trace or a failure for each of its units."""
+
+    traces: tuple[Trace, ...]
+    failures: tuple[Failure, ...] = ()
+
+
+def trace_batch(worker: Worker, batch: Batch, reference: ReferenceActivations | None) -> BatchResult:
+    """Trace a batch. Where it fails as a whole, it is divided until what fails stands alone.
+
+    Where memory runs out, this batch and all that this worker runs later go in smaller pieces, and a warning says so.
+    """
+    traces: list[Trace] = []
+    failures: list[Failure] = []
+
+    def run(samples: Sequence[Conditions]) -> None:
+        try:
+            traces.extend(_traced(worker, samples, reference))
+        except Exception as error:
+            if isinstance(error, OutOfMemoryError) and len(samples) > 1:
+                worker.largest = len(samples) // 2
+                raise
+            if len(samples) == 1 and len(samples[0].units) == 1:
+                unit = samples[0].first
+                failures.append(Failure.of(unit.key, about(unit.sample), error))
+                return
+            for single in singles(samples):
+                run([single])
+
+    # With units set aside, the others run as they did when those failed: alone.
+    pieces = [[sample] for sample in batch.samples] if batch.aside else [batch.samples]
+    for _ in in_batches(pieces, worker.largest or len(batch.samples), partial(_without, batch.aside, run)):
+        pass
+    return BatchResult(tuple(traces), tuple(failures))
+
+
+def _without(aside: Collection[str], run: Callable[[Sequence[Conditions]], None], samples: Sequence[Conditions]) -> None:
+    """Run samples; of one with units that are set aside each of the others."""
+    if not any(unit.key in aside for sample in samples for unit in sample.units):
+        run(samples)
+        return
+    for single in singles(samples):
+        if single.first.key not in aside:
+            run([single])
+
+
+def _traced(worker: Worker, samples: Sequence[Conditions], reference: ReferenceActivations | None) -> list[Trace]:
+    """Every sample under every ablation, each trace with its unit's key."""
+    model, first = worker.model, samples[0]
+    if EFFECT in first.first.decoding:
+        return _effects(worker, samples)
+    ablations: dict[str, Ablation | None] = {
+        name: ablation_from_json(unit.ablation, model.n_layers, model.n_heads, reference)
+        for name, unit in zip(first.ablations, first.units, strict=True)
+    }
+    built = [build_sample(model, conditions.first.sample) for conditions in samples]
+    found = trace_conditions(model, built, ablations, engine=worker.engine, **dict(first.first.decoding))
+    return [
+        replace(traces[name], unit=unit.key, meta=_meta(traces[name]))
+        for conditions, traces in zip(samples, found, strict=True)
+        for name, unit in zip(conditions.ablations, conditions.units, strict=True)
+    ]
+
+
+def _effects(worker: Worker, samples: Sequence[Conditions]) -> list[Trace]:
+    """The clean trace of every sample, with the effects that the units ask for along its answer."""
+    model, options = worker.model, dict(samples[0].first.decoding)
+    asked = dict(options.pop(EFFECT))
+    if any(unit.ablation for conditions in samples for unit in conditions.units):
+        raise InputError("effects are measured along the answer with every head on, and a unit asks for an ablation too; make two of it")
+    lags = asked.pop("lags", 0)
+    sets = {name: Ablation(schedule) for name, schedule in schedules_of(asked, model.n_layers, model.n_heads).items()}
+    built = [build_sample(model, conditions.first.sample) for conditions in samples]
+    found = trace_effects(model, built, sets, lags=lags, engine=worker.engine, options=TraceOptions.of(**options))
+    return [replace(trace, unit=conditions.first.key, meta=_meta(trace)) for conditions, trace in zip(samples, found, strict=True)]
+
+
+def _meta(trace: Trace) -> dict[str, Any]:
+    """The trace's meta; a generation that failed says of what and where."""
+    failed = {"error": f"NumericalError: NaN or infinite logits at step {trace.n_steps}"} if trace.stopped == "error" else {}
+    return {**trace.meta, **failed}
