@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from mechdyn.contrasts import NEITHER, OWN, STATIC
+from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.plans import Preset, Request
+from mechdyn.runs.executors import HereExecutor
 from mechdyn.runs.session import open_store
 from mechdyn.runs.units import run_units
+from mechdyn.runs.worker import Worker
 from mechdyn.stats.overlap import static_ranking
 from mechdyn.studies.dose_response import coincidence, dose_response, dose_units
 from mechdyn.studies.effect_worlds import WORLDS, simulate_doses
