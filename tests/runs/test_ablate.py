@@ -98,7 +98,7 @@ def test_progressive_ablation_finds_where_the_answer_breaks(tmp_path):
 
 BAD = {
     "unknown condition": (AblateConfig(conditions=("magic",)), "conditions must be some of clean, dynamic, static-average, .*, got magic"),
-    "unknown method": (AblateConfig(method="mask"), "ablation method must be one of zero, mean, resample, got 'mask'"),
+    "unknown method": (AblateConfig(method="mask"), "ablation method must be one of zero, mean, resample, uniform, got 'mask'"),
     "unknown preset": (AblateConfig(preset="huge"), "unknown preset 'huge'; give one of quick, standard, paper"),
     "depth": (AblateConfig(model="planted-dynamic", depths=(0.5, 1.5)), r"depth must lie in \[0, 1\], got 1.5"),
     "too long": (AblateConfig(model="planted-dynamic", lengths=(128, 10**6)), "length 1000000 is beyond the model's context"),
