@@ -379,17 +379,24 @@ def _own_first() -> list[str]:
     return sorted(HEAD_FORMATS.names(), key=lambda name: not HEAD_FORMATS.get(name).__module__.startswith("mechdyn."))
 
 
+FORMAT = ":format="
+"""What a command line puts between a file of heads and its layout."""
+
+
 def parse_heads_or_file(text: str) -> HeadSet | RankedHeads:
     """What a command line names: the ranking in a file, the first of it (`FILE:top=20`), or heads (`L3H6 L4H1`).
+
+    The file's layout is recognised, or said last: `FILE:format=wu`, `FILE:top=20:format=duoattention:query_heads=32`.
 
     Raises:
         InputError: neither a file nor heads, or a file that cannot be read.
     """
-    path, top, k = text.rpartition(":top=")
+    named, _, layout = text.partition(FORMAT)
+    path, top, k = named.rpartition(":top=")
     if top and k.isdecimal():
-        return read_heads(path).top(int(k))
-    if os.path.exists(text):
-        return read_heads(text)
+        return read_heads(path, layout or None).top(int(k))
+    if layout or os.path.exists(text):
+        return read_heads(named, layout or None)
     try:
         found = heads(text)
     except InputError as error:

@@ -49,7 +49,7 @@ class Ablation:
             it at each step; `uniform`, the mean of the values of all keys that the position sees: not padding, and in a layer with a
             sliding window those within it. A head averages the values of its own key-value head.
         scope: where. `position`: in the forward of the current position, from the last prompt token on; keys and values of earlier
-            positions stay what `commit` made them. `decode`: `position` with `commit="ablated"`, under another name and stored as that: every
+            positions stay what `commit` made them. `decode`: another name of `position` with `commit="ablated"`, and stored as that: every
             generated position stays ablated, the prompt is intact. `all`: at every position of every forward, the prompt's too.
         commit: whose keys and values are kept for a position: those of the observing forward, `clean` ("a standard forward pass without
             any interventions", read literally; the default), or those of the `ablated` one. Under scope `all` no cache is kept, and the

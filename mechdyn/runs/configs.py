@@ -63,6 +63,14 @@ class ScoreOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AblationOptions:
+    """What switching a head off means."""
+
+    method: str = option("zero", "zero, mean, resample or uniform (the mean of all visible values): what takes an ablated head's place.")
+    scope: str = option("position", "position, decode (generated positions stay ablated) or all (the prompt's too): where heads are off.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LengthOptions:
     """How long prompts are."""
 
@@ -87,7 +95,7 @@ class VerifyConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AblateConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
+class AblateConfig(AblationOptions, SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     """What `mechdyn ablate` was asked.
 
     Of a file as many items are taken as the preset has samples, where it has enough.
@@ -98,11 +106,10 @@ class AblateConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
         (), "Only this condition, or a schedule as NAME:OPTION=VALUE,…; may be repeated. All when left out.", flag="--condition"
     )
     heads: str | None = option(None, "Heads to switch off as a condition of their own: a file of ranked heads, or 'L3H6 L4H1'.")
-    method: str = option("zero", "zero, mean or resample: what takes an ablated head's place.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TraceConfig(ScoreOptions, TaskOptions, RunOptions):
+class TraceConfig(AblationOptions, ScoreOptions, TaskOptions, RunOptions):
     """What `mechdyn trace` was asked."""
 
     kind: ClassVar[str] = "trace"

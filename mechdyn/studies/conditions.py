@@ -50,6 +50,8 @@ ABOUT: Mapping[str, str] = MappingProxyType(
 COMMITS = ("clean", "ablated")
 DETECTION_ROLE = "detection"
 ZERO: Mapping[str, Any] = MappingProxyType({"method": "zero", "scope": "position"})
+KEPT: Mapping[str, tuple[str, ...]] = MappingProxyType({"position": COMMITS, "decode": ("ablated",), "all": ("clean",)})
+"""The commit rules that each scope of an ablation runs under. Scope `all` keeps no cache, so that the rules are one there."""
 
 PRESETS = {
     "quick": Preset((256, 512), n_seeds=4),
@@ -132,9 +134,15 @@ def grid_plan(
         roles[CLEAN] = samples(request, preset, EVALUATION)
     own = {name: schedule for name, schedule in schedules(detection, request.seed).items() if name in conditions}
     for name, schedule in {**own, **further_schedules(detection, conditions, listed)}.items():
-        for commit in COMMITS:
-            roles[role(name, commit)] = samples(request, preset, EVALUATION, {"schedule": schedule, **how, "commit": commit})
+        for commit in KEPT[how["scope"]]:
+            roles[role(name, commit)] = samples(request, preset, EVALUATION, ablation_json(schedule, how, commit))
     return Plan(roles)
+
+
+def ablation_json(schedule: Mapping[str, Any], how: Mapping[str, Any], commit: str) -> dict[str, Any]:
+    """A unit's ablation, as `Ablation.as_json` writes it: scope `decode` is stored as what it is another name of."""
+    scope = "position" if how["scope"] == "decode" else how["scope"]
+    return {"schedule": dict(schedule), **how, "scope": scope, "commit": commit}
 
 
 def quality(traces: Sequence[Trace], task: str) -> dict[str, Float[np.ndarray, " sample"]]:

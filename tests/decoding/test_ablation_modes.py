@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 import torch
 
+from mechdyn.decoding import capture
 from mechdyn.decoding.ablation import METHODS, SCOPES, Ablation, ReferenceActivations, ablation_from_json
 from mechdyn.decoding.bridge_engine import BridgeEngine
 from mechdyn.decoding.engine import HeadEdit
@@ -42,6 +43,10 @@ def pair(style):
 def prompts_of(lengths, seed):
     generator = torch.Generator().manual_seed(seed)
     return [torch.randint(LIVE.start, LIVE.stop, (length,), generator=generator) for length in lengths]
+
+
+def sample_of(prompt):
+    return Sample("niah", f"{len(prompt)} tokens", prompt, (), torch.arange(5), (0, 1), "?", "!")
 
 
 def heads_off(model, seed=7):
@@ -117,9 +122,7 @@ def test_every_method_at_every_scope_writes_what_plain_code_writes(style, method
     plain, model = pair(style)
     mask = heads_off(model)
     ablation = Ablation(Static(HeadSet.from_mask(mask)), method=method, scope=scope, reference=reference_of(model), seed=2)
-    samples = [
-        Sample("niah", f"sample {n}", prompt, (), torch.arange(5), (0, 1), "?", "!") for n, prompt in enumerate(prompts_of((30, 12), 5))
-    ]
+    samples = [sample_of(prompt) for prompt in prompts_of((30, 12), seed=5)]
     found = trace_conditions(model, samples, {"off": ablation, "clean": None}, max_new_tokens=N_NEW)
     for sample, traces in zip(samples, found, strict=True):
         assert traces["off"].tokens.tolist() == plain_text(plain, sample.tokens, ablation, scope, mask, sample.key)
@@ -129,9 +132,9 @@ def test_every_method_at_every_scope_writes_what_plain_code_writes(style, method
 
 def test_resampled_values_stay():
     """Scope decode: each generated position keeps the draw of its own step."""
-    plain, model = pair("llama3.1")
+    _, model = pair("llama3.1")
     mask, (prompt,) = heads_off(model), prompts_of((20,), seed=8)
-    sample = Sample("niah", "sample", prompt, (), torch.arange(5), (0, 1), "?", "!")
+    sample = sample_of(prompt)
     ablation = Ablation(Static(HeadSet.from_mask(mask)), method="resample", scope="decode", reference=reference_of(model))
     found = trace(model, sample, ablate=ablation, max_new_tokens=N_NEW)
     drawn = [ablation.values(sample.key, step) for step in range(N_NEW)]
@@ -159,7 +162,7 @@ def test_zeroed_columns_of_a_saved_checkpoint_are_zero_at_scope_all(style, tmp_p
     row = prompt[None]
     options = {"max_new_tokens": N_NEW, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
     wanted = loaded.generate(row, attention_mask=torch.ones_like(row), **options)[0, len(prompt) :].tolist()
-    sample = Sample("niah", "sample", prompt, (), torch.arange(5), (0, 1), "?", "!")
+    sample = sample_of(prompt)
     off = Static(HeadSet.from_mask(mask))
     found = trace(model, sample, ablate=Ablation(off, scope="all"), max_new_tokens=N_NEW)
     assert found.tokens.tolist() == wanted
@@ -197,8 +200,6 @@ def test_engines_agree_on_bundled_models(model):
 def test_an_attention_that_shows_its_rows_too_late_is_refused(monkeypatch):
     """Such a bridge would leave the heads as they are, without a word."""
     _, model = pair("llama3.1")
-    from mechdyn.decoding import capture
-
     hooks = capture.edit_hooks
     monkeypatch.setattr(
         "mechdyn.decoding.bridge_engine.edit_hooks", lambda *args: [hook for hook in hooks(*args) if "hook_pattern" not in hook[0]]
