@@ -14,6 +14,7 @@ from mechdyn.stats.resampling import Interval
 from mechdyn.studies import conditions
 from mechdyn.studies.facts import FactReport
 from mechdyn.studies.grid import GridRow
+from mechdyn.studies.modes import ModesTable
 from mechdyn.studies.progressive import ProgressivePoint
 from mechdyn.studies.rag import RagRow
 from mechdyn.views.facts import SHOWN, group_name
@@ -41,6 +42,29 @@ def grid_table(rows: Sequence[GridRow], title: str) -> Table:
         for row in rows
     ]
     return Table(title, ("condition: heads off", "commit", *numbers), tuple(lines), numbers=numbers)
+
+
+def modes_report(table: ModesTable, title: str) -> Table:
+    """One list of heads in several modes: a line for each mode and condition, the random ones with the range of their draws."""
+    metric = table.metric
+    numbers = (metric, f"clean less it, {metric}", "it less listed", "draws from", "to")
+    lines = [("every head on", "", interval_text(table.clean), "", "", "", "")]
+    lines += [
+        (
+            str(row.mode),
+            row.condition,
+            interval_text(row.quality),
+            interval_text(row.loss),
+            "" if row.above_listed is None else interval_text(row.above_listed),
+            *((f"{min(row.draws):.3f}", f"{max(row.draws):.3f}") if len(row.draws) > 1 else ("", "")),
+        )
+        for row in table.rows
+    ]
+    caption = (
+        f"{table.clean.n} samples in every condition ({table.n_failed} failed); differences paired by sample; of random lists the intervals "
+        "are over samples and lists; no random list has a listed head; 95 %"
+    )
+    return Table(title, ("mode", "heads off", *numbers), tuple(lines), caption, numbers, droppable=numbers[3:])
 
 
 def progressive_table(points: Mapping[str, Sequence[ProgressivePoint]], title: str) -> Table:

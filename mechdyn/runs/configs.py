@@ -109,6 +109,19 @@ class AblateConfig(AblationOptions, SampleOptions, ScoreOptions, TaskOptions, Ru
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModesConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
+    """What `mechdyn modes` was asked."""
+
+    kind: ClassVar[str] = "modes"
+    heads: str | None = option(
+        None, "Heads to switch off: 'L3H6 L4H1', or a file of ranked heads (FILE:top=20). The model's own, found here, when left out."
+    )
+    methods: tuple[str, ...] = option((), "zero, uniform, mean or resample; may be repeated. All when left out.", flag="--method")
+    scopes: tuple[str, ...] = option((), "position, decode or all; may be repeated. position and decode when left out.", flag="--scope")
+    draws: int = option(10, "Random lists of each kind, none of which has a listed head.", min=1, max=1000)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TraceConfig(AblationOptions, ScoreOptions, TaskOptions, RunOptions):
     """What `mechdyn trace` was asked."""
 
