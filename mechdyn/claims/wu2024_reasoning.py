@@ -2,8 +2,8 @@
 
 Here: two-hop questions about a context (`--task world`), each asked in both styles, with a rationale and for the answer alone. The heads
 are listed on needles, as in `wu2024.causal`: the first 5 % of them, at most 30, found by copy-paste (or by `--score`). They are switched
-off by uniform ablation at scope decode, their "masking". The *fall* of a style is its F1 with every head on less that with heads off, paired by
-question. A question keeps its facts and distractors in both styles, up to what the instruction's length makes of the room for distractors.
+off by uniform ablation at scope decode, their "masking". The *fall* of a style is its F1 with every head on less that with heads off,
+paired by question. A question keeps its facts in both styles, and its distractors as far as instructions of different lengths leave room.
 Ten random lists, drawn as in `wu2024.causal`, are the control: any damage may add up over a longer answer.
 
 Criteria, fixed before any result was seen:

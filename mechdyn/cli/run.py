@@ -63,7 +63,7 @@ def ablate(config: AblateConfig, out: OutOption = None) -> None:
 @app.command()
 @takes(ModesConfig)
 def modes(config: ModesConfig, out: OutOption = None) -> None:
-    """Switch one list of heads off in every way that "masking" may mean, beside random lists without them: a table, results.json, traces."""
+    """Switch one list of heads off in every way that "masking" may mean, beside random lists: a table, results.json, the traces."""
     from mechdyn.reports.results import modes_report
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.modes import modes as run_modes
@@ -73,8 +73,8 @@ def modes(config: ModesConfig, out: OutOption = None) -> None:
     without = found.leak
     print(f"listed   {found.lists.listed}")
     print(
-        f"random   no draw shares a head with them; drawn from all heads, as published code does, a list would share {without.expected:.2f} "
-        f"on average, and some with a probability of {without.any:.2f}"
+        f"random   no draw shares a head with them; drawn from all heads, as published code does, they would share {without.expected:.2f} "
+        f"on average, and any with a probability of {without.any:.2f}"
     )
     print(f"results  {found.folder / 'results.json'}\ntraces   {found.folder / 'traces'}\nnext     mechdyn report {found.folder}")
 

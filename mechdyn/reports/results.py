@@ -61,7 +61,7 @@ def modes_report(table: ModesTable, title: str) -> Table:
         for row in table.rows
     ]
     caption = (
-        f"{table.clean.n} samples in every condition ({table.n_failed} failed); differences paired by sample; of random lists the intervals "
+        f"{table.clean.n} samples in every condition ({table.n_failed} failed); differences paired by sample; intervals of random lists "
         "are over samples and lists; no random list has a listed head; 95 %"
     )
     return Table(title, ("mode", "heads off", *numbers), tuple(lines), caption, numbers, droppable=numbers[3:])
