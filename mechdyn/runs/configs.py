@@ -91,7 +91,7 @@ class VerifyConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     """What `mechdyn verify` was asked."""
 
     kind: ClassVar[str] = "verify"
-    claim: str = argument("dynamism, irreplaceability, correlation, anticipation, or a claim of another package")
+    claim: str = argument("dynamism, irreplaceability, correlation, anticipation, wu2024.causal, or another claim, also of another package")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import secrets
 from functools import cache
 
 import pytest
@@ -23,6 +24,7 @@ from mechdyn.tasks.sample import Sample
 from tests.architectures import BIASED, LIVE, STYLES, WINDOW, WINDOWED, tiny_model
 from tests.bundled import mini_tokenizer
 from tests.plain import plain_forward
+from tests.real_model import real_model, real_plain
 
 ENGINES = {"fast": FastEngine, "bridge": BridgeEngine, "reference": ReferenceEngine}
 SOME = ("llama3.1", "llama2", "mistral", "gemma3", "gpt-oss", BIASED)
@@ -208,3 +210,20 @@ def test_an_attention_that_shows_its_rows_too_late_is_refused(monkeypatch):
     edit = HeadEdit(torch.ones(1, model.n_layers, model.n_heads, dtype=torch.bool), averaged=torch.tensor([True]))
     with pytest.raises(UnsupportedModelError, match="uniform ablation needs an attention whose rows can be edited"):
         engine.step(engine.prefill(prompts_of((9,), 1)), torch.tensor([7]), edit)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("method", ["zero", "uniform"])
+def test_a_real_model_writes_what_eager_code_writes(method, scope):
+    """A tenth of the heads off. Plain code reads the whole sequence; the first, a middle and the last token are held against it."""
+    model, plain, seed = real_model(), real_plain(), secrets.randbits(31)
+    sample, off = niah(model, length=160, depth=0.5, seed=seed), torch.rand(model.n_layers, model.n_heads) < 0.1
+    n_new = 12 if scope != "all" else 3
+    found = trace(model, sample, ablate=Ablation(Static(HeadSet.from_mask(off)), method, scope), max_new_tokens=n_new)
+    ids = torch.cat([sample.tokens, found.tokens])
+    for step in {0, found.n_steps // 2, found.n_steps - 1}:
+        n_read = len(sample.tokens) + step
+        masks = at_positions(off, scope, len(sample.tokens), n_read)
+        logits, _, _ = plain_forward(plain, ids[:n_read], masks, uniform=method == "uniform")
+        assert int(logits.argmax()) == int(found.tokens[step]), (seed, step)

@@ -12,10 +12,9 @@ from mechdyn.decoding.engine import HeadEdit
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.trace import trace
-from mechdyn.heads import HeadSet
-from mechdyn.schedules import RandomHeads, Static
+from mechdyn.schedules import RandomHeads
 from mechdyn.tasks.niah import niah
-from tests.plain import plain_answer, plain_forward
+from tests.plain import plain_answer
 from tests.real_model import real_model, real_plain
 
 LENGTHS = [256, pytest.param(1024, marks=pytest.mark.slow), pytest.param(4096, marks=pytest.mark.slow)]
@@ -94,21 +93,6 @@ def test_ablated_text_is_that_of_eager_code(case):
     assert (found.ablated.flatten(1).sum(dim=1) == 30).all() and found.tokens.tolist() == logits.argmax(dim=-1).tolist(), said
     clean, _ = plain_answer(plain, ids[:-1], found.n_steps)
     assert relative(logits, clean) > 100 * LIMIT, f"{said}: switching heads off must matter"
-
-
-@pytest.mark.parametrize("method", ["zero", "uniform"])
-def test_published_masking_is_that_of_eager_code(case, method):
-    """A fixed list off at every generated position: one forward of plain code gives every token again."""
-    model, plain, sample, said = case
-    off = torch.rand(model.n_layers, model.n_heads, generator=torch.Generator().manual_seed(3)) < 0.1
-    found = trace(model, sample, ablate=Ablation(Static(HeadSet.from_mask(off)), method, "decode"), max_new_tokens=N_NEW)
-    ids = torch.cat([sample.tokens, found.tokens])[:-1]
-    masks = torch.zeros(len(ids), *off.shape, dtype=torch.bool)
-    for step in range(found.n_steps):
-        masks[len(sample.tokens) - 1 + step] = off
-        read = len(sample.tokens) + step
-        logits, _, _ = plain_forward(plain, ids[:read], masks[:read], uniform=method == "uniform")
-        assert int(logits.argmax()) == int(found.tokens[step]), (said, step)
 
 
 def test_greedy_text_is_that_of_generate(case):
