@@ -58,9 +58,7 @@ def modes(config: ModesConfig, out: str | Path | None = None) -> ModesRun:
         lists = _lists(run, listed, traces)
         assert lists is not None  # every role of the plan was run
         table = modes_table({role: row for role, row in traces.items() if role != DETECTION_ROLE}, tuple(hows), config.draws, config.seed)
-        clean = {name: getattr(table.clean, name) for name in ("estimate", "low", "high", "n")}
-        rows = [row.as_json() for row in table.rows]
-        run.write(RESULTS, {"metric": table.metric, "clean": clean, "failed": table.n_failed, "lists": lists.as_json(), "rows": rows})
+        run.write(RESULTS, {**table.as_json(), "lists": lists.as_json()})
         if listed is None:
             save_ranking(require_detection(traces[DETECTION_ROLE]), run.folder, run.model, run.request.score or run.request.task.score)
         return ModesRun(table, lists, traces, run.folder)

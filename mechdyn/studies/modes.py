@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from mechdyn.evidence import Evidence
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.plans import EVALUATION, Plan, Preset, Request
 from mechdyn.stats.resampling import Draws, Interval, PerResample, bootstrap, draw_weights
@@ -103,14 +104,13 @@ class ModeRow:
     draws: tuple[float, ...]
 
     def as_json(self) -> dict[str, Any]:
-        def numbers(interval: Interval) -> dict[str, Any]:
-            bounds = {name: getattr(interval, name) for name in ("estimate", "low", "high")}
-            return {**{name: None if np.isnan(value) else value for name, value in bounds.items()}, "n": interval.n}
-
-        above = None if self.above_listed is None else numbers(self.above_listed)
         named = {"method": self.mode.method, "scope": self.mode.scope, "condition": self.condition}
-        measured = {name: numbers(getattr(self, name)) for name in ("quality", "loss", "beyond_half")}
-        return {**named, **measured, "above_listed": above, "draws": list(self.draws)}
+        measured = {"quality": self.quality, "loss": self.loss, "beyond_half": self.beyond_half, "above_listed": self.above_listed}
+        return {
+            **named,
+            **{name: None if interval is None else Evidence(name, interval).as_json() for name, interval in measured.items()},
+            "draws": self.draws,
+        }
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,10 @@ class ModesTable:
     clean: Interval
     rows: tuple[ModeRow, ...]
     n_failed: int
+
+    def as_json(self) -> dict[str, Any]:
+        clean = Evidence(self.metric, self.clean).as_json()
+        return {"metric": self.metric, "clean": clean, "failed": self.n_failed, "rows": [row.as_json() for row in self.rows]}
 
     def row(self, mode: Mode, condition: str) -> ModeRow:
         """The row of a condition in a mode."""

@@ -24,12 +24,12 @@ def found_here(tmp_path_factory):
 @pytest.fixture(scope="module")
 def named(found_here, tmp_path_factory):
     listed = f"{found_here.folder / 'static_heads.json'}:top=6:format=mechdyn"
-    config = ModesConfig(**SMALL, heads=listed, methods=("zero", "uniform", "mean"), scopes=("position", "decode", "all"))
+    config = ModesConfig(**SMALL | {"draws": 1}, heads=listed, methods=("zero", "uniform"), scopes=("position", "decode", "all"))
     return modes(config, tmp_path_factory.mktemp("modes") / "named")
 
 
 def test_all_modes_of_the_planted_heads_break_it(named):
-    assert named.table.clean.estimate == 1.0 and len(named.table.rows) == 27
+    assert named.table.clean.estimate == 1.0 and len(named.table.rows) == 18
     for row in named.table.rows:
         assert row.quality.estimate == (0.0 if row.condition == LISTED else 1.0), (row.mode, row.condition)
         assert row.quality.n == 2
@@ -40,10 +40,10 @@ def test_results_tell_the_lists_and_what_a_leak_would_be(named):
     lists, listed = results["lists"], heads(results["lists"]["listed"])
     assert len(listed) == 6
     for control in (RANDOM, RANDOM_LAYERS):
-        assert [draw["shared"] for draw in lists[control]] == [0, 0]
+        assert [draw["shared"] for draw in lists[control]] == [0]
         assert all(not heads(draw["heads"]) & listed and len(draw["heads"]) == 6 for draw in lists[control])
     assert lists["were_the_listed_not_excluded"]["expected_shared"] == pytest.approx(36 / 32)
-    assert len({(row["method"], row["scope"]) for row in results["rows"]}) == 9
+    assert len({(row["method"], row["scope"]) for row in results["rows"]}) == 6
 
 
 def test_heads_are_found_where_none_are_named(found_here):
