@@ -138,4 +138,10 @@ def _evidence(table: ModesTable) -> tuple[Evidence, ...]:
 
 def _listed(lists: HeadLists) -> dict[str, object]:
     shared = max(len(heads & lists.listed) for heads in (*lists.random, *lists.layered))
-    return {"listed": str(lists.listed), "most_heads_that_a_draw_shares": shared, "shared_if_not_excluded": lists.leak.expected}
+    fewest = min(len(heads) for heads in lists.layered)
+    return {
+        "listed": str(lists.listed),
+        "most_heads_that_a_draw_shares": shared,
+        "shared_if_not_excluded": lists.leak.expected,
+        "fewest_heads_of_a_layer_matched_draw": fewest,
+    }

@@ -18,6 +18,7 @@ Inconclusive between; where a style's clean F1 has not its lower end above 0.2, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -97,11 +98,12 @@ def in_style(request: Request, style: str) -> Request:
     Raises:
         InputError: a task without styles.
     """
-    if not hasattr(request.task, "style"):
+    task: Any = request.task
+    if not hasattr(task, "style"):
         raise InputError(
             f"this claim asks questions with a rationale and without, and task {request.task.name} has no styles; take --task world"
         )
-    return replace(request, task=replace(request.task, style=style), score=on_needles(request).score)
+    return replace(request, task=replace(task, style=style), score=on_needles(request).score)
 
 
 def on_needles(request: Request) -> Request:
