@@ -12,6 +12,9 @@ Criteria, fixed before any result was seen:
   random ones has its lower end above 0;
 - refuted if the fall with a rationale less the direct one has its upper end below 0.05.
 
+A limit that the first result showed, and that a verdict notes where it applies: direct answers that fall to nothing cannot fall further, and
+the difference of the falls is then that of the clean F1. The criteria were not moved for it.
+
 Inconclusive between; where a style's clean F1 has not its lower end above 0.2, since what is not answered cannot fall; and with fewer than
 20 questions.
 """
@@ -78,7 +81,7 @@ class WuReasoning:
         falls = {style: {name: each[CLEAN] - each[name] for name in (LISTED, RANDOM)} for style, each in values.items()}
         more = {name: falls[RATIONALE][name] - falls[DIRECT][name] for name in (LISTED, RANDOM)}
         listed, beyond = over_draws(more[LISTED], request.seed), over_draws(more[LISTED] - more[RANDOM], request.seed)
-        why_not = too_little(clean)
+        why_not, left = too_little(clean), over_draws(values[DIRECT][LISTED], request.seed)
         supports, refutes = ((), ()) if why_not else criteria(listed, beyond)
         at = [(style, name) for style in INSTRUCTIONS for name in (LISTED, RANDOM)]
         evidence = (
@@ -89,7 +92,7 @@ class WuReasoning:
             Evidence(f"{MORE}, listed less random", beyond, null=0.0),
         )
         facts = {"questions": listed.n, "failed_questions": n_failed, "listed": str(lists.listed), "draws": DRAWS}
-        return Verdict(model, self.name, outcome(supports, refutes), evidence, supports, refutes, why_not, facts)
+        return Verdict(model, self.name, outcome(supports, refutes), evidence, supports, refutes, (*why_not, *at_the_floor(left)), facts)
 
 
 def in_style(request: Request, style: str) -> Request:
@@ -121,6 +124,13 @@ def too_little(clean: Mapping[str, Interval]) -> tuple[str, ...]:
     ]
     n = next(iter(clean.values())).n
     return (*low, *([f"{n} questions; {MIN_RETRIEVING_SAMPLES} are needed"] if n < MIN_RETRIEVING_SAMPLES else []))
+
+
+def at_the_floor(left: Interval) -> tuple[str, ...]:
+    """A note where nothing is left of direct answers."""
+    if not left.high < MARGIN:
+        return ()
+    return (f"direct answers have fallen to {left} and could not fall further: the difference of the falls is that of the clean F1",)
 
 
 def criteria(listed: Interval, beyond: Interval) -> tuple[Criteria, Criteria]:

@@ -168,6 +168,13 @@ def test_reasoning(case):
     assert verdict.find(MORE, condition=LISTED) is not None
 
 
+@pytest.mark.parametrize(("direct", "told"), [(0, True), (10, False)])
+def test_reasoning_says_where_direct_answers_could_not_fall_further(direct, told):
+    verdict = REASONING.judge(ASKED, asked(0, direct, clean=(40, 20)))
+    assert verdict.outcome is Outcome.SUPPORTED
+    assert any("could not fall further" in note for note in verdict.notes) == told
+
+
 def test_reasoning_lists_heads_on_needles_and_asks_the_same_questions_twice():
     roles = REASONING.plan(ASKED, {DETECTION_ROLE: DETECTED}).roles
     assert len(roles) == 1 + 2 * (2 + DRAWS)
