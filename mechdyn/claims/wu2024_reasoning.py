@@ -12,8 +12,8 @@ Criteria, fixed before any result was seen:
   random ones has its lower end above 0;
 - refuted if the fall with a rationale less the direct one has its upper end below 0.05.
 
-A limit that the first result showed, and that a verdict notes where it applies: direct answers that fall to nothing cannot fall further, and
-the difference of the falls is then that of the clean F1. The criteria were not moved for it.
+A limit that the first result showed, and that a verdict notes where it applies: direct answers that fall to nothing cannot fall further,
+and the difference of the falls is then that of the clean F1. The criteria were not moved for it.
 
 Inconclusive between; where a style's clean F1 has not its lower end above 0.2, since what is not answered cannot fall; and with fewer than
 20 questions.

@@ -170,7 +170,7 @@ def test_reasoning(case):
 
 @pytest.mark.parametrize(("direct", "told"), [(0, True), (10, False)])
 def test_reasoning_says_where_direct_answers_could_not_fall_further(direct, told):
-    verdict = REASONING.judge(ASKED, asked(0, direct, clean=(40, 20)))
+    verdict = REASONING.judge(ASKED, asked(0, direct, clean=(40, 20), random=(40, 20)))
     assert verdict.outcome is Outcome.SUPPORTED
     assert any("could not fall further" in note for note in verdict.notes) == told
 
