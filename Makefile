@@ -21,7 +21,7 @@ PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.t
 TL3_PINS := $(VENV_TL3)/constraints.txt
 INSTALLED_TL3 := $(VENV_TL3)/.installed
 TL3_TESTS := $(addprefix tests/,models/test_hooked.py models/test_load.py $(addprefix decoding/,test_engines.py test_ablation.py test_trace.py))
-REAL_TESTS := $(addprefix tests/,decoding/test_real_model.py experiments/test_real_model.py)
+REAL_TESTS := $(addprefix tests/,decoding/test_real_model.py decoding/test_ablation_modes.py experiments/test_real_model.py)
 # Another preset is another run, so it gets another folder.
 RUN_SUFFIX := $(if $(filter-out quick,$(PRESET)),-$(PRESET))
 TUTORIALS := $(OFFLINE) $(BIN)/python .ci/tutorials.py

@@ -379,23 +379,24 @@ def _own_first() -> list[str]:
     return sorted(HEAD_FORMATS.names(), key=lambda name: not HEAD_FORMATS.get(name).__module__.startswith("mechdyn."))
 
 
+FORMAT = ":format="
+"""What a command line puts between a file of heads and its layout."""
+
+
 def parse_heads_or_file(text: str) -> HeadSet | RankedHeads:
     """What a command line names: the ranking in a file, the first of it (`FILE:top=20`), or heads (`L3H6 L4H1`).
 
-    A file's layout is recognised, or said: `FILE:format=wu`, `FILE:format=wu:top=20`.
+    The file's layout is recognised, or said: `FILE:format=wu`, `FILE:format=wu:top=20`, `FILE:top=20:format=duoattention:query_heads=32`.
 
     Raises:
         InputError: neither a file nor heads, or a file that cannot be read.
     """
-    named, top, k = text.rpartition(":top=")
-    first = int(k) if top and k.isdecimal() else None
-    path, _, layout = (text if first is None else named).partition(":format=")
-    if first is not None:
-        return read_heads(path, layout or None).top(first)
-    if os.path.exists(text):
-        return read_heads(text)
-    if layout:
-        return read_heads(path, layout)
+    named, _, layout = text.partition(FORMAT)
+    (path, first), (layout, last) = _top_of(named), _top_of(layout)
+    if (k := first if last is None else last) is not None:
+        return read_heads(path, layout or None).top(k)
+    if layout or os.path.exists(text):
+        return read_heads(named, layout or None)
     try:
         found = heads(text)
     except InputError as error:
@@ -403,6 +404,12 @@ def parse_heads_or_file(text: str) -> HeadSet | RankedHeads:
     if not found:
         raise InputError(f"heads are wanted, such as 'L3H6 L4H1', or a file of them, got {shown(text)}")
     return found
+
+
+def _top_of(text: str) -> tuple[str, int | None]:
+    """The text without `:top=K` at its end, and K; None where it has none."""
+    path, top, k = text.rpartition(":top=")
+    return (path, int(k)) if top and k.isdecimal() else (text, None)
 
 
 def shown(text: object) -> str:

@@ -27,6 +27,8 @@ STYLES = ("llama3.1", "llama3.2", "qwen3", "llama2", "phi4-mini")
 WINDOWED = ("mistral", "gemma3", "gemma2", "olmo3", "gpt-oss", "qwen2")
 """Styles of which some layers see `WINDOW` positions. Gemma 2 caps its scores besides, gpt-oss has sinks."""
 WINDOW = 16
+BIASED = "biased"
+"""A Llama whose attention projections all have biases, the output projection too."""
 _SIZE = {"vocab_size": 2048, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 8}
 _TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 _LLAMA3_ROPE = {
@@ -137,6 +139,10 @@ def _qwen2(num_key_value_heads: int = 2) -> PreTrainedModel:
     return Qwen2ForCausalLM(Qwen2Config(**_WINDOWED, **kinds, num_key_value_heads=num_key_value_heads))
 
 
+def _biased() -> PreTrainedModel:
+    return LlamaForCausalLM(LlamaConfig(**_SIZE, **_TOKENS, num_key_value_heads=2, attention_bias=True, max_position_embeddings=4096))
+
+
 _BUILDERS = {
     "llama3.1": _llama31,
     "llama3.2": _llama32,
@@ -149,4 +155,5 @@ _BUILDERS = {
     "olmo3": _olmo3,
     "gpt-oss": _gpt_oss,
     "qwen2": _qwen2,
+    BIASED: _biased,
 }

@@ -1,29 +1,43 @@
 """Independent computations in plain Hugging Face, eager attention and no cache: what the engines are held against."""
 
 import torch
+from transformers import DynamicCache
 
 
-def plain_forward(plain, tokens, masks=None, values=None):
+def plain_forward(plain, tokens, masks=None, values=None, uniform=False):
     """Logits, last attention rows and final hidden state of one unpadded sequence.
 
-    `masks[pos, layer, head]` are heads whose slice of the input of `o_proj` is set to `values[layer, head]` (zero without) at a position.
+    `masks[pos, layer, head]` are heads whose slice of the input of `o_proj` is set to `values[layer, head]` (zero without) at a position;
+    if `uniform`, to the mean of the values that its key-value head has at the positions that it may see.
     """
-    handles = []
+    handles, cache = [], DynamicCache()
     if masks is not None:
         d_head = plain.model.layers[0].self_attn.head_dim
         for layer in range(masks.shape[1]):
             edited = masks[:, layer].repeat_interleave(d_head, dim=1)
             wanted = torch.zeros(edited.shape[1]) if values is None else values[layer].flatten()
 
-            def overwrite(module, args, edited=edited, wanted=wanted):
+            def overwrite(module, args, edited=edited, wanted=wanted, layer=layer):
+                wanted = mean_values(plain, cache, layer) if uniform else wanted
                 return (torch.where(edited, wanted.to(args[0]), args[0]),)
 
             handles.append(plain.model.layers[layer].self_attn.o_proj.register_forward_pre_hook(overwrite))
     with torch.no_grad():
-        output = plain(tokens[None], output_attentions=True, output_hidden_states=True, use_cache=True)
+        output = plain(tokens[None], output_attentions=True, output_hidden_states=True, use_cache=True, past_key_values=cache)
     for handle in handles:
         handle.remove()
     return output.logits[0, -1], [attention[0, :, -1] for attention in output.attentions], output.hidden_states[-1][0, -1]
+
+
+def mean_values(plain, cache, layer):
+    """For every position of one unpadded sequence and every head, side by side, the mean of the values that it sees, by a loop."""
+    values, config = cache.layers[layer].values[0], plain.config
+    kinds = getattr(config, "layer_types", None) or ["sliding_attention"] * config.num_hidden_layers
+    windowed = kinds[layer] == "sliding_attention" and getattr(config, "sliding_window", None) is not None
+    window = config.sliding_window if windowed else values.shape[1]
+    group = config.num_attention_heads // values.shape[0]
+    rows = [values[:, max(0, pos - window + 1) : pos + 1].mean(dim=1) for pos in range(values.shape[1])]
+    return torch.stack([torch.cat([row[head // group] for head in range(config.num_attention_heads)]) for row in rows])
 
 
 def plain_copy_paste(patterns, tokens, needle, predicted):

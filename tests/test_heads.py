@@ -2,6 +2,7 @@
 
 import inspect
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -164,3 +165,17 @@ def test_a_command_line_may_say_a_files_layout(tmp_path):
         assert parse_heads_or_file(f"{tmp_path / 'list.json'}{text}") == HeadSet.of([Head(1, 1)])
     with pytest.raises(InputError, match="cannot be read"):
         parse_heads_or_file(f"{tmp_path / 'list.json'}:format=qrhead")
+
+
+def test_a_file_may_say_its_layout_and_how_many_heads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ranked = RankedHeads((Head(2, 1), Head(0, 1), Head(1, 0)), (1.0, 0.5, 0.25), 3, 2)
+    ranked.save("heads.json", format="wu")
+    assert parse_heads_or_file("heads.json:format=wu").top(2) == ranked.top(2)
+    assert parse_heads_or_file("heads.json:top=2:format=wu") == ranked.top(2)
+    Path("gates.tsv").write_text("0.9\t0.1\n0.2\t0.8\n")
+    assert parse_heads_or_file("gates.tsv:top=2:format=duoattention:query_heads=4") == HeadSet.of([(0, 0), (0, 1)], 2, 4)
+    with pytest.raises(InputError, match="unknown head-file format 'wux'"):
+        parse_heads_or_file("heads.json:format=wux")
+    with pytest.raises(InputError, match=r"the heads cannot be read from 'none\.json'"):
+        parse_heads_or_file("none.json:top=2:format=wu")

@@ -8,6 +8,7 @@ from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, takes
 from mechdyn.runs.configs import (
     AblateConfig,
+    ModesConfig,
     ProgressiveConfig,
     RagConfig,
     RagSweepConfig,
@@ -74,6 +75,25 @@ def ablate(config: AblateConfig, out: OutOption = None) -> None:
     page = save_page(ablation_grids(result.traces, title=config.model), result.folder / "ablation.html", title=title)
     print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
     print(f"next     mechdyn explore {result.folder}")
+
+
+@app.command()
+@takes(ModesConfig)
+def modes(config: ModesConfig, out: OutOption = None) -> None:
+    """Switch one list of heads off in every way that "masking" may mean, beside random lists: a table, results.json, the traces."""
+    from mechdyn.reports.results import modes_report
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.modes import modes as run_modes
+
+    found = run_modes(config, out)
+    print_tables([modes_report(found.table, f"Heads off on {config.model}, {config.task}")])
+    without = found.leak
+    print(f"listed   {found.lists.listed}")
+    print(
+        f"random   no draw shares a head with them; drawn from all heads, as published code does, they would share {without.expected:.2f} "
+        f"on average, and any with a probability of {without.any:.2f}"
+    )
+    print(f"results  {found.folder / 'results.json'}\ntraces   {found.folder / 'traces'}\nnext     mechdyn report {found.folder}")
 
 
 @app.command()

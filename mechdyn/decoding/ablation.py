@@ -15,8 +15,10 @@ from mechdyn.models.model import Model
 from mechdyn.schedules import NoAblation, Observation, Schedule, Static, schedule_from_json
 from mechdyn.tasks.sample import Sample
 
-METHODS = ("zero", "mean", "resample")
-SCOPES = ("position", "all")
+METHODS = ("zero", "mean", "resample", "uniform")
+REFERENCED = ("mean", "resample")
+"""The methods that need reference activations."""
+SCOPES = ("position", "decode", "all")
 COMMITS = ("clean", "ablated")
 _REFERENCE = ("reference", "seed")
 
@@ -36,12 +38,22 @@ class ReferenceActivations:
 class Ablation:
     """A schedule and what switching a head off means.
 
+    Published "masking" is `method="uniform", scope="decode"` (Wu et al. 2024 and DeCoRe, on their flash-attention path): they set a head's
+    query to 0, so that all its keys weigh the same. Two departures: where a model has attention sinks, these take no weight here; and
+    their eager path writes the zeros behind the causal mask, so that in a forward of several tokens it also averages later keys, which
+    nothing does here. Zeroed columns of W_O in a saved checkpoint, its output bias kept, are `method="zero", scope="all"` (RetMask).
+
     Args:
         schedule: which heads, step by step.
-        method: zero at `hook_z`, or the mean over `reference`, or a seeded draw from it at each step.
-        scope: the current position only (keys and values of earlier positions stay), or every position of every forward.
-        commit: keep the observing forward's keys and values for a position ("a standard forward pass without any interventions", read
-            literally), or the ablated one's. Under scope `all` no cache is kept, and the observing forward is always a clean one.
+        method: what takes the place of a head's z at `hook_z`. `zero`; `mean`, the mean over `reference`; `resample`, a seeded draw from
+            it at each step; `uniform`, the mean of the values of all keys that the position sees: not padding, and in a layer with a
+            sliding window those within it. A head averages the values of its own key-value head.
+        scope: where. `position`: in the forward of the current position, from the last prompt token on; keys and values of earlier
+            positions stay what `commit` made them. `decode`: another name of `position` with `commit="ablated"`, and stored as that: every
+            generated position stays ablated, the prompt is intact. `all`: at every position of every forward, the prompt's too.
+        commit: whose keys and values are kept for a position: those of the observing forward, `clean` ("a standard forward pass without
+            any interventions", read literally; the default), or those of the `ablated` one. Under scope `all` no cache is kept, and the
+            observing forward is always a clean one.
         reference: needed by mean and resample.
         seed: draws for resample.
     """
@@ -49,7 +61,7 @@ class Ablation:
     schedule: Schedule
     method: str = "zero"
     scope: str = "position"
-    commit: str = "clean"
+    commit: str = ""
     reference: ReferenceActivations | None = None
     seed: int = 0
 
@@ -57,11 +69,16 @@ class Ablation:
         for name, value, known in (
             ("method", self.method, METHODS),
             ("scope", self.scope, SCOPES),
-            ("commit", self.commit, COMMITS),
+            ("commit", self.commit or COMMITS[0], COMMITS),
         ):
             if value not in known:
                 raise InputError(f"ablation {name} must be one of {', '.join(known)}, got {value!r}")
-        if self.method != "zero" and self.reference is None:
+        if self.scope == "decode" and self.commit == "clean":
+            raise InputError('scope decode keeps the ablated forward\'s keys and values, got commit="clean"; take scope="position"')
+        kept = "ablated" if self.scope == "decode" else "clean"
+        object.__setattr__(self, "commit", self.commit or kept)
+        object.__setattr__(self, "scope", "position" if self.scope == "decode" else self.scope)
+        if self.method in REFERENCED and self.reference is None:
             raise InputError(f"{self.method} ablation needs reference activations; pass reference=reference_activations(model, samples)")
 
     def as_json(self) -> dict[str, Any]:
@@ -70,6 +87,11 @@ class Ablation:
         if self.reference is not None:
             content |= {"reference": content_hash(self.reference.z.double().tolist()), "seed": self.seed}
         return content
+
+    @property
+    def averages(self) -> bool:
+        """Whether heads give the mean of the visible values."""
+        return self.method == "uniform"
 
     def check(self, model: Model) -> None:
         """Refuse what does not fit the model, before anything runs."""
@@ -104,8 +126,8 @@ class Ablation:
         return chosen
 
     def values(self, sample: str, step: int) -> Float[Tensor, "layer head d_head"] | None:
-        """What takes the place of ablated heads; None is zero."""
-        if self.reference is None or self.method == "zero":
+        """What takes the place of ablated heads; None is zero, or their mean of values where the ablation `averages`."""
+        if self.reference is None or self.method not in REFERENCED:
             return None
         if self.method == "mean":
             return self.reference.mean
@@ -163,7 +185,7 @@ def ablation_from_json(
     options = dict(content)
     named = {name: options.pop(name) for name in _REFERENCE if name in options}
     schedule = schedule_from_json(options.pop("schedule", {}), n_layers, n_heads)
-    needs_reference = options.get("method", "zero") != "zero" or "reference" in named
+    needs_reference = options.get("method") in REFERENCED or "reference" in named
     try:
         ablation = Ablation(schedule, **options, reference=reference if needs_reference else None, seed=named.get("seed", 0))
     except TypeError as error:

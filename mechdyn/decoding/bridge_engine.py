@@ -7,7 +7,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechdyn.decoding.cache import select_rows, shallow_copy, to_cache, to_prompts
-from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook, mask_and_windows
+from mechdyn.decoding.capture import Capture, Sight, edit_hooks, hidden_hook, mask_and_windows
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
 from mechdyn.decoding.writes import Writes, read_along
@@ -48,8 +48,9 @@ class BridgeEngine:
             raise ValueError("an engine with a cache cannot edit past positions; use ReferenceEngine")
         model, capture = self.model, Capture()
         after = state.fed(shallow_copy(state.memory))
-        mask, forgetting = mask_and_windows(model, after.visible, after.positions, state.next_position[:, None])
-        hooks = forgetting + capture.hooks(model.n_layers, self._hidden_hook) + (edit_hooks(edit) if edit is not None else [])
+        sight = Sight(model.windows, after.visible, after.positions, state.next_position[:, None])
+        mask, forgetting = mask_and_windows(model, sight)
+        hooks = forgetting + capture.hooks(model.n_layers, self._hidden_hook) + (edit_hooks(edit, sight) if edit is not None else [])
         with model.bridge.hooks(fwd_hooks=hooks):
             logits, _ = model.bridge(
                 tokens[:, None].to(model.device),

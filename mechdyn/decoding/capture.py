@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechdyn.decoding.engine import HeadEdit
-from mechdyn.errors import InputError
+from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.model import Model
-from mechdyn.models.windows import additive, visible_keys
+from mechdyn.models.windows import Windows, additive, visible_keys
 
 Hook = tuple[str, Callable[[Tensor, Any], Tensor | None]]
 
@@ -76,31 +76,52 @@ def hooked_points(model: Model) -> list[str]:
     return [name for name, point in model.bridge.hook_dict.items() if point.fwd_hooks or point.bwd_hooks]
 
 
-def edit_hooks(edit: HeadEdit, column: int = -1) -> list[Hook]:
-    """Hooks that overwrite z of the heads in the edit, at one column of the batch; layers without any are left alone."""
-    layers = edit.mask.any(dim=2).any(dim=0).nonzero().flatten().tolist()
-    return [(f"blocks.{layer}.attn.hook_z", _overwrite_z(edit, layer, column)) for layer in layers]
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What the queries of one forward see; `keys` and `queries` are position ids, `visible` is 1 at keys that are not padding."""
+
+    windows: Windows
+    visible: Int[Tensor, "row key"]
+    keys: Int[Tensor, "row key"]
+    queries: Int[Tensor, "row query"]
+
+    def through(self, window: int | None) -> Bool[Tensor, "row query key"]:
+        """The keys that each query sees in a layer of this window."""
+        return visible_keys(self.visible.bool(), self.keys, self.queries, window)
 
 
-def mask_and_windows(
-    model: Model, visible: Int[Tensor, "row key"], keys: Int[Tensor, "row key"], queries: Int[Tensor, "row query"]
-) -> tuple[Tensor, list[Hook]]:
+def edit_hooks(edit: HeadEdit, sight: Sight, column: int = -1) -> list[Hook]:
+    """Hooks that carry out an edit at one column of the batch; layers without any head in it are left alone.
+
+    z is overwritten where it is made. A head averages by even weights in place of its attention row, which `Capture` has read before.
+    """
+    hooks: list[Hook] = [(f"blocks.{layer}.attn.hook_z", _overwrite_z(edit, layer, column)) for layer in _layers(edit.overwritten)]
+    for layer in _layers(edit.averaging):
+        even = _Even(edit, layer, column, sight.through(sight.windows[layer]))
+        hooks += [(f"blocks.{layer}.attn.hook_pattern", even.weigh), (f"blocks.{layer}.attn.hook_z", even.require)]
+    return hooks
+
+
+def _layers(mask: Bool[Tensor, "row layer head"]) -> list[int]:
+    return mask.any(dim=2).any(dim=0).nonzero().flatten().tolist()
+
+
+def mask_and_windows(model: Model, sight: Sight) -> tuple[Tensor, list[Hook]]:
     """The attention mask of a forward of the bridge, and hooks by which layers with a sliding window forget.
 
-    `keys` and `queries` are position ids. Where a layer has a window, transformers is given the whole mask instead of what is padding: it
-    would count places, and padding may lie between tokens. A forgotten key then gets exactly no weight.
+    Where a layer has a window, transformers is given the whole mask instead of what is padding: it would count places, and padding may lie
+    between tokens. A forgotten key then gets exactly no weight.
     """
     windows = set(model.windows) - {None}
     if not windows:
-        return visible, []
-    shown = visible.bool()
-    unseen = {window: ~visible_keys(shown, keys, queries, window)[:, None] for window in windows}
+        return sight.visible, []
+    unseen = {window: ~sight.through(window)[:, None] for window in windows}
     hooks: list[Hook] = [
         (f"blocks.{layer}.attn.hook_attn_scores", partial(_forget, unseen[window]))
         for layer, window in enumerate(model.windows)
         if window is not None
     ]
-    return additive(visible_keys(shown, keys, queries, None), model.dtype), hooks
+    return additive(sight.through(None), model.dtype), hooks
 
 
 def _forget(unseen: Bool[Tensor, "row 1 query key"], scores: Float[Tensor, "row head query key"], hook: Any) -> Tensor:
@@ -114,16 +135,50 @@ def _pattern_hook(capture: Capture, layer: int) -> Hook:
     return f"blocks.{layer}.attn.hook_pattern", read
 
 
+class _Even:
+    """Even weights over the visible keys for the heads of one layer that average."""
+
+    def __init__(self, edit: HeadEdit, layer: int, column: int, seen: Bool[Tensor, "row query key"]) -> None:
+        self._mask, self._seen = edit.averaging[:, layer], seen
+        self._columns = slice(None) if edit.whole else column
+        self._weighed = False
+
+    def weigh(self, pattern: Float[Tensor, "row head query key"], hook: Any) -> Tensor:
+        """A query that sees nothing, at padding, weighs nothing."""
+        seen = self._seen.to(pattern)[:, None]
+        even = seen / seen.sum(dim=-1, keepdim=True).clamp(min=1)
+        edited = _at(self._columns, pattern.shape[2], pattern.device)
+        self._weighed = True
+        mask = rearrange(self._mask, "row head -> row head 1 1").to(pattern.device)
+        return torch.where(mask & rearrange(edited, "query -> query 1"), even, pattern)
+
+    def require(self, z: Tensor, hook: Any) -> None:
+        """z is made of the rows that were weighed.
+
+        Raises:
+            UnsupportedModelError: this attention shows its rows only once z is made.
+        """
+        if not self._weighed:
+            raise UnsupportedModelError(
+                "uniform ablation needs an attention whose rows can be edited, and this model's bridge shows them afterwards; take zero"
+            )
+
+
+def _at(columns: slice | int, n: int, device: torch.device) -> Bool[Tensor, " _"]:
+    """True at the columns."""
+    edited = torch.zeros(n, dtype=torch.bool, device=device)
+    edited[columns] = True
+    return edited
+
+
 def _overwrite_z(edit: HeadEdit, layer: int, column: int) -> Callable[[Tensor, Any], Tensor]:
     columns = slice(None) if edit.whole else column
 
     def overwrite(z: Tensor, hook: Any) -> Tensor:
-        mask = rearrange(edit.mask[:, layer], "row head -> row 1 head 1").to(z.device)
+        mask = rearrange(edit.overwritten[:, layer], "row head -> row 1 head 1").to(z.device)
         values = torch.zeros((), dtype=z.dtype, device=z.device)
         if edit.values is not None:
             values = rearrange(edit.values[:, layer], "row head d_head -> row 1 head d_head").to(z)
-        edited = torch.zeros(z.shape[1], dtype=torch.bool, device=z.device)
-        edited[columns] = True
-        return torch.where(mask & rearrange(edited, "pos -> pos 1 1"), values, z)
+        return torch.where(mask & rearrange(_at(columns, z.shape[1], z.device), "pos -> pos 1 1"), values, z)
 
     return overwrite

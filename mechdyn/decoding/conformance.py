@@ -117,13 +117,13 @@ def consistency(subject: Subject) -> list[Check]:
 
 
 def fast_engine(subject: Subject) -> list[Check]:
-    """The fast engine's rows, logits and ablated logits, against the bridge's."""
+    """The fast engine's rows, logits and logits with heads at zero and averaging, against the bridge's."""
     fast = make_engine(subject.model)
     if not isinstance(fast, FastEngine):
         return [Check("fast engine", None, "this architecture's attention cannot be captured; steps run on the bridge")]
-    edit = HeadEdit(_half_of_the_heads(subject))
+    off = _half_of_the_heads(subject)
     differences: list[Tensor] = []
-    for asked in (None, edit):
+    for asked in (None, HeadEdit(off), HeadEdit(off, averaged=torch.ones(len(off), dtype=torch.bool))):
         (found, _), (wanted, _) = _first_step(fast, subject, asked), _first_step(BridgeEngine(subject.model), subject, asked)
         differences += [relative(found.logits, wanted.logits), relative(found.hidden, wanted.hidden)]
         differences += [(one - two).abs() for one, two in zip(found.patterns, wanted.patterns, strict=True)]

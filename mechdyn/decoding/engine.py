@@ -16,7 +16,10 @@ from torch.nn.functional import pad
 
 @dataclass(frozen=True, eq=False)
 class HeadEdit:
-    """What to overwrite at `hook_z`: the heads in `mask`, with zero or with `values`.
+    """What takes the place of z of the heads in `mask`: zero, or `values`, or in rows that are `averaged` the mean of all visible values.
+
+    A key is visible where the position may attend to it: not padding, not behind the position, not forgotten by a sliding window. A head
+    averages the values of its key-value head. What the head's own attention row says is left as it is.
 
     At the current position only or, if `whole`, at all of them, which takes an engine without a cache.
     """
@@ -24,6 +27,22 @@ class HeadEdit:
     mask: Bool[Tensor, "row layer head"]
     values: Float[Tensor, "row layer head d_head"] | None = None
     whole: bool = False
+    averaged: Bool[Tensor, " row"] | None = None
+
+    @property
+    def averaging(self) -> Bool[Tensor, "row layer head"]:
+        """The heads that average."""
+        return torch.zeros_like(self.mask) if self.averaged is None else self.mask & self.averaged.to(self.mask.device)[:, None, None]
+
+    @property
+    def overwritten(self) -> Bool[Tensor, "row layer head"]:
+        """The heads that give zero or `values`."""
+        return self.mask & ~self.averaging
+
+    def select(self, rows: list[int]) -> "HeadEdit":
+        """The same for some of the rows."""
+        values, averaged = (None if each is None else each[rows] for each in (self.values, self.averaged))
+        return HeadEdit(self.mask[rows], values, self.whole, averaged)
 
 
 @dataclass(frozen=True, eq=False)

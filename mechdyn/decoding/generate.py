@@ -144,7 +144,8 @@ def _step(
     if not masks.any():
         return Step(observed, scores, sentences, masks, tokens, finite, None), clean
     ablation = _shared_ablation(live)
-    edit = HeadEdit(masks, values, whole=ablation.scope == "all")
+    averaged = torch.tensor([row.ablation is not None and row.ablation.averages for row in live])
+    edit = HeadEdit(masks, values, whole=ablation.scope == "all", averaged=averaged if averaged.any() else None)
     if edit.whole:
         edited, dirty = _whole_step(model, context, edit), clean
     else:

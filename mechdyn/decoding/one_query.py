@@ -103,7 +103,14 @@ class MemoryQuery:
             z = z + grid.take(pattern[..., :n_far] @ far_values)
         row = rearrange(grid.take(pattern), "row kv_head group key -> row (kv_head group) key")
         self._patterns[layer] = pad(row, (n_keys - row.shape[-1], 0)) if row.shape[-1] < n_keys else row
-        return self._overwrite(rearrange(z, "row kv_head group d_value -> row 1 (kv_head group) d_value"), layer)
+        z = rearrange(z, "row kv_head group d_value -> row 1 (kv_head group) d_value")
+        if self._edit is None or layer not in self._edited:
+            return z
+        z = self._overwrite(z, self._edit, layer)
+        if self._edit.averaged is None:
+            return z
+        mask = rearrange(self._edit.averaging[:, layer], "row head -> row 1 head 1").to(z.device)
+        return torch.where(mask, self._mean_values(layer, scores, values, far_values, grouped.shape[2]), z)
 
     def patterns(self) -> tuple[Float[Tensor, "row head key"], ...]:
         """Every layer's attention row."""
@@ -177,10 +184,24 @@ class MemoryQuery:
             self._rooms[place] = like.new_empty(shape)
         return self._rooms[place]
 
-    def _overwrite(self, z: Float[Tensor, "row 1 head d_value"], layer: int) -> Float[Tensor, "row 1 head d_value"]:
-        if self._edit is None or layer not in self._edited:
-            return z
-        mask = rearrange(self._edit.mask[:, layer], "row head -> row 1 head 1").to(z.device)
-        if self._edit.values is None:
+    def _overwrite(self, z: Float[Tensor, "row 1 head d_value"], edit: HeadEdit, layer: int) -> Float[Tensor, "row 1 head d_value"]:
+        mask = rearrange(edit.overwritten[:, layer], "row head -> row 1 head 1").to(z.device)
+        if edit.values is None:
             return z.masked_fill(mask, 0.0)
-        return torch.where(mask, rearrange(self._edit.values[:, layer], "row head d_value -> row 1 head d_value").to(z), z)
+        return torch.where(mask, rearrange(edit.values[:, layer], "row head d_value -> row 1 head d_value").to(z), z)
+
+    def _mean_values(
+        self, layer: int, like: Tensor, values: Tensor, far_values: Tensor | None, n_group: int
+    ) -> Float[Tensor, "row 1 head d_value"]:
+        """For each head the mean of its key-value head's values over all keys that the token sees: a softmax of equal scores.
+
+        `like` is any tensor of the layer's scores, `n_group` the heads of a key-value head.
+        """
+        grid = self.before.grid
+        scores = like.new_zeros(grid.n_prompts, 1, grid.n_copies, like.shape[-1])
+        self._hide(scores, layer, 1)
+        even, n_far = weights(scores), like.shape[-1] - values.shape[2]
+        mean = grid.take(even[..., n_far:]) @ values
+        if far_values is not None:
+            mean = mean + grid.take(even[..., :n_far] @ far_values)
+        return repeat(mean, "row kv_head 1 d_value -> row 1 (kv_head group) d_value", group=n_group)

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from transformers.cache_utils import Cache
 
 from mechdyn.decoding.cache import PromptLayer, WindowLayer
-from mechdyn.decoding.capture import hooked_points, mask_and_windows
+from mechdyn.decoding.capture import Sight, hooked_points, mask_and_windows
 from mechdyn.decoding.memory import Prompts
 from mechdyn.errors import InputError
 from mechdyn.models.footprint import CHUNK
@@ -159,7 +159,7 @@ class _Reader:
         if not self._windowed:
             forward(attention_mask=visible if padded else None)
         elif self._hooked:
-            mask, forgetting = mask_and_windows(model, visible, positions, queries)
+            mask, forgetting = mask_and_windows(model, Sight(model.windows, visible, positions, queries))
             with model.bridge.hooks(fwd_hooks=forgetting):
                 forward(attention_mask=mask)
         else:

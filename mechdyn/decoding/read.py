@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechdyn.decoding.cache import to_cache
-from mechdyn.decoding.capture import Hook, mask_and_windows
+from mechdyn.decoding.capture import Hook, Sight, mask_and_windows
 from mechdyn.decoding.prefill import Prefilled, prefill
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.model import Model
@@ -82,7 +82,7 @@ def mean_rows(
 def _read(model: Model, tokens: Int[Tensor, " pos"], start: int, cache: Any, hooks: list[Hook]) -> None:
     """One chunk through the bridge, appended to the cache."""
     positions = torch.arange(start + len(tokens), device=model.device)[None]
-    mask, forgetting = mask_and_windows(model, torch.ones_like(positions), positions, positions[:, start:])
+    mask, forgetting = mask_and_windows(model, Sight(model.windows, torch.ones_like(positions), positions, positions[:, start:]))
     with model.bridge.hooks(fwd_hooks=forgetting + hooks):
         model.bridge(
             tokens[None].to(model.device),

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from mechdyn.decoding.capture import Capture, edit_hooks, hidden_hook, mask_and_windows
+from mechdyn.decoding.capture import Capture, Sight, edit_hooks, hidden_hook, mask_and_windows
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.prefill import behind, check_positions, going_on, left_pad
 from mechdyn.decoding.writes import Writes, read_along
@@ -22,8 +22,7 @@ class Sequences:
     edits: tuple[tuple[int, HeadEdit], ...] = ()
 
     def select(self, rows: list[int]) -> "Sequences":
-        edits = ((column, HeadEdit(edit.mask[rows], None if edit.values is None else edit.values[rows])) for column, edit in self.edits)
-        return Sequences(self.tokens[rows], tuple(edits))
+        return Sequences(self.tokens[rows], tuple((column, edit.select(rows)) for column, edit in self.edits))
 
 
 class ReferenceEngine:
@@ -61,11 +60,12 @@ class ReferenceEngine:
         kept = edits if edit is None or not edit.whole else past.edits
         after = state.fed(Sequences(sequence, kept))
         positions = after.positions.to(model.device)
-        mask, forgetting = mask_and_windows(model, after.visible.to(model.device), positions, positions)
+        sight = Sight(model.windows, after.visible.to(model.device), positions, positions)
+        mask, forgetting = mask_and_windows(model, sight)
         hooks = forgetting + capture.hooks(model.n_layers, self._hidden_hook) + capture.value_hooks(model)
         logits = model.bridge.run_with_hooks(
             sequence.to(model.device),
-            fwd_hooks=hooks + [hook for column, each in edits for hook in edit_hooks(each, column)],
+            fwd_hooks=hooks + [hook for column, each in edits for hook in edit_hooks(each, sight, column)],
             attention_mask=mask,
             position_ids=positions,
             return_type="logits",

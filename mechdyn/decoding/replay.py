@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
+from mechdyn.decoding.ablation import REFERENCED
 from mechdyn.decoding.batches import naming_memory
 from mechdyn.decoding.engine import DecodeState, Engine, HeadEdit
 from mechdyn.decoding.engines import make_engine
@@ -61,7 +62,9 @@ def _steps(engine: Engine, state: DecodeState, trace: Trace, keep: int) -> list[
         observed, clean = engine.step(state, fed[step : step + 1])
         found.append(strongest(observed.patterns, 0, clean.visible[0].cpu().bool(), keep))
         if dirty and trace.ablated is not None and bool(trace.ablated[step].any()):
-            _, state = engine.step(state, fed[step : step + 1], HeadEdit(trace.ablated[step : step + 1]), observed)
+            averaged = torch.tensor([True]) if ablation.get("method") == "uniform" else None
+            edit = HeadEdit(trace.ablated[step : step + 1], averaged=averaged)
+            _, state = engine.step(state, fed[step : step + 1], edit, observed)
         else:
             state = clean
     return found
@@ -75,7 +78,7 @@ def _ablation(trace: Trace) -> dict[str, Any]:
 def can_replay(trace: Trace) -> bool:
     """Whether the keys and values that the generation saw can be made again: not where they held activations that are not stored."""
     ablation = _ablation(trace)
-    return ablation.get("commit") != "ablated" or ablation.get("scope") == "all" or ablation.get("method", "zero") == "zero"
+    return ablation.get("commit") != "ablated" or ablation.get("scope") == "all" or ablation.get("method") not in REFERENCED
 
 
 def _check(model: Model, trace: Trace) -> None:

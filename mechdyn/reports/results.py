@@ -15,6 +15,7 @@ from mechdyn.studies import conditions
 from mechdyn.studies.facts import FactReport
 from mechdyn.studies.grid import GridRow
 from mechdyn.studies.lagged_effect import EffectRow
+from mechdyn.studies.modes import ModesTable
 from mechdyn.studies.progressive import ProgressivePoint
 from mechdyn.studies.rag import RagRow
 from mechdyn.views.facts import SHOWN, group_name
@@ -59,6 +60,29 @@ def effect_table(rows: Sequence[EffectRow], title: str) -> Table:
     caption = "Δ log p in nats, heads off at one step alone, its keys and values kept; over the steps that switch any off, 95 % by sample"
     numbers = (*columns.values(), "n", "steps")
     return Table(title, ("condition: heads off", *numbers), tuple(lines), caption, numbers)
+
+
+def modes_report(table: ModesTable, title: str) -> Table:
+    """One list of heads in several modes: a line for each mode and condition, the random ones with the range of their draws."""
+    metric = table.metric
+    numbers = (metric, f"clean less it, {metric}", "it less listed", "draws from", "to")
+    lines = [("every head on", "", interval_text(table.clean), "", "", "", "")]
+    lines += [
+        (
+            str(row.mode),
+            row.condition,
+            interval_text(row.quality),
+            interval_text(row.loss),
+            "" if row.above_listed is None else interval_text(row.above_listed),
+            *((f"{min(row.draws):.3f}", f"{max(row.draws):.3f}") if len(row.draws) > 1 else ("", "")),
+        )
+        for row in table.rows
+    ]
+    caption = (
+        f"{table.clean.n} samples in every condition ({table.n_failed} failed); differences paired by sample; intervals of random lists "
+        "are over samples and lists; no random list has a listed head; 95 %"
+    )
+    return Table(title, ("mode", "heads off", *numbers), tuple(lines), caption, numbers, droppable=numbers[3:])
 
 
 def progressive_table(points: Mapping[str, Sequence[ProgressivePoint]], title: str) -> Table:

@@ -18,13 +18,14 @@ from mechdyn.reports.results import (
     effect_table,
     fact_table,
     grid_table,
+    modes_report,
     probe_table,
     progressive_table,
     rag_tables,
     sensitivity_table,
 )
 from mechdyn.reports.verdict import NOT_PRINTED, layout_of, verdict_figures, verdict_tables
-from mechdyn.runs.read import AblationTable, Content, DetectedList, Judged, Points, Run, Settings, Single, Strategies, not_run
+from mechdyn.runs.read import AblationTable, Content, DetectedList, Judged, ModesOfList, Points, Run, Settings, Single, Strategies, not_run
 from mechdyn.studies.facts import clean_traces, fact_report, has_facts
 from mechdyn.views.ablation import ablation_grids, progressive_figures
 from mechdyn.views.facts import fact_page
@@ -162,6 +163,12 @@ def _grid(found: AblationTable, run: Run) -> list[Section]:
     title = f"Ablation on {run.model}, {run.task.name}"
     tables = [grid_table(found.rows, title), *([effect_table(found.effects, f"{title}: along the clean answers")] if found.effects else [])]
     return [Section(heading, run.command, tuple(tables), dict(figures), (facts, NOT_PRINTED))]
+
+
+@sections.register
+def _modes(found: ModesOfList, run: Run) -> list[Section]:
+    heading = f"One list of heads off in several modes: {run.model}, {run.task.name}"
+    return [Section(heading, run.command, (modes_report(found.table, f"Heads off on {run.model}, {run.task.name}"),))]
 
 
 @sections.register

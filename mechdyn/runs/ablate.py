@@ -3,35 +3,30 @@
 Figure 2 for needles. For questions (Figures 6 and 12 to 14) the columns are context lengths and the rows where the evidence lies.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mechdyn.decoding.ablation import METHODS, Ablation, ReferenceActivations, reference_activations
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet, RankedHeads, parse_heads_or_file
 from mechdyn.models.model import Model
-from mechdyn.plans import NO_TRACES, Plan, chosen_preset, named_preset
+from mechdyn.plans import NO_TRACES, chosen_preset, named_preset
 from mechdyn.runs.configs import AblateConfig
+from mechdyn.runs.methods import check_modes, how, references
 from mechdyn.runs.session import Session, Traces
 from mechdyn.runs.site import HERE, Site
-from mechdyn.runs.worker import Worker
-from mechdyn.schedules import SCHEDULES, NoAblation, schedule_from_spec
+from mechdyn.schedules import SCHEDULES, schedule_from_spec
 from mechdyn.scores.score import ScoreLike, as_score
-from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, ZERO, Detection, detect, grid_plan
+from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, PRESETS, Detection, detect, grid_plan
 from mechdyn.studies.grid import GridRow, cells_frame, detection_facts, grid_rows
 from mechdyn.studies.lagged_effect import EffectRow, effect_rows
-from mechdyn.tasks.task import build_sample
 from mechdyn.traces.trace import Trace
-from mechdyn.traces.unit import Unit
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 RESULTS = "results.json"
-_N_REFERENCES = 16
-"""Prompts whose activations stand in for ablated heads under mean and resample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +59,10 @@ def ablate(config: AblateConfig, out: str | Path | None = None, site: Site = HER
         preset = chosen_preset(PRESETS, run.request)
         first = grid_plan(run.request, preset, NO_TRACES)
         listed = _fitted_heads(run)
-        how, reference = _how(run, first)
+        reference = references(run, [config.method], lambda: first.units)
+        switched = how(config.method, config.scope, reference, config.seed)
         traces = run.traces(
-            lambda found: grid_plan(run.request, preset, found, run.config.conditions, how, listed, config.lagged, run.config.draws),
+            lambda found: grid_plan(run.request, preset, found, run.config.conditions, switched, listed, config.lagged, run.config.draws),
             describe=f"ablation on {Path(config.model).name}, {run.request.task.name}",
             reference=reference,
         )
@@ -108,12 +104,14 @@ def _check(config: AblateConfig) -> None:
                 f"conditions must be some of {', '.join(CONDITIONS)}, or a schedule ({', '.join(SCHEDULES.names())}) with its options, "
                 f"got {name}"
             )
-    if config.method not in METHODS:
-        raise InputError(f"ablation method must be one of {', '.join(METHODS)}, got {config.method!r}")
+    check_modes([config.method], [config.scope])
     if config.draws < 1:
         raise InputError(f"draws of random heads are counted from 1, got {config.draws}")
-    if config.lagged is not None and config.method != "zero":
-        raise InputError(f"effects at one step are measured with zero in a head's place, got --method {config.method}; leave --lagged out")
+    if config.lagged is not None and (config.method, config.scope) != ("zero", "position"):
+        raise InputError(
+            f"effects at one step are measured with zero in a head's place at that position, got --method {config.method} --scope "
+            f"{config.scope}; leave --lagged out"
+        )
     named_preset(PRESETS, config.preset)
 
 
@@ -124,17 +122,3 @@ def _fitted_heads(run: Session) -> HeadSet | RankedHeads | None:
         if name not in CONDITIONS:
             schedule_from_spec(name, *shape)
     return parse_heads_or_file(run.config.heads).fit(*shape) if run.config.heads else None
-
-
-def _how(run: Session, plan: Plan) -> tuple[Mapping[str, Any], ReferenceActivations | None]:
-    """The ablation's JSON but for schedule and commit rule, and the activations of detection prompts where the method needs them."""
-    config = run.config
-    if config.method == "zero":
-        return ZERO, None
-    reference = run.ask_worker(_reference, plan.units[:_N_REFERENCES])
-    content = Ablation(NoAblation(), method=config.method, reference=reference, seed=config.seed).as_json()
-    return {name: content[name] for name in ("method", "scope", "reference", "seed")}, reference
-
-
-def _reference(worker: Worker, units: Sequence[Unit], _: None) -> ReferenceActivations:
-    return reference_activations(worker.model, [build_sample(worker.model, unit.sample) for unit in units])

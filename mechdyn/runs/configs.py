@@ -68,6 +68,14 @@ class ScoreOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AblationOptions:
+    """What switching a head off means."""
+
+    method: str = option("zero", "zero, mean, resample or uniform (the mean of all visible values): what takes an ablated head's place.")
+    scope: str = option("position", "position, decode (generated positions stay ablated) or all (the prompt's too): where heads are off.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LengthOptions:
     """How long prompts are."""
 
@@ -88,12 +96,12 @@ class VerifyConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     """What `mechdyn verify` was asked."""
 
     kind: ClassVar[str] = "verify"
-    claim: str = argument("dynamism, irreplaceability, correlation, anticipation, or a claim of another package")
+    claim: str = argument("dynamism, irreplaceability, correlation, anticipation, wu2024.causal, or another claim, also of another package")
     heads: str | None = option(None, "A file of ranked heads, or FILE:format=…, in place of the static heads that the claim ranks itself.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AblateConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
+class AblateConfig(AblationOptions, SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     """What `mechdyn ablate` was asked.
 
     Of a file as many items are taken as the preset has samples, where it has enough.
@@ -107,7 +115,6 @@ class AblateConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
         None, "Heads to switch off as a condition of their own: a file of ranked heads, FILE:format=…, or 'L3H6 L4H1'."
     )
     draws: int = option(10, "Draws of random heads for each sample, or shared by the samples, where a condition rests on several.")
-    method: str = option("zero", "zero, mean or resample: what takes an ablated head's place.")
     lagged: int | None = option(
         None,
         "Also what each condition's heads, off at one step alone, take from log p of its token and so many after it.",
@@ -117,7 +124,20 @@ class AblateConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TraceConfig(ScoreOptions, TaskOptions, RunOptions):
+class ModesConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
+    """What `mechdyn modes` was asked."""
+
+    kind: ClassVar[str] = "modes"
+    heads: str | None = option(
+        None, "Heads to switch off: 'L3H6 L4H1', or a file of ranked heads (FILE:top=20). The model's own, found here, when left out."
+    )
+    methods: tuple[str, ...] = option((), "zero, uniform, mean or resample; may be repeated. All when left out.", flag="--method")
+    scopes: tuple[str, ...] = option((), "position, decode or all; may be repeated. position and decode when left out.", flag="--scope")
+    draws: int = option(10, "Random lists of each kind, none of which has a listed head.", min=1, max=1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceConfig(AblationOptions, ScoreOptions, TaskOptions, RunOptions):
     """What `mechdyn trace` was asked."""
 
     kind: ClassVar[str] = "trace"

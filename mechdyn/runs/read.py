@@ -23,6 +23,7 @@ from mechdyn.runs.ablate import RESULTS, require_detection
 from mechdyn.runs.configs import (
     AblateConfig,
     DetectConfig,
+    ModesConfig,
     ProgressiveConfig,
     RagConfig,
     SensitivityConfig,
@@ -42,6 +43,7 @@ from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE, Detection
 from mechdyn.studies.grid import GridRow, grid_rows
 from mechdyn.studies.lagged_effect import EffectRow, effect_rows
+from mechdyn.studies.modes import ModesTable, chosen_modes, modes_table
 from mechdyn.studies.progressive import ProgressivePoint, progressive_point
 from mechdyn.studies.rag import RagRow, rag_row
 from mechdyn.tasks.task import Task
@@ -88,6 +90,14 @@ class AblationTable:
     detection: Detection
     effects: tuple[EffectRow, ...] = ()
     measures: frozenset[str] = frozenset({ABLATION})
+
+
+@dataclass(frozen=True, eq=False)
+class ModesOfList:
+    """One list of heads off in several modes."""
+
+    table: ModesTable
+    measures: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,6 +278,12 @@ def _grid(folder: RunFolder, again: bool) -> AblationTable:
     )
 
 
+def _modes(folder: RunFolder, again: bool) -> ModesOfList:
+    asked = folder.record.asked
+    traces = {role: found for role, found in folder.roles.items() if role != DETECTION_ROLE}
+    return ModesOfList(modes_table(traces, chosen_modes(asked["methods"], asked["scopes"]), asked["draws"], asked["seed"]))
+
+
 def _points(folder: RunFolder, again: bool) -> Points:
     ranking = require_detection(folder.roles[DETECTION_ROLE]).ranking
     masked = folder.record.asked["masked"]
@@ -341,6 +357,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(VerifyConfig, "mechdyn verify", (VERDICTS, CORRELATIONS_FILE, f"*/{REPORT}"), _judged),
         Kind(AblateConfig, "mechdyn ablate", (RESULTS,), _grid),
         Kind(DetectConfig, "mechdyn heads detect", (RESULTS,), _detected, traced=False),
+        Kind(ModesConfig, "mechdyn modes", (RESULTS,), _modes),
         Kind(ProgressiveConfig, "mechdyn progressive", (RESULTS,), _points),
         Kind(SensitivityConfig, "mechdyn sensitivity", (RESULTS,), _settings),
         Kind(RagConfig, "mechdyn rag", (VERDICTS,), _strategies, traced=False),

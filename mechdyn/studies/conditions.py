@@ -60,6 +60,8 @@ _DRAW_SEEDS = 1_000_003
 """What lies between the seeds of two draws."""
 DETECTION_ROLE = "detection"
 ZERO: Mapping[str, Any] = MappingProxyType({"method": "zero", "scope": "position"})
+KEPT: Mapping[str, tuple[str, ...]] = MappingProxyType({"position": COMMITS, "decode": ("ablated",), "all": ("clean",)})
+"""The commit rules that each scope of an ablation runs under. Scope `all` keeps no cache, so that the rules are one there."""
 
 PRESETS = {
     "quick": Preset((256, 512), n_seeds=4),
@@ -150,12 +152,16 @@ def grid_plan(
     elif CLEAN in conditions:
         roles[CLEAN] = samples(request, preset, EVALUATION)
     for name, schedule in own.items():
-        for commit in COMMITS:
-            by_draw = [
-                samples(request, preset, EVALUATION, {"schedule": each, **how, "commit": commit}) for each in _draws(name, schedule, draws)
-            ]
+        for commit in KEPT[how["scope"]]:
+            by_draw = [samples(request, preset, EVALUATION, ablation_json(each, how, commit)) for each in _draws(name, schedule, draws)]
             roles[role(name, commit)] = _units(name, by_draw)
     return Plan(roles)
+
+
+def ablation_json(schedule: Mapping[str, Any], how: Mapping[str, Any], commit: str) -> dict[str, Any]:
+    """A unit's ablation, as `Ablation.as_json` writes it: scope `decode` is stored as what it is another name of."""
+    scope = "position" if how["scope"] == "decode" else how["scope"]
+    return {"schedule": dict(schedule), **how, "scope": scope, "commit": commit}
 
 
 def by_sample(traces: Sequence[Trace]) -> list[list[Trace]]:

@@ -9,10 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from mechdyn.errors import InputError
-from mechdyn.heads import RankedHeads, read_heads, shown
+from mechdyn.heads import FORMAT, RankedHeads, read_heads, shown
 from mechdyn.stats.head_lists import TOP, Clusters, Overlap, RankCorrelation, clusters, jaccard_matrix, overlap, rank_correlation
-
-_FORMAT = ":format="
 
 
 @dataclass(frozen=True)
@@ -96,14 +94,14 @@ def compare_lists(lists: Mapping[str, RankedHeads], k: int = TOP) -> Comparison:
 
 def path_and_format(text: str) -> tuple[str, str | None]:
     """The file that such a text names, and the layout where it says one."""
-    path, _, layout = text.partition(_FORMAT)
+    path, _, layout = text.partition(FORMAT)
     name, equals, rest = path.partition("=")
     return (rest if equals and name and not Path(path).exists() else path), layout or None
 
 
 def _named(text: str) -> tuple[str, RankedHeads]:
     path, layout = path_and_format(text)
-    name = text.removesuffix(f"{_FORMAT}{layout}").removesuffix(path).removesuffix("=")
+    name = text.removesuffix(f"{FORMAT}{layout}").removesuffix(path).removesuffix("=")
     return name or Path(path).stem + (f" ({layout})" if layout else ""), read_heads(path, layout)
 
 

@@ -48,7 +48,7 @@ BAD = {
     "no file": (["--task", "hotpotqa"], "task hotpotqa needs a file of questions .* --data FILE"),
     "unknown task": (["--task", "trivia"], "unknown task 'trivia'"),
     "unknown condition": (["--condition", "magic"], "conditions must be some of clean, dynamic, .*, got magic"),
-    "unknown method": (["--method", "mask"], "ablation method must be one of zero, mean, resample, got 'mask'"),
+    "unknown method": (["--method", "mask"], "ablation method must be one of zero, mean, resample, uniform, got 'mask'"),
     "unknown preset": (["--preset", "huge"], "unknown preset 'huge'"),
     "unknown model": (["--model", "minni"], "unknown model 'minni'"),
     "depth": (["--model", "planted-dynamic", "--depth", "1.5"], r"depth must lie in \[0, 1\], got 1\.5"),

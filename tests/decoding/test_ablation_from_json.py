@@ -75,7 +75,10 @@ BAD = {
     "no schedule": ({"method": "zero"}, r"a schedule is written as {'kind': ..., argument: value}, got {}"),
     "unknown argument": ({"schedule": {"kind": "dynamic", "k": 1}}, "schedule 'dynamic' does not take"),
     "missing argument": ({"schedule": {"kind": "static"}}, "schedule 'static' does not take"),
-    "unknown method": ({"schedule": {"kind": "dynamic"}, "method": "mask"}, "method must be one of zero, mean, resample, got 'mask'"),
+    "unknown method": (
+        {"schedule": {"kind": "dynamic"}, "method": "mask"},
+        "method must be one of zero, mean, resample, uniform, got 'mask'",
+    ),
     "unknown option": ({"schedule": {"kind": "dynamic"}, "colour": 1}, "an ablation has schedule, method, scope"),
     "matched to a static list": (
         {"schedule": {"kind": "size-matched", "of": {"kind": "dynamic"}}},

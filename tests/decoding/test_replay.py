@@ -38,6 +38,7 @@ def ablations(model, sample):
         "random, ablated kept": Ablation(RANDOM, commit="ablated"),
         "random, every position": Ablation(RANDOM, scope="all", commit="ablated"),
         "mean": Ablation(RANDOM, method="mean", reference=reference),
+        "uniform, ablated kept": Ablation(RANDOM, method="uniform", scope="decode"),
     }
 
 

@@ -8,10 +8,11 @@ from mechdyn.errors import InputError
 from mechdyn.heads import heads, read_heads
 from mechdyn.reports.sections import sections
 from mechdyn.runs.ablate import ablate
-from mechdyn.runs.configs import AblateConfig, ProgressiveConfig
+from mechdyn.runs.configs import AblateConfig, ProgressiveConfig, TraceConfig
 from mechdyn.runs.progressive import progressive
 from mechdyn.runs.read import read_run
-from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, DETECTION_ROLE, DYNAMIC, RANDOM_AVERAGE, role
+from mechdyn.runs.trace import trace_one
+from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, DETECTION_ROLE, DYNAMIC, RANDOM_AVERAGE, ZERO, ablation_json, role
 
 SMALL = {"model": "planted-dynamic", "lengths": (128, 140), "depths": (0.5,), "runs": 1}
 
@@ -101,7 +102,7 @@ def test_progressive_ablation_finds_where_the_answer_breaks(tmp_path):
 
 BAD = {
     "unknown condition": (AblateConfig(conditions=("magic",)), "conditions must be some of clean, dynamic, static-average, .*, got magic"),
-    "unknown method": (AblateConfig(method="mask"), "ablation method must be one of zero, mean, resample, got 'mask'"),
+    "unknown method": (AblateConfig(method="mask"), "ablation method must be one of zero, mean, resample, uniform, got 'mask'"),
     "unknown preset": (AblateConfig(preset="huge"), "unknown preset 'huge'; give one of quick, standard, paper"),
     "depth": (AblateConfig(model="planted-dynamic", depths=(0.5, 1.5)), r"depth must lie in \[0, 1\], got 1.5"),
     "too long": (AblateConfig(model="planted-dynamic", lengths=(128, 10**6)), "length 1000000 is beyond the model's context"),
@@ -143,3 +144,43 @@ def test_the_effect_at_one_step_stands_beside_whole_answers(tmp_path):
 def test_effects_with_other_activations_are_refused():
     with pytest.raises(InputError, match="effects at one step are measured with zero in a head's place, got --method mean"):
         ablate(AblateConfig(**SMALL, method="mean", lagged=0))
+
+
+@pytest.mark.parametrize(("scope", "stored", "commits"), [("decode", "position", ("ablated",)), ("all", "all", ("clean",))])
+def test_a_scope_runs_under_its_own_commit_rule(tmp_path, scope, stored, commits):
+    """The planted heads of each token off, as published masking has them: nothing is answered."""
+    config = AblateConfig(
+        model="planted-dynamic", lengths=(96,), depths=(0.5,), runs=1, conditions=(CLEAN, DYNAMIC), method="uniform", scope=scope
+    )
+    grid = ablate(config, tmp_path / "run")
+    assert [(row.condition, row.commit) for row in grid.rows] == [(CLEAN, None), *((DYNAMIC, commit) for commit in commits)]
+    (trace,) = grid.traces[role(DYNAMIC, commits[0])]
+    assert {name: trace.meta["ablation"][name] for name in ("method", "scope", "commit")} == {
+        "method": "uniform",
+        "scope": stored,
+        "commit": commits[0],
+    }
+    assert [row.metrics["accuracy"].estimate for row in grid.rows] == [1.0, 0.0]
+
+
+def test_units_of_the_old_modes_are_what_they_were():
+    """Their keys are in folders of finished runs."""
+    assert ablation_json({"kind": "none"}, ZERO, "clean") == {
+        "schedule": {"kind": "none"},
+        "method": "zero",
+        "scope": "position",
+        "commit": "clean",
+    }
+
+
+@pytest.mark.parametrize("method", ["zero", "uniform", "mean"])
+def test_one_trace_with_heads_off_in_a_mode(tmp_path, method):
+    found = [
+        trace_one(TraceConfig(model="planted-static", length=96, off=off, method=method, scope="decode"), tmp_path / str(n))[0]
+        for n, off in enumerate(("L1H0 L1H1", "static:heads=L1H0 L1H1"))
+    ]
+    assert found[0].meta["ablation"]["method"] == method and found[0].meta["ablation"]["commit"] == "ablated"
+    assert found[0].unit == found[1].unit and found[0].text == found[1].text
+    with pytest.raises(InputError, match=r"--method uniform --scope position says how heads are off; say which with --off"):
+        trace_one(TraceConfig(model="planted-static", method="uniform"), tmp_path / "none")
+    assert not (tmp_path / "none").exists()

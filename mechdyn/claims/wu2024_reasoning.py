@@ -1,0 +1,148 @@
+"""Wu et al. 2024, chain of thought: answers with a rationale suffer more than direct ones where retrieval heads are masked (section 4).
+
+Here: two-hop questions about a context (`--task world`), each asked in both styles, with a rationale and for the answer alone. The heads
+are listed on needles, as in `wu2024.causal`: the first 5 % of them, at most 30, found by copy-paste (or by `--score`). They are switched
+off by uniform ablation at scope decode, their "masking". The *fall* of a style is its F1 with every head on less that with heads off,
+paired by question. A question keeps its facts in both styles, and its distractors as far as instructions of different lengths leave room.
+Ten random lists, drawn as in `wu2024.causal`, are the control: any damage may add up over a longer answer.
+
+Criteria, fixed before any result was seen:
+
+- supported if the fall with a rationale less the direct one has its lower end above 0, and that difference of listed heads less that of
+  random ones has its lower end above 0;
+- refuted if the fall with a rationale less the direct one has its upper end below 0.05.
+
+A limit that the first result showed, and that a verdict notes where it applies: direct answers that fall to nothing cannot fall further,
+and the difference of the falls is then that of the clean F1. The criteria were not moved for it.
+
+Inconclusive between; where a style's clean F1 has not its lower end above 0.2, since what is not answered cannot fall; and with fewer than
+20 questions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mechdyn.claims.claim import claim
+from mechdyn.claims.wu2024_causal import PUBLISHED, head_lists
+from mechdyn.errors import InputError
+from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
+from mechdyn.paper.parts import PaperPart
+from mechdyn.plans import DETECTION, NO_TRACES, Plan, Request, chosen_preset
+from mechdyn.stats.resampling import Interval
+from mechdyn.studies.conditions import CLEAN, DETECTION_ROLE, LISTED, PRESETS, samples
+from mechdyn.studies.modes import RANDOM, condition_values, modes_plan, over_draws, qualities
+from mechdyn.studies.random_lists import DRAWS
+from mechdyn.tasks.questions import INSTRUCTIONS
+from mechdyn.tasks.task import make_task
+from mechdyn.traces.trace import Trace
+
+RATIONALE, DIRECT = INSTRUCTIONS
+LEAST, MARGIN = 0.2, 0.05
+FALL, MORE = "fall", "rationale's fall less direct's"
+Values = Float[np.ndarray, "list sample"]
+
+
+@claim
+@dataclass(frozen=True)
+class WuReasoning:
+    """The claim, its plan and its judge."""
+
+    name: str = "wu2024.reasoning"
+    paper: str = ""
+    parts: tuple[PaperPart, ...] = ()
+
+    def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
+        """Roles: `detection` lists heads on needles; then for each style the clean questions, and each list off."""
+        styled = {style: in_style(request, style) for style in INSTRUCTIONS}
+        preset, needles = chosen_preset(PRESETS, request), on_needles(request)
+        roles = {DETECTION_ROLE: samples(needles, preset, DETECTION)}
+        lists, _ = head_lists(request, traces.get(DETECTION_ROLE, ()))
+        if lists is None:
+            return Plan(roles)
+        how = {PUBLISHED: {"method": PUBLISHED.method, "scope": PUBLISHED.scope}}
+        for style, each in styled.items():
+            planned = modes_plan(each, preset, replace(lists, layered=()), how).roles
+            roles |= {f"{style}: {role}": units for role, units in planned.items()}
+        return Plan(roles)
+
+    def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
+        """Evidence is each style's F1 and fall, and the difference of the falls."""
+        model = str(request.model["name"])
+        lists, why = head_lists(request, traces[DETECTION_ROLE])
+        if lists is None:
+            return Verdict(model, self.name, Outcome.INCONCLUSIVE, notes=(why,))
+        kept, n_failed = qualities({role: found for role, found in traces.items() if role != DETECTION_ROLE})
+        values = {style: _of_style(kept, style) for style in INSTRUCTIONS}
+        clean = {style: over_draws(each[CLEAN], request.seed) for style, each in values.items()}
+        falls = {style: {name: each[CLEAN] - each[name] for name in (LISTED, RANDOM)} for style, each in values.items()}
+        more = {name: falls[RATIONALE][name] - falls[DIRECT][name] for name in (LISTED, RANDOM)}
+        listed, beyond = over_draws(more[LISTED], request.seed), over_draws(more[LISTED] - more[RANDOM], request.seed)
+        why_not, left = too_little(clean), over_draws(values[DIRECT][LISTED], request.seed)
+        supports, refutes = ((), ()) if why_not else criteria(listed, beyond)
+        at = [(style, name) for style in INSTRUCTIONS for name in (LISTED, RANDOM)]
+        evidence = (
+            *(Evidence("f1", each, {"style": style, "condition": CLEAN}) for style, each in clean.items()),
+            *(Evidence("f1", over_draws(values[style][name], request.seed), {"style": style, "condition": name}) for style, name in at),
+            *(Evidence(FALL, over_draws(falls[style][name], request.seed), {"style": style, "condition": name}, 0.0) for style, name in at),
+            *(Evidence(MORE, over_draws(row, request.seed), {"condition": name}, 0.0) for name, row in more.items()),
+            Evidence(f"{MORE}, listed less random", beyond, null=0.0),
+        )
+        facts = {"questions": listed.n, "failed_questions": n_failed, "listed": str(lists.listed), "draws": DRAWS}
+        return Verdict(model, self.name, outcome(supports, refutes), evidence, supports, refutes, (*why_not, *at_the_floor(left)), facts)
+
+
+def in_style(request: Request, style: str) -> Request:
+    """The same questions asked in a style, heads found as on needles.
+
+    Raises:
+        InputError: a task without styles.
+    """
+    task: Any = request.task
+    if not hasattr(task, "style"):
+        raise InputError(
+            f"this claim asks questions with a rationale and without, and task {request.task.name} has no styles; take --task world"
+        )
+    return replace(request, task=replace(task, style=style), score=on_needles(request).score)
+
+
+def on_needles(request: Request) -> Request:
+    """The request for the needles that list the heads; `--score` and `--threshold` are theirs."""
+    task = make_task("niah")
+    return replace(request, task=task, score=request.score or task.score, max_new_tokens=None)
+
+
+def too_little(clean: Mapping[str, Interval]) -> tuple[str, ...]:
+    """Why no criteria are put: styles that are not answered well enough, or too few questions."""
+    low = [
+        f"the clean F1 of style {style}, {each}, has not its lower end above {LEAST}"
+        for style, each in clean.items()
+        if not each.low > LEAST
+    ]
+    n = next(iter(clean.values())).n
+    return (*low, *([f"{n} questions; {MIN_RETRIEVING_SAMPLES} are needed"] if n < MIN_RETRIEVING_SAMPLES else []))
+
+
+def at_the_floor(left: Interval) -> tuple[str, ...]:
+    """A note where nothing is left of direct answers."""
+    if not left.high < MARGIN:
+        return ()
+    return (f"direct answers have fallen to {left} and could not fall further: the difference of the falls is that of the clean F1",)
+
+
+def criteria(listed: Interval, beyond: Interval) -> tuple[Criteria, Criteria]:
+    """Those of the module's docstring, that support and that refute."""
+    supports = (
+        Criterion(f"{MORE}, {listed}, lower end above 0", below(0, listed.low)),
+        Criterion(f"the same less that of random heads, {beyond}, lower end above 0", below(0, beyond.low)),
+    )
+    return supports, (Criterion(f"{MORE}, {listed}, upper end below {MARGIN}", below(listed.high, MARGIN)),)
+
+
+def _of_style(kept: Mapping[str, Float[np.ndarray, " sample"]], style: str) -> dict[str, Values]:
+    """The clean answers of a style, and those of each condition, a row a list."""
+    own = {role.removeprefix(f"{style}: "): row for role, row in kept.items() if role.startswith(f"{style}: ")}
+    return {CLEAN: own[CLEAN][None], **{name: condition_values(own, PUBLISHED, name, DRAWS) for name in (LISTED, RANDOM)}}
