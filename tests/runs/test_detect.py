@@ -7,7 +7,7 @@ import pytest
 
 from mechdyn.errors import InputError, StoreError
 from mechdyn.heads import read_heads
-from mechdyn.models.planted.design import COPY_LAYER, planted_heads
+from mechdyn.models.planted.design import n_layers, planted_heads
 from mechdyn.reports.page import report_markdown
 from mechdyn.reports.sections import make_report
 from mechdyn.runs.configs import DetectConfig
@@ -41,7 +41,7 @@ def test_the_planted_heads_are_the_first(found, score):
     dynamic = found["planted-dynamic", score].ranking
     # Which of them serve hangs on the token, but all that ever do are of one layer.
     serving = [head for head, value in zip(dynamic.heads, dynamic.scores, strict=True) if value > 0.02 * dynamic.scores[0]]
-    assert len(serving) > 8 and {head.layer for head in serving} == {COPY_LAYER}
+    assert len(serving) > 8 and {head.layer for head in serving} == {n_layers("dynamic") - 1}
 
 
 def test_what_is_said_beside_the_list(found):
