@@ -23,7 +23,7 @@ has no retest, so the verdict on it is inconclusive.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, Plan, Preset, Reques
 from mechdyn.stats.fixed_list import FixedList, fixed_list
 from mechdyn.stats.following import Following, following
 from mechdyn.stats.means import mean_interval
-from mechdyn.stats.overlap import DynamismTable, dynamism_table, static_ranking
+from mechdyn.stats.overlap import DynamismTable, dynamism_table
 from mechdyn.tasks.task import answer_quality, is_correct, primary_metric
 from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
@@ -80,6 +80,7 @@ class JudgedPairs:
 class Dynamism:
     """The claim, its plan and its judge; `n_resamples` is of every bootstrap interval."""
 
+    takes_heads: ClassVar[bool] = True
     name: str = "dynamism"
     paper: str = "3.2, Table 1"
     parts: tuple[PaperPart, ...] = claim_parts("dynamism", "Table 1", "Section 4, dynamism")
@@ -164,7 +165,7 @@ def _sorted_out(request: Request, traces: Mapping[str, Sequence[Trace]]) -> Judg
     return JudgedPairs(
         evaluation=evaluation,
         pairs=[(first, second) for first, second in repeated if _is_correct(first) and _is_correct(second)],
-        ranking=static_ranking(correct) if correct else None,
+        ranking=request.static_list(correct),
         n_detection=len(correct),
         n_failed=len(traces["evaluation"]) - len(evaluation),
     )

@@ -26,7 +26,7 @@ for these two conditions, which only withhold a verdict (docs/definitions.md, "V
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from mechdyn.claims.claim import claim
 from mechdyn.claims.irreplaceability_first import first_verdict, grid_evidence, grid_facts, measure
@@ -84,6 +84,7 @@ class DoseFindings:
 class Irreplaceability:
     """The claim, its plan and its judge."""
 
+    takes_heads: ClassVar[bool] = True
     name: str = "irreplaceability"
     paper: str = "3.3, Figures 2 and 6"
     parts: tuple[PaperPart, ...] = claim_parts("irreplaceability", "Section 3.3, a verdict", "Section 4, a verdict")
@@ -95,14 +96,14 @@ class Irreplaceability:
         """
         preset = chosen_preset(PRESETS, request)
         roles = dict(grid_plan(request, preset, traces).roles)
-        detection = detect(traces[DETECTION_ROLE]) if DETECTION_ROLE in traces else None
+        detection = detect(traces[DETECTION_ROLE], request.static) if DETECTION_ROLE in traces else None
         if detection is not None:
             roles[CLEAN] = dose_units(request, preset, detection.ranking)
         return Plan(roles)
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
         """Evidence is Δ log p at every k, and every metric, paired difference and number of heads under both commit rules."""
-        model, detection = str(request.model["name"]), detect(traces[DETECTION_ROLE])
+        model, detection = str(request.model["name"]), detect(traces[DETECTION_ROLE], request.static)
         if detection is None:
             reason = "no detection sample was answered correctly, so there are no static heads and no average size to compare with"
             facts = {"detection_samples": len(traces[DETECTION_ROLE])}

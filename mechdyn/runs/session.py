@@ -256,6 +256,12 @@ def _static(text: str, model: Model) -> RankedHeads:
     found = parse_heads_or_file(text)
     if not isinstance(found, RankedHeads):
         raise InputError(f"static heads are a ranking, of which claims take as many as they need; give a file of ranked heads, got {text}")
+    total = model.n_layers * model.n_heads
+    if len(found.heads) < total:
+        raise InputError(
+            f"static heads are compared with as many heads as retrieve at a step, so the list must rank all {total} of {model.name}, got "
+            f"{len(found.heads)} in {text}; `mechdyn ablate --heads` takes shorter ones"
+        )
     return found.fit(model.n_layers, model.n_heads)
 
 

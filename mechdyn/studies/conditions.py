@@ -80,12 +80,12 @@ class Detection:
     n_correct: int
 
 
-def detect(traces: Sequence[Trace]) -> Detection | None:
-    """Read the detection set; None where no sample with a step was answered correctly."""
+def detect(traces: Sequence[Trace], static: RankedHeads | None = None) -> Detection | None:
+    """Read the detection set; None where no sample with a step was answered correctly. `static` takes the place of its ranking."""
     correct = [trace for trace in traces if trace.n_steps and is_correct(trace.task, trace.text, trace.answer)]
     if not correct:
         return None
-    return Detection(static_ranking(correct), average_size(correct), len(correct))
+    return Detection(static or static_ranking(correct), average_size(correct), len(correct))
 
 
 def schedules(detection: Detection, seed: int) -> dict[str, dict[str, Any]]:
@@ -141,7 +141,7 @@ def grid_plan(
         draws: draws of random heads, where a condition rests on several.
     """
     roles = {DETECTION_ROLE: samples(request, preset, DETECTION)}
-    detection = detect(traces[DETECTION_ROLE]) if DETECTION_ROLE in traces else None
+    detection = detect(traces[DETECTION_ROLE], request.static) if DETECTION_ROLE in traces else None
     if detection is None:
         return Plan(roles)
     own = {name: schedule for name, schedule in schedules(detection, request.seed).items() if name in conditions}
