@@ -102,11 +102,16 @@ def main(
             _tell(name, simulated_table(title, made(), runs))
 
 
+def filled(page: str, name: str, table: Table) -> str:
+    """The page with a table between the marks of its name, whatever stood there."""
+    drawn = f"### {table.title}\n\n{table_markdown(replace(table, title=''))}"
+    place = re.compile(rf"(?s)(<!-- {name} -->\n).*?(<!-- end -->)")
+    return place.sub(lambda marks: f"{marks[1]}\n{drawn}\n\n{marks[2]}", page)
+
+
 def _tell(name: str, table: Table) -> None:
     print_tables([table])
-    drawn = f"### {table.title}\n\n{table_markdown(replace(table, title=''))}"
-    place = re.compile(rf"(?s)(<!-- {name} -->\n).*?(\n<!-- end -->)")
-    PAGE.write_text(place.sub(lambda marks: f"{marks[1]}\n{drawn}\n{marks[2]}", PAGE.read_text()))
+    PAGE.write_text(filled(PAGE.read_text(), name, table))
 
 
 if __name__ == "__main__":
