@@ -1,11 +1,12 @@
 """Coverage of every interval by simulation, at 20 to 200 samples: `python -m experiments.coverage` fills docs/coverage.md.
 
-`--worlds` runs one table only and prints it; `--runs` takes fewer runs than the page's.
+`--worlds` runs one table only; `--runs` takes another number of runs than the page's.
 """
 
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from scipy import stats
 from experiments.coverage import worlds
 from experiments.coverage.worlds import SHARES, World
 from mechdyn.cli import run_script
+from mechdyn.errors import InputError
 from mechdyn.evidence import Table
 from mechdyn.reports.tables import print_tables, table_markdown
 from mechdyn.stats.interval import Interval
@@ -26,7 +28,7 @@ SIZES = (20, 40, 100, 200)
 LOW, HIGH = 0.93, 0.97
 PAGE = Path(__file__).parents[2] / "docs" / "coverage.md"
 TABLES: Mapping[str, tuple[str, Callable[[], Sequence[World]]]] = {
-    "clusters": ("Proportions, three samples a needle (Wilson, effective size)", worlds.proportions_in_clusters),
+    "clusters": ("Proportions, three samples a needle (Wilson, effective n)", worlds.proportions_in_clusters),
     "paired": ("Differences of paired proportions (Tango)", worlds.paired_proportions),
     "means": ("Means of shares (BCa bootstrap)", worlds.means_of_shares),
     "pooled": ("Pooled means, and means in clusters (BCa bootstrap, cluster BCa bootstrap)", worlds.pooled_means),
@@ -90,19 +92,26 @@ def main(
     only: Annotated[str, typer.Option("--worlds", help=f"One table: {_EXACT}, {', '.join(TABLES)}.")] = "",
     runs: Annotated[int, typer.Option(help="Runs a cell; half as many where a run is slow.")] = 4000,
 ) -> None:
-    """Simulate and write the page, or print one table."""
-    tables = [proportions_table()] if only in ("", _EXACT) else []
-    tables += [simulated_table(title, made(), runs) for name, (title, made) in TABLES.items() if only in ("", name)]
-    if only:
-        print_tables(tables)
-        return
-    drawn = "\n\n".join(f"### {table.title}\n\n{table_markdown(_untitled(table))}" for table in tables)
-    text = re.sub(r"(?s)(<!-- tables -->\n).*(\n<!-- end -->)", lambda marks: f"{marks[1]}\n{drawn}\n{marks[2]}", PAGE.read_text())
-    PAGE.write_text(text)
+    """Simulate, print, and write each table to its place in the page."""
+    if only not in ("", _EXACT, *TABLES):
+        raise InputError(f"there are the tables {_EXACT}, {', '.join(TABLES)}, got {only!r}")
+    if only in ("", _EXACT):
+        _tell(_EXACT, proportions_table())
+    for name, (title, made) in TABLES.items():
+        if only in ("", name):
+            _tell(name, simulated_table(title, made(), runs))
 
 
-def _untitled(table: Table) -> Table:
-    return Table("", table.columns, table.rows, table.caption, table.numbers)
+def filled(page: str, name: str, table: Table) -> str:
+    """The page with a table between the marks of its name, whatever stood there."""
+    drawn = f"### {table.title}\n\n{table_markdown(replace(table, title=''))}"
+    place = re.compile(rf"(?s)(<!-- {name} -->\n).*?(<!-- end -->)")
+    return place.sub(lambda marks: f"{marks[1]}\n{drawn}\n\n{marks[2]}", page)
+
+
+def _tell(name: str, table: Table) -> None:
+    print_tables([table])
+    PAGE.write_text(filled(PAGE.read_text(), name, table))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.coverage.__main__ import TABLES, coverage, exact_coverage, proportions_table
+from experiments.coverage.__main__ import TABLES, coverage, exact_coverage, filled, proportions_table
 from experiments.coverage.worlds import World
+from mechdyn.evidence import Table
 from mechdyn.stats.interval import Interval
 
 WORLDS = [world for _, made in TABLES.values() for world in made()]
@@ -31,6 +32,14 @@ def test_the_table_of_proportions_marks_what_lies_outside():
     rows = dict(zip(("what", "20", "40", "100", "200"), zip(*proportions_table().rows, strict=True), strict=True))
     assert rows["what"][0] == "p = 0.5"
     assert rows["20"][rows["what"].index("p = 0.99")] == "98.3 *"
+
+
+def test_a_table_goes_between_its_own_marks():
+    page = "# Title\n\n<!-- one -->\n<!-- end -->\n\n<!-- two -->\nold\n<!-- end -->\n\nrest"
+    once = filled(page, "one", Table("first", ("a",), (("1",),)))
+    both = filled(once, "two", Table("second", ("b",), (("2",),)))
+    assert filled(both, "one", Table("first", ("a",), (("1",),))) == both
+    assert [both.count(part) for part in ("### first", "### second", "old", "<!-- end -->", "rest")] == [1, 1, 0, 2, 1]
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
