@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import binomtest
 from tqdm import tqdm
 
-from mechdyn.decoding.trace import trace
+from mechdyn.decoding.trace import trace_many
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.registry import parse_spec
@@ -45,6 +45,7 @@ MADE = (
 )
 OF_FILES = ("hotpotqa", "citations", "unanswerable", "unanswerable:offer=true")
 DEPTHS = (0.1, 0.3, 0.5, 0.7, 0.9)
+BATCH = 5
 HEADINGS = ("task", "tokens", "n", "right", "metrics", "retrieving steps", "heads a step")
 
 
@@ -55,17 +56,16 @@ def specs_of(task: Task, model: Model, length: int, n: int) -> list[Spec]:
 
 
 def traces_of(task: Task, model: Model, specs: Sequence[Spec], folder: Path) -> list[Trace]:
-    """The trace of each sample, those that the store has taken from there."""
+    """The trace of each sample, those that the store has taken from there; prompts of one length go in batches."""
     store = open_store(folder, model, score=task.score)
+    samples = [build_sample(model, {"task": task.name, **spec}) for spec in specs]
     done = {found.sample: found for found in store.traces()}
-    found = []
-    for spec in tqdm(specs, desc=folder.name):
-        sample = build_sample(model, {"task": task.name, **spec})
-        if sample.key not in done:
-            done[sample.key] = trace(model, sample, score=task.score, max_new_tokens=task.max_new_tokens)
-            store.append([done[sample.key]])
-        found.append(done[sample.key])
-    return found
+    new = sorted((sample for sample in samples if sample.key not in done), key=len)
+    traced = trace_many(model, new, batch_size=BATCH, score=task.score, max_new_tokens=task.max_new_tokens)
+    for each in tqdm(traced, desc=folder.name, total=len(new)):
+        store.append([each])
+        done[each.sample] = each
+    return [done[sample.key] for sample in samples]
 
 
 def row(spec: str, traces: Sequence[Trace]) -> list[str]:
