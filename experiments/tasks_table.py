@@ -6,18 +6,19 @@ the table in Markdown. Run again, it goes on where it was. Shares have Wilson's 
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from mechdyn.decoding.trace import trace
+from mechdyn.decoding.trace import trace_many
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.registry import parse_spec
 from mechdyn.runs.session import open_store
 from mechdyn.stats.means import mean_interval
+from mechdyn.studies.shared_heads import LEAST, shared_heads
 from mechdyn.tasks.task import TASKS, FileTask, SampleSet, Spec, Task, answer_quality, build_sample, is_correct, make_task
 from mechdyn.traces.trace import Trace
 
@@ -43,6 +44,8 @@ MADE = (
 )
 OF_FILES = ("hotpotqa", "citations", "unanswerable", "unanswerable:offer=true")
 DEPTHS = (0.1, 0.3, 0.5, 0.7, 0.9)
+SHARED_HEADINGS = ("task", "another", "right answers", "Jaccard of the top 20", "by chance", "within a task", "between", "p")
+BATCH = 5
 HEADINGS = ("task", "tokens", "n", "right", "metrics", "retrieving steps", "heads a step")
 
 
@@ -53,17 +56,16 @@ def specs_of(task: Task, model: Model, length: int, n: int) -> list[Spec]:
 
 
 def traces_of(task: Task, model: Model, specs: Sequence[Spec], folder: Path) -> list[Trace]:
-    """The trace of each sample, those that the store has taken from there."""
+    """The trace of each sample, those that the store has taken from there; prompts of one length go in batches."""
     store = open_store(folder, model, score=task.score)
+    samples = [build_sample(model, {"task": task.name, **spec}) for spec in specs]
     done = {found.sample: found for found in store.traces()}
-    found = []
-    for spec in tqdm(specs, desc=folder.name):
-        sample = build_sample(model, {"task": task.name, **spec})
-        if sample.key not in done:
-            done[sample.key] = trace(model, sample, score=task.score, max_new_tokens=task.max_new_tokens)
-            store.append([done[sample.key]])
-        found.append(done[sample.key])
-    return found
+    new = sorted((sample for sample in samples if sample.key not in done), key=len)
+    traced = trace_many(model, new, batch_size=BATCH, score=task.score, max_new_tokens=task.max_new_tokens)
+    for each in tqdm(traced, desc=folder.name, total=len(new)):
+        store.append([each])
+        done[each.sample] = each
+    return [done[sample.key] for sample in samples]
 
 
 def row(spec: str, traces: Sequence[Trace]) -> list[str]:
@@ -78,6 +80,26 @@ def row(spec: str, traces: Sequence[Trace]) -> list[str]:
     tokens = f"{min(lengths)}" if min(lengths) == max(lengths) else f"{min(lengths)} to {max(lengths)}"
     per_step = f"{heads / retrieving:.1f}" if retrieving else "–"
     return [f"`{spec}`", tokens, str(len(traces)), _mean(right), ", ".join(means), f"{retrieving / steps:.2f}", per_step]
+
+
+def shared_rows(traces: Mapping[str, Sequence[Trace]]) -> list[list[str]]:
+    """Every two tasks that have enough right answers: whether the same heads serve both."""
+    enough = {name: found for name, found in traces.items() if _n_right(found) >= LEAST}
+    if len(enough) < 2:
+        return []
+    found = shared_heads(enough)
+    chance = {(pair.first, pair.second): pair.overlap for pair in found.comparison.pairs}
+    rows = []
+    for pair in found.pairs:
+        whole = chance[pair.first, pair.second]
+        counts = f"{found.n_right[pair.first]}, {found.n_right[pair.second]}"
+        shares = [f"{whole.jaccard:.2f}", f"{whole.chance:.2f}", f"{pair.within:.2f}", f"{pair.between:.2f}", f"{pair.p:.3f}"]
+        rows.append([f"`{pair.first}`", f"`{pair.second}`", counts, *shares])
+    return rows
+
+
+def _n_right(traces: Sequence[Trace]) -> int:
+    return sum(is_correct(each.task, each.text, each.answer) for each in traces)
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -95,14 +117,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/tasks_table"))
     asked = parser.parse_args()
     model = load_model(asked.model)
-    lines = [HEADINGS, ["---"] * len(HEADINGS)]
+    lines, by_task = [HEADINGS, ["---"] * len(HEADINGS)], {}
     for spec in asked.task or [*MADE, *(OF_FILES if asked.data else ())]:
         reads_a_file = issubclass(TASKS.get(parse_spec(spec)[0]), FileTask)
         task = make_task(spec, data=asked.data if reads_a_file else None)
         traces = traces_of(task, model, specs_of(task, model, asked.length, asked.samples), asked.out / re.sub(r"\W+", "-", spec))
         lines.append(row(spec, traces))
+        if task.score == "copy_paste":
+            by_task[spec] = traces
         print(f"| {' | '.join(lines[-1])} |", flush=True)
-    (asked.out / "table.md").write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
+    shared = [SHARED_HEADINGS, ["---"] * len(SHARED_HEADINGS), *shared_rows(by_task)]
+    tables = ["".join(f"| {' | '.join(line)} |\n" for line in table) for table in (lines, shared)]
+    print(tables[1])
+    (asked.out / "table.md").write_text("\n".join(tables))
 
 
 if __name__ == "__main__":

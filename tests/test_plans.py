@@ -69,10 +69,15 @@ def test_the_world_is_retested_with_the_same_question_elsewhere():
         assert second.sample["seed"] != first.sample["seed"] and first.sample["style"] == "direct"
 
 
-def test_questions_of_a_file_have_no_retest():
+def test_the_retest_of_a_files_questions_is_another_order_of_their_paragraphs():
     request = request_for("hotpotqa")
-    assert retest_units(request, PRESET) == ()
-    assert set(Dynamism().plan(request).roles) == {"detection", "evaluation"}
+    evaluation, retest = task_units(request, PRESET, EVALUATION), retest_units(request, PRESET)
+    orders = [second.sample["order"] for second in retest]
+    assert [second.sample for second in retest] == [
+        {**first.sample, "order": order} for first, order in zip(evaluation, orders, strict=True)
+    ]
+    assert len(set(orders)) == len(orders) == len(evaluation)
+    assert set(Dynamism().plan(request).roles) == {"detection", "evaluation", "retest"}
     with pytest.raises(InputError, match="the items of a file are shared between 2 parts, got the part 2"):
         task_units(request, PRESET, RETEST)
 

@@ -35,6 +35,7 @@ class KeyValue(MadeTask):
     """
 
     name: ClassVar[str] = "key_value"
+    max_new_tokens: ClassVar[int] = 128  # models tend to write the key first, and each of the two may take 40 tokens
 
     @classmethod
     def quality(cls, text: str, answer: str) -> dict[str, float]:
