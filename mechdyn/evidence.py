@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MIN_RETRIEVING_SAMPLES = 20
 """Fewer samples with a retrieving step than this are always inconclusive (docs/definitions.md, "Verdicts")."""
 FIRST, SECOND = "first criteria (2026-11-20)", "second criteria (2026-11-21)"
-"""The names of the two sets of criteria that mechdyn's own claims are put to; docs/definitions.md has both."""
+"""The names of the two sets of criteria that mechdyn's own claims are put to (docs/definitions.md, "Verdicts")."""
 LESS = "less"
 """The key of `Evidence.at` under which a paired difference names what was subtracted."""
 

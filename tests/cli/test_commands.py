@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from mechdyn.evidence import SECOND
+
 QUICK = ["--length", "128"]
 
 
@@ -101,7 +103,7 @@ def test_verify_writes_verdicts_that_hold_together(run, tmp_path):
     assert code == 0
     (verdict,) = json.loads((tmp_path / "run" / "verdicts.json").read_text())
     assert verdict["model"] == "planted-dynamic" and verdict["claim"] == "dynamism"
-    assert verdict["verdict"] == "supported" and "dynamism on planted-dynamic: supported" in out
+    assert verdict["verdict"] == "supported" and f"dynamism on planted-dynamic, {SECOND}: supported" in out
     for row in verdict["evidence"]:
         assert row["n"] > 0 and row["low"] <= row["estimate"] <= row["high"], row
     assert (tmp_path / "run" / "timeline.html").exists()

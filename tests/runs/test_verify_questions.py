@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mechdyn.claims import dynamism
+from mechdyn.claims import dynamism, dynamism_first
 from mechdyn.errors import InputError
 from mechdyn.evidence import Outcome
 from mechdyn.plans import Preset
@@ -59,12 +59,13 @@ def test_dynamism_on_the_world(tmp_path):
 
 
 def test_dynamism_on_a_file_says_that_there_is_no_retest(tmp_path, questions, monkeypatch):
-    monkeypatch.setattr(dynamism, "MIN_RETRIEVING_SAMPLES", 1)
+    monkeypatch.setattr(dynamism_first, "MIN_RETRIEVING_SAMPLES", 1)
     found = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
     assert set(found.traces) == {"detection", "evaluation"}
     assert found.verdict.outcome is Outcome.INCONCLUSIVE
-    assert found.verdict.notes[0].startswith("there is no retest (hotpotqa has each sample")
-    assert [len(found.verdict.supports), len(found.verdict.refutes)] == [3, 3]
+    for verdict in (found.verdict, *found.verdict.beside):
+        assert verdict.notes[0].startswith("there is no retest (hotpotqa has each sample")
+    assert [len(found.verdict.beside[0].supports), len(found.verdict.beside[0].refutes)] == [3, 3]
     again = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
     assert again.verdict == found.verdict
 
