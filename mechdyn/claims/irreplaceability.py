@@ -24,9 +24,10 @@ condition with paired differences, under both commit rules. The criteria were fi
 for these two conditions, which only withhold a verdict (docs/definitions.md, "Verdicts").
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from mechdyn.claims.claim import claim
 from mechdyn.claims.irreplaceability_first import first_verdict, grid_evidence, grid_facts, measure
@@ -46,6 +47,7 @@ from mechdyn.evidence import (
 from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.tails import p_above, p_below
 from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, DETECTION_ROLE, PRESETS, Detection, detect, grid_plan, role
 from mechdyn.studies.dose_response import SETS, Coincidence, Dose, coincidence, dose_response, dose_units
 from mechdyn.studies.grid import detection_facts
@@ -87,6 +89,19 @@ class Irreplaceability:
     name: str = "irreplaceability"
     paper: str = "3.3, Figures 2 and 6"
     parts: tuple[PaperPart, ...] = claim_parts("irreplaceability", "Section 3.3, a verdict", "Section 4, a verdict")
+    named: ClassVar[str] = SECOND
+
+    @property
+    def margins(self) -> Mapping[str, float]:
+        """What the criteria are put to, by what it bounds."""
+        return {
+            "D - C and D - N to support, above": 0.0,
+            "share of sign flips to support, below": FLIPS,
+            "D - C as a part of E to refute, below": MARGIN,
+            "clean quality, at least": MIN_QUALITY,
+            "E to be asked, above": 0.0,
+            "samples, at least": MIN_RETRIEVING_SAMPLES,
+        }
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks static heads and gives the average size; then each condition under each commit rule.
@@ -146,6 +161,7 @@ def criteria(asked: Asked) -> tuple[Criteria, Criteria]:
             f"{where}: own less {other} {decisive.above[other]} nats, lower end above 0; of sign flips "
             f"{decisive.flips[other]:.4f} reach it, below {FLIPS}",
             _both(below(0, decisive.above[other].low), below(decisive.flips[other], FLIPS)),
+            _larger(p_above(decisive.above[other], 0.0), decisive.flips[other]),
         )
         for other in (STATIC, NEITHER)
     )
@@ -153,12 +169,17 @@ def criteria(asked: Asked) -> tuple[Criteria, Criteria]:
     text = (
         f"{where}: own less static {decisive.above[STATIC]} nats, upper end below {MARGIN} of what all of the step's heads do, {bound:.3f}"
     )
-    return supports, (Criterion(text, below(decisive.above[STATIC].high, bound)),)
+    return supports, (Criterion(text, below(decisive.above[STATIC].high, bound), p_below(decisive.above[STATIC], bound)),)
 
 
 def _both(one: bool | None, other: bool | None) -> bool | None:
     """Whether both are met; None where either is undefined."""
     return None if one is None or other is None else one and other
+
+
+def _larger(one: float | None, other: float) -> float | None:
+    """The larger of two p, since both must be met; None where one cannot be had."""
+    return None if one is None or math.isnan(other) else max(one, other)
 
 
 def notes(asked: Asked) -> tuple[str, ...]:

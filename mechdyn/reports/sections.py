@@ -82,8 +82,14 @@ def _verdicts(runs: Sequence[Run]) -> Table | None:
         if isinstance(run.content, Judged | Strategies) and run.content.verdict is not None:
             verdict = run.content.verdict
             how = "as recorded" if not run.content.again else "again, otherwise" if run.content.changed else "again, the same"
-            rows.append((verdict.claim, run.model, run.task.name, _preset(run), str(verdict.outcome), how))
-    return Table("Verdicts", ("claim", "model", "task", "preset", "verdict", "judged"), tuple(rows)) if rows else None
+            rows.append((verdict.claim, run.model, run.task.name, _preset(run), str(verdict.outcome), how, _registered(run.content)))
+    columns = ("claim", "model", "task", "preset", "verdict", "judged", "registered before the first trace")
+    return Table("Verdicts", columns, tuple(rows), droppable=columns[-1:]) if rows else None
+
+
+def _registered(found: Judged | Strategies) -> str:
+    """Whether a verdict is judged by what was fixed before the first trace; dynamic RAG registers nothing."""
+    return found.registered.text if isinstance(found, Judged) and found.registered else "no"
 
 
 def _preset(run: Run) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from mechdyn.claims.claim import get_claim, paper_parts
+from mechdyn.claims.claim import CLAIMS, get_claim, paper_parts, rules_of
 from mechdyn.claims.dynamic_rag import judge_rag
 from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
 from mechdyn.errors import StoreError
@@ -35,6 +35,7 @@ from mechdyn.runs.finished import RunFolder, parsed, read_folder, unfinished
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
 from mechdyn.runs.rag_logs import RagLogs
+from mechdyn.runs.registered import Standing, judged, standing, unit_keys
 from mechdyn.runs.sensitivity import window_name
 from mechdyn.runs.verify import VERDICTS
 from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA
@@ -65,7 +66,7 @@ class Judged:
     """A claim's verdict: judged `again` from the traces, or as recorded; `changed` names what came out otherwise than recorded.
 
     `verdict` is None where the folder was made by `mechdyn correlations` or `mechdyn probe` alone. What these measured: `correlations` by
-    offset, `probes` by name.
+    offset, `probes` by name. `registered` says whether what it was judged by was fixed before the first trace.
     """
 
     verdict: Verdict | None
@@ -73,6 +74,7 @@ class Judged:
     changed: tuple[str, ...]
     correlations: CCAResult | None
     probes: Mapping[str, Mapping[str, Report]]
+    registered: Standing | None = None
 
     @property
     def measures(self) -> frozenset[str]:
@@ -249,14 +251,20 @@ def _judged(folder: RunFolder, again: bool) -> Judged:
     recorded = parsed(path / VERDICTS, lambda rows: Verdict.from_json(rows[0])) if (path / VERDICTS).is_file() else None
     verdict = recorded
     if recorded is not None and again:
-        verdict = get_claim(recorded.claim).judge(folder.request, folder.roles)
+        verdict = judged(get_claim(recorded.claim), folder.request, folder.roles, folder.record)
     return Judged(
         verdict=verdict,
         again=again,
         changed=_changed(recorded, verdict) if recorded and verdict else (),
         correlations=parsed(path / CORRELATIONS_FILE, read_correlations) if (path / CORRELATIONS_FILE).is_file() else None,
         probes={report.parent.name: parsed(report, read_reports) for report in sorted(path.glob(f"*/{REPORT}"))},
+        registered=_standing(folder, recorded.claim) if recorded else None,
     )
+
+
+def _standing(folder: RunFolder, claim: str) -> Standing | None:
+    """What became of the run's registration; None where the claim's package is not installed, so that nothing can be held against it."""
+    return standing(folder.record, rules_of(get_claim(claim)), unit_keys(folder.roles)) if claim in CLAIMS.names() else None
 
 
 def _grid(folder: RunFolder, again: bool) -> AblationTable:

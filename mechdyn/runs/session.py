@@ -16,6 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mechdyn.claims.claim import Rules
 from mechdyn.decoding.ablation import ReferenceActivations
 from mechdyn.decoding.engine import Engine
 from mechdyn.decoding.engines import make_engine
@@ -28,6 +29,7 @@ from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.runs.configs import DetectConfig, ScoreOptions, VerifyConfig, default_folder
 from mechdyn.runs.folder import RunRecord, open_folder, write_json
 from mechdyn.runs.local import run_units
+from mechdyn.runs.registered import register
 from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.studies.detection import as_detector
 from mechdyn.tasks.niah import check_request
@@ -37,8 +39,6 @@ from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
 
 Traces = Mapping[str, Sequence[Trace]]
-ROLES = "traces.json"
-"""The file beside `traces/` that lists each role's units by key."""
 _LOCK = ".lock"
 
 
@@ -103,6 +103,7 @@ class Session:
         describe: str = "",
         store: str = "traces",
         reference: ReferenceActivations | None = None,
+        rules: Rules | None = None,
     ) -> Traces:
         """Run what a plan asks for and the store lacks; a plan that unfolds is asked again with what came out, until it names nothing new.
 
@@ -112,6 +113,7 @@ class Session:
             store: the folder of the traces within the run's; each role's keys are written to the JSON file of that name before they are
                 run, so that the traces can be judged again without a model.
             reference: activations for mean and resample ablation.
+            rules: what the traces will be judged by, which is registered in `run.json` before the first of them.
 
         Returns:
             The traces of every role, in the order of its units.
@@ -128,6 +130,8 @@ class Session:
             units = Plan(new).units
             if opened is None:
                 opened = open_store(where, self.model, score=units[0].decoding["score"], seed=self.config.seed)
+            if rules is not None:
+                register(self.folder, rules, keys)
             write_json(where.with_name(f"{store}.json"), keys)
             label = next(iter(new)) if len(new) == 1 else f"{len(new)} roles"
             run_units(

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mechdyn.claims.claim import get_claim
+from mechdyn.claims.claim import get_claim, rules_of
 from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Verdict
 from mechdyn.heads import read_heads
 from mechdyn.plans import Request
 from mechdyn.runs.configs import VerifyConfig, default_folder
 from mechdyn.runs.finished import STATIC
+from mechdyn.runs.folder import read_record
+from mechdyn.runs.registered import judged
 from mechdyn.runs.session import Session
 from mechdyn.studies.facts import FactReport, clean_traces, fact_report, has_facts
 from mechdyn.traces.trace import Trace
@@ -49,7 +51,7 @@ def verify(config: VerifyConfig, out: str | Path | None = None) -> Verified:
     with _open(config, out) as run:
         keep_static(run)
         traced = _traced(run)
-        verdict = claim.judge(traced.request, traced.traces)
+        verdict = judged(claim, traced.request, traced.traces, read_record(traced.folder))
         run.write(VERDICTS, [verdict.as_json()])
         clean = clean_traces(traced.traces)
         facts = fact_report(clean) if has_facts(clean) else None
@@ -84,6 +86,6 @@ def _open(config: VerifyConfig, out: str | Path | None) -> Session:
 
 
 def _traced(run: Session) -> Unjudged:
-    plan = partial(get_claim(run.config.claim).plan, run.request)
+    claim = get_claim(run.config.claim)
     describe = f"{run.config.claim} on {Path(run.config.model).name}, {run.request.task.name}"
-    return Unjudged(run.request, run.traces(plan, describe=describe), run.folder)
+    return Unjudged(run.request, run.traces(partial(claim.plan, run.request), describe=describe, rules=rules_of(claim)), run.folder)
