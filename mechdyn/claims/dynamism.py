@@ -84,6 +84,7 @@ class Dynamism:
     parts: tuple[PaperPart, ...] = claim_parts("dynamism", "Table 1", "Section 4, dynamism")
     n_resamples: int = 2000
     named: ClassVar[str] = SECOND
+    takes_repeats: ClassVar[bool] = True
 
     @property
     def margins(self) -> Mapping[str, float]:
@@ -185,16 +186,19 @@ def _sorted_out(request: Request, traces: Mapping[str, Sequence[Trace]]) -> Judg
 
 def _clusters(pairs: Sequence[tuple[Trace, Trace]]) -> Int[np.ndarray, " pair"]:
     """Pairs that share a needle or a haystack are one cluster; what all of them share parts none from the others, and is left aside."""
-    shared = [_shared(pair) for pair in pairs]
+    shared = [shared_things(pair) for pair in pairs]
     by_all = set.intersection(*shared)
     return connected([sorted(things - by_all, key=str) for things in shared])
 
 
-def _shared(pair: tuple[Trace, Trace]) -> set[Hashable]:
-    """What other pairs may have in common with this one: the needle's tokens, and the haystack by its name and seed."""
-    needles = {("needle", tuple(trace.prompt_tokens[trace.needle_positions].tolist())) for trace in pair}
-    texts = {(trace.meta.get("haystack"), trace.meta.get("seed")) for trace in pair}
-    return needles | {("haystack", *text) for text in texts if None not in text}
+def shared_things(traces: Sequence[Trace]) -> set[Hashable]:
+    """What other samples may have in common with that of these traces: the needle's tokens, and the haystack by its name and seed.
+
+    Copies of a sample that were drawn apart (`mechdyn.claims.power`) have nothing in common.
+    """
+    needles = {("needle", trace.meta.get("drawn"), *trace.prompt_tokens[trace.needle_positions].tolist()) for trace in traces}
+    texts = {(trace.meta.get("drawn"), trace.meta.get("haystack"), trace.meta.get("seed")) for trace in traces}
+    return needles | {("haystack", *text) for text in texts if None not in text[1:]}
 
 
 def _no_verdict(request: Request, judged: Judged, found: FixedList | None) -> tuple[str, ...]:

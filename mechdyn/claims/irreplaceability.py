@@ -90,6 +90,7 @@ class Irreplaceability:
     paper: str = "3.3, Figures 2 and 6"
     parts: tuple[PaperPart, ...] = claim_parts("irreplaceability", "Section 3.3, a verdict", "Section 4, a verdict")
     named: ClassVar[str] = SECOND
+    takes_repeats: ClassVar[bool] = True
 
     @property
     def margins(self) -> Mapping[str, float]:

@@ -82,14 +82,17 @@ def _verdicts(runs: Sequence[Run]) -> Table | None:
         if isinstance(run.content, Judged | Strategies) and run.content.verdict is not None:
             verdict = run.content.verdict
             how = "as recorded" if not run.content.again else "again, otherwise" if run.content.changed else "again, the same"
-            rows.append((verdict.claim, run.model, run.task.name, _preset(run), str(verdict.outcome), how, _registered(run.content)))
+            rows.append((verdict.claim, run.model, run.task.name, _preset(run), str(verdict.outcome), how, _registered(run)))
     columns = ("claim", "model", "task", "preset", "verdict", "judged", "registered before the first trace")
     return Table("Verdicts", columns, tuple(rows), droppable=columns[-1:]) if rows else None
 
 
-def _registered(found: Judged | Strategies) -> str:
+def _registered(run: Run) -> str:
     """Whether a verdict is judged by what was fixed before the first trace; dynamic RAG registers nothing."""
-    return found.registered.text if isinstance(found, Judged) and found.registered else "no"
+    found = run.content.registered if isinstance(run.content, Judged) else None
+    if found is None:
+        return "no" if run.folder.record.registered is None else "yes, but its claim is not installed here to be compared"
+    return found.text
 
 
 def _preset(run: Run) -> str:
