@@ -118,6 +118,11 @@ class Anticipation:
             "samples, at least": MIN_RETRIEVING_SAMPLES,
         }
 
+    def main_quantity(self, verdict: Verdict) -> Evidence | None:
+        """What the probe's AUPRC gains over the strongest baseline at k = 1, which may be another in another model."""
+        strongest = verdict.facts.get("strongest_baselines") or [""]
+        return verdict.find(AUPRC, **{"k": 1, "predictor": PROBE, LESS: strongest[0]})
+
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Role `evaluation`: the same clean needle samples as for correlation."""
         return probing_plan(request)

@@ -29,6 +29,7 @@ from typing import ClassVar
 from mechdyn.claims.claim import claim
 from mechdyn.evidence import (
     FIRST,
+    LESS,
     MIN_RETRIEVING_SAMPLES,
     SECOND,
     Criteria,
@@ -61,6 +62,7 @@ from mechdyn.studies.cross_fitting import (
     lies_above_zero,
 )
 from mechdyn.studies.probing import (
+    AUPRC,
     PROBES,
     ROLE,
     Outline,
@@ -118,6 +120,10 @@ class Correlation:
             "folds": N_FOLDS,
             "samples, at least": MIN_RETRIEVING_SAMPLES,
         }
+
+    def main_quantity(self, verdict: Verdict) -> Evidence | None:
+        """What the probe's AUPRC gains over the rate of the step at k = 0."""
+        return verdict.find(AUPRC, **{"k": 0, "predictor": PROBE, LESS: STEP_RATE})
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Role `evaluation`: clean samples, which the judge splits by sample."""

@@ -67,6 +67,11 @@ def judge_rag(model: str, questions: Sequence[QuestionRecord], logs: Logs, facts
     )
 
 
+def main_quantity(verdict: Verdict) -> Evidence | None:
+    """F1, dynamic less static, by which models are compared."""
+    return verdict.find("F1", **{"condition": DYNAMIC, LESS: STATIC})
+
+
 def criteria(difference: Interval) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute."""
     said = f"F1, dynamic less static, {difference}"

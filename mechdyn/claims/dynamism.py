@@ -97,6 +97,10 @@ class Dynamism:
             "reliability, at least": MIN_RELIABILITY,
         }
 
+    def main_quantity(self, verdict: Verdict) -> Evidence | None:
+        """Q, by which models are compared."""
+        return verdict.find(EXPLAINED)
+
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks the static heads, `evaluation` is measured, `retest` repeats each evaluation needle elsewhere."""
         preset = chosen_preset(PRESETS, request)

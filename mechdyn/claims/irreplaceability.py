@@ -104,6 +104,10 @@ class Irreplaceability:
             "samples, at least": MIN_RETRIEVING_SAMPLES,
         }
 
+    def main_quantity(self, verdict: Verdict) -> Evidence | None:
+        """D − C in nats at the k that decides, which may be another in another model."""
+        return verdict.find(EFFECT_MEASURE, **{"heads": "own", LESS: STATIC, "k": verdict.facts.get("decisive_k")})
+
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks static heads and gives the average size; then each condition under each commit rule.
 
