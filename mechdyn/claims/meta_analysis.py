@@ -86,7 +86,7 @@ def _of_claim(name: str, verdicts: Sequence[Verdict]) -> Together:
         elif evidence is None:
             left_out.append((verdict.model, "the quantity was not measured"))
         elif error is None:
-            left_out.append((verdict.model, f"{evidence.name} {evidence.interval} has no interval with a width, so no standard error"))
+            left_out.append((verdict.model, f"{evidence.interval} has no width, so no standard error"))
         else:
             taken[verdict.model] = OneModel(verdict.model, evidence, error)
     models = tuple(taken.values())

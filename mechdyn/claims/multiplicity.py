@@ -6,8 +6,9 @@ way would be a verdict, so the verdict's p is twice the smaller of the two, and 
 by one of several criteria may have a larger one: the claim's own criteria make nothing of their number. Holm's correction is over all
 verdicts together, the inconclusive ones among them: which get a verdict must not decide how many were tried.
 
-There is no p where a criterion has none: one that counts or names instead of measuring, or an interval without bounds. Where no criterion
-was applied at all there is nothing to be false, and none either. Both are counted among the tests.
+Some criteria have no p: those that count or name instead of measuring, and those on intervals without bounds or width. Then that side has
+none, unless another criterion that refutes has one. Where neither side has a p, or no criterion was applied at all, the verdict has none; it
+is counted among the tests all the same.
 """
 
 from collections.abc import Sequence
@@ -35,9 +36,7 @@ class Corrected:
 def verdict_p(verdict: Verdict) -> float | None:
     """The p of the module's docstring; None where it cannot be had."""
     sides = [p for p in (_all_met(verdict.supports), _any_met(verdict.refutes)) if p is not None]
-    if not sides or any(criterion.p is None for criterion in (*verdict.supports, *verdict.refutes)):
-        return None
-    return min(1.0, 2 * min(sides))
+    return min(1.0, 2 * min(sides)) if sides else None
 
 
 def corrected(verdicts: Sequence[Verdict], alpha: float = ALPHA) -> list[Corrected]:
@@ -49,7 +48,7 @@ def corrected(verdicts: Sequence[Verdict], alpha: float = ALPHA) -> list[Correct
 def _corrected(verdict: Verdict, p: float | None, p_holm: float | None, alpha: float) -> Corrected:
     if p_holm is None:
         asked = verdict.supports or verdict.refutes
-        why = "a criterion has no p" if asked else "no criterion was applied"
+        why = "its criteria have no p" if asked else "no criterion was applied"
         return Corrected(verdict, p, p_holm, Outcome.INCONCLUSIVE, why)
     if verdict.outcome == Outcome.INCONCLUSIVE or p_holm <= alpha:
         return Corrected(verdict, p, p_holm, verdict.outcome)
@@ -57,11 +56,12 @@ def _corrected(verdict: Verdict, p: float | None, p_holm: float | None, alpha: f
 
 
 def _all_met(criteria: Criteria) -> float | None:
-    """The largest p; None of none."""
-    return max((criterion.p for criterion in criteria if criterion.p is not None), default=None)
+    """The largest p; None of none, and where one has none."""
+    known = [criterion.p for criterion in criteria if criterion.p is not None]
+    return max(known) if known and len(known) == len(criteria) else None
 
 
 def _any_met(criteria: Criteria) -> float | None:
-    """The smallest p times the number of criteria, at most 1; None of none."""
+    """The smallest p there is, times the number of all criteria, at most 1; None of none."""
     smallest = min((criterion.p for criterion in criteria if criterion.p is not None), default=None)
     return None if smallest is None else min(1.0, len(criteria) * smallest)

@@ -41,17 +41,17 @@ def together_table(found: Together) -> Table:
     if effects is not None:
         ahead = f"{effects.prediction[0]:.3f} to {effects.prediction[1]:.3f}" if effects.prediction else f"needs {FEWEST_TO_PREDICT} models"
         rows += [("mean of models", interval_text(effects.mean), "", ""), ("next model", ahead, "", "")]
-    rows += [(model, f"left out: {why}", "", "") for model, why in found.left_out]
     columns = ("model", "value [95 %]", "weight", "n")
     return Table(f"{found.claim} over models: {found.quantity}", columns, tuple(rows), _caption(found), ("weight", "n"))
 
 
 def _caption(found: Together) -> str:
+    left_out = "".join(f"; {model} is left out: {why}" for model, why in found.left_out)
     if found.found is None:
-        return "fewer than two models can be taken together"
+        return f"fewer than two models can be taken together{left_out}"
     low, high = found.found.tau_bounds
     spread = f"models differ by tau {found.found.tau:.3f} [{low:.3f}, {high:.3f}], I² {found.found.i_squared:.0%}"
-    return f"random effects by REML, the mean's interval by Hartung and Knapp; {spread}"
+    return f"random effects by REML, the mean's interval by Hartung and Knapp; {spread}{left_out}"
 
 
 def _p_text(p: float | None) -> str:

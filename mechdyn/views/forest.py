@@ -12,6 +12,8 @@ from mechdyn.views.theme import faded, finish, look
 
 _ROW, _ROOM = 46, 150
 """Pixels of a line, and of everything above and below."""
+_MARGIN = 0.03
+"""Room beside the outermost ends, as a share of what is drawn."""
 _SIZES = (8, 18)
 """Of the markers of the least and the greatest weight possible."""
 
@@ -41,14 +43,16 @@ def forest(found: Together, *, dark: bool = False) -> go.Figure:
         labels += [_label("next model", f"{effects.prediction[0]:.2f} to {effects.prediction[1]:.2f}")]
     figure.add_vline(x=effects.mean.estimate, line={"color": colors.muted, "dash": "dot", "width": 1})
     figure.update_yaxes(tickvals=list(range(n_rows)), ticktext=labels, range=[n_rows - 0.5, -0.5], showgrid=False)
-    figure.update_xaxes(title_text="value, 95 %")
+    ends = [value for drawn in figure.data for value in drawn.x]
+    room = _MARGIN * (max(ends) - min(ends))
+    figure.update_xaxes(title_text="value, 95 %", range=[min(ends) - room, max(ends) + room])
     figure.update_layout(showlegend=False)
-    subtitle = "squares: models, by weight; diamond: their mean; band: where the next is expected"
+    subtitle = "squares: models; diamond: mean; band: the next model"
     return finish(figure, escape(f"{found.claim} over models"), subtitle, dark=dark, height=_ROOM + _ROW * n_rows, min_width=340)
 
 
 def _label(name: str, numbers: str) -> str:
-    return f"{name}<br><sub>{numbers}</sub>"
+    return f'{name}<br><span style="font-size:11px">{numbers}</span>'
 
 
 def _interval(interval: Interval, row: int, color: str, size: float, hover: str) -> go.Scatter:

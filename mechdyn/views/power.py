@@ -18,7 +18,7 @@ def power_figure(power: Power, *, dark: bool = False) -> go.Figure:
         x="samples",
         y=Axis("share of runs", (-0.03, 1.03)),
         title=f"Power of {power.claim}",
-        subtitle=power.how,
+        subtitle=f"bands: {power.points[0].supported.method}",
         dark=dark,
     )
     figure.update_xaxes(type="log", tickvals=sizes, ticktext=[str(n) for n in sizes])

@@ -24,7 +24,8 @@ def test_all_that_support_must_hold_and_any_that_refutes_may():
 
 def test_without_a_p_of_every_criterion_there_is_none_and_it_is_said():
     unknown, unasked = corrected([verdict(supports=(0.001, None), found=Outcome.SUPPORTED), verdict()])
-    assert (unknown.p, unknown.outcome, unknown.why) == (None, Outcome.INCONCLUSIVE, "a criterion has no p")
+    assert (unknown.p, unknown.outcome, unknown.why) == (None, Outcome.INCONCLUSIVE, "its criteria have no p")
+    assert verdict_p(verdict(supports=(None, 0.9), refutes=(0.001, None))) == pytest.approx(0.004)
     assert (unasked.p, unasked.why) == (None, "no criterion was applied")
 
 
