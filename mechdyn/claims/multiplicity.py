@@ -6,9 +6,9 @@ way would be a verdict, so the verdict's p is twice the smaller of the two, and 
 by one of several criteria may have a larger one: the claim's own criteria make nothing of their number. Holm's correction is over all
 verdicts together, the inconclusive ones among them: which get a verdict must not decide how many were tried.
 
-Some criteria have no p: those that count or name instead of measuring, and those on intervals without bounds or width. Then that side has
-none, unless another criterion that refutes has one. Where neither side has a p, or no criterion was applied at all, the verdict has none; it
-is counted among the tests all the same.
+Some criteria have no p: those that count or name instead of measuring, and those on intervals without bounds or width. Then that side
+has none, unless another criterion that refutes has one. Where neither side has a p, or no criterion was applied at all, the verdict has
+none; it is counted among the tests all the same.
 """
 
 from collections.abc import Sequence

@@ -47,7 +47,7 @@ def forest(found: Together, *, dark: bool = False) -> go.Figure:
     room = _MARGIN * (max(ends) - min(ends))
     figure.update_xaxes(title_text="value, 95 %", range=[min(ends) - room, max(ends) + room])
     figure.update_layout(showlegend=False)
-    subtitle = "squares: models; diamond: mean; band: the next model"
+    subtitle = "diamond: mean; band: the next model"
     return finish(figure, escape(f"{found.claim} over models"), subtitle, dark=dark, height=_ROOM + _ROW * n_rows, min_width=340)
 
 
