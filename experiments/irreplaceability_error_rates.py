@@ -11,18 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-from mechdyn.claims.irreplaceability import DoseFindings, criteria
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Outcome, outcome
-from mechdyn.stats.interval import Interval
-from mechdyn.studies.dose_response import Coincidence, dose
-from mechdyn.studies.effect_worlds import WORLDS, EffectWorld, simulate_doses
+from mechdyn.claims.power import effect_outcome
+from mechdyn.evidence import Outcome
+from mechdyn.studies.effect_worlds import WORLDS, EffectWorld
 
 SAMPLES = (20, 40, 100, 200)
-_ALL_RIGHT = Interval(1.0, 1.0, 1.0, 100)
-_NOT_ASKED = Coincidence(_ALL_RIGHT, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -52,19 +47,11 @@ class ErrorRates:
         return self.counts.get(Outcome.SUPPORTED if self.world.supported else Outcome.REFUTED, 0) / self.n_runs
 
 
-def verdict_of(world: EffectWorld, n: int, seed: int) -> Outcome:
-    """The verdict on one simulated experiment of `n` correct samples; the claim asks the largest k that enough of them reach."""
-    doses = simulate_doses(world, n, np.random.default_rng([seed, n]))
-    enough = [k for k, samples in doses.items() if len(samples) >= MIN_RETRIEVING_SAMPLES]
-    asked = tuple(dose(k, doses[k], seed=seed) for k in enough[-1:])
-    return outcome(*criteria(DoseFindings("accuracy", _ALL_RIGHT, asked, _NOT_ASKED)))
-
-
 def error_rates(n_runs: int = 1000, samples: tuple[int, ...] = SAMPLES, worlds: tuple[EffectWorld, ...] = WORLDS) -> list[ErrorRates]:
     """Every world at every number of correct samples."""
     cells = [(world, n) for world in worlds for n in samples]
     bar = tqdm(cells, unit="cell", disable=None, delay=1)
-    return [ErrorRates(world, n, Counter(str(verdict_of(world, n, seed)) for seed in range(n_runs))) for world, n in bar]
+    return [ErrorRates(world, n, Counter(str(effect_outcome(world)(n, seed)) for seed in range(n_runs))) for world, n in bar]
 
 
 def table(rates: list[ErrorRates]) -> str:

@@ -96,21 +96,25 @@ def _part(key: str, value: Any) -> str:
 
 @dataclass(frozen=True)
 class Criterion:
-    """A condition in words, with the numbers that it was put to, and whether it is met; None where the numbers leave it undefined."""
+    """A condition in words, with the numbers that it was put to, and whether it is met; None where the numbers leave it undefined.
+
+    `p` is one-sided, under 0.025 where an interval meets the condition (`mechdyn.stats.tails`); None where it cannot be had.
+    """
 
     text: str
     met: bool | None
+    p: float | None = None
 
     def __str__(self) -> str:
         return f"{'undefined' if self.met is None else 'yes' if self.met else 'no'}: {self.text}"
 
     def as_json(self) -> dict[str, Any]:
-        return {"text": self.text, "met": self.met}
+        return {"text": self.text, "met": self.met, "p": self.p}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Criterion":
         """What `as_json` wrote."""
-        return cls(values["text"], values["met"])
+        return cls(values["text"], values["met"], values.get("p"))
 
 
 Criteria: TypeAlias = tuple[Criterion, ...]

@@ -23,11 +23,13 @@ here.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 from mechdyn.claims.claim import claim
 from mechdyn.evidence import (
     FIRST,
     LESS,
+    MIN_RETRIEVING_SAMPLES,
     SECOND,
     Criteria,
     Criterion,
@@ -52,6 +54,7 @@ from mechdyn.stats.cca_offsets import OffsetCCA, cca_by_offset
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.cross_fitting import (
     N_FOLDS,
+    SMALL,
     CrossFittedAt,
     area_rows,
     correlation_rows,
@@ -103,6 +106,22 @@ class Anticipation:
     name: str = "anticipation"
     paper: str = "3.4, not in the paper"
     parts: tuple[PaperPart, ...] = claim_parts("anticipation", "beyond the paper", "beyond the paper")
+    named: ClassVar[str] = SECOND
+
+    @property
+    def margins(self) -> Mapping[str, float]:
+        """What the criteria are put to, by what it bounds."""
+        return {
+            "every difference to support, above": 0.0,
+            "a difference at k = 1 to refute, below": SMALL,
+            "folds": N_FOLDS,
+            "samples, at least": MIN_RETRIEVING_SAMPLES,
+        }
+
+    def main_quantity(self, verdict: Verdict) -> Evidence | None:
+        """What the probe's AUPRC gains over the strongest baseline at k = 1, which may be another in another model."""
+        strongest = verdict.facts.get("strongest_baselines") or [""]
+        return verdict.find(AUPRC, **{"k": 1, "predictor": PROBE, LESS: strongest[0]})
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Role `evaluation`: the same clean needle samples as for correlation."""

@@ -7,7 +7,9 @@ A claim is one file: a frozen dataclass with the members of `Claim`, under `@cla
 another package by its entry point (`mechdyn.registry`).
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mechdyn.errors import InputError
@@ -49,8 +51,27 @@ class Claim(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Rules:
+    """What a claim is judged by, as far as it says so: it is registered before the first trace (docs/verdicts/registered.md).
+
+    Attributes:
+        claim: the claim's name.
+        named: the name of its headline criteria, from `named` of its class; empty where it says none.
+        margins: the numbers that its criteria are put to, by what they bound, from `margins` of its class; empty where it says none.
+        options: the fields of the claim itself, such as `n_resamples`.
+    """
+
+    claim: str
+    named: str = ""
+    margins: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
 Thing = TypeVar("Thing")
 CLAIMS: Registry[Any] = Registry("claim", "mechdyn.claims")
+_ABOUT = ("name", "paper", "parts", "named", "margins")
+"""Fields of a claim that are no options of how it judges."""
 
 
 def claim(thing: Thing) -> Thing:
@@ -73,6 +94,14 @@ def get_claim(name: str) -> Claim:
         InputError: no claim has that name.
     """
     return _made(CLAIMS.get(name))
+
+
+def rules_of(claim: Claim) -> Rules:
+    """What a claim says that it is judged by; a claim need say nothing."""
+    own = [item.name for item in fields(claim)] if is_dataclass(claim) else []
+    options = {name: getattr(claim, name) for name in own if name not in _ABOUT}
+    as_json = json.loads(json.dumps(options, default=str))
+    return Rules(claim.name, str(getattr(claim, "named", "")), dict(getattr(claim, "margins", {})), as_json)
 
 
 def paper_parts() -> tuple[PaperPart, ...]:

@@ -24,9 +24,23 @@ For questions heads are those of Eq. 2 above its threshold and the criteria are 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 from mechdyn.claims.claim import claim
-from mechdyn.evidence import FIRST, SECOND, Criteria, Criterion, Evidence, Outcome, Verdict, negated, outcome, wholly_above
+from mechdyn.evidence import (
+    FIRST,
+    LESS,
+    MIN_RETRIEVING_SAMPLES,
+    SECOND,
+    Criteria,
+    Criterion,
+    Evidence,
+    Outcome,
+    Verdict,
+    negated,
+    outcome,
+    wholly_above,
+)
 from mechdyn.paper.parts import NEEDLES, QUESTIONS, PaperPart, claim_parts
 from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.plans import NO_TRACES, Plan, Request
@@ -38,6 +52,7 @@ from mechdyn.probes.report import Report, compare
 from mechdyn.stats.cca_offsets import TOPS, OffsetCCA, cca_by_offset
 from mechdyn.studies.cross_fitting import (
     N_FOLDS,
+    SMALL,
     CrossFittedAt,
     area_rows,
     correlation_rows,
@@ -47,6 +62,7 @@ from mechdyn.studies.cross_fitting import (
     lies_above_zero,
 )
 from mechdyn.studies.probing import (
+    AUPRC,
     PROBES,
     ROLE,
     Outline,
@@ -93,6 +109,21 @@ class Correlation:
     name: str = "correlation"
     paper: str = "3.4, Figures 4 and 8, Tables 2 and 3"
     parts: tuple[PaperPart, ...] = claim_parts("correlation", "Section 3.4, a verdict", "Section 4, a verdict")
+    named: ClassVar[str] = SECOND
+
+    @property
+    def margins(self) -> Mapping[str, float]:
+        """What the criteria are put to, by what it bounds."""
+        return {
+            "every difference to support, above": 0.0,
+            "a difference at k = 0 to refute, below": SMALL,
+            "folds": N_FOLDS,
+            "samples, at least": MIN_RETRIEVING_SAMPLES,
+        }
+
+    def main_quantity(self, verdict: Verdict) -> Evidence | None:
+        """What the probe's AUPRC gains over the rate of the step at k = 0."""
+        return verdict.find(AUPRC, **{"k": 0, "predictor": PROBE, LESS: STEP_RATE})
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Role `evaluation`: clean samples, which the judge splits by sample."""

@@ -17,6 +17,7 @@ from mechdyn.rag.log import QuestionRecord, RagLog
 from mechdyn.rag.strategies import DYNAMIC, DYNAMIC_RANDOM, FIXED_RANDOM, FULL_CONTEXT, ORACLE, STATIC
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import paired_difference
+from mechdyn.stats.tails import p_above, p_below
 from mechdyn.studies.rag import quality, rag_row
 
 Logs: TypeAlias = Mapping[str, Sequence[RagLog]]
@@ -66,11 +67,17 @@ def judge_rag(model: str, questions: Sequence[QuestionRecord], logs: Logs, facts
     )
 
 
+def main_quantity(verdict: Verdict) -> Evidence | None:
+    """F1, dynamic less static, by which models are compared."""
+    return verdict.find("F1", **{"condition": DYNAMIC, LESS: STATIC})
+
+
 def criteria(difference: Interval) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute."""
     said = f"F1, dynamic less static, {difference}"
-    supports = Criterion(f"dynamic beats static: {said} lies wholly above 0", below(0, difference.low))
-    return (supports,), (Criterion(f"static beats dynamic: {said} lies wholly below 0", below(difference.high, 0)),)
+    supports = Criterion(f"dynamic beats static: {said} lies wholly above 0", below(0, difference.low), p_above(difference, 0.0))
+    refutes = Criterion(f"static beats dynamic: {said} lies wholly below 0", below(difference.high, 0), p_below(difference, 0.0))
+    return (supports,), (refutes,)
 
 
 def _no_verdict(difference: Interval | None, n_retrieving: int) -> tuple[str, ...]:

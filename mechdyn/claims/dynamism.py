@@ -39,6 +39,7 @@ from mechdyn.stats.fixed_list import FixedList, fixed_list
 from mechdyn.stats.following import Following, following
 from mechdyn.stats.means import mean_interval
 from mechdyn.stats.overlap import DynamismTable, dynamism_table
+from mechdyn.stats.tails import p_above, p_below
 from mechdyn.tasks.task import answer_quality, is_correct, primary_metric
 from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
@@ -85,6 +86,23 @@ class Dynamism:
     paper: str = "3.2, Table 1"
     parts: tuple[PaperPart, ...] = claim_parts("dynamism", "Table 1", "Section 4, dynamism")
     n_resamples: int = 2000
+    named: ClassVar[str] = SECOND
+    takes_repeats: ClassVar[bool] = True
+
+    @property
+    def margins(self) -> Mapping[str, float]:
+        """What the criteria are put to, by what it bounds."""
+        return {
+            "Q to support, below": DYNAMIC_BELOW,
+            "Q to refute, above": FIXED_ABOVE,
+            "T - L to support, above": 0.0,
+            "pairs, at least": MIN_PAIRS,
+            "reliability, at least": MIN_RELIABILITY,
+        }
+
+    def main_quantity(self, verdict: Verdict) -> Evidence | None:
+        """Q, by which models are compared."""
+        return verdict.find(EXPLAINED)
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks the static heads, `evaluation` is measured, `retest` repeats each evaluation needle elsewhere."""
@@ -136,11 +154,15 @@ def criteria(found: FixedList) -> tuple[Criteria, Criteria]:
     exchanged = below(0.0, found.excess.low)
     fixed = below(FIXED_ABOVE, found.explained.low)
     supports = (
-        Criterion(f"{explained} has its upper end below {DYNAMIC_BELOW}", below(found.explained.high, DYNAMIC_BELOW)),
-        Criterion(f"{excess} has its lower end above 0", exchanged),
+        Criterion(
+            f"{explained} has its upper end below {DYNAMIC_BELOW}",
+            below(found.explained.high, DYNAMIC_BELOW),
+            p_below(found.explained, DYNAMIC_BELOW),
+        ),
+        Criterion(f"{excess} has its lower end above 0", exchanged, p_above(found.excess, 0.0)),
     )
     refuting = f"{explained} has its lower end above {FIXED_ABOVE}, and {excess} does not lie wholly above 0"
-    return supports, (Criterion(refuting, fixed and not exchanged),)
+    return supports, (Criterion(refuting, fixed and not exchanged, 1.0 if exchanged else p_above(found.explained, FIXED_ABOVE)),)
 
 
 def as_first_written(verdict: Verdict) -> Outcome:

@@ -24,6 +24,7 @@ condition with paired differences, under both commit rules. The criteria were fi
 for these two conditions, which only withhold a verdict (docs/definitions.md, "Verdicts").
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -46,6 +47,7 @@ from mechdyn.evidence import (
 from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.tails import p_above, p_below
 from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, DETECTION_ROLE, PRESETS, Detection, detect, grid_plan, role
 from mechdyn.studies.dose_response import SETS, Coincidence, Dose, coincidence, dose_response, dose_units
 from mechdyn.studies.grid import detection_facts
@@ -88,6 +90,24 @@ class Irreplaceability:
     name: str = "irreplaceability"
     paper: str = "3.3, Figures 2 and 6"
     parts: tuple[PaperPart, ...] = claim_parts("irreplaceability", "Section 3.3, a verdict", "Section 4, a verdict")
+    named: ClassVar[str] = SECOND
+    takes_repeats: ClassVar[bool] = True
+
+    @property
+    def margins(self) -> Mapping[str, float]:
+        """What the criteria are put to, by what it bounds."""
+        return {
+            "D - C and D - N to support, above": 0.0,
+            "share of sign flips to support, below": FLIPS,
+            "D - C as a part of E to refute, below": MARGIN,
+            "clean quality, at least": MIN_QUALITY,
+            "E to be asked, above": 0.0,
+            "samples, at least": MIN_RETRIEVING_SAMPLES,
+        }
+
+    def main_quantity(self, verdict: Verdict) -> Evidence | None:
+        """D − C in nats at the k that decides, which may be another in another model."""
+        return verdict.find(EFFECT_MEASURE, **{"heads": "own", LESS: STATIC, "k": verdict.facts.get("decisive_k")})
 
     def plan(self, request: Request, traces: Mapping[str, Sequence[Trace]] = NO_TRACES) -> Plan:
         """Roles: `detection` ranks static heads and gives the average size; then each condition under each commit rule.
@@ -147,6 +167,7 @@ def criteria(findings: DoseFindings) -> tuple[Criteria, Criteria]:
             f"{where}: own less {other} {decisive.above[other]} nats, lower end above 0; of sign flips "
             f"{decisive.flips[other]:.4f} reach it, below {FLIPS}",
             _both(below(0, decisive.above[other].low), below(decisive.flips[other], FLIPS)),
+            _larger(p_above(decisive.above[other], 0.0), decisive.flips[other]),
         )
         for other in (STATIC, NEITHER)
     )
@@ -154,12 +175,17 @@ def criteria(findings: DoseFindings) -> tuple[Criteria, Criteria]:
     text = (
         f"{where}: own less static {decisive.above[STATIC]} nats, upper end below {MARGIN} of what all of the step's heads do, {bound:.3f}"
     )
-    return supports, (Criterion(text, below(decisive.above[STATIC].high, bound)),)
+    return supports, (Criterion(text, below(decisive.above[STATIC].high, bound), p_below(decisive.above[STATIC], bound)),)
 
 
 def _both(one: bool | None, other: bool | None) -> bool | None:
     """Whether both are met; None where either is undefined."""
     return None if one is None or other is None else one and other
+
+
+def _larger(one: float | None, other: float) -> float | None:
+    """The larger of two p, since both must be met; None where one cannot be had."""
+    return None if one is None or math.isnan(other) else max(one, other)
 
 
 def notes(findings: DoseFindings) -> tuple[str, ...]:

@@ -84,6 +84,28 @@ def report(
     print(f"page     {page}\nmarkdown {text}")
 
 
+@app.command()
+def meta(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs of one claim on several models.")],
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the forest plots here.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again/--as-recorded", help="Judge again from the stored traces, or take the verdicts as recorded.")
+    ] = True,
+) -> None:
+    """Take a claim's verdicts on several models together: the mean of its main quantity, and what to expect of the next model."""
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.reports.together import holm_table, together_table
+    from mechdyn.runs.read import read_together
+    from mechdyn.views.forest import forest
+    from mechdyn.views.page import save_page
+
+    verdicts, found = read_together(runs, again=again)
+    print_tables([holm_table(verdicts), *map(together_table, found)])
+    drawn = [forest(each) for each in found if each.found is not None]
+    if out is not None and drawn:
+        print(f"figures  {save_page(drawn, out, title='Claims over models')}")
+
+
 def _print_samples(samples: Sequence["StoredSample"]) -> None:
     for number, sample in enumerate(samples[:_LISTED]):
         wrong = [name for name in sample.units if not sample.correct[name]]

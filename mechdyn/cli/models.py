@@ -2,13 +2,17 @@
 
 import json
 import sys
-from typing import Annotated, no_type_check
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, no_type_check
 
 import typer
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import takes
 from mechdyn.runs.configs import BudgetConfig, CheckConfig, GetConfig
+
+if TYPE_CHECKING:
+    from mechdyn.models.budget import RunSize
 
 models = typer.Typer(help="List the models that have a short name, fetch one, or check one.", invoke_without_command=True)
 app.add_typer(models, name="models")
@@ -70,8 +74,12 @@ def check(config: CheckConfig) -> None:
 
 @app.command()
 @takes(BudgetConfig)
-def budget(config: BudgetConfig, as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False) -> None:
-    """Memory and time of a run before anything is loaded: weights, keys and values, peak, FLOPs, bytes, time; and what fits."""
+def budget(
+    config: BudgetConfig,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="With --claim: write the power curve's figure here.")] = None,
+) -> None:
+    """Memory and time of a run before anything is loaded, and what fits; with --claim also how many samples a verdict needs."""
     from mechdyn.models.budget import RunSize, budget_of
     from mechdyn.reports.budget import budget_advice, budget_table
     from mechdyn.reports.tables import print_tables
@@ -84,10 +92,34 @@ def budget(config: BudgetConfig, as_json: Annotated[bool, typer.Option("--json",
         batch_size=config.batch_size,
         ablate=config.ablate,
     )
-    needed = budget_of(config.model, size, device=config.device, dtype=config.dtype)
+    if config.claim is not None:
+        _print_power(config, size, as_json, out)
+        return
+    needed = budget_of(config.model or "mini", size, device=config.device, dtype=config.dtype)
     if as_json:
         print(json.dumps(needed.as_json(), indent=2))
         return
     print_tables([budget_table(needed)])
     for line in budget_advice(needed):
         print(line)
+
+
+def _print_power(config: BudgetConfig, size: "RunSize", as_json: bool, out: Path | None) -> None:
+    """The power curve of a claim, what its runs take, and its figure."""
+    from mechdyn.reports.budget import budget_advice
+    from mechdyn.reports.power import power_json, power_lines, power_table
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.power import plan_power
+    from mechdyn.views.page import save_page
+    from mechdyn.views.power import power_figure
+
+    planned = plan_power(config, size)
+    if as_json:
+        print(json.dumps(power_json(planned), indent=2))
+    else:
+        print_tables([power_table(planned)])
+        for line in [*power_lines(planned.power), *budget_advice(planned.budget)]:
+            print(line)
+    if out is not None:
+        page = save_page([power_figure(planned.power)], out, title=f"Power of {planned.power.claim}")
+        print(f"figure   {page}", file=sys.stderr if as_json else sys.stdout)

@@ -3,11 +3,13 @@
 `sections` has one function a kind of run; a new kind is a reader in `mechdyn.runs.read` and a function registered here.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
 
 from mechdyn.claims.claim import get_claim
+from mechdyn.claims.meta_analysis import together
 from mechdyn.errors import InputError
 from mechdyn.evidence import Table, Verdict
 from mechdyn.paper.parts import NEEDLES
@@ -24,11 +26,13 @@ from mechdyn.reports.results import (
     rag_tables,
     sensitivity_table,
 )
+from mechdyn.reports.together import holm_table, together_table
 from mechdyn.reports.verdict import NOT_PRINTED, layout_of, verdict_figures, verdict_tables
 from mechdyn.runs.read import AblationTable, Content, DetectedList, Judged, ModesOfList, Points, Run, Settings, Single, Strategies, not_run
 from mechdyn.studies.facts import clean_traces, fact_report, has_facts
 from mechdyn.views.ablation import ablation_grids, progressive_figures
 from mechdyn.views.facts import fact_page
+from mechdyn.views.forest import forest
 from mechdyn.views.head_map import head_map
 from mechdyn.views.page import View
 from mechdyn.views.probe import correlations
@@ -70,7 +74,7 @@ def make_report(runs: Sequence[Run]) -> Report:
     return Report(
         title=f"mechdyn: {len(judged)} verdict{'' if len(judged) == 1 else 's'} on {', '.join(models)}",
         verdicts=_verdicts(runs),
-        sections=tuple(section for run in runs for section in sections(run.content, run)),
+        sections=(*_together(judged), *(section for run in runs for section in sections(run.content, run))),
         missing=_missing(runs),
         manifests=tuple(manifest for run in runs for manifest in _manifests(run)),
     )
@@ -83,8 +87,32 @@ def _verdicts(runs: Sequence[Run]) -> Table | None:
         if isinstance(run.content, Judged | Strategies) and run.content.verdict is not None:
             verdict = run.content.verdict
             how = "as recorded" if not run.content.again else "again, otherwise" if run.content.changed else "again, the same"
-            rows.append((verdict.claim, run.model, run.task.name, _preset(run), str(verdict.outcome), how))
-    return Table("Verdicts", ("claim", "model", "task", "preset", "verdict", "judged"), tuple(rows)) if rows else None
+            rows.append((verdict.claim, run.model, run.task.name, _preset(run), str(verdict.outcome), how, _registered(run)))
+    columns = ("claim", "model", "task", "preset", "verdict", "judged", "registered before the first trace")
+    return Table("Verdicts", columns, tuple(rows), droppable=columns[-1:]) if rows else None
+
+
+def _together(judged: Sequence[Run]) -> list[Section]:
+    """Where there are several verdicts: each under Holm's correction, and each claim and task over models."""
+    verdicts = [run.content.verdict for run in judged if isinstance(run.content, Judged | Strategies) and run.content.verdict is not None]
+    if len(verdicts) < 2:
+        return []
+    command = f"mechdyn report {' '.join(shlex.quote(str(run.folder.path)) for run in judged)}"
+    parts = [Section("Several verdicts at once", command, (holm_table(verdicts),))]
+    for task in dict.fromkeys(run.task.name for run in judged):
+        of_task = [verdict for run, verdict in zip(judged, verdicts, strict=True) if run.task.name == task]
+        for found in together(of_task):
+            figures = {"models, their mean, and the next": forest(found)} if found.found else {}
+            parts.append(Section(f"{found.claim} over models: {task}", command, (together_table(found),), figures))
+    return parts
+
+
+def _registered(run: Run) -> str:
+    """Whether a verdict is judged by what was fixed before the first trace; dynamic RAG registers nothing."""
+    found = run.content.registered if isinstance(run.content, Judged) else None
+    if found is None:
+        return "no" if run.folder.record.registered is None else "yes, but its claim is not installed here to be compared"
+    return found.text
 
 
 def _preset(run: Run) -> str:

@@ -301,7 +301,7 @@ class AppConfig:
 class BudgetConfig:
     """What `mechdyn budget` was asked."""
 
-    model: str = option("mini", "a name that `mechdyn models` lists, a local Hugging Face directory, a GGUF file or a hub id.")
+    model: str | None = option(None, "what `verify` takes; mini when left out, or the pilot's.")
     lengths: tuple[int, ...] = option((512,), "Prompt length in tokens; may be repeated.", flag="--length/--lengths")
     runs: int = option(1, "Samples of each length.", min=1)
     conditions: int = option(1, "Ways in which each sample is continued, as the conditions of an ablation.", min=1)
@@ -310,6 +310,11 @@ class BudgetConfig:
     batch_size: int = option(8, "Samples generated together, each under all of its conditions.", min=1)
     device: str | None = option(None, "cpu or cuda (measured here), h100, h200, a100-80gb, l40s or rtx4090; as for loading if left out.")
     dtype: str | None = option(None, "float32, bfloat16 or float16; as for loading if left out.")
+    claim: str | None = option(None, "Also how many samples a verdict on this claim needs, from --pilot or a simulated world.")
+    pilot: str | None = option(None, "Folder of a finished run of the claim, whose samples are redrawn.")
+    world: str | None = option(None, "A simulated world of known truth in place of a pilot; the claim's usual one when left out.")
+    samples: tuple[int, ...] = option((), "Samples of a run to be planned; may be repeated. 20, 40, 80, 160 and 320 when left out.")
+    draws: int = option(200, "Simulated runs of each number of samples.", min=1, max=100_000)
 
 
 def identity_fields(config_type: type) -> list[Field[Any]]:

@@ -34,13 +34,17 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What `run.json` says: the kind of run, the options that say what it is, the model's identity and where the model lay."""
+    """What `run.json` says: the kind of run, the options that say what it is, the model's identity and where the model lay.
+
+    `registered` is what was fixed before the first trace (`mechdyn.runs.registered`); None where nothing was.
+    """
 
     kind: str
     asked: Mapping[str, Any]
     model: Mapping[str, Any]
     source: str
     version: int = VERSION
+    registered: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, config: Any, model: Mapping[str, Any]) -> "RunRecord":
@@ -49,7 +53,9 @@ class RunRecord:
         return cls(config.kind, json.loads(json.dumps(asked)), dict(model), str(config.model))
 
     def as_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "version": self.version, "asked": dict(self.asked), "model": dict(self.model), "source": self.source}
+        fixed = {"registered": dict(self.registered)} if self.registered is not None else {}
+        about = {"kind": self.kind, "version": self.version, "asked": dict(self.asked)}
+        return about | {"model": dict(self.model), "source": self.source} | fixed
 
     def differences(self, other: "RunRecord", config_type: type) -> list[str]:
         """A line for each thing asked that differs; an option that one of the two did not know has its default there."""
@@ -81,7 +87,10 @@ def read_record(folder: Path) -> RunRecord:
         raise StoreError(
             f"{path} has version {values.get('version')!r}, this mechdyn reads {VERSION}; read it with the mechdyn that wrote it"
         )
-    return RunRecord(str(values["kind"]), values["asked"], model, str(values.get("source", model["name"])))
+    registered = values.get("registered")
+    if registered is not None and not isinstance(registered, dict):
+        raise StoreError(f"{path} has a damaged entry 'registered'; restore it, or run again into a new folder")
+    return RunRecord(str(values["kind"]), values["asked"], model, str(values.get("source", model["name"])), registered=registered)
 
 
 def _of_first_release(values: Mapping[str, Any]) -> RunRecord:

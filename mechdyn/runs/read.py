@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from mechdyn.claims.claim import get_claim, paper_parts
+from mechdyn.claims.claim import CLAIMS, get_claim, paper_parts, rules_of
 from mechdyn.claims.dynamic_rag import judge_rag
+from mechdyn.claims.meta_analysis import Together, together
 from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
-from mechdyn.errors import StoreError
+from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Verdict
 from mechdyn.heads import read_heads
 from mechdyn.models.registry import PAPER_MODELS
@@ -36,6 +37,7 @@ from mechdyn.runs.finished import RunFolder, parsed, read_folder, unfinished
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
 from mechdyn.runs.rag_logs import RagLogs
+from mechdyn.runs.registered import Standing, judged, standing, unit_keys
 from mechdyn.runs.sensitivity import window_name
 from mechdyn.runs.verify import VERDICTS, noting_absent
 from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA
@@ -67,7 +69,7 @@ class Judged:
     """A claim's verdict: judged `again` from the traces, or as recorded; `changed` names what came out otherwise than recorded.
 
     `verdict` is None where the folder was made by `mechdyn correlations` or `mechdyn probe` alone. What these measured: `correlations` by
-    offset, `probes` by name.
+    offset, `probes` by name. `registered` says whether what it was judged by was fixed before the first trace.
     """
 
     verdict: Verdict | None
@@ -75,6 +77,7 @@ class Judged:
     changed: tuple[str, ...]
     correlations: CCAResult | None
     probes: Mapping[str, Mapping[str, Report]]
+    registered: Standing | None = None
 
     @property
     def measures(self) -> frozenset[str]:
@@ -216,6 +219,25 @@ def read_run(path: str | Path, *, again: bool = True) -> Run:
     return Run(folder, command, kind.read(folder, again))
 
 
+def read_together(paths: Sequence[str | Path], *, again: bool = True) -> tuple[list[Verdict], list[Together]]:
+    """The verdicts of finished runs, and each claim and task over models.
+
+    Raises:
+        InputError: no claim and task with verdicts on two models.
+        StoreError: as `read_run` has it.
+    """
+    runs = [read_run(path, again=again) for path in paths]
+    judged = [(run.task.name, run.content.verdict) for run in runs if isinstance(run.content, Judged | Strategies) and run.content.verdict]
+    tasks = dict.fromkeys(task for task, _ in judged)
+    found = [each for task in tasks for each in together([verdict for name, verdict in judged if name == task])]
+    if not found:
+        raise InputError(
+            f"models are taken together where one claim has verdicts on two or more of them on one task, got {len(judged)} verdicts in "
+            f"{len(runs)} runs; name more runs of mechdyn verify"
+        )
+    return [verdict for _, verdict in judged], found
+
+
 def not_run(runs: Sequence[Run]) -> list[Missing]:
     """The paper's tables and figures that no run covers, its models that were not run, and presets other than its own."""
     done = {(name, run.task.paper) for run in runs for name in run.content.measures}
@@ -259,7 +281,7 @@ def _judged(folder: RunFolder, again: bool) -> Judged:
     recorded = parsed(path / VERDICTS, lambda rows: Verdict.from_json(rows[0])) if (path / VERDICTS).is_file() else None
     verdict = recorded
     if recorded is not None and again:
-        verdict = get_claim(recorded.claim).judge(folder.request, folder.roles)
+        verdict = judged(get_claim(recorded.claim), folder.request, folder.roles, folder.record)
         verdict = noting_absent(verdict, folder.roles, folder.set_aside, folder.missing)
     return Judged(
         verdict=verdict,
@@ -267,7 +289,13 @@ def _judged(folder: RunFolder, again: bool) -> Judged:
         changed=_changed(recorded, verdict) if recorded and verdict else (),
         correlations=parsed(path / CORRELATIONS_FILE, read_correlations) if (path / CORRELATIONS_FILE).is_file() else None,
         probes={report.parent.name: parsed(report, read_reports) for report in sorted(path.glob(f"*/{REPORT}"))},
+        registered=_standing(folder, recorded.claim) if recorded else None,
     )
+
+
+def _standing(folder: RunFolder, claim: str) -> Standing | None:
+    """What became of the run's registration; None where the claim's package is not installed, so that nothing can be held against it."""
+    return standing(folder.record, rules_of(get_claim(claim)), unit_keys(folder.roles)) if claim in CLAIMS.names() else None
 
 
 def _grid(folder: RunFolder, again: bool) -> AblationTable:

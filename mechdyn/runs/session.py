@@ -18,6 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mechdyn.claims.claim import Rules
 from mechdyn.decoding.ablation import ReferenceActivations
 from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError, StoreError
@@ -31,6 +32,7 @@ from mechdyn.runs.executors import Call, Executor, HereExecutor, check_executor,
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.folder import LOCK, RunRecord, open_folder, write_json
 from mechdyn.runs.pointers import write_pointer
+from mechdyn.runs.registered import register
 from mechdyn.runs.run_log import LOG, RunLog
 from mechdyn.runs.site import HERE, Site
 from mechdyn.runs.units import run_units
@@ -131,6 +133,7 @@ class Session:
         describe: str = "",
         store: str = "traces",
         reference: ReferenceActivations | None = None,
+        rules: Rules | None = None,
     ) -> Traces:
         """Run what a plan asks for and the store lacks; a plan that unfolds is asked again with what came out, until it names nothing new.
 
@@ -140,6 +143,7 @@ class Session:
             store: the folder of the traces within the run's; each role's keys are written to the JSON file of that name before they are
                 run, so that the traces can be judged again without a model.
             reference: activations for mean and resample ablation.
+            rules: what the traces will be judged by, which is registered in `run.json` before the first of them.
 
         Returns:
             The traces of every role, in the order of its units.
@@ -156,6 +160,8 @@ class Session:
             units = Plan(new).units
             if opened is None:
                 opened = self._store(store, score=units[0].decoding["score"])
+            if rules is not None:
+                register(self.folder, rules, keys)
             write_json(folder / f"{store}.json", keys)
             label = next(iter(new)) if len(new) == 1 else f"{len(new)} roles"
             run_units(

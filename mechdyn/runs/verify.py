@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from mechdyn.claims.claim import get_claim
+from mechdyn.claims.claim import get_claim, rules_of
 from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Verdict
 from mechdyn.heads import read_heads
@@ -14,6 +14,7 @@ from mechdyn.runs.configs import VerifyConfig, command_line, default_folder
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.finished import STATIC, read_folder
 from mechdyn.runs.folder import read_record
+from mechdyn.runs.registered import judged
 from mechdyn.runs.run_log import MAX_FAILURES
 from mechdyn.runs.session import Session
 from mechdyn.runs.site import HERE, Site
@@ -56,7 +57,8 @@ def verify(config: VerifyConfig, out: str | Path | None = None, site: Site = HER
     with _open(config, out, site) as run:
         keep_static(run)
         traced = _traced(run)
-        verdict = noting_absent(claim.judge(traced.request, traced.traces), traced.traces, run.set_aside)
+        verdict = judged(claim, traced.request, traced.traces, read_record(traced.folder))
+        verdict = noting_absent(verdict, traced.traces, run.set_aside)
         run.write(VERDICTS, [verdict.as_json()])
         clean = clean_traces(traced.traces)
         facts = fact_report(clean) if has_facts(clean) else None
@@ -131,6 +133,6 @@ def _open(config: VerifyConfig, out: str | Path | None, site: Site = HERE) -> Se
 
 
 def _traced(run: Session) -> Unjudged:
-    plan = partial(get_claim(run.config.claim).plan, run.request)
+    claim = get_claim(run.config.claim)
     describe = f"{run.config.claim} on {Path(run.config.model).name}, {run.request.task.name}"
-    return Unjudged(run.request, run.traces(plan, describe=describe), run.folder)
+    return Unjudged(run.request, run.traces(partial(claim.plan, run.request), describe=describe, rules=rules_of(claim)), run.folder)

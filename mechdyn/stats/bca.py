@@ -40,17 +40,21 @@ def bca_bounds(values: Values, estimate: float, left_out: Float[np.ndarray, " cl
     n = len(left_out)
     influence = left_out.mean() - left_out
     square = float((influence**2).sum())
-    if square == 0:
-        acceleration, kurtosis = 0.0, 3.0
-    else:
-        acceleration = float((influence**3).sum()) / (6 * square**1.5)
-        kurtosis = n * float((influence**4).sum()) / square**2
-    freedom = 2 * n / (kurtosis - (n - 3) / (n - 1))
-    reach = math.sqrt(n / (n - 1)) * float(special.stdtrit(freedom, (1 + level) / 2))
+    acceleration = float((influence**3).sum()) / (6 * square**1.5) if square else 0.0
+    reach = math.sqrt(n / (n - 1)) * float(special.stdtrit(degrees_of_freedom(left_out), (1 + level) / 2))
     bias = _bias(values, estimate)
     low, high = (_accelerated(bias + sign * reach, bias, acceleration) for sign in (-1, 1))
     bounds = np.quantile(values, special.ndtr([low, high]))
     return float(bounds[0]), float(bounds[1])
+
+
+def degrees_of_freedom(left_out: Float[np.ndarray, " cluster"]) -> float:
+    """2n / (kurtosis − (n − 3) / (n − 1)), of what leaving out each of n samples takes from a statistic (`bca_bounds`)."""
+    n = len(left_out)
+    influence = left_out.mean() - left_out
+    square = float((influence**2).sum())
+    kurtosis = n * float((influence**4).sum()) / square**2 if square else 3.0
+    return 2 * n / (kurtosis - (n - 3) / (n - 1))
 
 
 def _bias(values: Values, estimate: float) -> float:

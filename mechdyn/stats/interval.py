@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -16,6 +16,8 @@ class Interval:
         high: the upper bound; NaN where there is none.
         n: the samples that it rests on.
         method: how the bounds were made, in words (docs/definitions.md, "Intervals"); empty where an earlier release does not say.
+        freedom: degrees of freedom of the Student distribution that a bootstrap's bounds are quantiles of; None where they are of another
+            kind, or were read from a file, which does not say.
     """
 
     estimate: float
@@ -23,6 +25,7 @@ class Interval:
     high: float
     n: int
     method: str = ""
+    freedom: float | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Interval":

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mechdyn.errors import InputError
-from mechdyn.stats.bca import bca_bounds, is_constant
+from mechdyn.stats.bca import bca_bounds, degrees_of_freedom, is_constant
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.labels import Clusters, cluster_index
 from mechdyn.stats.proportions import Bounds, normal_quantile, unseen
@@ -119,8 +119,8 @@ def bootstrap_many(
             return Interval(estimate, math.nan, math.nan, n_samples)
         if is_constant(values, estimate):
             low, high = (estimate, estimate) if limits is None else _around(estimate, limits, unseen(n_clusters, z))
-            return Interval(estimate, low, high, n_samples, NO_SPREAD)
-        return Interval(estimate, *bca_bounds(values, estimate, without, level), n_samples, method)
+            return Interval(estimate, low, high, n_samples, NO_SPREAD, n_clusters - 1.0)
+        return Interval(estimate, *bca_bounds(values, estimate, without, level), n_samples, method, degrees_of_freedom(without))
 
     bounds = limits if isinstance(limits, list) else [limits] * len(estimates)
     return tuple(map(interval, estimates.tolist(), resampled.T, left_out.T, bounds))

@@ -12,6 +12,7 @@ from mechdyn.probes.probe import Predictor
 from mechdyn.probes.ridge import ridge_probe
 from mechdyn.stats.cca_crossfit import CrossFittedCorrelation, cross_fitted_correlation
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.tails import p_above, p_below
 from mechdyn.studies.probing import AUPRC, TOP_CORRELATION, cca_samples, training_device
 from mechdyn.traces.trace import Trace
 
@@ -72,12 +73,12 @@ def area_rows(found: CrossFittedAt) -> list[Evidence]:
 
 def lies_above_zero(what: str, difference: Interval) -> Criterion:
     """To support: the whole interval of a difference is above 0."""
-    return Criterion(f"{what}, {difference}, lies wholly above 0", below(0.0, difference.low))
+    return Criterion(f"{what}, {difference}, lies wholly above 0", below(0.0, difference.low), p_above(difference, 0.0))
 
 
 def is_small(what: str, difference: Interval) -> Criterion:
     """To refute: the upper end of a difference is below 0.02."""
-    return Criterion(f"{what}, {difference}, has its upper end below {SMALL}", below(difference.high, SMALL))
+    return Criterion(f"{what}, {difference}, has its upper end below {SMALL}", below(difference.high, SMALL), p_below(difference, SMALL))
 
 
 def differences(found: CrossFittedAt, names: Sequence[str], *, correlation: bool = True) -> Mapping[str, Interval]:

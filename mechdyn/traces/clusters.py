@@ -23,7 +23,7 @@ def trace_clusters(*columns: Sequence[Trace]) -> Int[np.ndarray, " sample"]:
 
 
 def _things(trace: Trace) -> set[Hashable]:
-    """What other traces may have as well."""
-    needle = tuple(trace.prompt_tokens[trace.needle_positions].tolist())
+    """What other traces may have as well. Copies of a sample that were drawn apart (`mechdyn.claims.power`) have nothing in common."""
+    needle, drawn = tuple(trace.prompt_tokens[trace.needle_positions].tolist()), trace.meta.get("drawn")
     text = (trace.meta.get("haystack"), trace.meta.get("seed"))
-    return ({("needle", *needle)} if needle else set()) | ({("haystack", *text)} if None not in text else set())
+    return ({("needle", drawn, *needle)} if needle else set()) | ({("haystack", drawn, *text)} if None not in text else set())
