@@ -98,7 +98,7 @@ def get_claim(name: str) -> Claim:
 
 def rules_of(claim: Claim) -> Rules:
     """What a claim says that it is judged by; a claim need say nothing."""
-    own = [item.name for item in fields(claim)] if is_dataclass(claim) else []
+    own: list[str] = [item.name for item in fields(claim)] if is_dataclass(claim) else []
     options = {name: getattr(claim, name) for name in own if name not in _ABOUT}
     as_json = json.loads(json.dumps(options, default=str))
     return Rules(claim.name, str(getattr(claim, "named", "")), dict(getattr(claim, "margins", {})), as_json)

@@ -25,17 +25,16 @@ from scipy import special
 from tqdm import tqdm
 
 from mechdyn.claims.claim import Claim
-from mechdyn.claims.dynamism import shared_things
-from mechdyn.claims.irreplaceability import Asked, criteria
+from mechdyn.claims.irreplaceability import DoseFindings, criteria
 from mechdyn.errors import InputError
 from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Outcome, Verdict, outcome
 from mechdyn.plans import Request
-from mechdyn.stats.clusters import connected
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.proportions import Bounds, normal_quantile, wilson
 from mechdyn.studies.dose_response import Coincidence, dose
 from mechdyn.studies.effect_worlds import EffectWorld, simulate_doses
-from mechdyn.studies.worlds import World, request_for, simulate
+from mechdyn.studies.worlds import SimulatedWorld, request_for, simulate
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 Roles: TypeAlias = Mapping[str, Sequence[Trace]]
@@ -102,7 +101,7 @@ def power_of(outcome_at: OutcomeAt, sizes: Sequence[int], draws: int, claim: str
             for seed in range(draws):
                 found[n][outcome_at(n, seed)] += 1
                 bar.update()
-    points = (PowerAt(n, *(_share(found[n][outcome], draws) for outcome in (Outcome.SUPPORTED, Outcome.REFUTED))) for n in sizes)
+    points = (PowerAt(n, _share(found[n][Outcome.SUPPORTED], draws), _share(found[n][Outcome.REFUTED], draws)) for n in sizes)
     return Power(claim, how, tuple(points))
 
 
@@ -167,15 +166,16 @@ def _scaled_at(pilot: Verdict, ratio: float, n: int, n_pilot: int) -> PowerAt:
     met = [_chance(pilot.supports, ratio, shift, every=True) for shift in shifts]
     supported = [(1 - against) * share for share, against in zip(met, refuted, strict=True)]
     spreads = [(min(shares), max(shares)) for shares in (supported, refuted)]
-    intervals = (Interval(shares[0], *spread, n_pilot, _OWN) for shares, spread in zip((supported, refuted), spreads, strict=True))
-    return PowerAt(n, *intervals, *spreads)
+    first, second = (Interval(shares[0], *spread, n_pilot, _OWN) for shares, spread in zip((supported, refuted), spreads, strict=True))
+    return PowerAt(n, first, second, spreads[0], spreads[1])
 
 
 def _chance(criteria: Criteria, ratio: float, shift: float, *, every: bool) -> float:
     """The chance that all, or any, of the criteria are met; 0 of none."""
     if not criteria:
         return 0.0
-    z = [-special.ndtri(np.clip(criterion.p, _LEAST_P, 1 - _LEAST_P)) + shift for criterion in criteria]
+    known = [criterion.p for criterion in criteria if criterion.p is not None]
+    z = [-special.ndtri(np.clip(p, _LEAST_P, 1 - _LEAST_P)) + shift for p in known]
     chances = special.ndtr(np.array(z) * np.sqrt(ratio) - _Z)
     return float(chances.prod() if every else chances.max())
 
@@ -189,9 +189,7 @@ def _aligned(roles: Roles) -> list[tuple[str, ...]]:
 
 def _clusters(aligned: Sequence[Sequence[Trace]]) -> list[list[int]]:
     """Places together where their samples share a needle or a haystack that not all share."""
-    shared = [shared_things(traces) for traces in zip(*aligned, strict=True)]
-    by_all = set.intersection(*shared) if len(shared) > 1 else set()
-    labels = connected([sorted(things - by_all, key=str) for things in shared])
+    labels = trace_clusters(*aligned)
     return [np.flatnonzero(labels == label).tolist() for label in range(int(labels.max()) + 1)]
 
 
@@ -200,12 +198,12 @@ def _draw(clusters: Sequence[Sequence[int]], n: int, rng: np.random.Generator) -
     drawn: list[tuple[int, int]] = []
     draw = 0
     while len(drawn) < n:
-        drawn += [(place, draw) for place in clusters[rng.integers(len(clusters))]]
+        drawn += [(place, draw) for place in clusters[int(rng.integers(len(clusters)))]]
         draw += 1
     return drawn[:n]
 
 
-def world_outcome(claim: Claim, world: World) -> OutcomeAt:
+def world_outcome(claim: Claim, world: SimulatedWorld) -> OutcomeAt:
     """What decides a run in a simulated world, for a claim that judges its traces."""
     return lambda n, seed: claim.judge(request_for(world), simulate(world, n, seed=seed)).outcome
 
@@ -217,7 +215,7 @@ def effect_outcome(world: EffectWorld) -> OutcomeAt:
         doses = simulate_doses(world, n, np.random.default_rng([seed, n]))
         enough = [k for k, samples in doses.items() if len(samples) >= MIN_RETRIEVING_SAMPLES]
         asked = tuple(dose(k, doses[k], seed=seed) for k in enough[-1:])
-        return outcome(*criteria(Asked("accuracy", _ALL_RIGHT, asked, Coincidence(_ALL_RIGHT, 0, 0, 0))))
+        return outcome(*criteria(DoseFindings("accuracy", _ALL_RIGHT, asked, Coincidence(_ALL_RIGHT, 0, 0, 0))))
 
     return outcome_at
 
