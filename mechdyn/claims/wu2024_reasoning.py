@@ -128,7 +128,7 @@ def too_little(clean: Mapping[str, Interval]) -> tuple[str, ...]:
 
 def at_the_floor(left: Interval) -> tuple[str, ...]:
     """A note where nothing is left of direct answers."""
-    if not left.high < MARGIN:
+    if not left.estimate < MARGIN:
         return ()
     return (f"direct answers have fallen to {left} and could not fall further: the difference of the falls is that of the clean F1",)
 

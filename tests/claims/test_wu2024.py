@@ -38,8 +38,9 @@ def causal(listed, control, *, n=40, clean=None, zero=None):
 
 CASES = {
     "listed heads break it, random ones do not": (causal(2, 38), Outcome.SUPPORTED),
-    "nothing breaks it": (causal(40, 40), Outcome.REFUTED),
-    "everything breaks it": (causal(2, 2), Outcome.REFUTED),
+    "nothing breaks it": (causal(100, 100, n=100), Outcome.REFUTED),
+    "nothing breaks it, of too few samples to be sure": (causal(40, 40), Outcome.INCONCLUSIVE),
+    "everything breaks it": (causal(2, 2, n=100), Outcome.REFUTED),
     "listed heads hurt, and do not break it": (causal(30, 40), Outcome.INCONCLUSIVE),
     "random heads break it too, if less": (causal(0, 15), Outcome.INCONCLUSIVE),
     "too few right answers": (causal(0, 19, clean=19), Outcome.INCONCLUSIVE),
@@ -54,7 +55,7 @@ def test_causal(case):
     assert verdict.outcome is wanted
     json.dumps(verdict.as_json(), allow_nan=False)
     assert verdict.facts["most_heads_that_a_draw_shares"] == 0
-    assert verdict.find("accuracy", mode=str(PUBLISHED), condition=LISTED).interval.n == 40
+    assert verdict.find("accuracy", mode=str(PUBLISHED), condition=LISTED).interval.n == len(traces[CLEAN])
     assert verdict.find("accuracy", mode=str(BESIDE), condition=RANDOM) is not None
 
 
@@ -118,7 +119,7 @@ def switching(seed, share):
 @pytest.mark.parametrize(("share", "wanted"), [(1.0, Outcome.REFUTED), (0.25, Outcome.SUPPORTED), (0.75, Outcome.INCONCLUSIVE)])
 def test_dynamic(share, wanted):
     """Two heads score 0.1 or more; L0H5 scores 1 / 16 and is none."""
-    traces = [switching(seed, share) for seed in range(30)]
+    traces = [switching(seed, share) for seed in range(100)]
     verdict = DYNAMIC.judge(REQUEST, {DETECTION_ROLE: traces, "evaluation": traces})
     assert verdict.outcome is wanted
     (found,) = [each for each in verdict.evidence if each.measure.startswith("token share")]
@@ -151,7 +152,8 @@ def question(seed, right):
 
 REASONED = {
     "the rationale suffers more": (asked(2, 36), Outcome.SUPPORTED),
-    "both suffer alike": (asked(2, 2), Outcome.REFUTED),
+    "both suffer alike": (asked(2, 2, random=(100, 100), clean=(100, 100), n=100), Outcome.REFUTED),
+    "both suffer alike, of too few questions to be sure": (asked(2, 2), Outcome.INCONCLUSIVE),
     "the direct answer suffers more": (asked(36, 2), Outcome.REFUTED),
     "random heads do it too": (asked(2, 36, random=(2, 36)), Outcome.INCONCLUSIVE),
     "no direct answer to lose": (asked(2, 2, clean=(40, 4)), Outcome.INCONCLUSIVE),

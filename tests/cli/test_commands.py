@@ -40,7 +40,7 @@ BAD = {
     "no number": (["trace", "--length", "abc"], r"Invalid value for '--length': .*; see mechdyn trace --help"),
     "unknown command": (["trce"], r"No such command 'trce'"),
     "unknown option": (["trace", "--lenght", "3"], r"No such option: --lenght .*--length"),
-    "no claim": (["verify"], r"Missing argument 'claim'"),
+    "no claim": (["verify"], "verify needs a claim"),
     "runs without end": (["ablate", "--runs", "1000000000"], r"'--runs': Input should be less than or equal to 10000"),
     "questions without end": (["rag", "--questions", "100000000"], r"'--questions': Input should be less than or equal to 10000"),
     "batch without end": (["trace", "--batch-size", "1" * 20], r"'--batch-size': Input should be less than or equal to 100000"),
