@@ -123,7 +123,7 @@ def test_a_run_that_is_read_was_written_by_a_command_of_the_document(document: D
     commands = document.commands("mechdyn")
     written = {folder for words in commands for option, folder in pairwise(words) if option == "--out"}
     read = {word for words in commands if words[1] in ("explore", "report") for word in words[2:] if word.startswith("runs/")}
-    assert read <= written
+    assert all(any(folder == each or folder.startswith(f"{each}/") for each in written) for folder in read)
 
 
 @pytest.mark.parametrize("target", sorted({words[1] for each in DOCUMENTS for words in each.commands("make")}))
