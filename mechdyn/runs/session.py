@@ -28,7 +28,7 @@ from mechdyn.runs.configs import ScoreOptions, default_folder
 from mechdyn.runs.folder import RunRecord, open_folder, write_json
 from mechdyn.runs.local import run_units
 from mechdyn.scores.score import ScoreLike, as_score
-from mechdyn.tasks.niah import check_request
+from mechdyn.tasks.fitting import check_request
 from mechdyn.tasks.task import Task, build_sample, make_task
 from mechdyn.traces.manifest import Manifest, package_versions
 from mechdyn.traces.store import TraceStore
