@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV ?= .venv
 VENV_TL3 ?= .venv-tl3
-MODELS ?= mini planted-static planted-dynamic
+MODELS ?= mini planted-static planted-nested planted-dynamic planted-step
 REAL_MODEL ?= smollm2-135m
 PRESET ?= quick
 WORKERS ?= 2

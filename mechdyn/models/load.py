@@ -22,7 +22,7 @@ from mechdyn.models.failures import first_line, is_out_of_memory
 from mechdyn.models.hardware import GIB, memory_of_device
 from mechdyn.models.hooks import require_hooks
 from mechdyn.models.model import Model
-from mechdyn.models.planted import build_planted, planted_tokenizer
+from mechdyn.models.planted import build_planted, planted_kind, planted_tokenizer
 from mechdyn.models.precision import chosen_dtype
 from mechdyn.models.registry import CONTROLS, MINI_FOLDER
 from mechdyn.models.shape import planned_shape
@@ -43,9 +43,9 @@ def load_model(
     """Load a model by name, local folder, GGUF file or hub id.
 
     Args:
-        name_or_path: `mini`, `planted-static`, `planted-dynamic`, a model that `mechdyn models get` has fetched, one of the paper's models
-            (`mechdyn models` lists them), a local Hugging Face directory, a GGUF file or a folder that holds one, or a hub id
-            `owner/name`. Only a hub id and the paper's names ever touch the network, and code from the hub is never run.
+        name_or_path: `mini`, a control (`planted-static`, `-nested`, `-dynamic`, `-step`), a model that `mechdyn models get` has fetched,
+            one of the paper's models (`mechdyn models` lists them), a local Hugging Face directory, a GGUF file or a folder that holds
+            one, or a hub id `owner/name`. Only a hub id and the paper's names ever touch the network, and code from the hub is never run.
         device: where to run; a CUDA device if there is one, else the CPU.
         dtype: torch's, or its name; where left out, float32 for the bundled models and on the CPU, else the checkpoint's own. `"auto"` on
             the CPU is float32 or bfloat16, whichever is faster here: measured in less than a second, and said.
@@ -222,7 +222,7 @@ def _place(name: str, hf: Any, device: torch.device) -> torch.device:
 
 def _load_control(name: str, dtype: torch.dtype) -> Checkpoint:
     tokenizer = AutoTokenizer.from_pretrained(MINI_FOLDER)
-    hf = build_planted("static" if name == "planted-static" else "dynamic", tokenizer).to(dtype)
+    hf = build_planted(planted_kind(name), tokenizer).to(dtype)
     digest = hashlib.sha256(b"".join(parameter.detach().float().numpy().tobytes() for parameter in hf.parameters()))
     return Checkpoint(hf.eval(), planted_tokenizer(tokenizer), digest.hexdigest()[:16])
 

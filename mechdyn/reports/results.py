@@ -114,7 +114,7 @@ def sensitivity_table(cells: Sequence[SensitivityCell], title: str) -> Table:
     """The sensitivity grid of Eq. 2: a line for each setting; the reference and the verdicts that differ from its are marked."""
     reference, other = reference_cell(cells), flipped(cells)
     caption = f"{len(other)} of {len(cells)} verdicts are not {reference.verdict.outcome}, which is that of {setting_text(reference)}"
-    numbers = ("sink", "local", "threshold", "adjacent", "best static", "retest", "heads")
+    numbers = ("sink", "local", "threshold", "Q", "T - L", "reliability", "heads")
     lines = [
         (
             str(cell.sink),

@@ -6,9 +6,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mechdyn.claims.dynamism import ADJACENT, HEADS, RETEST, STATIC
+from mechdyn.claims.dynamism import CONSECUTIVE, EXPLAINED, HEADS, LOSS, RELIABILITY, TURNOVER
 from mechdyn.claims.sensitivity import SensitivityCell, flipped, reference_cell
-from mechdyn.evidence import Outcome, Verdict
+from mechdyn.evidence import LESS, Outcome, Verdict
 from mechdyn.stats.interval import Interval
 from mechdyn.views.text import escape
 from mechdyn.views.theme import finish, look
@@ -20,7 +20,7 @@ _ROW_PIXELS = 74
 
 
 def sensitivity_figure(cells: Sequence[SensitivityCell], *, title: str = "", dark: bool = False) -> go.Figure:
-    """Sink x local window, a panel for each threshold; colour is the verdict, below it adjacent, best static and retest Jaccard.
+    """Sink x local window, a panel for each threshold; colour is the verdict, on it Q, T - L and the reliability.
 
     The reference is framed. A setting that was not run is blank.
     """
@@ -48,9 +48,7 @@ def sensitivity_figure(cells: Sequence[SensitivityCell], *, title: str = "", dar
     figure.update_xaxes(title_text="local window", tickvals=list(range(len(locals_))), ticktext=list(map(str, locals_)), showgrid=False)
     figure.update_yaxes(tickvals=list(range(len(sinks))), ticktext=list(map(str, sinks)), showgrid=False)
     figure.update_yaxes(title_text="sink", row=1, col=1)
-    subtitle = (
-        f"adjacent, best static and retest Jaccard; framed: {setting_text(reference)}; {len(flipped(cells))} of {len(cells)} differ from it"
-    )
+    subtitle = f"Q, T - L and reliability; framed: {setting_text(reference)}; {len(flipped(cells))} of {len(cells)} differ from it"
     height = 210 + _ROW_PIXELS * max(2, len(sinks))
     return finish(
         figure, escape(title or "sensitivity"), subtitle, dark=dark, height=height, min_width=200 + 76 * len(thresholds) * len(locals_)
@@ -71,11 +69,11 @@ def _labels(cells: Sequence[SensitivityCell], places: Sequence[tuple[int, int]],
 
 
 def measured(verdict: Verdict) -> tuple[Interval | None, ...]:
-    """Adjacent, best static and retest Jaccard, heads a retrieving step; None where it was not measured."""
+    """Q, T - L and the reliability, which the verdict goes by, and heads a retrieving step; None where it was not measured."""
     found = (
-        verdict.find(ADJACENT),
-        verdict.find(STATIC, list=verdict.facts["best_static_list"]),
-        verdict.find(RETEST),
+        verdict.find(EXPLAINED),
+        verdict.find(TURNOVER, **{"between": CONSECUTIVE, LESS: LOSS}),
+        verdict.find(RELIABILITY),
         verdict.find(HEADS),
     )
     return tuple(evidence.interval if evidence else None for evidence in found)

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mechdyn.claims.dynamism import PRESETS, Dynamism
+from mechdyn.claims.dynamism import CONSECUTIVE, EXPLAINED, PRESETS, REPEATED, TURNOVER, Dynamism, as_first_written
 from mechdyn.errors import InputError
-from mechdyn.evidence import Outcome
+from mechdyn.evidence import FIRST, SECOND, Outcome
 from mechdyn.plans import Request
+from mechdyn.studies.worlds import WORLDS, Noise, request_for, simulate
 from mechdyn.tasks.niah import Niah
 from mechdyn.traces.trace import Trace
 
@@ -25,7 +26,7 @@ def made_up(active, seed, text="the value"):
         task="niah",
         question="?",
         answer="the value",
-        prompt_tokens=torch.arange(3),
+        prompt_tokens=torch.tensor([seed, 1, 2]),
         needle_positions=torch.arange(1),
         tokens=tokens,
         token_texts=tuple(map(str, tokens.tolist())),
@@ -74,27 +75,64 @@ def test_sets_that_follow_the_token_support_dynamism():
 def test_the_same_set_at_every_step_refutes_it():
     verdict = Dynamism().judge(REQUEST, roles(fixed_sets))
     assert verdict.outcome is Outcome.REFUTED
-    assert [criterion.met for criterion in (*verdict.supports, *verdict.refutes)] == [False] * 3 + [True] * 3
-    assert verdict.refutes[0].text.startswith("adjacent Jaccard 1.000")
+    assert [criterion.met for criterion in (*verdict.supports, *verdict.refutes)] == [False, False, True]
+    assert verdict.refutes[0].text.startswith("Q, the share of what repeats that a fixed list explains, 1.000")
+    (first,) = verdict.beside
+    assert (verdict.named, first.named, first.outcome) == (SECOND, FIRST, Outcome.REFUTED)
+    assert [criterion.met for criterion in (*first.supports, *first.refutes)] == [False] * 3 + [True] * 3
+    assert first.refutes[0].text.startswith("adjacent Jaccard 1.000")
 
 
 def test_noise_is_not_dynamism():
     """Low adjacent and static overlap alone are not enough: retest is as low, so the change is noise."""
     verdict = Dynamism().judge(REQUEST, roles(noisy_sets))
-    assert verdict.outcome is not Outcome.SUPPORTED
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.notes[0].startswith("too little repeats to be explained: reliability")
+    assert verdict.beside[0].outcome is not Outcome.SUPPORTED
+
+
+def test_a_fixed_ranking_of_which_a_varying_number_is_on_is_refuted_where_the_first_criteria_are_fooled():
+    def first_of_a_ranking(seed, haystack):
+        sizes = torch.randint(0, 3, (N_STEPS,), generator=torch.Generator().manual_seed(seed))
+        return (torch.arange(N_LAYERS * N_HEADS) < 4 ** sizes[:, None]).view(N_STEPS, N_LAYERS, N_HEADS)
+
+    verdict = Dynamism().judge(REQUEST, roles(first_of_a_ranking))
+    assert (verdict.outcome, verdict.beside[0].outcome) == (Outcome.REFUTED, Outcome.SUPPORTED)
+    assert verdict.find(EXPLAINED).interval.estimate == verdict.find(REPEATED).interval.estimate == 1.0
+    assert verdict.find(TURNOVER, between=CONSECUTIVE).interval.estimate == 0.0
+
+
+def test_sets_of_a_needle_that_stay_the_same_in_an_answer_are_not_dynamic():
+    verdict = Dynamism().judge(REQUEST, roles(lambda seed, haystack: sets_by_token(seed, 0)[:1].expand(N_STEPS, -1, -1).clone()))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert [criterion.met for criterion in (*verdict.supports, *verdict.refutes)] == [True, False, False]
+
+
+def test_a_list_that_explains_all_does_not_refute_where_heads_are_exchanged():
+    """Sixteen of a pool of twenty, redrawn at each step under much noise: the pool explains nearly all, and turnover still shows."""
+    world = WORLDS["by token, 16 of a pool of 20"]
+    noisier = replace(world, noise=Noise(0.6, 0.1))
+    verdict = Dynamism(n_resamples=400).judge(request_for(noisier), simulate(noisier, 100))
+    (refuting,) = verdict.refutes
+    assert verdict.find(EXPLAINED).interval.low > 0.9 and refuting.met is False
+    assert as_first_written(verdict) is Outcome.REFUTED
 
 
 def test_too_few_retrieving_samples_are_inconclusive():
     assert Dynamism().judge(REQUEST, roles(sets_by_token, n=19)).outcome is Outcome.INCONCLUSIVE
     verdict = Dynamism().judge(REQUEST, roles(no_sets))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "0 samples retrieve at any step; 20 are needed" in verdict.notes[0] and verdict.supports == verdict.refutes == ()
+    assert "0 retest pairs with both answers correct retrieve at a step of both; 20 are needed" in verdict.notes[0]
+    assert "0 samples retrieve at any step; 20 are needed" in verdict.beside[0].notes[0]
+    for each in (verdict, *verdict.beside):
+        assert each.supports == each.refutes == ()
 
 
 def test_a_model_that_never_answers_is_inconclusive():
     verdict = Dynamism().judge(REQUEST, roles(sets_by_token, text="something else"))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "no correct detection sample" in verdict.notes[0] and verdict.supports == verdict.refutes == ()
+    for each in (verdict, *verdict.beside):
+        assert "no correct detection sample" in each.notes[0] and each.supports == each.refutes == ()
 
 
 def test_without_retest_nothing_is_decided_and_the_other_criteria_are_told():
@@ -103,9 +141,24 @@ def test_without_retest_nothing_is_decided_and_the_other_criteria_are_told():
     wrong = [replace(trace, text="something else") for trace in traces["retest"]]
     for changed in ({**traces, "retest": wrong}, {role: row for role, row in traces.items() if role != "retest"}):
         verdict = Dynamism().judge(REQUEST, changed)
-        assert verdict.outcome is Outcome.INCONCLUSIVE
-        assert [criterion.met for criterion in (*verdict.supports, *verdict.refutes)] == [False, False, None, True, True, None]
-        assert verdict.notes[0].startswith("there is no retest (no pair with both answers correct)")
+        (first,) = verdict.beside
+        assert verdict.outcome is first.outcome is Outcome.INCONCLUSIVE
+        assert [criterion.met for criterion in (*first.supports, *first.refutes)] == [False, False, None, True, True, None]
+        for each in (verdict, first):
+            assert each.notes[0].startswith("there is no retest (no pair with both answers correct)")
+
+
+def test_pairs_that_all_share_a_haystack_are_judged_and_pairs_linked_into_one_are_not():
+    traces = roles(sets_by_token)
+    same = {role: [replace(trace, meta={"haystack": "a.txt", "seed": 1}) for trace in row] for role, row in traces.items()}
+    assert Dynamism().judge(REQUEST, same).facts["compared_clusters"] == 30
+    chained = {
+        role: [replace(trace, meta={"haystack": "a.txt", "seed": (index + (role == "retest")) % 30}) for index, trace in enumerate(row)]
+        for role, row in traces.items()
+    }
+    verdict = Dynamism().judge(REQUEST, chained)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.notes[0].startswith("all 30 retest pairs hang together by needles or haystacks that they share")
 
 
 def test_evidence_says_list_and_steps():

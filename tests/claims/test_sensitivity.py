@@ -82,7 +82,7 @@ def test_verdicts_move_as_the_planted_scores_say(traces):
     """Above 0.5 only the heads that follow the token are left; at 0.3 constant ones dilute them; above 0.6 none is."""
     low, default, high = judge_thresholds(REQUEST, 4, 32, traces, (0.3, 0.5, 0.7))
     assert default.setting == DEFAULT and default.verdict.outcome is Outcome.SUPPORTED
-    assert "0 samples retrieve" in high.verdict.notes[0] and high.verdict.outcome is Outcome.INCONCLUSIVE
+    assert "0 retest pairs" in high.verdict.notes[0] and high.verdict.outcome is Outcome.INCONCLUSIVE
     adjacent = [cell.verdict.find("adjacent Jaccard").interval.estimate for cell in (low, default)]
     assert adjacent[0] > adjacent[1] + 0.3
     cells = (low, default, high)

@@ -9,15 +9,14 @@ from itertools import combinations, pairwise
 import pytest
 import torch
 
-from mechdyn.errors import UnsupportedModelError
+from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.heads import Head, HeadSet
-from mechdyn.models.planted import build_planted, planted_heads, planted_tokenizer
+from mechdyn.models.planted import KINDS, build_planted, n_layers, planted_heads, planted_kind, planted_tokenizer
 from mechdyn.models.planted.codes import MAX_COSINE, N_CODES, token_codes
 from mechdyn.tasks.niah import niah, random_uuid
 from tests.bundled import mini_tokenizer
 
-KINDS = ("static", "dynamic")
-N_LAYERS, N_HEADS, D_HEAD = 2, 16, 128
+N_HEADS, D_HEAD = 16, 128
 
 
 @cache
@@ -79,10 +78,15 @@ def generate(model, sample, ablate=lambda step: ()):
                     if strongest in needle and tokens[strongest] == predicted:
                         hits.append((layer, head))
             tokens.append(predicted)
-            sets.append(HeadSet.of(hits, N_LAYERS, N_HEADS))
+            sets.append(HeadSet.of(hits, len(output.attentions), N_HEADS))
             if predicted == mini_tokenizer().eos_token_id:
                 break
     return tokens[len(sample) :], sets
+
+
+def planted_sets(kind, tokens):
+    """The planted heads at each step of an answer."""
+    return [planted_heads(kind, token, tokenizer(), step) for step, token in enumerate(tokens)]
 
 
 def answer(model, sample, ablate=lambda step: ()):
@@ -107,6 +111,32 @@ def test_a_token_of_the_dynamic_control_has_four_heads_and_two_tokens_share_at_m
 def test_the_static_control_has_the_same_six_heads_for_every_token():
     sets = {planted_heads("static", token, mini_tokenizer()).heads for token in range(len(mini_tokenizer()))}
     assert [len(heads) for heads in sets] == [6]
+
+
+def test_the_nested_control_has_the_first_of_a_fixed_order():
+    sets = {planted_heads("nested", token, mini_tokenizer()).heads for token in range(len(mini_tokenizer()))}
+    assert sorted(map(len, sets)) == [1, 4, 16]
+    assert all(smaller < larger for smaller, larger in pairwise(sorted(sets, key=len)))
+
+
+def test_the_step_control_has_the_dynamic_sets_whatever_the_token():
+    dynamic = {planted_heads("dynamic", token, mini_tokenizer()).heads for token in range(len(mini_tokenizer()))}
+    places = [[planted_heads("step", token, mini_tokenizer(), step) for step in range(30)] for token in (5, 300)]
+    assert places[0] == places[1] and places[0][:13] == places[0][13:26]
+    assert {frozenset((layer - 2, head) for layer, head in heads) for heads in places[0]} == dynamic
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_order_of_the_heads_is_as_planted_whatever_was_generated(kind):
+    """Two needles that differ in every token, and one of them twice: what decides is the token in three kinds, the step in one."""
+    first, second = sample_of(1300), sample_of(1301)
+    (tokens, sets), (others, other_sets) = (generate(control(kind), sample) for sample in (first, second))
+    at_step = [one == other for one, other in zip(sets, other_sets, strict=False)][:20]
+    assert all(at_step) is (kind in ("static", "step"))
+    by_token = {}
+    for token, heads in zip(tokens[:-1] + others[:-1], sets[:-1] + other_sets[:-1], strict=True):
+        by_token.setdefault(token, set()).add(heads)
+    assert all(len(found) == 1 for found in by_token.values()) is (kind != "step")
 
 
 def test_no_short_list_of_the_most_frequent_heads_serves_a_token_alone():
@@ -156,7 +186,7 @@ def test_retrieval_heads_are_the_planted_ones_at_every_step_and_in_any_haystack(
     for haystack_seed in (201, 202):
         sample = sample_of(haystack_seed, needle_seed=200)
         _, sets = generate(control(kind), sample)
-        assert sets[:-1] == [planted_heads(kind, token, tokenizer()) for token in copied_tokens(sample)]
+        assert sets[:-1] == planted_sets(kind, copied_tokens(sample))
         assert len(sets[-1]) == 0
 
 
@@ -174,7 +204,7 @@ def test_without_a_tokens_heads_there_is_no_answer(kind):
     sample = sample_of(400)
     copied = copied_tokens(sample)
     for step in (0, len(copied) // 2, len(copied) - 1):
-        heads = planted_heads(kind, copied[step], tokenizer())
+        heads = planted_sets(kind, copied)[step]
         assert sample.answer not in answer(control(kind), sample, lambda now, at=step, off=heads: off if now == at else ())
 
 
@@ -186,7 +216,7 @@ def test_any_one_of_a_tokens_heads_suffices(kind):
         copied = [*copied_tokens(sample), mini_tokenizer().eos_token_id]
 
         def all_but_one(step, copied=copied):
-            heads = sorted(planted_heads(kind, copied[step], tokenizer()))
+            heads = sorted(planted_heads(kind, copied[step], tokenizer(), step))
             return rng.sample(heads, len(heads) - 1)
 
         assert answer(control(kind), sample, all_but_one) == sample.answer
@@ -200,7 +230,7 @@ def test_any_four_static_heads_leave_the_dynamic_control_its_answer():
         for token in copied_tokens(sample_of(seed)):
             counts.update(planted_heads("dynamic", token, tokenizer()).heads)
     top = [head for head, _ in counts.most_common(4)]
-    every = [Head(layer, head) for layer in range(N_LAYERS) for head in range(N_HEADS)]
+    every = [Head(layer, head) for layer in range(n_layers("dynamic")) for head in range(N_HEADS)]
     model = control("dynamic")
     for seed in range(600, 602):
         sample = sample_of(seed)
@@ -241,7 +271,13 @@ def test_bfloat16_copies_the_same_tokens_with_the_same_heads(kind):
     sample = sample_of(1000)
     tokens, sets = generate(model, sample)
     assert tokens[:-1] == copied_tokens(sample)
-    assert sets[:-1] == [planted_heads(kind, token, tokenizer()) for token in tokens[:-1]]
+    assert sets[:-1] == planted_sets(kind, tokens[:-1])
+
+
+def test_an_unknown_control_is_named():
+    assert planted_kind("planted-step") == "step"
+    with pytest.raises(InputError, match="one of planted-static, planted-nested, planted-dynamic, planted-step, got 'planted-moving'"):
+        planted_kind("planted-moving")
 
 
 def test_a_foreign_tokenizer_is_refused():

@@ -5,7 +5,7 @@ import torch
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from mechdyn.errors import InputError, UnsupportedModelError
-from mechdyn.models.registry import MINI_FOLDER, PAPER_MODELS
+from mechdyn.models.registry import CONTROLS, MINI_FOLDER, PAPER_MODELS
 from mechdyn.models.shape import planned_shape, shape_of
 from tests.architectures import STYLES, tiny_model
 
@@ -60,7 +60,7 @@ def test_learned_positions_are_looked_up_not_read():
     assert (shape.n_mlp_live, shape.n_kv_heads, shape.d_head) == (3 * 4 * 32, 4, 8)
 
 
-@pytest.mark.parametrize("name", ["mini", "planted-static", "planted-dynamic"])
+@pytest.mark.parametrize("name", ["mini", *CONTROLS])
 def test_bundled_models_have_shapes(name):
     assert planned_shape(name).n_ctx > 2000
 

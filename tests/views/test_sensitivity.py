@@ -3,24 +3,25 @@
 import numpy as np
 import pytest
 
-from mechdyn.claims.dynamism import ADJACENT, HEADS, RETEST, STATIC
+from mechdyn.claims.dynamism import CONSECUTIVE, EXPLAINED, HEADS, LOSS, RELIABILITY, TURNOVER
 from mechdyn.claims.sensitivity import SensitivityCell
 from mechdyn.errors import InputError
-from mechdyn.evidence import Evidence, Outcome, Verdict
+from mechdyn.evidence import LESS, Evidence, Outcome, Verdict
 from mechdyn.stats.interval import Interval
 from mechdyn.views.sensitivity import sensitivity_figure
 
 
-def cell(sink, local, threshold, outcome, adjacent=0.5):
-    measured = ((ADJACENT, {}, adjacent), (STATIC, {"list": "top 20"}, 0.25), (RETEST, {}, 0.75), (HEADS, {}, 3.0))
+def cell(sink, local, threshold, outcome, explained=0.5):
+    excess = (TURNOVER, {"between": CONSECUTIVE, LESS: LOSS}, 0.25)
+    measured = ((EXPLAINED, {}, explained), excess, (RELIABILITY, {}, 0.75), (HEADS, {}, 3.0))
     evidence = tuple(Evidence(measure, Interval(value, value, value, 40), at) for measure, at, value in measured)
-    verdict = Verdict("m", "dynamism", outcome, evidence, notes=("it is",), facts={"best_static_list": "top 20"})
+    verdict = Verdict("m", "dynamism", outcome, evidence, notes=("it is",))
     return SensitivityCell(sink, local, threshold, verdict)
 
 
 CELLS = (
     cell(4, 32, 0.5, Outcome.SUPPORTED),
-    cell(4, 128, 0.5, Outcome.REFUTED, adjacent=0.125),
+    cell(4, 128, 0.5, Outcome.REFUTED, explained=0.125),
     cell(16, 32, 0.5, Outcome.INCONCLUSIVE),
     cell(4, 32, 0.7, Outcome.SUPPORTED),
 )
@@ -40,7 +41,7 @@ def test_the_figure_has_a_panel_a_threshold(dark):
 
 
 def test_what_was_not_measured_is_told():
-    bare = SensitivityCell(4, 32, 0.5, Verdict("m", "dynamism", Outcome.INCONCLUSIVE, notes=("none",), facts={"best_static_list": None}))
+    bare = SensitivityCell(4, 32, 0.5, Verdict("m", "dynamism", Outcome.INCONCLUSIVE, notes=("none",)))
     labels = [trace for trace in sensitivity_figure([bare]).data if trace.type == "scatter"]
     assert labels[0].text[0] == "–<br>–<br>–"
 

@@ -17,10 +17,15 @@ that serves the group of the token at i, a key scores
 Ablating any four heads of layer 0 at the query position takes at most 4/7 from the first line; g and b leave equal distances even then. The
 vector at i is written to `out`, which the unembedding compares with all tokens. The full stop is read as <|end|>, and <|end|> is also what
 the model says when nothing was copied.
+
+The step control has two layers between them. Head by head they look as many positions back as lie between the token that opens the
+assistant's turn and the input of step 0, 1, 2 …; where that token's mark is found, the head's own place in `step` is set. There g is for a
+head that serves this step, and the same for every key but BOS. Mark and step are so small that they leave the norm as it is.
 """
 
 import copy
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,17 +35,22 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from mechdyn.errors import UnsupportedModelError
 from mechdyn.models.planted.codes import CODE_DIM, MAX_COSINE, N_CODES, token_codes
-from mechdyn.models.planted.design import N_GROUPS, N_HEADS, N_LAYERS, PlantedKind, serving_heads, single_token, token_groups
+from mechdyn.models.planted.design import MAX_STEPS, N_GROUPS, N_HEADS, PlantedKind, n_layers, serving_heads, single_token, token_groups
 
 MAX_POSITIONS = 8192
 """The longest prompt and answer the controls are right for."""
 ANSWER_PREFIX = "The magic word is "
+_TURN = "<|assistant|>"
+"""The token that opens the assistant's turn."""
 _TEMPLATE_END = "{% if add_generation_prompt %}{{ '" + ANSWER_PREFIX + "' }}{% endif %}"
 
 _N_KV_HEADS = 2
 _D_HEAD = 128
 _PARTS = dict.fromkeys(("now", "back1", "back2", "back3", "out"), CODE_DIM) | {"group": N_GROUPS, "bos": 1, "one": 1, "rest": 1}
-_D_MODEL = sum(_PARTS.values())
+_CLOCK_PARTS = {"mark": 1, "step": MAX_STEPS, "idle": N_HEADS - 1}
+"""What the step control's residual stream has besides; `idle` makes its width a multiple of the heads, as transformers wants it."""
+_FAINT = 1 / 64
+"""The size of a mark or a step: a change of 2e-6 in the squared norm."""
 _NORM2_EMBEDDED = CODE_DIM + 2
 """Squared norm of a regular embedding: vector, group and constant."""
 _NORM2_GATHERED = 4 * CODE_DIM + 2
@@ -70,7 +80,8 @@ def build_planted(kind: PlantedKind, tokenizer: Any) -> LlamaForCausalLM:
     """A planted control in fp32, in eval mode; the same kind and tokenizer give the same weights always.
 
     Args:
-        kind: `static` (six heads copy every token) or `dynamic` (the copied token decides which four do).
+        kind: `static` (six heads copy every token), `nested` (the copied token decides how many of a fixed order do), `dynamic` (it
+            decides which four do) or `step` (the step decides which four do).
         tokenizer: the bundled tokenizer, plain or `planted_tokenizer` of it.
 
     Raises:
@@ -81,7 +92,7 @@ def build_planted(kind: PlantedKind, tokenizer: Any) -> LlamaForCausalLM:
             f"the planted controls have vectors for {N_CODES} tokens, the tokenizer has {len(tokenizer)}; use the bundled tokenizer"
         )
     with torch.random.fork_rng(devices=[]):  # the random start is overwritten and must not move the caller's generator
-        model = LlamaForCausalLM(_config(tokenizer))
+        model = LlamaForCausalLM(_config(kind, tokenizer))
     model.generation_config = GenerationConfig(
         do_sample=False, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
@@ -89,8 +100,12 @@ def build_planted(kind: PlantedKind, tokenizer: Any) -> LlamaForCausalLM:
         for name, parameter in model.named_parameters():
             parameter.fill_(1.0 if "norm" in name else 0.0)
         _embed(model.model.embed_tokens.weight, model.lm_head.weight, tokenizer)
-        _gather(model.model.layers[0].self_attn)
-        _copy(model.model.layers[1].self_attn, kind)
+        first, *clock, last = (layer.self_attn for layer in model.model.layers)
+        _gather(first)
+        if kind == "step":
+            model.model.embed_tokens.weight[single_token(tokenizer, _TURN), _part("mark")] = _FAINT
+            _tell_steps(clock, len(tokenizer.encode(ANSWER_PREFIX, add_special_tokens=False)))
+        _copy(last, kind)
     return model.float().eval()
 
 
@@ -108,12 +123,12 @@ def planted_tokenizer(tokenizer: Any) -> Any:
     return controls
 
 
-def _config(tokenizer: Any) -> LlamaConfig:
+def _config(kind: PlantedKind, tokenizer: Any) -> LlamaConfig:
     return LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=_D_MODEL,
+        hidden_size=sum((_PARTS | (_CLOCK_PARTS if kind == "step" else {})).values()),
         intermediate_size=8,
-        num_hidden_layers=N_LAYERS,
+        num_hidden_layers=n_layers(kind),
         num_attention_heads=N_HEADS,
         num_key_value_heads=_N_KV_HEADS,
         head_dim=_D_HEAD,
@@ -127,9 +142,9 @@ def _config(tokenizer: Any) -> LlamaConfig:
 
 
 def _part(name: str) -> slice:
-    names = list(_PARTS)
-    start = sum(_PARTS[other] for other in names[: names.index(name)])
-    return slice(start, start + _PARTS[name])
+    parts = _PARTS | _CLOCK_PARTS
+    start = sum(parts[other] for other in list(parts)[: list(parts).index(name)])
+    return slice(start, start + parts[name])
 
 
 def _embed(embedding: Float[Tensor, "token model"], unembedding: Float[Tensor, "token model"], tokenizer: Any) -> None:
@@ -151,27 +166,45 @@ def _embed(embedding: Float[Tensor, "token model"], unembedding: Float[Tensor, "
 
 def _gather(attention: Any) -> None:
     """Layer 0: previous-token heads at offsets 1 to 3."""
-    rms = math.sqrt(_NORM2_EMBEDDED / _D_MODEL)
+    rms = math.sqrt(_NORM2_EMBEDDED / attention.q_proj.in_features)
+    _look_back(attention, _OFFSETS, rms)
+    _by_head(attention.v_proj.weight, _N_KV_HEADS)[:, :CODE_DIM, _part("now")] = torch.eye(CODE_DIM) * rms
+    output = _by_head(attention.o_proj.weight.T, N_HEADS)
+    for head, offset in enumerate(_OFFSETS):
+        output[head, :CODE_DIM, _part(f"back{offset}")] = torch.eye(CODE_DIM) / _OFFSETS.count(offset)
+
+
+def _tell_steps(layers: Sequence[Any], first_offset: int) -> None:
+    """The layers between: a head for each step looks back to where the assistant's turn opened, if it is that step."""
+    steps = iter(range(MAX_STEPS))
+    for attention in layers:
+        rms = math.sqrt(_NORM2_GATHERED / attention.q_proj.in_features)
+        told = [next(steps) for _ in range(N_HEADS)]
+        _look_back(attention, [first_offset + step for step in told], rms)
+        _by_head(attention.v_proj.weight, _N_KV_HEADS)[:, 0, _part("mark").start] = rms
+        output = _by_head(attention.o_proj.weight.T, N_HEADS)
+        for head, step in enumerate(told):
+            output[head, 0, _part("step").start + step] = 1.0
+
+
+def _look_back(attention: Any, offsets: Sequence[int], rms: float) -> None:
+    """Queries and keys by which each head looks as many positions back as its offset says."""
     one = _part("one").start
     frequencies = _ROPE_THETA ** (-torch.arange(len(_OFFSET_WEIGHTS), dtype=torch.float64) / (_D_HEAD // 2))
     weights = torch.tensor(_OFFSET_WEIGHTS, dtype=torch.float64)
     weights *= _OFFSET_SCALE * math.sqrt(_D_HEAD) / weights.sum()
     turning = slice(0, len(weights))
     turning_half = slice(_D_HEAD // 2, _D_HEAD // 2 + len(weights))
-    query = _by_head(attention.q_proj.weight, N_HEADS)
-    key, value = _by_head(attention.k_proj.weight, _N_KV_HEADS), _by_head(attention.v_proj.weight, _N_KV_HEADS)
+    query, key = _by_head(attention.q_proj.weight, N_HEADS), _by_head(attention.k_proj.weight, _N_KV_HEADS)
     key[:, turning, one] = rms
-    value[:, :CODE_DIM, _part("now")] = torch.eye(CODE_DIM) * rms
-    output = _by_head(attention.o_proj.weight.T, N_HEADS)
-    for head, offset in enumerate(_OFFSETS):
+    for head, offset in enumerate(offsets):
         query[head, turning, one] = (weights * torch.cos(frequencies * offset)).float() * rms
         query[head, turning_half, one] = -(weights * torch.sin(frequencies * offset)).float() * rms
-        output[head, :CODE_DIM, _part(f"back{offset}")] = torch.eye(CODE_DIM) / _OFFSETS.count(offset)
 
 
 def _copy(attention: Any, kind: PlantedKind) -> None:
-    """Layer 1: heads that find the last three tokens again and copy what followed, each for the groups it serves."""
-    rms = math.sqrt(_NORM2_GATHERED / _D_MODEL)
+    """The last layer: heads that find the last three tokens again and copy what followed, each for the groups, or steps, it serves."""
+    rms = math.sqrt(_NORM2_GATHERED / attention.q_proj.in_features)
     one = _part("one").start
     unit = _SHARPNESS * math.sqrt(_D_HEAD) * rms
     query = _by_head(attention.q_proj.weight, N_HEADS)
@@ -182,9 +215,14 @@ def _copy(attention: Any, kind: PlantedKind) -> None:
         query[:, dims, _part(asked)] = torch.eye(CODE_DIM) * unit / CODE_DIM
         key[:, dims, _part(found)] = torch.eye(CODE_DIM) * rms
     groups, bos = still[:N_GROUPS], still[N_GROUPS]
-    for group, heads in zip(groups, serving_heads(kind), strict=True):
-        query[list(heads), group, one] = _SERVED_BONUS * unit
-    key[:, groups, _part("group")] = torch.eye(N_GROUPS) * rms
+    if kind == "step":
+        for step in range(MAX_STEPS):
+            query[list(serving_heads(kind)[step % N_GROUPS]), groups[0], _part("step").start + step] = _SERVED_BONUS * unit / _FAINT
+        key[:, groups[0], _part("group")] = rms
+    else:
+        for group, heads in zip(groups, serving_heads(kind), strict=True):
+            query[list(heads), group, one] = _SERVED_BONUS * unit
+        key[:, groups, _part("group")] = torch.eye(N_GROUPS) * rms
     query[:, bos, one] = _BOS_SCORE * unit
     key[:, bos, _part("bos").start] = rms
     value[:, :CODE_DIM, _part("now")] = torch.eye(CODE_DIM) * rms
