@@ -144,7 +144,7 @@ class FollowsConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     task: str = option("permuted", "permuted, whose orders part the token from the step, or any other task for deviance and modes alone.")
     haystacks: int = option(2, "Haystacks of each needle; permuted needles are asked for in each of them, in each order.", min=1, max=100)
     orders: int | None = option(None, "Orders of each needle's pieces; all of them when left out.", min=2, max=10)
-    beside: tuple[str, ...] = option((), "Folder of another run of this command, whose modes are held against this one's; may be repeated.")
+    beside: tuple[str, ...] = how((), "Folder of another run of this command, whose modes are held against this one's; may be repeated.")
 
 
 @dataclass(frozen=True, kw_only=True)

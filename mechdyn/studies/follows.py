@@ -33,6 +33,7 @@ JACCARD, FOLLOWED, VARIANCE = "Jaccard", "share followed", "share of variance"
 DEVIANCE, MODES_GAIN, CARRIED = "deviance explained", "gain of modes, nats a step", "gain of another run's modes, nats a step"
 """What evidence calls what was measured."""
 DIFFERENCES = ("token_less_neither", "step_less_neither", "token_less_step")
+_COMPARED = (*PAIRS, *DIFFERENCES)
 PRESETS = {
     "quick": Preset((256,), n_seeds=4, depths=(0.2, 0.5, 0.8)),
     "standard": Preset((512,), n_seeds=8),
@@ -139,9 +140,9 @@ class Follows:
         found = []
         for where, each in (("other haystack", self.across), ("same haystack", self.within)):
             if each is not None:
-                found += [Evidence(JACCARD, getattr(each, name), {"pairs": name, "where": where}) for name in PAIRS]
-                found += [Evidence(JACCARD, getattr(each, name), {"pairs": name.replace("_", " "), "where": where}) for name in DIFFERENCES]
+                found += [Evidence(JACCARD, getattr(each, name), {"pairs": name.replace("_", " "), "where": where}) for name in _COMPARED]
                 found += [Evidence(FOLLOWED, getattr(each, f"{name}_share"), {"by": name, "where": where}) for name in ("token", "step")]
+        found = [each for each in found if each.interval.n]
         if self.variance is not None:
             found += [Evidence(VARIANCE, share, {"by": name}) for name, share in self.variance.shares.items()]
         for how in ("alone", "together", "added"):
@@ -153,9 +154,8 @@ class Follows:
         from pandas import DataFrame
 
         numbers = ("estimate", "low", "high", "n", "method")
-        rows = [
-            {"measure": each.measure, **each.at, **{name: getattr(each.interval, name) for name in numbers}} for each in self.evidence()
-        ]
+        found = [(each, vars(each.interval)) for each in self.evidence()]
+        rows = [{"measure": each.measure, **each.at, **{name: values[name] for name in numbers}} for each, values in found]
         return DataFrame(rows)
 
     def as_json(self) -> dict[str, Any]:
