@@ -101,7 +101,7 @@ def deviance_explained(
         clusters: a label for each row; rows of one label fall into one fold.
         seed: of the folds and the resamples.
         n_resamples: resamples of the clusters.
-        done: called after each of `n_fits` fits, for a progress bar.
+        done: called after each model of a fold, for a progress bar.
 
     Raises:
         InputError: no predictor, fewer than three clusters, or no head that fires often enough.
@@ -123,11 +123,6 @@ def deviance_explained(
             sums[:, column] += np.bincount(index[test], lost, minlength=n_clusters)
             done()
     return _explained(names, sums, kept, seed, n_resamples)
-
-
-def n_fits(n_predictors: int, n_clusters: int) -> int:
-    """How often `done` is called."""
-    return 2 * n_predictors * min(N_FOLDS, n_clusters)
 
 
 def _folds(index: Int[np.ndarray, " row"], n_clusters: int, seed: int) -> list[Rows]:

@@ -14,7 +14,7 @@ as the needle: what is held out shares no needle with what was fitted.
 - **Carry over**: the gain of modes fitted on one collection of steps over a single mode fitted there, on the steps of another, nats a step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,14 @@ class Modes:
 
 
 def find_modes(
-    sets: Sets, clusters: Clusters, *, most: int = MOST_MODES, n_splits: int = N_SPLITS, n_null: int = N_NULL, seed: int = 0
+    sets: Sets,
+    clusters: Clusters,
+    *,
+    most: int = MOST_MODES,
+    n_splits: int = N_SPLITS,
+    n_null: int = N_NULL,
+    seed: int = 0,
+    done: Callable[[], object] = lambda: None,
 ) -> Modes:
     """The modes of head sets, one row a retrieving step.
 
@@ -88,6 +95,7 @@ def find_modes(
         n_splits: halvings.
         n_null: null sets.
         seed: of starts, folds, halvings and null sets.
+        done: called now and then, for a progress bar.
 
     Raises:
         InputError: fewer than four clusters, or no head that fires.
@@ -100,14 +108,14 @@ def find_modes(
     if not len(heads):
         raise InputError("no head retrieves at any step, so there are no modes")
     kept = sets[:, heads]
-    likelihoods = _cross_fitted(kept, index, range(1, most + 1), seed)
+    likelihoods = _cross_fitted(kept, index, range(1, most + 1), seed, done)
     n_modes = _smallest(likelihoods, index)
     mixture = fit_mixture(kept, n_modes, seed=seed)
     halved, null = np.full(1, np.nan), []
     if n_modes > 1:
         rng = np.random.default_rng(seed)
-        halved = np.array([_halves_agree(kept, index, n_modes, rng) for _ in range(n_splits)])
-        null = [_halves_agree(exchanged(kept, rng), index, n_modes, rng) for _ in range(n_null)]
+        halved = np.array([_halves_agree(kept, index, n_modes, rng, done) for _ in range(n_splits)])
+        null = [_halves_agree(exchanged(kept, rng), index, n_modes, rng, done) for _ in range(n_null)]
     return Modes(
         mixture=mixture,
         heads=heads,
@@ -177,7 +185,9 @@ def carry_over(
     return found
 
 
-def _cross_fitted(sets: Sets, index: Int[np.ndarray, " row"], numbers: Sequence[int], seed: int) -> dict[int, Float[np.ndarray, " row"]]:
+def _cross_fitted(
+    sets: Sets, index: Int[np.ndarray, " row"], numbers: Sequence[int], seed: int, done: Callable[[], object] = lambda: None
+) -> dict[int, Float[np.ndarray, " row"]]:
     """The held-out log likelihood of each row, by number of modes."""
     n_clusters = int(index.max()) + 1
     shuffled = np.random.default_rng(seed).permutation(n_clusters)
@@ -189,6 +199,7 @@ def _cross_fitted(sets: Sets, index: Int[np.ndarray, " row"], numbers: Sequence[
         found[number] = np.zeros(len(sets))
         for test in folds:
             found[number][test] = fit_mixture(sets[~test], number, seed=seed).log_likelihood(sets[test])
+            done()
     return found
 
 
@@ -204,12 +215,14 @@ def _smallest(likelihoods: Mapping[int, Float[np.ndarray, " row"]], index: Int[n
     return best
 
 
-def _halves_agree(sets: Sets, index: Int[np.ndarray, " row"], n_modes: int, rng: np.random.Generator) -> float:
+def _halves_agree(sets: Sets, index: Int[np.ndarray, " row"], n_modes: int, rng: np.random.Generator, done: Callable[[], object]) -> float:
     """The agreement of the modes of two random halves of the clusters."""
     shuffled = rng.permutation(int(index.max()) + 1)
     half = np.isin(index, shuffled[: len(shuffled) // 2])
     seed = int(rng.integers(2**31))
-    return agreement(*(fit_mixture(sets[rows], min(n_modes, int(rows.sum())), seed=seed) for rows in (half, ~half)))
+    found = agreement(*(fit_mixture(sets[rows], min(n_modes, int(rows.sum())), seed=seed) for rows in (half, ~half)))
+    done()
+    return found
 
 
 def _standardised(profiles: Float[np.ndarray, "mode head"]) -> Float[np.ndarray, "mode head"]:

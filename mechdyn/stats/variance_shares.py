@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from mechdyn.errors import InputError
 from mechdyn.stats.interval import Interval
@@ -51,7 +51,7 @@ class VarianceShares:
 
 
 def variance_shares(
-    values: Float[np.ndarray, "row head"],
+    values: Shaped[np.ndarray, "row head"],
     factors: Mapping[str, Labels],
     clusters: Labels,
     *,
@@ -92,7 +92,7 @@ def variance_shares(
 
 
 def variance_components(
-    values: Float[np.ndarray, "row head"], factors: Mapping[str, Labels], clusters: Labels, weights: Float[np.ndarray, " cluster"]
+    values: Shaped[np.ndarray, "row head"], factors: Mapping[str, Labels], clusters: Labels, weights: Float[np.ndarray, " cluster"]
 ) -> dict[str, float]:
     """The components themselves, summed over heads, of a sample that holds each cluster as often as `weights` says.
 
@@ -136,8 +136,8 @@ class _Design:
 
 
 def _checked(
-    values: Float[np.ndarray, "row head"], factors: Mapping[str, Labels], clusters: Labels
-) -> tuple[Float[np.ndarray, "row head"], _Design]:
+    values: Shaped[np.ndarray, "row head"], factors: Mapping[str, Labels], clusters: Labels
+) -> tuple[Float[np.ndarray, "row varying"], _Design]:
     wrong = [name for name, labels in {**factors, "clusters": clusters}.items() if len(labels) != len(values)]
     if wrong:
         raise InputError(f"{wrong[0]} needs one label for each of {len(values)} rows")

@@ -17,7 +17,7 @@ from mechdyn.plans import EVALUATION, Plan, Preset, Request
 from mechdyn.stats.contrasts import PAIRS, Contrasts, contrasts
 from mechdyn.stats.deviance import DevianceExplained, deviance_explained
 from mechdyn.stats.interval import Interval
-from mechdyn.stats.modes import Modes, carry_over, find_modes
+from mechdyn.stats.modes import MOST_MODES, Modes, carry_over, find_modes
 from mechdyn.stats.steps import Steps
 from mechdyn.stats.variance_shares import VarianceShares, variance_shares
 from mechdyn.studies.step_predictors import fired, step_predictors
@@ -178,13 +178,14 @@ class Follows:
         }
 
 
-def follows(traces: Sequence[Trace], *, seed: int = 0, done: Callable[[], object] = lambda: None) -> Follows:
+def follows(traces: Sequence[Trace], *, seed: int = 0, most_modes: int = MOST_MODES, done: Callable[[], object] = lambda: None) -> Follows:
     """What the head sets of some answers follow (docs/follows.md).
 
     Args:
         traces: of one model and task, no head off; contrasts and shares of variance are of permuted needles alone.
         seed: of resamples, folds, halvings and starts.
-        done: called after each of `n_fits` regressions.
+        most_modes: modes of co-activation at most.
+        done: called after each fit, for a progress bar.
 
     Raises:
         InputError: too few right answers, or no head that retrieves often enough; the message says which.
@@ -198,7 +199,7 @@ def follows(traces: Sequence[Trace], *, seed: int = 0, done: Callable[[], object
     fires = fired(right)
     needles = [needle_of(trace) for trace in right for _ in range(trace.n_steps)]
     deviance = deviance_explained(fires, step_predictors(right), needles, seed=seed, done=done)
-    modes = modes_of(right, seed=seed)
+    modes = find_modes(*retrieving_sets(right), most=most_modes, seed=seed, done=done)
     n_layers, n_heads = right[0].retrieval_scores.shape[1:]
     return Follows(across, within, variance, deviance, modes, len(traces), len(right), (n_layers, n_heads))
 
@@ -212,11 +213,6 @@ def variance_factors(steps: Steps) -> dict[str, Int[np.ndarray, " row"]]:
     return {**factors, "haystack": steps.haystack, "moment": moment}
 
 
-def modes_of(traces: Sequence[Trace], *, seed: int = 0) -> Modes:
-    """Modes over the retrieving steps of right answers."""
-    return find_modes(*retrieving_sets(traces), seed=seed)
-
-
 def retrieving_sets(traces: Sequence[Trace]) -> tuple[Bool[np.ndarray, "row head"], list[str]]:
     """The head sets of all retrieving steps, and the needle of each."""
     sets = fired(traces)
@@ -225,12 +221,12 @@ def retrieving_sets(traces: Sequence[Trace]) -> tuple[Bool[np.ndarray, "row head
     return sets[some], [needle for needle, kept in zip(needles, some, strict=True) if kept]
 
 
-def carried_over(runs: Mapping[str, Sequence[Trace]], *, seed: int = 0) -> dict[tuple[str, str], Interval]:
+def carried_over(runs: Mapping[str, Sequence[Trace]], *, most_modes: int = MOST_MODES, seed: int = 0) -> dict[tuple[str, str], Interval]:
     """What the modes of each of several runs of one model gain on the steps of each, nats a step (`mechdyn.stats.modes.carry_over`).
 
     Raises:
         InputError: runs of models of another shape, for which it is not defined, or too few right answers.
     """
     collections = {name: retrieving_sets(right_answers(traces)) for name, traces in runs.items()}
-    n_modes = {name: find_modes(*found, n_splits=1, n_null=1, seed=seed).n_modes for name, found in collections.items()}
+    n_modes = {name: find_modes(*found, most=most_modes, n_splits=1, n_null=1, seed=seed).n_modes for name, found in collections.items()}
     return carry_over(collections, n_modes, seed=seed)
