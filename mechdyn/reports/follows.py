@@ -1,6 +1,9 @@
 """Tables of what the sets follow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Int
 
 from mechdyn.evidence import Table
 from mechdyn.reports.tables import interval_text, methods_text
@@ -78,7 +81,7 @@ def _modes(modes: Modes, n_heads: int) -> Table:
     return Table("co-activation modes", columns, tuple(lines), methods_text((modes.gain,), caption), numbers)
 
 
-def _top(profile: Sequence[float], heads: Sequence[int], n_heads: int) -> str:
+def _top(profile: Float[np.ndarray, " head"], heads: Int[np.ndarray, " head"], n_heads: int) -> str:
     """The heads whose rate rises most in a mode, and by how much."""
     ranked = sorted(zip(profile, heads, strict=True), key=lambda pair: -pair[0])[:_MOST_HEADS]
     return ", ".join(f"L{head // n_heads}H{head % n_heads} {rise:+.2f}" for rise, head in ranked if rise > 0)

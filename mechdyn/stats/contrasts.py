@@ -137,7 +137,7 @@ def _intervals(means: Float[np.ndarray, "needle kind"], seed: int, n_resamples: 
     parts = (
         (PAIRS[:n_kinds], levels, UNIT),
         (("token_less_neither", "step_less_neither", "token_less_step"), differences, DIFFERENCE),
-        (("token_share", "step_share"), shares, None),
+        (("token_share", "step_share"), shares, UNIT),
     )
     found = dict.fromkeys(("both", "token_share", "step_share"), missing)
     for names, statistic, limits in parts[: 3 if n_kinds == len(PAIRS) else 2]:

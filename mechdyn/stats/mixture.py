@@ -8,9 +8,9 @@ from scipy import special
 
 from mechdyn.errors import InputError
 
-N_STARTS = 5
+N_STARTS = 4
 _MOST_ITERATIONS = 200
-_TOLERANCE = 1e-6
+_TOLERANCE = 1e-5
 """Nats a step that an iteration must gain for another one."""
 _SHARPNESS = 0.5
 """Nats a head: how strongly a start's rows attract others."""

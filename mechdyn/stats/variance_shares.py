@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from mechdyn.errors import InputError
 from mechdyn.stats.interval import Interval
-from mechdyn.stats.resampling import Weights, bootstrap_many
+from mechdyn.stats.resampling import UNIT, Weights, bootstrap_many
 
 REST = "rest"
 _NUMBERS_AT_ONCE = 4_000_000
@@ -87,7 +87,9 @@ def variance_shares(
             f"the components of {', '.join(factors)} cannot be told apart in this design: two of them share their levels, or one has a "
             "level for each row; give needles in several orders and haystacks"
         )
-    *shares, total = bootstrap_many(statistic, design.n_clusters, seed=seed, n_resamples=n_resamples)
+    spans = ((values.max(axis=0) - values.min(axis=0)) ** 2 / 4).sum()
+    limits = [UNIT] * len(names) + [(0.0, float(spans))]
+    *shares, total = bootstrap_many(statistic, design.n_clusters, limits=limits, seed=seed, n_resamples=n_resamples)
     return VarianceShares(dict(zip(names, shares, strict=True)), total, values.shape[1], len(values), design.n_clusters)
 
 

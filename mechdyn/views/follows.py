@@ -70,7 +70,7 @@ def interval_bars(groups: Mapping[str, Mapping[str, Interval]], *, x: str, title
             )
         )
     rows = list(dict.fromkeys(escape(name) for values in groups.values() for name in values))
-    figure.update_yaxes(categoryorder="array", categoryarray=rows[::-1], showgrid=False)
+    figure.update_yaxes(categoryorder="array", categoryarray=rows, autorange="reversed", showgrid=False)
     figure.update_xaxes(title_text=escape(x), zeroline=True, zerolinecolor=colors.muted)
     figure.update_layout(barmode="group", bargap=0.3, showlegend=len(groups) > 1, legend_traceorder="normal")
     height = 170 + _ROW_PIXELS * max(2, len(rows)) * (1 + 0.4 * (len(groups) - 1))
