@@ -14,7 +14,8 @@ keyed by the token alone, J of `token` would be that of `both`, and J of `step` 
     share of the token = (J_token − J_neither) / (J_both − J_neither),
 
 1 where nothing but the token decides, 0 where it does not matter; the share of the step likewise. The two do not add up to 1: a list
-that is fixed has neither, and heads that go by token and step together have both small. Intervals resample needles.
+that is fixed has neither, and heads that go by token and step together have both small. They are only given where J of `both` lies wholly
+above that of `neither`: where nothing that is copied matters there is nothing to share. Intervals resample needles.
 """
 
 import math
@@ -25,7 +26,8 @@ from jaxtyping import Bool, Float, Int
 
 from mechdyn.errors import InputError
 from mechdyn.stats.interval import Interval
-from mechdyn.stats.resampling import DIFFERENCE, UNIT, bootstrap_many
+from mechdyn.stats.proportions import Bounds
+from mechdyn.stats.resampling import DIFFERENCE, UNIT, Statistics, Weights, bootstrap_many
 from mechdyn.stats.steps import Steps
 
 PAIRS = ("token", "step", "neither", "both")
@@ -39,7 +41,8 @@ class Contrasts:
     """The quantities of the module's docstring.
 
     `n_pairs` counts the pairs of steps of each kind, all needles together; `n_silent` those left out because a step does not retrieve.
-    `n_needles` have every kind of pair and count. Within a haystack there is no pair that shares both: `both` and the shares are NaN, n 0.
+    `n_needles` have every kind of pair and count. Within a haystack there is no pair that shares both: `both`, what is
+    left of it and the shares are NaN, n 0.
     """
 
     token: Interval
@@ -49,6 +52,7 @@ class Contrasts:
     token_less_neither: Interval
     step_less_neither: Interval
     token_less_step: Interval
+    both_less_neither: Interval
     token_share: Interval
     step_share: Interval
     n_needles: int
@@ -121,28 +125,35 @@ def _intervals(means: Float[np.ndarray, "needle kind"], seed: int, n_resamples: 
     """From the means of each kind of pair by needle; without `both` there are neither that nor shares."""
     n_needles, n_kinds = means.shape
 
-    def levels(weights: Float[np.ndarray, "resample needle"]) -> Float[np.ndarray, "resample kind"]:
+    def levels(weights: Weights) -> Float[np.ndarray, "resample kind"]:
         return weights @ means / weights.sum(axis=1, keepdims=True)
 
-    def differences(weights: Float[np.ndarray, "resample needle"]) -> Float[np.ndarray, "resample 3"]:
+    def differences(weights: Weights) -> Float[np.ndarray, "resample 3"]:
         token, step, neither = levels(weights)[:, :3].T
         return np.column_stack([token - neither, step - neither, token - step])
 
-    def shares(weights: Float[np.ndarray, "resample needle"]) -> Float[np.ndarray, "resample 2"]:
+    def shares(weights: Weights) -> Float[np.ndarray, "resample 2"]:
         token, step, neither, both = levels(weights).T
         room = both - neither
         return np.column_stack([np.divide(part - neither, room, out=np.full_like(room, np.nan), where=room > 0) for part in (token, step)])
 
+    def room(weights: Weights) -> Float[np.ndarray, "resample 1"]:
+        found = levels(weights)
+        return found[:, 3:] - found[:, 2:3]
+
     missing = Interval(math.nan, math.nan, math.nan, 0)
-    parts = (
-        (PAIRS[:n_kinds], levels, UNIT),
-        (("token_less_neither", "step_less_neither", "token_less_step"), differences, DIFFERENCE),
-        (("token_share", "step_share"), shares, UNIT),
-    )
-    found = dict.fromkeys(("both", "token_share", "step_share"), missing)
-    for names, statistic, limits in parts[: 3 if n_kinds == len(PAIRS) else 2]:
+    found = dict.fromkeys(("both", "both_less_neither", "token_share", "step_share"), missing)
+
+    def measure(names: tuple[str, ...], statistic: Statistics, limits: Bounds) -> None:
         made = (missing,) * len(names)
         if n_needles:
             made = bootstrap_many(statistic, n_needles, limits=limits, seed=seed, n_resamples=n_resamples)
-        found |= dict(zip(names, made, strict=True))
+        found.update(zip(names, made, strict=True))
+
+    measure(PAIRS[:n_kinds], levels, UNIT)
+    measure(("token_less_neither", "step_less_neither", "token_less_step"), differences, DIFFERENCE)
+    if n_kinds == len(PAIRS):
+        measure(("both_less_neither",), room, DIFFERENCE)
+        if found["both_less_neither"].low > 0:
+            measure(("token_share", "step_share"), shares, UNIT)
     return found

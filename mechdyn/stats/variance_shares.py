@@ -15,8 +15,8 @@ with n_l rows in level l of f and n_lm of them in level m of g, are as many line
 any design in which they can be solved, and in a balanced one are those of the analysis of variance. They are summed over heads before they
 are solved: Σ_h (y_hi − y_hj)² is the number of heads that two steps do not share. A share is a component over the sum of all.
 
-An estimate below 0 is given as it came out: it says that the component cannot be told from 0. Intervals resample needles; the copies of a
-needle in a resample are needles of their own, with haystacks of their own.
+An estimate below 0 is given as it came out: it says that the component cannot be told from 0. Intervals leave out one needle at a time
+(`mechdyn.stats.jackknife`): a bootstrap would be biased, since two copies of a needle agree as no two needles do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from mechdyn.errors import InputError
 from mechdyn.stats.interval import Interval
-from mechdyn.stats.resampling import UNIT, Weights, bootstrap_many
+from mechdyn.stats.jackknife import jackknife_many
+from mechdyn.stats.resampling import Weights
 
 REST = "rest"
 _NUMBERS_AT_ONCE = 4_000_000
@@ -40,7 +41,7 @@ class VarianceShares:
     """Shares of the variance of all heads together, by factor and `rest`; they add up to 1.
 
     `total` is the sum of the components over all heads: the variance of the number 0 or 1 at a step of a new needle, summed over heads.
-    `n_heads` counts the heads that vary, `n_rows` the steps, `n_clusters` what the intervals resample.
+    `n_heads` counts the heads that vary, `n_rows` the steps, `n_clusters` what the intervals leave out one by one.
     """
 
     shares: Mapping[str, Interval]
@@ -50,22 +51,13 @@ class VarianceShares:
     n_clusters: int
 
 
-def variance_shares(
-    values: Shaped[np.ndarray, "row head"],
-    factors: Mapping[str, Labels],
-    clusters: Labels,
-    *,
-    seed: int = 0,
-    n_resamples: int = 1000,
-) -> VarianceShares:
+def variance_shares(values: Shaped[np.ndarray, "row head"], factors: Mapping[str, Labels], clusters: Labels) -> VarianceShares:
     """Shares of variance by factor and of the rest.
 
     Args:
         values: what each head does at each step, 0 or 1, or scores.
         factors: a label for each row, by factor. Each factor is either nested in the clusters (no level in two of them) or crosses them.
-        clusters: a label for each row; what is drawn together, such as the needle.
-        seed: of the resamples.
-        n_resamples: resamples of the clusters.
+        clusters: a label for each row; what is left out together, such as the needle.
 
     Raises:
         InputError: labels of another number of rows, fewer than two clusters, no head that varies, or a design whose components cannot
@@ -87,9 +79,7 @@ def variance_shares(
             f"the components of {', '.join(factors)} cannot be told apart in this design: two of them share their levels, or one has a "
             "level for each row; give needles in several orders and haystacks"
         )
-    spans = ((values.max(axis=0) - values.min(axis=0)) ** 2 / 4).sum()
-    limits = [UNIT] * len(names) + [(0.0, float(spans))]
-    *shares, total = bootstrap_many(statistic, design.n_clusters, limits=limits, seed=seed, n_resamples=n_resamples)
+    *shares, total = jackknife_many(statistic, design.n_clusters)
     return VarianceShares(dict(zip(names, shares, strict=True)), total, values.shape[1], len(values), design.n_clusters)
 
 

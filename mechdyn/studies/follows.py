@@ -32,7 +32,7 @@ ROLE = "answers"
 JACCARD, FOLLOWED, VARIANCE = "Jaccard", "share followed", "share of variance"
 DEVIANCE, MODES_GAIN, CARRIED = "deviance explained", "gain of modes, nats a step", "gain of another run's modes, nats a step"
 """What evidence calls what was measured."""
-DIFFERENCES = ("token_less_neither", "step_less_neither", "token_less_step")
+DIFFERENCES = ("token_less_neither", "step_less_neither", "token_less_step", "both_less_neither")
 _COMPARED = (*PAIRS, *DIFFERENCES)
 PRESETS = {
     "quick": Preset((256,), n_seeds=4, depths=(0.2, 0.5, 0.8)),
@@ -195,7 +195,7 @@ def follows(traces: Sequence[Trace], *, seed: int = 0, most_modes: int = MOST_MO
     if all(trace.task == Permuted.name for trace in right):
         steps = copied_steps(right)
         across, within = (contrasts(steps, same_haystack=same, seed=seed) for same in (False, True))
-        variance = variance_shares(steps.sets, variance_factors(steps), steps.needle, seed=seed)
+        variance = variance_shares(steps.sets, variance_factors(steps), steps.needle)
     fires = fired(right)
     needles = [needle_of(trace) for trace in right for _ in range(trace.n_steps)]
     deviance = deviance_explained(fires, step_predictors(right), needles, seed=seed, done=done)

@@ -79,6 +79,10 @@ def test_a_fixed_list_follows_neither():
     found = contrasts(steps)
     assert found.token_less_neither.low < 0 < found.token_less_neither.high
     assert abs(found.step_less_neither.estimate) < 0.03
+    assert found.token_share.n == 0 or found.both_less_neither.low > 0
+    exact = contrasts(family(lambda token, step, needle: 0))
+    assert exact.both.estimate == exact.neither.estimate == 1.0
+    assert exact.token_share.n == exact.step_share.n == 0
 
 
 def test_one_haystack_has_no_ceiling():

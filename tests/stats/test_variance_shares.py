@@ -45,7 +45,7 @@ def test_components_are_those_of_the_pairs_of_rows():
     rng = np.random.default_rng(3)
     labels = crossed(rng)
     values = (effects(rng, labels, {"token": 1.0, "needle": 0.5}, 7, 1.0) > 0.3).astype(float)
-    found = variance_shares(values, labels, labels["needle"], n_resamples=5)
+    found = variance_shares(values, labels, labels["needle"])
     expected = by_pairs(values, labels)
     assert found.total.estimate == pytest.approx(expected.sum())
     assert [share.estimate for share in found.shares.values()] == pytest.approx(expected / expected.sum())
@@ -69,7 +69,7 @@ def test_known_components_come_back_without_bias():
     sds = {"token": 0.8, "step": 0.4, "needle": 0.6, "haystack": 0.3}
     labels = crossed(rng, n_needles=10, n_tokens=10, n_steps=8, keep=0.3)
     values = effects(rng, labels, sds, 1000, 1.0)
-    found = variance_shares(values, labels, labels["needle"], n_resamples=2)
+    found = variance_shares(values, labels, labels["needle"])
     total = 1.0 + sum(sd**2 for sd in sds.values())
     for name, sd in sds.items():
         assert found.shares[name].estimate == pytest.approx(sd**2 / total, abs=0.02), name
@@ -81,7 +81,7 @@ def test_of_zeros_and_ones_a_share_is_that_of_the_probabilities():
     rng = np.random.default_rng(1)
     labels = crossed(rng, n_needles=10, n_tokens=10)
     chance = np.where(rng.random((10, 500)) < 0.5, 0.2, 0.8)[labels["token"]]
-    found = variance_shares((rng.random(chance.shape) < chance).astype(float), labels, labels["needle"], n_resamples=2)
+    found = variance_shares((rng.random(chance.shape) < chance).astype(float), labels, labels["needle"])
     assert found.shares["token"].estimate == pytest.approx(0.36, abs=0.03)
     assert found.shares["step"].estimate == pytest.approx(0.0, abs=0.02)
 
@@ -89,7 +89,7 @@ def test_of_zeros_and_ones_a_share_is_that_of_the_probabilities():
 def test_estimates_below_zero_are_given_as_they_are():
     rng = np.random.default_rng(2)
     labels = crossed(rng)
-    found = [variance_shares(rng.standard_normal((len(labels["token"]), 3)), labels, labels["needle"], n_resamples=2) for _ in range(8)]
+    found = [variance_shares(rng.standard_normal((len(labels["token"]), 3)), labels, labels["needle"]) for _ in range(8)]
     assert any(each.shares["step"].estimate < 0 for each in found)
     assert all(sum(share.estimate for share in each.shares.values()) == pytest.approx(1.0) for each in found)
 
@@ -99,7 +99,7 @@ def test_what_cannot_be_told_apart_is_refused():
     labels = crossed(rng)
     values = rng.standard_normal((len(labels["token"]), 3))
     with pytest.raises(InputError, match="cannot be told apart"):
-        variance_shares(values, {**labels, "again": labels["token"]}, labels["needle"], n_resamples=2)
+        variance_shares(values, {**labels, "again": labels["token"]}, labels["needle"])
     with pytest.raises(InputError, match="at least two needles"):
         variance_shares(values, labels, np.zeros(len(values), dtype=int))
     with pytest.raises(InputError, match="no head varies"):
