@@ -41,7 +41,7 @@ class Steps:
     @property
     def retrieving(self) -> Bool[np.ndarray, " row"]:
         """Rows with a head that retrieves."""
-        return self.sets.any(axis=1)
+        return np.any(self.sets, axis=1)
 
     def at(self, rows: Bool[np.ndarray, " row"] | Int[np.ndarray, " some"]) -> "Steps":
         """Some of the rows."""

@@ -124,6 +124,7 @@ class _Design:
 
     def summed(self, by_level: Float[np.ndarray, " level"], factor: _Factor) -> Float[np.ndarray, " cluster"]:
         """A nested factor's values, summed over the levels of each cluster."""
+        assert factor.owner is not None
         return np.bincount(factor.owner, by_level, minlength=self.n_clusters)
 
 

@@ -106,8 +106,7 @@ def copied_steps(traces: Sequence[Trace]) -> Steps:
     if not rows:
         raise InputError(f"none of {len(traces)} answers copies its needle token for token, so there is no step to compare")
     columns = [np.unique(column, return_inverse=True)[1] for column in zip(*rows, strict=True)]
-    token, step, needle, haystack, order, within = columns
-    return Steps(np.stack(sets), token, step, needle, haystack, order, within)
+    return Steps(np.stack(sets), *columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +216,7 @@ def retrieving_sets(traces: Sequence[Trace]) -> tuple[Bool[np.ndarray, "row head
     """The head sets of all retrieving steps, and the needle of each."""
     sets = fired(traces)
     needles = [needle_of(trace) for trace in traces for _ in range(trace.n_steps)]
-    some = sets.any(axis=1)
+    some = np.any(sets, axis=1)
     return sets[some], [needle for needle, kept in zip(needles, some, strict=True) if kept]
 
 
