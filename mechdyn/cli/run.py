@@ -8,6 +8,7 @@ from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, takes
 from mechdyn.runs.configs import (
     AblateConfig,
+    FollowsConfig,
     ModesConfig,
     ProgressiveConfig,
     RagConfig,
@@ -114,6 +115,25 @@ def progressive(config: ProgressiveConfig, out: OutOption = None) -> None:
         print(f"paper, {paper_model}: {paper}")
     page = save_page(progressive_figures(result.points, title=config.model), result.folder / "progressive.html", title=title)
     print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
+
+
+@app.command()
+@takes(FollowsConfig)
+def follows(config: FollowsConfig, out: OutOption = None) -> None:
+    """What do head sets follow: the token, the step, the needle, the haystack? Shares with intervals, predictors, modes; no verdict."""
+    from mechdyn.reports.follows import follows_tables, modes_remark
+    from mechdyn.reports.tables import print_tables
+    from mechdyn.runs.follows import run_follows
+    from mechdyn.views.follows import follows_figures
+    from mechdyn.views.page import save_page
+
+    result = run_follows(config, out)
+    title = f"What the sets follow on {config.model}, {config.task}"
+    print_tables(follows_tables(result.found, title, result.carried))
+    print(f"{result.found.n_right} of {result.found.n_traces} answers are right and count. {modes_remark(result.found.modes)}")
+    page = save_page(follows_figures(result.found, title=config.model), result.folder / "follows.html", title=title)
+    print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
+    print(f"next     mechdyn report {result.folder}")
 
 
 @app.command()

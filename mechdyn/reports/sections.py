@@ -15,6 +15,7 @@ from mechdyn.evidence import Table, Verdict
 from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import FIGURE_3
 from mechdyn.reports.detection import detected_tables
+from mechdyn.reports.follows import follows_tables, modes_remark
 from mechdyn.reports.results import (
     correlations_table,
     effect_table,
@@ -28,10 +29,24 @@ from mechdyn.reports.results import (
 )
 from mechdyn.reports.together import holm_table, together_table
 from mechdyn.reports.verdict import NOT_PRINTED, layout_of, verdict_figures, verdict_tables
-from mechdyn.runs.read import AblationTable, Content, DetectedList, Judged, ModesOfList, Points, Run, Settings, Single, Strategies, not_run
+from mechdyn.runs.read import (
+    AblationTable,
+    Content,
+    DetectedList,
+    FollowedSets,
+    Judged,
+    ModesOfList,
+    Points,
+    Run,
+    Settings,
+    Single,
+    Strategies,
+    not_run,
+)
 from mechdyn.studies.facts import clean_traces, fact_report, has_facts
 from mechdyn.views.ablation import ablation_grids, progressive_figures
 from mechdyn.views.facts import fact_page
+from mechdyn.views.follows import follows_figures
 from mechdyn.views.forest import forest
 from mechdyn.views.head_map import head_map
 from mechdyn.views.page import View
@@ -215,6 +230,15 @@ def _settings(found: Settings, run: Run) -> list[Section]:
     remark = "The paper states none of the three numbers and shows no such grid."
     heading = f"Sensitivity of Eq. 2: {run.model}, {run.task.name}"
     return [Section(heading, run.command, (sensitivity_table(found.cells, title),), {"verdict by setting": figure}, (remark,))]
+
+
+@sections.register
+def _followed(found: FollowedSets, run: Run) -> list[Section]:
+    where = f"{run.model}, {run.task.name}"
+    tables = tuple(follows_tables(found.found, f"What the sets follow on {where}", found.carried))
+    answers = f"{found.found.n_right} of {found.found.n_traces} answers are right and count."
+    figures = follows_figures(found.found, title=run.model)
+    return [Section(f"What the sets follow: {where}", run.command, tables, figures, (answers, modes_remark(found.found.modes)))]
 
 
 @sections.register

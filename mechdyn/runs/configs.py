@@ -187,6 +187,17 @@ class ProgressiveConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FollowsConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
+    """What `mechdyn follows` was asked."""
+
+    kind: ClassVar[str] = "follows"
+    task: str = option("permuted", "permuted, whose orders part the token from the step, or any other task for deviance and modes alone.")
+    haystacks: int = option(2, "Haystacks of each needle; permuted needles are asked for in each of them, in each order.", min=1, max=100)
+    orders: int | None = option(None, "Orders of each needle's pieces; all of them when left out.", min=2, max=10)
+    beside: tuple[str, ...] = how((), "Folder of another run of this command, whose modes are held against this one's; may be repeated.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SensitivityConfig(SampleOptions, TaskOptions, RunOptions):
     """What `mechdyn sensitivity` was asked."""
 

@@ -15,7 +15,7 @@ from mechdyn.claims.dynamic_rag import judge_rag
 from mechdyn.claims.meta_analysis import Together, together
 from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
 from mechdyn.errors import InputError, StoreError
-from mechdyn.evidence import Verdict
+from mechdyn.evidence import Evidence, Verdict
 from mechdyn.heads import read_heads
 from mechdyn.models.registry import PAPER_MODELS
 from mechdyn.paper.parts import ABLATION, CORRELATIONS, DYNAMIC_RAG, PROBES, PROGRESSIVE, SENSITIVITY
@@ -24,6 +24,7 @@ from mechdyn.runs.ablate import RESULTS, require_detection
 from mechdyn.runs.configs import (
     AblateConfig,
     DetectConfig,
+    FollowsConfig,
     ModesConfig,
     ProgressiveConfig,
     RagConfig,
@@ -43,6 +44,8 @@ from mechdyn.runs.verify import VERDICTS, noting_absent
 from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE, Detection
+from mechdyn.studies.follows import ROLE as ANSWERS
+from mechdyn.studies.follows import Follows, follows
 from mechdyn.studies.grid import GridRow, grid_rows
 from mechdyn.studies.lagged_effect import EffectRow, effect_rows
 from mechdyn.studies.modes import ModesTable, chosen_modes, modes_table
@@ -117,6 +120,15 @@ class Settings:
 
     cells: tuple[SensitivityCell, ...]
     measures: frozenset[str] = frozenset({SENSITIVITY})
+
+
+@dataclass(frozen=True, eq=False)
+class FollowedSets:
+    """What the sets follow; `carried` by (fitted on, tried on), as recorded."""
+
+    found: Follows
+    carried: Mapping[tuple[str, str], Interval]
+    measures: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,6 +337,12 @@ def _settings(folder: RunFolder, again: bool) -> Settings:
     return Settings(tuple(cell for cells in judged for cell in cells))
 
 
+def _followed(folder: RunFolder, again: bool) -> FollowedSets:
+    recorded = parsed(folder.path / RESULTS, lambda values: [Evidence.from_json(each) for each in values.get("carried", ())])
+    carried = {(each.at["of"], each.at["on"]): each.interval for each in recorded}
+    return FollowedSets(follows(folder.roles[ANSWERS], seed=folder.request.seed), carried)
+
+
 def _strategies(folder: RunFolder, again: bool) -> Strategies:
     """Rows are always computed from the logs; the verdict where it is to be judged again."""
     recorded = parsed(folder.path / VERDICTS, lambda rows: Verdict.from_json(rows[0]))
@@ -387,6 +405,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(DetectConfig, "mechdyn heads detect", (RESULTS,), _detected, traced=False),
         Kind(ModesConfig, "mechdyn modes", (RESULTS,), _modes),
         Kind(ProgressiveConfig, "mechdyn progressive", (RESULTS,), _points),
+        Kind(FollowsConfig, "mechdyn follows", (RESULTS,), _followed),
         Kind(SensitivityConfig, "mechdyn sensitivity", (RESULTS,), _settings),
         Kind(RagConfig, "mechdyn rag", (VERDICTS,), _strategies, traced=False),
         Kind(TraceConfig, "mechdyn trace", (RECORD,), _single),

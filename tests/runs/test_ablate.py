@@ -142,7 +142,10 @@ def test_the_effect_at_one_step_stands_beside_whole_answers(tmp_path):
 
 
 def test_effects_with_other_activations_are_refused():
-    with pytest.raises(InputError, match="effects at one step are measured with zero in a head's place at that position, got --method mean --scope position"):
+    with pytest.raises(
+        InputError,
+        match="effects at one step are measured with zero in a head's place at that position, got --method mean --scope position",
+    ):
         ablate(AblateConfig(**SMALL, method="mean", lagged=0))
 
 
