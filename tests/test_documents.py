@@ -28,6 +28,7 @@ RESULTS = {
     "extending.md": 12,
     "own_text.md": 8,
     "rag.md": 3,
+    "tasks.md": 20,
 }
 COMMANDS = {" ".join(words): words for document in DOCUMENTS for words in document.commands("mechdyn")}
 WITH_PYTHON = [document for document in DOCUMENTS if document.blocks("python")]

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mechdyn.errors import InputError
-from mechdyn.tasks.niah import check_request, niah, niah_in
+from mechdyn.tasks.fitting import check_request
+from mechdyn.tasks.niah import niah, niah_in
 from mechdyn.tasks.sample import Sample
 
 

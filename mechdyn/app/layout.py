@@ -8,7 +8,8 @@ from dash import dcc, html
 from mechdyn.app.ask import Ask
 from mechdyn.app.bench import Bench
 from mechdyn.heads import Head
-from mechdyn.tasks.niah import QUESTION, needle_sentence, random_uuid
+from mechdyn.tasks.niah import QUESTION, needle_sentence
+from mechdyn.tasks.values import random_uuid
 from mechdyn.views.theme import FONT, MONO, look
 
 FIELDS = ("needle", "question", "haystack", "length", "depth", "seed", "new_tokens")

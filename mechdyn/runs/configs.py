@@ -46,7 +46,7 @@ class RunOptions:
 class TaskOptions:
     """What is asked of the model."""
 
-    task: str = option("niah", "niah, world, hotpotqa, own, or a task of another package; with options, NAME:OPTION=VALUE,…")
+    task: str = option("niah", "niah, world, hotpotqa, own, … (all in docs/tasks.md) or a package's; with options, NAME:OPTION=VALUE,…")
     data: str | None = option(None, "File of a task that reads one; for hotpotqa also hub:OWNER/NAME[@REVISION][:CONFIG[:SPLIT]].")
     style: str | None = option(None, "rationale or direct: how questions ask for the answer; rationale when left out.")
     haystack: str | None = option(None, "Text file or folder of .txt files; procedural prose when left out.")

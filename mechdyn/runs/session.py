@@ -30,7 +30,7 @@ from mechdyn.runs.folder import RunRecord, open_folder, write_json
 from mechdyn.runs.local import run_units
 from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.studies.detection import as_detector
-from mechdyn.tasks.niah import check_request
+from mechdyn.tasks.fitting import check_request
 from mechdyn.tasks.task import Task, build_sample, make_task
 from mechdyn.traces.manifest import Manifest, package_versions
 from mechdyn.traces.store import TraceStore

@@ -25,17 +25,27 @@ class Prompt:
     offsets: tuple[Span, ...]
 
 
-def render(tokenizer: Any, system: str, user: str) -> Prompt:
+def render(tokenizer: Any, system: str | None, user: str, begun: str = "") -> Prompt:
     """System and user text through the tokenizer's chat template, tokenised once, without a second BOS.
 
     A tokenizer without a template (base models) gets plain text, `system`, `user` and `Answer:` apart by blank lines, with the special
     tokens it adds by itself. A template that refuses the system role gets both texts as the user's. Thinking is switched off where
     the template knows the switch (Qwen3).
+
+    Args:
+        tokenizer: a fast tokenizer.
+        system: the system text; None for a prompt without one, whatever the template then puts there.
+        user: the user's text.
+        begun: the beginning of the answer, which the model goes on with; a space parts it from what is no white space. In plain text it
+            follows the user's in place of `Answer:`.
     """
     require_offsets(tokenizer)
     if getattr(tokenizer, "chat_template", None) is None:
-        return encode(tokenizer, f"{system}\n\n{user}\n\nAnswer:", add_special_tokens=True)
-    return encode(tokenizer, _through_template(tokenizer, system, user), add_special_tokens=False)
+        last = f"{user} {begun}" if begun else f"{user}\n\nAnswer:"
+        return encode(tokenizer, last if system is None else f"{system}\n\n{last}", add_special_tokens=True)
+    text = _through_template(tokenizer, system, user)
+    space = " " if begun and not text[-1:].isspace() else ""
+    return encode(tokenizer, f"{text}{space}{begun}", add_special_tokens=False)
 
 
 def encode(tokenizer: Any, text: str, add_special_tokens: bool) -> Prompt:
@@ -82,12 +92,15 @@ def require_offsets(tokenizer: Any) -> None:
         )
 
 
-def _through_template(tokenizer: Any, system: str, user: str) -> str:
+def _through_template(tokenizer: Any, system: str | None, user: str) -> str:
     from jinja2.exceptions import TemplateError
 
     # A fixed date: templates that write today's (Llama 3) would give another prompt tomorrow.
     options: dict[str, Any] = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False, "date_string": DATE}
+    asked = {"role": "user", "content": user}
+    if system is None:
+        return tokenizer.apply_chat_template([asked], **options)
     try:
-        return tokenizer.apply_chat_template([{"role": "system", "content": system}, {"role": "user", "content": user}], **options)
+        return tokenizer.apply_chat_template([{"role": "system", "content": system}, asked], **options)
     except TemplateError:
         return tokenizer.apply_chat_template([{"role": "user", "content": f"{system}\n\n{user}"}], **options)

@@ -18,7 +18,7 @@ from mechdyn.tasks.hotpot_items import Item, check_item, load_items
 from mechdyn.tasks.niah import SYSTEM, user_text
 from mechdyn.tasks.questions import INSTRUCTIONS, Questions, check_style, lay_out
 from mechdyn.tasks.sample import Sample, Span
-from mechdyn.tasks.task import FileTask, Spec, Task, option, task
+from mechdyn.tasks.task import RETEST, FileTask, SampleSet, Spec, Task, option, task
 
 
 @task
@@ -28,22 +28,38 @@ class HotpotQA(FileTask, Questions):
 
     name: ClassVar[str] = "hotpotqa"
     max_new_tokens: ClassVar[int] = 128
+    has_retest: ClassVar[bool] = True
     wants: ClassVar[str] = "a file of questions in HotpotQA's JSON layout; give one with --data FILE, or --data hub:hotpotqa/hotpot_qa"
 
     malformed: str = option("error", "error, or skip: leave questions out that are not of the layout, and say how many.")
 
     def prepare(self, model: Any, room: int) -> Task:
         items = load_items(str(self.data), self.malformed)
-        loaded = load_samples(model, items, style=self.style, too_long="skip", room=room)
-        ids = tuple(sample.meta["id"] for sample in loaded.samples)
+        ids = tuple(item["_id"] for item in items if _fits(self.of_item(model, item), model.n_ctx, room))
         return self.ready(model, content_hash(items), ids, len(items), least=2)
 
     def spec_of(self, name: str) -> Spec:
         return {**super().spec_of(name), "style": self.style}
 
+    def retest(self, wanted: SampleSet) -> list[Spec]:
+        """The same questions, their paragraphs in another order."""
+        return [{**spec, "order": seed} for spec, seed in zip(self.samples(wanted), wanted.seeds(RETEST), strict=False)]
+
+    def of_item(self, model_or_tokenizer: Any, item: Mapping[str, Any], order: int | None = None) -> Sample:
+        """The sample of an item with the task's options, its paragraphs `reordered`; it may be longer than the model's context."""
+        return question_sample(model_or_tokenizer, reordered(item, order), style=self.style, task=self.name)
+
     @classmethod
     def build(
-        cls, model_or_tokenizer: Any, *, file: str, id: str, file_digest: str | None = None, style: str = "rationale", room: int = 1
+        cls,
+        model_or_tokenizer: Any,
+        *,
+        file: str,
+        id: str,
+        file_digest: str | None = None,
+        order: int | None = None,
+        room: int = 1,
+        **options: Any,
     ) -> Sample:
         """The question with this id from a file in HotpotQA's layout, or from the hub as `load_items` addresses it.
 
@@ -53,7 +69,22 @@ class HotpotQA(FileTask, Questions):
         questions = _questions(file, file_digest) if file_digest else _read(file)
         if id not in questions:
             raise InputError(f"questions {file} hold no question with the id {id!r}; give one of its {len(questions)} ids")
-        return hotpotqa(model_or_tokenizer, questions[id], style=style, room=room)
+        made = cls(data=file, **options)
+        made.check()
+        sample = made.of_item(model_or_tokenizer, questions[id], order)
+        return _of_length(sample, id, getattr(model_or_tokenizer, "n_ctx", None), room)
+
+
+def reordered(item: Mapping[str, Any], order: int | None) -> Mapping[str, Any]:
+    """The item with its paragraphs in another order, drawn by the number; as it is where that is None, or where there is one paragraph."""
+    context = list(item["context"])
+    if order is None or len(context) < 2:
+        return item
+    rng = random.Random(f"order-{order}-{item['_id']}")
+    places = list(range(len(context)))
+    while places == sorted(places):
+        rng.shuffle(places)
+    return {**item, "context": [context[place] for place in places]}
 
 
 @lru_cache(maxsize=2)
@@ -97,14 +128,8 @@ def hotpotqa(
     Raises:
         InputError: an item that is malformed, a style that does not exist, or a prompt longer than the model's context.
     """
-    sample = _sample(model_or_tokenizer, item, style, task)
-    n_ctx = getattr(model_or_tokenizer, "n_ctx", None)
-    if not _fits(sample, n_ctx, room):
-        raise InputError(
-            f"question {item['_id']}: its prompt has {len(sample)} tokens and the model holds {n_ctx}, {room} of them kept for the answer; "
-            'take a shorter question, or leave such ones out with load_samples(..., too_long="skip")'
-        )
-    return sample
+    sample = question_sample(model_or_tokenizer, item, style=style, task=task)
+    return _of_length(sample, item["_id"], getattr(model_or_tokenizer, "n_ctx", None), room)
 
 
 @dataclass(frozen=True)
@@ -138,7 +163,7 @@ def load_samples(
     n_ctx = getattr(model_or_tokenizer, "n_ctx", None)
     samples, skipped = [], []
     for item in items:
-        sample = _sample(model_or_tokenizer, item, style, task)
+        sample = question_sample(model_or_tokenizer, item, style=style, task=task)
         if _fits(sample, n_ctx, room):
             samples.append(sample)
         else:
@@ -168,14 +193,28 @@ def select(items: Sequence[Item], n: int | None = None, seed: int = 0, *, type: 
     return pool[:n]
 
 
-def _sample(model_or_tokenizer: Any, item: Mapping[str, Any], style: str, task: str) -> Sample:
+def question_sample(
+    model_or_tokenizer: Any, item: Mapping[str, Any], *, style: str, task: str, instruction: str | None = None, evidence: bool = True
+) -> Sample:
+    """As `hotpotqa`, however long the prompt is.
+
+    Args:
+        model_or_tokenizer: what `load_model` returned, or a fast tokenizer.
+        item: one item of the official layout.
+        style: as in `hotpotqa`.
+        task: the sample's task.
+        instruction: what to ask for in place of the style's instruction.
+        evidence: False for an item whose supporting sentences are empty on purpose; else that is an error.
+    """
     check_item(item)
     check_style(style)
     context, sentence_spans = lay_out(item["context"])
-    user = user_text(context, item["question"], INSTRUCTIONS[style])
+    user = user_text(context, item["question"], instruction or INSTRUCTIONS[style])
     prompt = render(getattr(model_or_tokenizer, "tokenizer", model_or_tokenizer), SYSTEM, user)
     start = locate(prompt, user, "context or the question") + user.index(context)
     facts = _facts_with_text(item, sentence_spans)
+    if evidence and not facts:
+        raise InputError(f"question {item['_id']}: field 'supporting_facts' names empty sentences only; there is no evidence to mark")
     spans = tuple((start + begin, start + end) for begin, end in facts.values())
     fact_tokens = token_spans(prompt, spans)
     distractors = _distractors(item, prompt, sentence_spans, start, fact_tokens)
@@ -200,7 +239,7 @@ def _sample(model_or_tokenizer: Any, item: Mapping[str, Any], style: str, task: 
             "distractor_tokens": list(distractors.values()),
             "context": [[title, list(sentences)] for title, sentences in item["context"]],
             "length": len(prompt.tokens),
-            "depth": round(sum(depths) / len(depths), 6),
+            "depth": round(sum(depths) / len(depths), 6) if depths else None,
         },
     )
 
@@ -209,10 +248,7 @@ def _facts_with_text(item: Mapping[str, Any], sentence_spans: list[list[Span]]) 
     """Supporting facts, without repeats and without empty sentences, and the characters of each in the context."""
     paragraph = {title: spans for (title, _), spans in zip(item["context"], sentence_spans, strict=True)}
     facts = {(title, index): paragraph[title][index] for title, index in item["supporting_facts"]}
-    facts = {fact: (start, end) for fact, (start, end) in facts.items() if end > start}
-    if not facts:
-        raise InputError(f"question {item['_id']}: field 'supporting_facts' names empty sentences only; there is no evidence to mark")
-    return facts
+    return {fact: (start, end) for fact, (start, end) in facts.items() if end > start}
 
 
 def _distractors(
@@ -237,6 +273,16 @@ def _distractors(
         nearest = min(left, key=lambda place: abs(left[place][1] - left[place][0] - (last - first)))
         chosen[nearest] = left.pop(nearest)
     return chosen
+
+
+def _of_length(sample: Sample, name: str, n_ctx: int | None, room: int) -> Sample:
+    """The sample, which must leave the model its room."""
+    if not _fits(sample, n_ctx, room):
+        raise InputError(
+            f"question {name}: its prompt has {len(sample)} tokens and the model holds {n_ctx}, {room} of them kept for the answer; "
+            'take a shorter question, or leave such ones out with load_samples(..., too_long="skip")'
+        )
+    return sample
 
 
 def _fits(sample: Sample, n_ctx: int | None, room: int) -> bool:

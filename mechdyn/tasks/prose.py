@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-_ADJECTIVES = (
+ADJECTIVES = (
     "young quiet tall narrow green heavy gentle broken silver distant warm pale bright wooden "
     "careful curious late winter hidden small crooked patient grey golden rough simple dusty clever tired"
 ).split()
@@ -11,11 +11,11 @@ _PEOPLE = (
     "miller teacher sailor farmer painter baker doctor shepherd merchant gardener carpenter fisherman librarian "
     "traveller neighbour cousin captain weaver smith clerk"
 ).split()
-_PLACES = (
+PLACES = (
     "bridge village harbour market forest river garden kitchen tower meadow station valley church orchard "
     "lighthouse square library hill road field"
 ).split()
-_THINGS = (
+THINGS = (
     "lantern letter basket wagon boat ladder kettle blanket hammer mirror map coat barrel clock violin rope candle chair window door"
 ).split()
 _PAST_VERBS = (
@@ -53,13 +53,13 @@ def procedural_sentence(rng: random.Random) -> str:
     """One made-up English sentence."""
     when = rng.choice(_WHEN)
     return rng.choice(_FORMS).format(
-        a=rng.choice(_ADJECTIVES),
-        b=rng.choice(_ADJECTIVES),
+        a=rng.choice(ADJECTIVES),
+        b=rng.choice(ADJECTIVES),
         p=rng.choice(_PEOPLE),
         q=rng.choice(_PEOPLE),
         v=rng.choice(_PAST_VERBS),
-        t=rng.choice(_THINGS),
-        l=rng.choice(_PLACES),
+        t=rng.choice(THINGS),
+        l=rng.choice(PLACES),
         d=rng.choice(_ADVERBS),
         w=when,
         W=when[0].upper() + when[1:],

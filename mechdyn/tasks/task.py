@@ -144,7 +144,7 @@ def prepared(default: Any) -> Any:
 
 @dataclass(frozen=True)
 class FileTask(Task):
-    """A task whose samples are the items of a file, each in one context only: parts share them out, and there is no retest.
+    """A task whose samples are the items of a file, which parts share out. There is a retest only where a subclass makes one.
 
     A subclass says in `wants` what the file holds, and in `prepare` fills `digest` (a hash of its content) and `ids` (the items that the
     model can hold).

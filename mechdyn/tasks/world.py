@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from mechdyn.errors import InputError
+from mechdyn.tasks.fitting import check_request
 from mechdyn.tasks.hotpotqa import hotpotqa
-from mechdyn.tasks.niah import check_request
 from mechdyn.tasks.questions import Questions
 from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.task import RETEST, SampleSet, Spec, depth_bin, task

@@ -22,7 +22,7 @@ BAD = {
     "unknown model": (["trace", "--model", "minni"], r"unknown model 'minni'"),
     "unknown claim": (["verify", "dynamics"], r"unknown claim 'dynamics'.*dynamism"),
     "unknown preset": (["verify", "dynamism", "--preset", "huge"], r"unknown preset 'huge'"),
-    "unknown task": (["verify", "dynamism", "--task", "trivia"], r"unknown task 'trivia'; give one of hotpotqa, niah, own, world"),
+    "unknown task": (["verify", "dynamism", "--task", "trivia"], r"unknown task 'trivia'; give one of citations, .*, world"),
     "no questions": (["verify", "dynamism", "--task", "hotpotqa"], r"task hotpotqa needs a file of questions .* --data FILE"),
     "bad questions": (["verify", "dynamism", "--task", "hotpotqa", "--data", "latin.txt"], r"questions latin\.txt are not JSON"),
     "style of needles": (["verify", "dynamism", "--style", "direct"], r"task niah has no use for --style"),

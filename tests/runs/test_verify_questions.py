@@ -21,6 +21,7 @@ from mechdyn.studies import progressive as progressive_claim
 from mechdyn.studies.conditions import CLEAN
 from mechdyn.studies.facts import fact_report
 from mechdyn.studies.grid import cell_of
+from mechdyn.tasks.task import is_correct
 from mechdyn.tasks.world import world_items
 from mechdyn.traces.store import TraceStore
 from mechdyn.views.ablation import ablation_grids
@@ -58,15 +59,20 @@ def test_dynamism_on_the_world(tmp_path):
     assert save_verdict_figure(found.verdict, found.traces, tmp_path).name == "timeline.html"
 
 
-def test_dynamism_on_a_file_says_that_there_is_no_retest(tmp_path, questions, monkeypatch):
+def test_dynamism_on_a_file_is_held_against_the_same_questions_in_another_order(tmp_path, questions, monkeypatch):
     monkeypatch.setattr(dynamism, "MIN_RETRIEVING_SAMPLES", 1)
     found = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
-    assert set(found.traces) == {"detection", "evaluation"}
-    assert found.verdict.outcome is Outcome.INCONCLUSIVE
-    assert found.verdict.notes[0].startswith("there is no retest (hotpotqa has each sample")
+    assert set(found.traces) == {"detection", "evaluation", "retest"}
+    pairs = list(zip(found.traces["evaluation"], found.traces["retest"], strict=True))
+    assert all((one.question, one.answer) == (other.question, other.answer) and one.sample != other.sample for one, other in pairs)
+    assert found.verdict.facts["retest_pairs"] == sum(_right(one) and _right(other) for one, other in pairs) > 0
     assert [len(found.verdict.supports), len(found.verdict.refutes)] == [3, 3]
     again = verify(VerifyConfig("dynamism", task="hotpotqa", data=questions), tmp_path / "run")
     assert again.verdict == found.verdict
+
+
+def _right(trace):
+    return is_correct(trace.task, trace.text, trace.answer)
 
 
 def test_irreplaceability_is_judged_on_f1(tmp_path, monkeypatch):

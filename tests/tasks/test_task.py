@@ -49,7 +49,7 @@ def test_a_file_that_changed_is_refused(file, items):
 
 
 BAD = {
-    "unknown task": ({"task": "haystacks"}, "unknown task 'haystacks'; give one of hotpotqa, niah, own, world"),
+    "unknown task": ({"task": "haystacks"}, "unknown task 'haystacks'; give one of citations, decoys, hotpotqa, .*, world"),
     "unknown id": ({"id": "nobody"}, r"hold no question with the id 'nobody'; give one of its 4 ids"),
     "no file": ({"file": "nowhere.json"}, r"questions nowhere.json cannot be read"),
 }
