@@ -1,25 +1,32 @@
 """Claim 3, correlation: the final hidden state tells the retrieval heads of its step and of later ones (paper, 3.4; Figure 4, Table 2).
 
 At offset k the hidden state of a step is set beside the retrieval scores of the step k later: canonical correlations tell how far the two
-vary together, a probe predicts the scores, and its AUPRC is its average precision. Supported if at each k of 0, 1 and 2 the top canonical
-correlation on held-out samples lies wholly above its null (its lower end above the null's upper end), and the probe's AUPRC wholly above
-those of the base rate and of a probe fitted on shuffled labels. Refuted if at k = 0 any of the three does not. Anything between is
-inconclusive, and so are fewer than 20 samples with a retrieving step, or samples that do not carry the measurement (too few or too short,
-the reason is given).
+vary together, a probe predicts the scores, and its AUPRC is its average precision. The null of a correlation pairs hidden states with
+another sample's scores at the same step, 20 times. The paper shows correlations in sample and has neither null nor baselines.
 
-The null pairs hidden states with another sample's scores at the same step, 20 times; its interval is the 95 % range over those. The
-paper shows correlations in sample and has neither null nor baselines. The criteria were fixed before any result was seen
-(docs/definitions.md, "Verdicts").
+Second criteria, which give the verdict: five-fold cross-fitting by sample, so that every sample is measured once and by what was fitted on
+others; the mean of each step is subtracted from both sides before correlations are fitted. At each k there are four paired differences: the
+top correlation less its null, and the probe's AUPRC less that of the base rate, of the rate of the step, and of a probe fitted on shuffled
+labels. The probe is ridge regression on the state and on random features of it, under the preset `paper` the paper's network. Supported if
+all of them lie wholly above 0 at k of 0, 1 and 2. Refuted if at k = 0 any has its upper end below 0.02.
+
+First criteria, told beside: one split by sample, no step's mean subtracted. Supported if at each k of 0, 1 and 2 the top canonical
+correlation on held-out samples lies wholly above its null (its lower end above the upper end of the 95 % range over pairings), and the
+probe's AUPRC wholly above those of the base rate and of a probe fitted on shuffled labels. Refuted if at k = 0 any of the three does not.
+
+Under both, anything between is inconclusive, and so are fewer than 20 samples with a retrieving step, or samples that do not carry the
+measurement (too few or too short, the reason is given). Either was fixed before any result was seen by it (docs/definitions.md,
+"Verdicts").
 
 For questions heads are those of Eq. 2 above its threshold and the criteria are the same; beside them is a regressor (Table 3).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from mechdyn.claims.claim import claim
-from mechdyn.evidence import Criteria, Criterion, Evidence, Outcome, Verdict, negated, outcome, wholly_above
+from mechdyn.evidence import FIRST, SECOND, Criteria, Criterion, Evidence, Outcome, Verdict, negated, outcome, wholly_above
 from mechdyn.paper.parts import NEEDLES, QUESTIONS, PaperPart, claim_parts
 from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
 from mechdyn.plans import NO_TRACES, Plan, Request
@@ -29,9 +36,20 @@ from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.probe import Predictor, Probe
 from mechdyn.probes.report import Report, compare
 from mechdyn.stats.cca_offsets import TOPS, OffsetCCA, cca_by_offset
+from mechdyn.studies.cross_fitting import (
+    N_FOLDS,
+    CrossFittedAt,
+    area_rows,
+    correlation_rows,
+    cross_fitted_at,
+    differences,
+    is_small,
+    lies_above_zero,
+)
 from mechdyn.studies.probing import (
     PROBES,
     ROLE,
+    Outline,
     attempt,
     auprc_evidence,
     auprc_of,
@@ -44,7 +62,7 @@ from mechdyn.studies.probing import (
 from mechdyn.traces.trace import Trace
 
 OFFSETS = (0, 1, 2)
-PROBE, BASE_RATE, SHUFFLED = "probe", "base rate", "shuffled labels"
+PROBE, BASE_RATE, STEP_RATE, SHUFFLED = "probe", "base rate", "rate of the step", "shuffled labels"
 
 
 @dataclass(frozen=True)
@@ -81,15 +99,35 @@ class Correlation:
         return probing_plan(request)
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
-        """Evidence is Figure 4 and Table 2 at k of 0, 1 and 2, with nulls, held-out samples and baselines."""
-        begun = outline(traces[ROLE])
+        """Evidence is what the second criteria compare; beside it stand Figure 4 and Table 2 with nulls and baselines, under the first."""
+        begun, preset = outline(traces[ROLE]), PROBES[request.preset]
+        empty = Verdict(str(request.model["name"]), self.name, Outcome.INCONCLUSIVE, facts=begun.facts, named=SECOND)
+        if begun.reason:
+            return replace(empty, notes=(begun.reason,))
+        crossed, reason = attempt(begun, partial(measure_crossed, preset=preset, seed=request.seed))
+        beside = (replace(self._first(request, begun), named=FIRST),)
+        if crossed is None:
+            return replace(empty, notes=(reason,), beside=beside)
+        supports, refutes = second_criteria(crossed)
+        return replace(
+            empty,
+            outcome=outcome(supports, refutes),
+            evidence=tuple(row for at in crossed for row in (*correlation_rows(at), *area_rows(at))),
+            supports=supports,
+            refutes=refutes,
+            facts=begun.facts | {"probe": "ridge" if preset != "paper" else preset, "folds": N_FOLDS},
+            beside=beside,
+        )
+
+    def _first(self, request: Request, begun: Outline) -> Verdict:
+        """The verdict under the first criteria."""
+        empty = Verdict(str(request.model["name"]), self.name, Outcome.INCONCLUSIVE, facts=begun.facts)
         measured, reason = attempt(begun, partial(measure, preset=PROBES[request.preset], seed=request.seed))
         if measured is None:
-            return Verdict(str(request.model["name"]), self.name, Outcome.INCONCLUSIVE, notes=(reason,), facts=begun.facts)
+            return replace(empty, notes=(reason,))
         supports, refutes = criteria(measured)
-        return Verdict(
-            model=str(request.model["name"]),
-            claim=self.name,
+        return replace(
+            empty,
             outcome=outcome(supports, refutes),
             evidence=tuple(_evidence(measured, request.task.paper)),
             supports=supports,
@@ -98,8 +136,34 @@ class Correlation:
         )
 
 
+def measure_crossed(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[CrossFittedAt]:
+    """What the second criteria ask for at each offset; `preset` names the probe.
+
+    Raises:
+        InputError: samples that are too few or too short for the folds, or scores without variation.
+    """
+
+    def fit(data: ProbeData) -> dict[str, Predictor]:
+        shuffled = shuffled_probe(data, preset, seed=seed, device=training_device(preset))
+        return {
+            PROBE: fitted_probe(data, preset, seed=seed),
+            BASE_RATE: BaseRate.of(data),
+            STEP_RATE: StepRate.of(data),
+            SHUFFLED: shuffled,
+        }
+
+    return [cross_fitted_at(traces, offset, fit, seed=seed) for offset in OFFSETS]
+
+
+def second_criteria(measured: Sequence[CrossFittedAt]) -> tuple[Criteria, Criteria]:
+    """The second criteria of the module's docstring, that support and that refute; the first of `measured` is at k = 0."""
+    found = [differences(at, (BASE_RATE, STEP_RATE, SHUFFLED)) for at in measured]
+    supports = [lies_above_zero(what, difference) for at in found for what, difference in at.items()]
+    return tuple(supports), tuple(is_small(what, difference) for what, difference in found[0].items())
+
+
 def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[CorrelationAtOffset]:
-    """Correlations and probes at each offset; `preset` names the probe.
+    """What the first criteria ask for: correlations and probes at each offset; `preset` names the probe.
 
     Raises:
         InputError: samples that are too few or too short for the splits, or scores without variation.
@@ -130,13 +194,13 @@ def baselines(data: ProbeData, preset: str, *, seed: int = 0) -> dict[str, Predi
         "logistic regression" if data.binary else "ridge regression": linear_probe(data, seed=seed),
         BASE_RATE: BaseRate.of(data),
         SHUFFLED: shuffled_probe(data, preset, seed=seed, device=training_device(preset)),
-        "rate of the step": StepRate.of(data),
+        STEP_RATE: StepRate.of(data),
         "persistence": Persistence.of(data),
     }
 
 
 def criteria(measured: Sequence[CorrelationAtOffset]) -> tuple[Criteria, Criteria]:
-    """Those of the module's docstring, that support and that refute; the first of `measured` is at k = 0."""
+    """The first criteria of the module's docstring, that support and that refute; the first of `measured` is at k = 0."""
     supports = [Criterion(f"{what} lies wholly above {other}", met) for at in measured for what, other, met in at.compared()]
     refutes = [Criterion(f"{what} does not lie wholly above {other}", negated(met)) for what, other, met in measured[0].compared()]
     return tuple(supports), tuple(refutes)

@@ -1,5 +1,6 @@
 """Area under the precision-recall curve over all heads at once, with intervals by sample."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 from mechdyn.errors import InputError
 from mechdyn.probes.dataset import ProbeRows
 from mechdyn.stats.interval import Interval
-from mechdyn.stats.resampling import DIFFERENCE, UNIT, bootstrap
+from mechdyn.stats.resampling import DIFFERENCE, UNIT, Weights, bootstrap_many
 
 _CHUNK_NUMBERS = 4_000_000
 """Cells of the curve held at a time: 32 MB a matrix."""
@@ -26,14 +27,24 @@ def auprc(prediction: Float[Tensor, "row head"], rows: ProbeRows, *, seed: int =
     `average_precision_score` of the flattened arrays; with ties that takes each group for one threshold, which is lower. NaN where no
     target is positive; bounds are NaN as well where a resample has none.
     """
-    curve = _curve(prediction, rows)
-    return bootstrap(curve.areas, rows.n_samples, limits=UNIT, seed=seed)
+    return auprcs([prediction], rows, seed=seed)[0]
 
 
 def auprc_difference(first: Float[Tensor, "row head"], second: Float[Tensor, "row head"], rows: ProbeRows, *, seed: int = 0) -> Interval:
     """The average precision of `first` less that of `second`, both on the same resamples of samples; in [-1, 1]."""
-    one, other = _curve(first, rows), _curve(second, rows)
-    return bootstrap(lambda weights: one.areas(weights) - other.areas(weights), rows.n_samples, limits=DIFFERENCE, seed=seed)
+    return auprcs([first, second], rows, seed=seed)[2]
+
+
+def auprcs(predictions: Sequence[Float[Tensor, "row head"]], rows: ProbeRows, *, seed: int = 0) -> tuple[Interval, ...]:
+    """The average precision of each prediction, then that of the first less that of each other, all on the same resamples."""
+    curves = [_curve(prediction, rows) for prediction in predictions]
+
+    def statistic(weights: Weights) -> Float[np.ndarray, "resample value"]:
+        areas = [curve.areas(weights) for curve in curves]
+        return np.stack([*areas, *(areas[0] - other for other in areas[1:])], axis=1)
+
+    limits = [UNIT] * len(curves) + [DIFFERENCE] * (len(curves) - 1)
+    return bootstrap_many(statistic, rows.n_samples, limits=limits, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,11 +3,12 @@
 The paper compares its probes with none of these.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from mechdyn.errors import InputError
 from mechdyn.probes.dataset import ProbeData, ProbeRows
 from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.probe import Predictor
+from mechdyn.probes.ridge import ridge_probe
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +102,30 @@ class PersistenceByHead:
 
 
 @dataclass(frozen=True, eq=False)
-class FromPrevious:
-    """A predictor that was fitted on previous patterns in the place of hidden states."""
+class Reading:
+    """A predictor that was fitted on something else in the place of hidden states, which `read` puts there."""
 
     predictor: Predictor
+    read: Callable[[ProbeRows], ProbeRows]
 
     def __call__(self, rows: ProbeRows) -> Float[Tensor, "row head"]:
-        return self.predictor(_previous_as_input(rows))
+        return self.predictor(self.read(rows))
+
+
+@dataclass(frozen=True, eq=False)
+class TokenInput:
+    """The token that a step generated as input: one column a token of training, 1 where it is that one; `pattern` adds the step's pattern.
+
+    A linear map of these columns holds every linear map of the tokens' embeddings, which traces do not carry. A token that training never
+    saw is 0 in all of them.
+    """
+
+    known: Int[Tensor, " token"]
+    pattern: bool = False
+
+    def __call__(self, rows: ProbeRows) -> ProbeRows:
+        columns = (rows.token[:, None] == self.known).to(torch.float32)
+        return replace(rows, hidden=torch.cat([columns, rows.previous], dim=1) if self.pattern else columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,14 +154,36 @@ def previous_probe(data: ProbeData, *, seed: int = 0) -> Predictor:
     if data.offset == 0:
         raise InputError("a probe from the previous pattern needs offset 1 or more; at offset 0 the first step has no previous pattern")
     train, validation, test = (_previous_as_input(rows) for rows in (data.train, data.validation, data.test))
-    return FromPrevious(linear_probe(replace(data, train=train, validation=validation, test=test), seed=seed))
+    return Reading(linear_probe(replace(data, train=train, validation=validation, test=test), seed=seed), _previous_as_input)
+
+
+def token_probe(data: ProbeData, *, pattern: bool = False, seed: int = 0) -> Predictor:
+    """A ridge probe of the token generated at n, with `pattern` also of the pattern of all heads at n: what is seen without a state.
+
+    With the pattern it has random features as the probe of the hidden state has, so that the two differ in what they read alone.
+
+    Raises:
+        InputError: `pattern` at offset 0, where it is the target.
+    """
+    if pattern and data.offset == 0:
+        raise InputError("a probe from the current pattern needs offset 1 or more; at offset 0 that pattern is what is predicted")
+    read = TokenInput(data.train.token.unique(), pattern)
+    train, validation, test = (read(rows) for rows in (data.train, data.validation, data.test))
+    n_features = None if pattern else 0
+    fitted = ridge_probe(replace(data, train=train, validation=validation, test=test), n_features=n_features, standardise=False, seed=seed)
+    return Reading(fitted, read)
 
 
 def shuffled_probe(data: ProbeData, preset: str = "auto", *, seed: int = 0, device: str | torch.device = "cpu") -> Predictor:
     """The same probe, fitted on targets that were dealt out to the steps at random: what fitting alone gives."""
+    return fit_probe(with_shuffled_targets(data, seed=seed), preset, seed=seed, device=device, describe="shuffled probe")
+
+
+def with_shuffled_targets(data: ProbeData, *, seed: int = 0) -> ProbeData:
+    """The same data, the targets of training and of validation dealt out to their steps at random."""
     generator = torch.Generator().manual_seed(seed)
     train, validation = (_shuffled(rows, generator) for rows in (data.train, data.validation))
-    return fit_probe(replace(data, train=train, validation=validation), preset, seed=seed, device=device, describe="shuffled probe")
+    return replace(data, train=train, validation=validation)
 
 
 def _shuffled(rows: ProbeRows, generator: torch.Generator) -> ProbeRows:

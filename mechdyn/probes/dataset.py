@@ -14,6 +14,8 @@ from mechdyn.traces.trace import Trace
 
 SHARES = (0.7, 0.2, 0.1)
 """Training, validation, test (A.5)."""
+_VALIDATION_OF_REST = 0.25
+_LEAST_IN_FOLD = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +23,8 @@ class ProbeRows:
     """Pairs of steps of several samples; a head's column is l · n_heads + h.
 
     `previous` is what persistence repeats: the scores at the hidden state's own step, and at offset 0, where those are the target, the
-    scores of the step before. Step 0 has none: NaN. `sample` counts the samples of these rows from 0, `step` is n.
+    scores of the step before. Step 0 has none: NaN. `sample` counts the samples of these rows from 0, `step` is n, `token` the id that the
+    step generated.
     """
 
     hidden: Float[Tensor, "row d_model"]
@@ -29,6 +32,7 @@ class ProbeRows:
     previous: Float[Tensor, "row head"]
     sample: Int[Tensor, " row"]
     step: Int[Tensor, " row"]
+    token: Int[Tensor, " row"]
     n_samples: int
 
     def __len__(self) -> int:
@@ -75,6 +79,76 @@ def probe_data(traces: Iterable[Trace], offset: int = 0, *, binary: bool = True,
         InputError: traces of several models, hidden states or scores that are not finite, an offset beyond every sample's length, fewer
             samples than the split needs, or training targets that are the same at every step.
     """
+    gathered = _gather(traces, offset)
+    parts = split_samples(gathered.samples, seed)
+    kept = [[sample for sample in part if sample in gathered.long] for part in parts]
+    if not all(kept):
+        counts = ", ".join(f"{len(part)} {name}" for part, name in zip(kept, ("training", "validation", "test"), strict=True))
+        raise InputError(
+            f"a split 70/20/10 by sample needs at least one sample in every part, {len(gathered.long)} samples of more than {offset} steps "
+            f"give {counts}; trace more samples"
+        )
+    return gathered.data(kept[0], kept[1], kept[2], binary)
+
+
+def fold_data(traces: Iterable[Trace], offset: int = 0, *, n_folds: int = 5, binary: bool = True, seed: int = 0) -> tuple[ProbeData, ...]:
+    """The same pairs, once for each fold: its samples are tested, a quarter of the others validates and the rest trains.
+
+    Every sample is tested once, by a predictor that was not fitted on it (cross-fitting). At every offset a sample is in the same fold.
+
+    Args:
+        traces: as `probe_data` takes them.
+        offset: k.
+        n_folds: folds of about as many samples each; 2 or more.
+        binary: as in `probe_data`.
+        seed: of the split.
+
+    Raises:
+        InputError: as `probe_data` has it, or fewer samples than three in every fold.
+    """
+    if n_folds < 2:
+        raise InputError(f"cross-fitting needs at least 2 folds, got {n_folds}; 5 is usual")
+    gathered = _gather(traces, offset)
+    shuffled = _shuffled(gathered.samples, seed)
+    folds = [[sample for sample in shuffled[fold::n_folds] if sample in gathered.long] for fold in range(n_folds)]
+    if min(map(len, folds)) < _LEAST_IN_FOLD:
+        raise InputError(
+            f"cross-fitting needs at least {_LEAST_IN_FOLD} samples of more than {offset} steps in each of {n_folds} folds, got "
+            f"{', '.join(str(len(fold)) for fold in folds)}; trace more samples"
+        )
+    found = []
+    for index, test in enumerate(folds):
+        others = [sample for other, fold in enumerate(folds) if other != index for sample in fold]
+        n_validation = max(1, round(_VALIDATION_OF_REST * len(others)))
+        found.append(gathered.data(others[n_validation:], others[:n_validation], test, binary))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """The traces of each sample, checked; `long` has those with a step `offset` after their first."""
+
+    samples: tuple[str, ...]
+    long: Mapping[str, Sequence[Trace]]
+    offset: int
+    n_layers: int
+    n_heads: int
+    model: Mapping[str, Any]
+
+    def data(self, train: Sequence[str], validation: Sequence[str], test: Sequence[str], binary: bool) -> ProbeData:
+        """The rows of a split of the long samples."""
+        parts = [_rows([self.long[sample] for sample in part], self.offset, binary) for part in (train, validation, test)]
+        target = parts[0].target
+        if bool((target == target[0]).all()):
+            raise InputError(
+                f"scores are constant at all {len(target)} training steps for every head, so there is nothing to predict; "
+                "trace samples whose answers retrieve"
+            )
+        n_short = len(self.samples) - len(self.long)
+        return ProbeData(parts[0], parts[1], parts[2], self.offset, binary, self.n_layers, self.n_heads, self.model, n_short)
+
+
+def _gather(traces: Iterable[Trace], offset: int) -> _Gathered:
     if offset < 0:
         raise InputError(f"a probe's offset is 0 or more steps ahead, got {offset}")
     groups: dict[str, list[Trace]] = {}
@@ -85,28 +159,19 @@ def probe_data(traces: Iterable[Trace], offset: int = 0, *, binary: bool = True,
     if not long:
         longest = max(trace.n_steps for group in groups.values() for trace in group)
         raise InputError(f"offset {offset} is beyond every sample's length, the longest has {longest} steps; take an offset below that")
-    parts = [[sample for sample in part if sample in long] for part in split_samples(groups, seed)]
-    if not all(parts):
-        counts = ", ".join(f"{len(part)} {name}" for part, name in zip(parts, ("training", "validation", "test"), strict=True))
-        raise InputError(
-            f"a split 70/20/10 by sample needs at least one sample in every part, {len(long)} samples of more than {offset} steps give "
-            f"{counts}; trace more samples"
-        )
-    train, validation, test = (_rows([long[sample] for sample in part], offset, binary) for part in parts)
-    if bool((train.target == train.target[0]).all()):
-        raise InputError(
-            f"scores are constant at all {len(train)} training steps for every head, so there is nothing to predict; "
-            "trace samples whose answers retrieve"
-        )
-    return ProbeData(train, validation, test, offset, binary, n_layers, n_heads, model, len(groups) - len(long))
+    return _Gathered(tuple(groups), long, offset, n_layers, n_heads, model)
 
 
 def split_samples(samples: Iterable[str], seed: int = 0) -> tuple[list[str], list[str], list[str]]:
     """Training, validation and test samples, 70/20/10; the order in which they come does not matter."""
-    ordered = sorted(samples)
-    shuffled = [ordered[index] for index in np.random.default_rng(seed).permutation(len(ordered))]
-    n_validation, n_test = (round(share * len(ordered)) for share in SHARES[1:])
+    shuffled = _shuffled(samples, seed)
+    n_validation, n_test = (round(share * len(shuffled)) for share in SHARES[1:])
     return shuffled[n_validation + n_test :], shuffled[n_test : n_validation + n_test], shuffled[:n_test]
+
+
+def _shuffled(samples: Iterable[str], seed: int) -> list[str]:
+    ordered = sorted(samples)
+    return [ordered[index] for index in np.random.default_rng(seed).permutation(len(ordered))]
 
 
 def _one_model(traces: Sequence[Trace]) -> tuple[Mapping[str, Any], tuple[int, int]]:
@@ -134,7 +199,7 @@ def _model(trace: Trace) -> Mapping[str, Any]:
 
 def _rows(samples: Sequence[Sequence[Trace]], offset: int, binary: bool) -> ProbeRows:
     """The pairs of some samples, in order."""
-    hidden, target, previous, owner, step = [], [], [], [], []
+    hidden, target, previous, owner, step, token = [], [], [], [], [], []
     for index, group in enumerate(samples):
         for trace in group:
             scores = (trace.active if binary else trace.retrieval_scores).to(torch.float32).flatten(1)
@@ -144,4 +209,6 @@ def _rows(samples: Sequence[Sequence[Trace]], offset: int, binary: bool) -> Prob
             previous.append(scores[:n_rows] if offset else torch.cat([torch.full_like(scores[:1], torch.nan), scores[:-1]]))
             owner.append(torch.full((n_rows,), index))
             step.append(torch.arange(n_rows))
-    return ProbeRows(torch.cat(hidden), torch.cat(target), torch.cat(previous), torch.cat(owner), torch.cat(step), len(samples))
+            token.append(trace.tokens[:n_rows])
+    columns = [torch.cat(column) for column in (hidden, target, previous, owner, step, token)]
+    return ProbeRows(*columns, n_samples=len(samples))

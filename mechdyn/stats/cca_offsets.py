@@ -102,7 +102,7 @@ def cca_by_offset(
         InputError: fewer samples than a split needs, sides or samples that do not fit together, values that are not finite, constant
             scores everywhere, or an offset that too few samples are long enough for.
     """
-    _check(samples, offsets, n_components, n_nulls)
+    check_samples(samples, offsets, n_components, n_nulls)
     order = np.random.default_rng(seed).permutation([i for i, (hidden, _) in enumerate(samples) if len(hidden)])
     n_test = round(test_share * len(order))
     parts = order[n_test:], order[:n_test]
@@ -113,7 +113,7 @@ def cca_by_offset(
         )
     train, test = ([samples[i] for i in part] for part in parts)
     to_hidden = pca_whitening([hidden for hidden, _ in train], hidden_variance, "hidden states")
-    scale, n_constant = _min_max([scores for _, scores in train])
+    scale, n_constant = min_max([scores for _, scores in train])
     to_scores = pca_whitening([scale(scores) for _, scores in train], scores_variance, "retrieval scores")
     reduced = tuple(
         _Part([to_hidden(hidden) for hidden, _ in part], [to_scores(scale(scores)) for _, scores in part]) for part in (train, test)
@@ -155,13 +155,13 @@ def _at_offset(train: _Part, test: _Part, offset: int, n_components: int, n_null
             f"{len(long_test.scores)}; the longest sample has {longest} steps, so take smaller offsets or trace longer answers"
         )
     train, test = long_train, long_test
-    x, y, sizes = _pair(train.hidden, train.scores, offset)
-    x_test, y_test, test_sizes = _pair(test.hidden, test.scores, offset)
+    x, y, sizes = pair_rows(train.hidden, train.scores, offset)
+    x_test, y_test, test_sizes = pair_rows(test.hidden, test.scores, offset)
     fit = fit_cca(x, y, n_components=n_components)
     null_in_sample, null_held_out = _null(train, test, offset, n_components, n_nulls, seed)
     persistence = partial = None
     if offset > 0:
-        now, now_test = _pair(train.scores, train.scores, offset)[0], _pair(test.scores, test.scores, offset)[0]
+        now, now_test = pair_rows(train.scores, train.scores, offset)[0], pair_rows(test.scores, test.scores, offset)[0]
         repeat = fit_cca(now, y, n_components=n_components)
         persistence = _intervals(repeat.x(now_test), repeat.y(y_test), test_sizes, seed)
         partial = _partial((x, y, now), (x_test, y_test, now_test), test_sizes, n_components, seed)
@@ -185,11 +185,11 @@ def _null(train: _Part, test: _Part, offset: int, n_components: int, n_nulls: in
     in_sample, held_out = [], []
     for _ in range(n_nulls):
         strangers, test_strangers = train.at_other_samples(rng), test.at_other_samples(rng)
-        x, y, _ = _pair(strangers.hidden, strangers.scores, offset)
-        x_test, y_test, _ = _pair(test_strangers.hidden, test_strangers.scores, offset)
+        x, y, _ = pair_rows(strangers.hidden, strangers.scores, offset)
+        x_test, y_test, _ = pair_rows(test_strangers.hidden, test_strangers.scores, offset)
         fit = fit_cca(x, y, n_components=n_components)
         in_sample.append(_with_means(fit.correlations[None])[0])
-        held_out.append(_with_means(_pearson(_moments(fit.x(x_test), fit.y(y_test), [len(x_test)])[:, 0, None]))[0])
+        held_out.append(_with_means(pearson(sample_moments(fit.x(x_test), fit.y(y_test), [len(x_test)])[:, 0, None]))[0])
     return _spread(in_sample), _spread(held_out)
 
 
@@ -219,7 +219,7 @@ def _partial(
     return _intervals(fit.x(x_test), fit.y(y_test), sizes, seed)
 
 
-def _pair(first: Reduced, later: Reduced, offset: int) -> tuple[Rows, Rows, list[int]]:
+def pair_rows(first: Reduced, later: Reduced, offset: int) -> tuple[Rows, Rows, list[int]]:
     """Rows n of each block of `first` beside rows n + offset of the same block of `later`, and how many each gives."""
     sizes = [min(len(one), len(other) - offset) for one, other in zip(first, later, strict=True)]
     x = np.concatenate([block[:size] for block, size in zip(first, sizes, strict=True)])
@@ -229,21 +229,21 @@ def _pair(first: Reduced, later: Reduced, offset: int) -> tuple[Rows, Rows, list
 
 def _intervals(u: Float[np.ndarray, "row c"], v: Float[np.ndarray, "row c"], sizes: Sequence[int], seed: int) -> Correlations:
     """Pearson correlation of each pair of columns, resampled by sample."""
-    moments = _moments(u, v, sizes)
+    moments = sample_moments(u, v, sizes)
 
     def statistic(weights: Weights) -> Float[np.ndarray, "resample value"]:
-        return _with_means(_pearson(weights @ moments))
+        return _with_means(pearson(weights @ moments))
 
     return _named(bootstrap_many(statistic, len(sizes), seed=seed))
 
 
-def _moments(u: Float[np.ndarray, "row c"], v: Float[np.ndarray, "row c"], sizes: Sequence[int]) -> Float[np.ndarray, "6 sample c"]:
+def sample_moments(u: Float[np.ndarray, "row c"], v: Float[np.ndarray, "row c"], sizes: Sequence[int]) -> Float[np.ndarray, "6 sample c"]:
     """Each sample's sums of 1, u, v, u², v² and uv: correlations of any resample follow from them."""
     starts = np.cumsum([0, *sizes[:-1]])
     return np.stack([np.add.reduceat(column, starts, axis=0) for column in (np.ones_like(u), u, v, u * u, v * v, u * v)])
 
 
-def _pearson(moments: Float[np.ndarray, "6 resample c"]) -> Float[np.ndarray, "resample c"]:
+def pearson(moments: Float[np.ndarray, "6 resample c"]) -> Float[np.ndarray, "resample c"]:
     """Correlations from summed moments; NaN where a side does not vary."""
     u, v, uu, vv, uv = moments[1:] / moments[0]
     scale = (uu - u * u) * (vv - v * v)
@@ -259,7 +259,7 @@ def _named(values: Sequence[Interval]) -> Correlations:
     return Correlations(tuple(values[: -len(TOPS)]), dict(zip(TOPS, values[-len(TOPS) :], strict=True)))
 
 
-def _min_max(blocks: Sequence[Block]) -> tuple[Callable[[Block], Block], int]:
+def min_max(blocks: Sequence[Block]) -> tuple[Callable[[Block], Block], int]:
     """Scaling of each head to [0, 1] over all blocks without the heads that never vary, and how many those are."""
     low = np.min([block.min(axis=0) for block in blocks], axis=0).astype(np.float64)
     span = np.max([block.max(axis=0) for block in blocks], axis=0) - low
@@ -272,7 +272,12 @@ def _min_max(blocks: Sequence[Block]) -> tuple[Callable[[Block], Block], int]:
     return lambda block: (block[:, varies] - low[varies]) / span[varies], int((~varies).sum())
 
 
-def _check(samples: Sequence[tuple[Block, Block]], offsets: Sequence[int], n_components: int, n_nulls: int) -> None:
+def check_samples(samples: Sequence[tuple[Block, Block]], offsets: Sequence[int], n_components: int, n_nulls: int) -> None:
+    """Refuse samples that do not fit together, and numbers that make no sense.
+
+    Raises:
+        InputError: one of these, named.
+    """
     if not offsets or min(offsets) < 0:
         raise InputError(f"offsets must be 0 or more, at least one of them, got {list(offsets)}")
     if n_components < 1 or n_nulls < 1:

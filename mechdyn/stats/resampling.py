@@ -65,7 +65,7 @@ def bootstrap_many(
     n_samples: int,
     *,
     clusters: Clusters | None = None,
-    limits: Bounds | None = None,
+    limits: Bounds | list[Bounds] | None = None,
     seed: int = 0,
     n_resamples: int = 2000,
     level: float = 0.95,
@@ -81,7 +81,7 @@ def bootstrap_many(
             1; one row more for each cluster leaves that out.
         n_samples: samples to draw from.
         clusters: a label for each sample; samples of one label are drawn together. By default each is drawn by itself.
-        limits: the least and the greatest value that the numbers can have at all.
+        limits: the least and the greatest value that the numbers can have at all, for all of them or one after the other.
         seed: the same seed and number of clusters draw the same resamples, whatever the statistic.
         n_resamples: resamples.
         level: coverage of the intervals.
@@ -112,7 +112,9 @@ def bootstrap_many(
     left_out = np.concatenate([statistic(spread(rows)) for rows in _each_left_out(n_clusters)])
     method = BOOTSTRAP if n_clusters == n_samples else CLUSTER_BOOTSTRAP
 
-    def interval(estimate: float, values: Float[np.ndarray, " resample"], without: Float[np.ndarray, " cluster"]) -> Interval:
+    def interval(
+        estimate: float, values: Float[np.ndarray, " resample"], without: Float[np.ndarray, " cluster"], limits: Bounds | None
+    ) -> Interval:
         if np.isnan(estimate) or np.isnan(values).any() or np.isnan(without).any():
             return Interval(estimate, math.nan, math.nan, n_samples)
         if is_constant(values, estimate):
@@ -120,7 +122,8 @@ def bootstrap_many(
             return Interval(estimate, low, high, n_samples, NO_SPREAD)
         return Interval(estimate, *bca_bounds(values, estimate, without, level), n_samples, method)
 
-    return tuple(map(interval, estimates.tolist(), resampled.T, left_out.T))
+    bounds = limits if isinstance(limits, list) else [limits] * len(estimates)
+    return tuple(map(interval, estimates.tolist(), resampled.T, left_out.T, bounds))
 
 
 def draw_weights(draws: Int[np.ndarray, "resample draw"], n_samples: int) -> Float[np.ndarray, "resample sample"]:

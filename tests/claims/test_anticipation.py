@@ -2,19 +2,19 @@
 
 import pytest
 
-from mechdyn.claims.anticipation import Anticipation, criteria, measure
+from mechdyn.claims.anticipation import Anticipation, criteria, measure, measure_crossed, second_criteria
 from mechdyn.claims.correlation import Correlation
-from mechdyn.evidence import Outcome, outcome
+from mechdyn.evidence import FIRST, SECOND, Outcome, outcome
 from mechdyn.plans import Request
 from mechdyn.tasks.niah import Niah
-from tests.probes.made_up import planted_traces, random_traces, repeating_traces, rotating_traces
+from tests.probes.made_up import flicker_traces, planted_traces, random_traces, repeating_traces, rotating_traces
 
 REQUEST = Request({"name": "made up"}, Niah())
 
 
 @pytest.fixture(scope="module")
 def measured():
-    return measure(planted_traces((1, 2), n_samples=50), "linear")
+    return measure(planted_traces((1, 2), n_samples=50, n_steps=10), "linear")
 
 
 def test_hidden_states_that_hold_the_steps_to_come_support_it(measured):
@@ -24,15 +24,38 @@ def test_hidden_states_that_hold_the_steps_to_come_support_it(measured):
 
 def test_scores_that_repeat_are_no_anticipation():
     """Persistence tells all, the hidden state nothing."""
-    verdict = Anticipation().judge(REQUEST, {"evaluation": repeating_traces(n_samples=40)})
-    assert verdict.outcome is Outcome.REFUTED
+    verdict = Anticipation().judge(REQUEST, {"evaluation": repeating_traces(n_samples=40, n_steps=10)})
+    (first,) = verdict.beside
+    assert (verdict.named, verdict.outcome, first.named, first.outcome) == (SECOND, Outcome.REFUTED, FIRST, Outcome.REFUTED)
+    (refuting,) = verdict.refutes
+    assert refuting.met and refuting.text.startswith("k = 1: AUPRC of the probe less that of ")
+    verdict = first
     (refuting,) = verdict.refutes
     assert refuting.met and refuting.text.startswith("k = 1") and "is not above that of persistence" in refuting.text
     assert verdict.facts["verdict_strongest_baseline"] == "refuted" and "against the strongest baseline: refuted" in verdict.notes
 
 
+def test_flicker_passes_the_first_criteria_and_not_the_second():
+    """Heads come and go at random by rates of their own: persistence is poor at it, and nothing is anticipated."""
+    traces = flicker_traces()
+    supports, refutes = second_criteria(measure_crossed(traces, "auto"))
+    assert outcome(supports, refutes) is not Outcome.SUPPORTED
+    assert outcome(*criteria(measure(traces, "linear"))) is Outcome.SUPPORTED
+
+
+def test_states_that_hold_the_steps_to_come_support_it_under_the_second_criteria():
+    supports, refutes = second_criteria(measure_crossed(planted_traces((1, 2), n_samples=50, n_steps=10), "auto"))
+    assert outcome(supports, refutes) is Outcome.SUPPORTED and len(supports) == 2
+
+
+def test_a_pattern_that_follows_from_the_last_is_not_the_hidden_states_doing():
+    supports, refutes = second_criteria(measure_crossed(rotating_traces(n_samples=50, n_steps=10), "auto"))
+    assert outcome(supports, refutes) is not Outcome.SUPPORTED
+    assert all("the current pattern with the current token" in criterion.text for criterion in supports)
+
+
 def test_knowing_the_next_step_alone_leaves_it_open(measured):
-    blind = measure(planted_traces((), n_samples=50), "linear")
+    blind = measure(planted_traces((), n_samples=50, n_steps=10), "linear")
     supports, refutes = criteria([measured[0], blind[1]])
     assert outcome(supports, refutes) is Outcome.INCONCLUSIVE
     assert [(criterion.text[:5], criterion.met) for criterion in supports] == [("k = 1", True), ("k = 2", False)]
@@ -55,7 +78,9 @@ def test_the_paired_differences_agree_with_the_areas(measured):
 
 
 def test_evidence_says_offset_and_predictor_of_every_number():
-    verdict = Anticipation().judge(REQUEST, {"evaluation": random_traces(40)})
+    judged = Anticipation().judge(REQUEST, {"evaluation": random_traces(40)})
+    (verdict,) = judged.beside
+    assert {evidence.at["k"] for evidence in judged.evidence} == {1, 2}
     assert {evidence.at["k"] for evidence in verdict.evidence} == {1, 2}
     for k in (1, 2):
         probe, base, difference = (

@@ -69,6 +69,30 @@ def repeating_traces(n_samples=80, n_steps=16, seed=0):
     return traces
 
 
+def by_step_traces(n_samples=60, n_steps=10, seed=0):
+    """Each step has its own rate for each head and its own mean hidden state; about those, nothing relates to anything."""
+    generator = torch.Generator().manual_seed(seed)
+    rates, means = torch.rand(n_steps, LAYERS, HEADS, generator=generator) ** 2, 3 * torch.randn(n_steps, D_MODEL, generator=generator)
+    traces = []
+    for index in range(n_samples):
+        scores = torch.rand(n_steps, LAYERS, HEADS, generator=generator) < rates
+        traces.append(trace_of(f"s{index}", scores, means + torch.randn(n_steps, D_MODEL, generator=generator)))
+    return traces
+
+
+def flicker_traces(n_samples=60, n_steps=12, seed=0):
+    """Each step draws its pattern anew, by rates of the heads; the hidden state is the pattern of its own step and knows no other."""
+    generator = torch.Generator().manual_seed(seed)
+    rates = torch.rand(LAYERS * HEADS, generator=generator) ** 2
+    traces = []
+    for index in range(n_samples):
+        scores = (torch.rand(n_steps, LAYERS * HEADS, generator=generator) < rates).float()
+        hidden = torch.cat([3 * scores, torch.zeros(n_steps, D_MODEL - LAYERS * HEADS)], dim=1)
+        hidden = hidden + 0.3 * torch.randn(n_steps, D_MODEL, generator=generator)
+        traces.append(trace_of(f"s{index}", scores.view(n_steps, LAYERS, HEADS), hidden))
+    return traces
+
+
 def rotating_traces(n_samples=80, n_steps=16, seed=0):
     """Each step's pattern is that of the step before, one head further; the hidden state is the pattern of its own step."""
     generator = torch.Generator().manual_seed(seed)

@@ -17,7 +17,7 @@ def random_rows(seed, n_samples=6, n_heads=3, rate=0.3):
     generator = torch.Generator().manual_seed(seed)
     sample = torch.arange(n_samples).repeat_interleave(torch.randint(1, 4, (n_samples,), generator=generator))
     target = (torch.rand(len(sample), n_heads, generator=generator) < rate).float()
-    rows = ProbeRows(torch.zeros(len(sample), 2), target, target, sample, torch.zeros_like(sample), n_samples)
+    rows = ProbeRows(torch.zeros(len(sample), 2), target, target, sample, torch.zeros_like(sample), torch.zeros_like(sample), n_samples)
     # Few distinct values, so that many are tied.
     prediction = (torch.rand(len(sample), n_heads, generator=generator) + 0.4 * target).mul(8).round() / 8
     return rows, prediction

@@ -16,7 +16,7 @@ def random_rows(seed, binary=True):
     drawn = torch.rand(len(sample), 6, generator=generator)
     target = (drawn < 0.3).float() if binary else drawn
     prediction = (target + torch.randn(target.shape, generator=generator) * 0.6).double()
-    return ProbeRows(torch.zeros(len(sample), 2), target, target, sample, torch.zeros_like(sample), 8), prediction
+    return ProbeRows(torch.zeros(len(sample), 2), target, target, sample, torch.zeros_like(sample), torch.zeros_like(sample), 8), prediction
 
 
 @pytest.mark.parametrize("seed", range(8))
