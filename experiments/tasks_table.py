@@ -5,13 +5,11 @@ the table in Markdown. Run again, it goes on where it was. Shares have Wilson's 
 """
 
 import argparse
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import binomtest
 from tqdm import tqdm
 
 from mechdyn.decoding.trace import trace
@@ -19,7 +17,7 @@ from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.registry import parse_spec
 from mechdyn.runs.session import open_store
-from mechdyn.stats.resampling import bootstrap_mean
+from mechdyn.stats.means import mean_interval
 from mechdyn.tasks.task import TASKS, FileTask, SampleSet, Spec, Task, answer_quality, build_sample, is_correct, make_task
 from mechdyn.traces.trace import Trace
 
@@ -70,7 +68,7 @@ def traces_of(task: Task, model: Model, specs: Sequence[Spec], folder: Path) -> 
 
 def row(spec: str, traces: Sequence[Trace]) -> list[str]:
     """One line of the table."""
-    right = sum(is_correct(each.task, each.text, each.answer) for each in traces)
+    right = [float(is_correct(each.task, each.text, each.answer)) for each in traces]
     qualities = [answer_quality(each.task, each.text, each.answer) for each in traces]
     means = [f"{name} {_mean([quality[name] for quality in qualities])}" for name in qualities[0]]
     lengths = [len(each.prompt_tokens) for each in traces]
@@ -79,19 +77,11 @@ def row(spec: str, traces: Sequence[Trace]) -> list[str]:
     heads = sum(int(each.active.sum()) for each in traces)
     tokens = f"{min(lengths)}" if min(lengths) == max(lengths) else f"{min(lengths)} to {max(lengths)}"
     per_step = f"{heads / retrieving:.1f}" if retrieving else "–"
-    return [f"`{spec}`", tokens, str(len(traces)), _share(right, len(traces)), ", ".join(means), f"{retrieving / steps:.2f}", per_step]
-
-
-def _share(right: int, n: int) -> str:
-    interval = binomtest(right, n).proportion_ci(method="wilson")
-    return f"{right / n:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return [f"`{spec}`", tokens, str(len(traces)), _mean(right), ", ".join(means), f"{retrieving / steps:.2f}", per_step]
 
 
 def _mean(values: Sequence[float]) -> str:
-    if set(values) <= {0.0, 1.0}:
-        return _share(int(sum(values)), len(values))
-    interval = bootstrap_mean(np.array(values), np.ones(len(values)))
-    return f"{math.fsum(values) / len(values):.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{mean_interval(np.array(values)):.2f}"
 
 
 def main() -> None:

@@ -215,5 +215,5 @@ def test_questions_are_judged_on_the_answer_alone() -> None:
 def test_a_task_without_metrics_is_refused() -> None:
     calls: list[Any] = [lambda: answer_quality("sums", "x", "x"), lambda: primary_metric("sums"), lambda: is_correct("sums", "x", "x")]
     for call in calls:
-        with pytest.raises(InputError, match="unknown task 'sums'; give one of citations, .*, world"):
+        with pytest.raises(InputError, match=r"unknown task 'sums'; give one of citations, .*, world"):
             call()

@@ -1,4 +1,4 @@
-"""Coverage of every interval by simulation, at 20 to 200 samples: `python -m experiments.coverage` writes docs/coverage.md between its marks.
+"""Coverage of every interval by simulation at 20 to 200 samples: `python -m experiments.coverage` fills docs/coverage.md between its marks
 
 `--worlds` runs one table only and prints it; `--runs` takes fewer runs than the page's.
 """
