@@ -1,4 +1,4 @@
-"""What stands behind each generated token: the step's distribution in three numbers, and how much attention lies on its like in the context."""
+"""What stands behind each generated token: its step's distribution in three numbers, and the attention to its like in the context."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
