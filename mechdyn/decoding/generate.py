@@ -22,6 +22,7 @@ from mechdyn.schedules import Observation
 from mechdyn.scores.copy_paste import copy_paste
 from mechdyn.scores.score import NamedScore, ScoreLike, as_score
 from mechdyn.tasks.sample import Sample
+from mechdyn.traces.unit import BACKING
 
 MAX_NEW_TOKENS = 64
 
@@ -42,14 +43,14 @@ class TraceOptions:
     def of(cls, score: ScoreLike = copy_paste, threshold: float | None = None, **others: Any) -> "TraceOptions":
         """Options with a score however it is asked for, and its own threshold where none is given."""
         named = as_score(score)
-        if others.get("backing") is not None:
-            others["backing"] = tuple(each_head(others["backing"]))
+        if others.get(BACKING) is not None:
+            others[BACKING] = tuple(each_head(others[BACKING]))
         return cls(named, named.threshold if threshold is None else float(threshold), **others)
 
     @property
     def decoding(self) -> dict[str, Any]:
         """What of this decides a trace, as a unit names it."""
-        backing = {} if self.backing is None else {"backing": list(map(str, self.backing))}
+        backing = {} if self.backing is None else {BACKING: list(map(str, self.backing))}
         return {"score": self.score.short, "threshold": self.threshold, "max_new_tokens": self.max_new_tokens, **backing}
 
     def __post_init__(self) -> None:

@@ -34,7 +34,9 @@ def folds_of(clusters: Clusters, n_folds: int = N_FOLDS, *, seed: int = 0) -> In
     index = cluster_index(clusters, len(clusters))
     n_clusters = int(index.max(initial=-1)) + 1
     if n_folds < 2 or n_clusters < n_folds:
-        raise InputError(f"cross-fitting needs 2 folds or more and a sample of its own in each, got {n_folds} folds and {n_clusters} samples")
+        raise InputError(
+            f"cross-fitting needs 2 folds or more and a sample of its own in each, got {n_folds} folds and {n_clusters} samples"
+        )
     return (np.random.default_rng(seed).permutation(n_clusters) % n_folds)[index]
 
 

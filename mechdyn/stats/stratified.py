@@ -46,7 +46,7 @@ class Stratified:
             InputError: not one stratum and one sample a row.
         """
         if not len(positive) == len(strata) == len(sample):
-            raise InputError(f"every row has a stratum and a sample, got {len(positive)} labels, {len(strata)} strata, {len(sample)} samples")
+            raise InputError(f"a row has a stratum and a sample, got {len(positive)} labels, {len(strata)} strata, {len(sample)} samples")
         return cls(np.asarray(positive, dtype=bool), cluster_index(list(strata), len(strata)), sample, clusters)
 
     @cached_property
@@ -63,7 +63,7 @@ class Stratified:
 
     @property
     def base_rate(self) -> float:
-        """The average precision of no score at all: the share of positives in a positive's stratum, mean over positives; NaN without any."""
+        """The average precision of no score at all: the share of positives in each one's stratum, mean over positives; NaN without."""
         if not self.n_positive:
             return float("nan")
         kept, stratum = self.positive[self.compared], self.stratum[self.compared]

@@ -33,8 +33,8 @@ AGREES = "it counts as wrong and departs nowhere from the expected answer"
 AT_A_SIGN = "it departs where it writes neither letter nor digit"
 YES_OR_NO = "the expected answer is yes or no, which the context does not hold"
 _FUNCTION_WORDS = frozenset(
-    "a an and answer are as at based be by called context did do does document for from given has have i in is it its mentioned named not of "
-    "on or provided question says so stated text that the there this to was were which who with word you".split()
+    "a an and answer are as at based be by called context did do does document for from given has have i in is it its mentioned named not "
+    "of on or provided question says so stated text that the there this to was were which who with word you".split()
 )
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 _HEX = frozenset("abcdef")
