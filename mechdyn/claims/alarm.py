@@ -51,6 +51,8 @@ MARGIN = 0.01
 AUROC, AUPRC, GAIN, LOSS, ACCURACY = "AUROC", "AUPRC", "held-out gain (nats a token)", "held-out log-loss (nats a token)", "accuracy"
 PLACES, DOUBT = "entropy, max p, kind and place", "entropy and max p"
 """What both models know."""
+HEADS = "heads"
+"""The fact that names the heads and their weights (`WeightedHeads.as_json`)."""
 SCORE = "copy_paste"
 """What heads are found by unless another score is asked for: the deployable measure is this score with the context for its needle."""
 
@@ -99,7 +101,7 @@ class Alarm:
             return Verdict(model, self.name, Outcome.INCONCLUSIVE, notes=(reason,), facts=facts)
         answers = by_source(traces, request.task)
         rows = alarm_rows(answers, heads)
-        facts |= {"heads": list(map(str, heads.heads)), "samples": sum(map(len, answers.values())), **_counts(rows)}
+        facts |= {HEADS: heads.as_json(), "samples": sum(map(len, answers.values())), **_counts(rows)}
         accuracy = tuple(Evidence(ACCURACY, interval, {"of": name}) for name, interval in accuracies(answers).items())
         if not rows.n_wrong or len(set(rows.clusters)) < N_FOLDS:
             notes = (

@@ -99,6 +99,15 @@ class WeightedHeads:
         total = sum(score for _, score in chosen)
         return cls(tuple(head for head, _ in chosen), tuple(score / total for _, score in chosen))
 
+    def as_json(self) -> dict[str, float]:
+        """Weight by head."""
+        return dict(zip(map(str, self.heads), self.weights, strict=True))
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, float]) -> "WeightedHeads":
+        """What `as_json` wrote."""
+        return cls(tuple(map(Head.parse, content)), tuple(content.values()))
+
 
 def readings_of(trace: Trace, heads: WeightedHeads) -> dict[str, Float[Tensor, " step"]]:
     """What is known at each step of an answer.
