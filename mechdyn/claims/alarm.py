@@ -21,6 +21,7 @@ along it, the gain over entropy and max p alone is large though retrieval tells 
 also know the token's kind and its place in the value; the gain as first written stands beside it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +31,7 @@ from mechdyn.evidence import Criteria, Criterion, Evidence, Outcome, Verdict, be
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.log_loss_gain import N_FOLDS, Gain
+from mechdyn.stats.stratified import Stratified
 from mechdyn.studies.alarm import DEPLOYABLE, ENTROPY, LABELLED, MEASURES, AlarmRows, WeightedHeads, alarm_rows, areas, gain_of
 from mechdyn.studies.alarm_data import (
     ENOUGH,
@@ -49,6 +51,8 @@ from mechdyn.traces.trace import Trace
 MARGIN = 0.01
 """The part of the first model's log-loss below which a gain is as good as none."""
 AUROC, AUPRC, GAIN, LOSS, ACCURACY = "AUROC", "AUPRC", "held-out gain (nats a token)", "held-out log-loss (nats a token)", "accuracy"
+WRONG_IN, FEW = "wrong in", 10
+"""The key of `at` that names a source whose wrong tokens alone are counted, and how many it needs for that."""
 PLACES, DOUBT = "entropy, max p, kind and place", "entropy and max p"
 """What both models know."""
 HEADS = "heads"
@@ -142,25 +146,33 @@ def criteria(n_errors: int, found: Gain) -> tuple[Criteria, Criteria]:
 
 
 def gain_evidence(rows: AlarmRows, gains: Mapping[str, Gain], *, seed: int = 0) -> tuple[Evidence, ...]:
-    """The loss of what is known, and the gain of each measure; then both where kind and place are not known."""
+    """The loss of what is known, and the gain of each measure; both where kind and place are not known; the deployable gain by source."""
     plain = {name: gain_of(rows, name, places=False, seed=seed) for name in MEASURES}
-    found = []
+    found, by_source = [], []
+    for source in _sources(rows):
+        gain = gain_of(rows.of(source), DEPLOYABLE, seed=seed).gain
+        by_source.append(Evidence(GAIN, gain, {"of": DEPLOYABLE, "over": PLACES, WRONG_IN: source}, 0.0))
     for known, each in ((PLACES, gains), (DOUBT, plain)):
         found.append(Evidence(LOSS, each[DEPLOYABLE].without, {"known": known}))
         found += [Evidence(GAIN, gain.gain, {"of": name, "over": known}, 0.0) for name, gain in each.items()]
-    return tuple(found)
+    return (*found, *by_source)
 
 
 def area_evidence(rows: AlarmRows, *, seed: int = 0) -> tuple[Evidence, ...]:
     """AUROC and AUPRC within token kind and place, of everything and of each source's wrong tokens against the right tokens of all."""
-    sources = list(dict.fromkeys(rows.source[rows.wrong].tolist()))
     table, found = areas(rows, seed=seed)
     evidence = [row for name, pair in found.items() for row in _areas(name, pair, table.base_rate, {})]
-    for source in sources if len(sources) > 1 else ():
-        table, found = areas(replace(rows, hidden=None), source, seed=seed)
+    for source in _sources(rows):
+        table, found = areas(replace(rows.of(source), hidden=None), seed=seed)
         told = {name: found[name] for name in (DEPLOYABLE, LABELLED, ENTROPY)}
-        evidence += [row for name, pair in told.items() for row in _areas(name, pair, table.base_rate, {"wrong in": source})]
+        evidence += [row for name, pair in told.items() for row in _areas(name, pair, table.base_rate, {WRONG_IN: source})]
     return tuple(evidence)
+
+
+def _sources(rows: AlarmRows) -> list[str]:
+    """Where there are several, those with enough wrong tokens to be told by themselves."""
+    counts = Counter(rows.source[rows.wrong].tolist())
+    return [source for source, n in counts.items() if n >= FEW] if len(counts) > 1 else []
 
 
 def _areas(name: str, pair: Sequence[Any], base_rate: float, at: Mapping[str, str]) -> list[Evidence]:
@@ -180,7 +192,9 @@ def _counts(rows: AlarmRows) -> dict[str, Any]:
     wrong = {
         f"wrong_in_{source.replace(' ', '_')}": int((rows.wrong & (rows.source == source)).sum()) for source in dict.fromkeys(rows.source)
     }
-    return {"content_tokens": len(rows), "wrong_tokens": rows.n_wrong, **wrong, "left_out": dict(rows.left_out)}
+    compared = Stratified.of(rows.wrong, rows.strata, rows.sample, rows.clusters).n_positive
+    counts = {"content_tokens": len(rows), "wrong_tokens": rows.n_wrong, "wrong_tokens_compared": compared}
+    return {**counts, **wrong, "left_out": dict(rows.left_out)}
 
 
 def _few(rows: AlarmRows) -> tuple[str, ...]:

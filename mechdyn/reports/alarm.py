@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from mechdyn.claims.alarm import ACCURACY, AUPRC, AUROC, GAIN, HEADS, LOSS
-from mechdyn.evidence import Evidence, Table, Verdict, in_words
+from mechdyn.claims.alarm import ACCURACY, AUPRC, AUROC, GAIN, HEADS, LOSS, WRONG_IN
+from mechdyn.evidence import Evidence, Table, Verdict
 from mechdyn.reports.tables import interval_text
 from mechdyn.studies.alarm import DEPLOYABLE, WeightedHeads, readings_of
 from mechdyn.studies.claimed_tokens import Reading, claimed_tokens
@@ -33,7 +33,14 @@ def _line(evidence: Evidence) -> str:
     """`log-loss, knowing entropy and max p`, `gain of deployable retrieval over …`, or what accuracy is of."""
     if evidence.measure == LOSS:
         return f"log-loss, knowing {evidence.at['known']}"
-    return f"gain of {evidence.at['of']} over {evidence.at['over']}" if evidence.measure == GAIN else str(evidence.at["of"])
+    if evidence.measure == GAIN:
+        return f"gain of {evidence.at['of']} over {evidence.at['over']}{_of_source(evidence)}"
+    return str(evidence.at["of"])
+
+
+def _of_source(evidence: Evidence) -> str:
+    """Whose wrong tokens are counted, where it is not all."""
+    return f", wrong in {evidence.at[WRONG_IN]}" if WRONG_IN in evidence.at else ""
 
 
 def _areas(verdict: Verdict, title: str) -> list[Table]:
@@ -42,7 +49,7 @@ def _areas(verdict: Verdict, title: str) -> list[Table]:
     rows = []
     for evidence in found:
         precision = verdict.find(AUPRC, **evidence.at)
-        line = in_words(evidence.at) if "wrong in" not in evidence.at else f"{evidence.at['of']}, wrong in {evidence.at['wrong in']}"
+        line = f"{evidence.at['of']}{_of_source(evidence)}"
         null = f"{precision.null:.3f}" if precision and precision.null is not None else ""
         rows.append((line, interval_text(evidence.interval), interval_text(precision.interval) if precision else "", null))
     columns = ("first wrong token by", AUROC, AUPRC, "no score at all")

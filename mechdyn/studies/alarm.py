@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -71,6 +71,14 @@ class AlarmRows:
     def strata(self) -> list[tuple[str, int]]:
         """Token kind and place: what is compared with what."""
         return list(zip(self.kind.tolist(), self.place.tolist(), strict=True))
+
+    def of(self, source: str) -> "AlarmRows":
+        """The wrong tokens of one source and the right tokens of all."""
+        kept = ~self.wrong | (self.source == source)
+        readings = {name: values[kept] for name, values in self.readings.items()}
+        hidden = None if self.hidden is None else self.hidden[torch.from_numpy(kept)]
+        columns = {name: getattr(self, name)[kept] for name in ("wrong", "kind", "place", "source", "sample")}
+        return replace(self, **columns, readings=readings, hidden=hidden)
 
     def alarm(self, name: str) -> Float[np.ndarray, " row"]:
         """A reading turned so that high calls an alarm."""
@@ -190,19 +198,16 @@ def known_columns(rows: AlarmRows, *, places: bool) -> Float[np.ndarray, "row co
     return np.stack(columns, axis=1)
 
 
-def areas(rows: AlarmRows, source: str | None = None, *, seed: int = 0) -> tuple[Stratified, dict[str, tuple[Interval, Interval]]]:
+def areas(rows: AlarmRows, *, seed: int = 0) -> tuple[Stratified, dict[str, tuple[Interval, Interval]]]:
     """AUROC and average precision of every reading within token kind and place.
 
-    With `source`, wrong tokens are those of that data alone, held against the right tokens of all. The hidden-state probe is among them
-    where hidden states are.
+    The hidden-state probe is among them where hidden states are.
     """
     scores = {name: rows.alarm(name) for name in rows.readings}
     if rows.hidden is not None and len(set(rows.clusters)) >= N_FOLDS:
         scores[PROBE] = probed(rows, seed=seed)
-    kept = np.ones(len(rows), dtype=bool) if source is None else ~rows.wrong | (rows.source == source)
-    strata = [stratum for stratum, keep in zip(rows.strata, kept, strict=True) if keep]
-    table = Stratified.of(rows.wrong[kept], strata, rows.sample[kept], rows.clusters)
-    return table, table.areas({name: score[kept] for name, score in scores.items()}, seed=seed)
+    table = Stratified.of(rows.wrong, rows.strata, rows.sample, rows.clusters)
+    return table, table.areas(scores, seed=seed)
 
 
 def probed(rows: AlarmRows, *, seed: int = 0) -> Float[np.ndarray, " row"]:
