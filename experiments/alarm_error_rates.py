@@ -79,9 +79,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="stem of the files to write: OUT.json and OUT.md")
     parser.add_argument("--runs", type=int, default=1000, help="simulated experiments a world and number of wrong tokens")
+    parser.add_argument("--errors", type=int, nargs="+", default=list(ERRORS), help="wrong tokens of an experiment")
     parser.add_argument("--doubt-alone", action="store_true", help="models know entropy and max p alone, not kind and place")
     arguments = parser.parse_args()
-    rates = error_rates(arguments.runs, places=not arguments.doubt_alone)
+    rates = error_rates(arguments.runs, tuple(arguments.errors), places=not arguments.doubt_alone)
     counts = [{"world": each.world.name, "wrong": each.n_wrong, "counts": dict(each.counts)} for each in rates]
     arguments.out.with_suffix(".json").write_text(json.dumps({"runs": arguments.runs, "cells": counts}, indent=2) + "\n")
     arguments.out.with_suffix(".md").write_text(table(rates))

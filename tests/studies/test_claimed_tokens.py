@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -91,12 +92,12 @@ def test_random_answers_depart_where_their_letters_do(seed):
     rng = random.Random(seed)
     text = "".join(rng.choice("ab12") if rng.random() < 0.15 else character for character in UUID)
     cuts = sorted({0, len(text), *rng.sample(range(1, len(text)), 12)})
-    pieces = [text[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    pieces = [text[start:end] for start, end in pairwise(cuts)]
     found = answered(pieces)
     first = next((place for place, pair in enumerate(zip(text, UUID, strict=True)) if pair[0] != pair[1]), None)
     if first is None:
         assert found.wrong_step is None and found.left_out == ""
         return
-    step = next(step for step, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)) if start <= first < end)
+    step = next(step for step, (start, end) in enumerate(pairwise(cuts)) if start <= first < end)
     assert found.wrong_step == (step if any(character.isalnum() for character in pieces[step]) else None)
     assert all(token.step <= step for token in found.tokens)
