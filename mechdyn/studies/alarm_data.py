@@ -54,7 +54,7 @@ def sources_of(task: Task) -> Sources:
         return Sources({NEEDLES: task, **others}, NEEDLES)
     if isinstance(task, Decoys) and task.absent:
         return Sources({NEEDLES: replace(task, absent=False), ABSENT: task}, NEEDLES)
-    if isinstance(task, HotpotQA):
+    if type(task) in (HotpotQA, Unanswerable):
         given = {item.name: getattr(task, item.name) for item in fields(HotpotQA)}
         removed = task if isinstance(task, Unanswerable) else Unanswerable(**given)
         return Sources({QUESTIONS: HotpotQA(**given), REMOVED: removed}, QUESTIONS)
