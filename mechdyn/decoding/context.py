@@ -59,6 +59,11 @@ class KeyContext:
         return KeyContext(self._tokens[index], self._needle[index], self._visible[index], self._sentences[index], self.n_keys)
 
     @property
+    def room(self) -> Bool[Tensor, "row room"]:
+        """Where each row has a token or will have one."""
+        return self._visible
+
+    @property
     def tokens(self) -> Int[Tensor, "row key"]:
         return self._tokens[:, : self.n_keys]
 

@@ -10,16 +10,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mechdyn.decoding.ablation import Ablation
+from mechdyn.decoding.backing import BackingReader, StepBacking
 from mechdyn.decoding.context import KeyContext, score_sentences, score_step
 from mechdyn.decoding.engine import DecodeState, Engine, HeadEdit, StepOutput
 from mechdyn.decoding.reference import ReferenceEngine
 from mechdyn.decoding.sources import StepSources, strongest
 from mechdyn.errors import InputError
+from mechdyn.heads import Head, each_head
 from mechdyn.models.model import Model
 from mechdyn.schedules import Observation
 from mechdyn.scores.copy_paste import copy_paste
 from mechdyn.scores.score import NamedScore, ScoreLike, as_score
 from mechdyn.tasks.sample import Sample
+from mechdyn.traces.unit import BACKING
 
 MAX_NEW_TOKENS = 64
 
@@ -33,17 +36,22 @@ class TraceOptions:
     max_new_tokens: int = MAX_NEW_TOKENS
     keep_patterns: bool = False
     keep_sources: int = 0
+    backing: tuple[Head, ...] | None = None
+    """Heads whose backing of each token is read; None: not at all."""
 
     @classmethod
     def of(cls, score: ScoreLike = copy_paste, threshold: float | None = None, **others: Any) -> "TraceOptions":
         """Options with a score however it is asked for, and its own threshold where none is given."""
         named = as_score(score)
+        if others.get(BACKING) is not None:
+            others[BACKING] = tuple(each_head(others[BACKING]))
         return cls(named, named.threshold if threshold is None else float(threshold), **others)
 
     @property
     def decoding(self) -> dict[str, Any]:
         """What of this decides a trace, as a unit names it."""
-        return {"score": self.score.short, "threshold": self.threshold, "max_new_tokens": self.max_new_tokens}
+        backing = {} if self.backing is None else {BACKING: list(map(str, self.backing))}
+        return {"score": self.score.short, "threshold": self.threshold, "max_new_tokens": self.max_new_tokens, **backing}
 
     def __post_init__(self) -> None:
         if math.isnan(self.threshold):
@@ -68,6 +76,7 @@ class Row:
     ablated_scores: list[Float[Tensor, "layer head"]] = field(default_factory=list)
     patterns: list[Float[Tensor, "layer head key"]] = field(default_factory=list)
     sources: list[StepSources] = field(default_factory=list)
+    backing: list[StepBacking] = field(default_factory=list)
     stopped: str = ""
 
 
@@ -100,12 +109,17 @@ def generate(
     live = list(rows)
     _refuse_gaps(rows, state)
     context = KeyContext.of([row.sample for row in rows], state, options.max_new_tokens)
+    reader = None
+    if options.backing is not None:
+        reader = BackingReader.of(options.backing, [row.sample for row in rows], model.tokenizer, context)
     inputs = torch.stack([row.sample.tokens[-1] for row in rows])
     while True:
         context = context.append(inputs)
         step, state = _step(engine, model, live, state, context, inputs, options)
+        backing = reader.read(step.observed, step.observed.logits.argmax(dim=-1), context) if reader is not None else None
         for index, row in enumerate(live):
-            _record(row, index, step, context, model, options)
+            if _record(row, index, step, context, model, options) and backing is not None:
+                row.backing.append(backing[index])
         if on_step is not None:
             on_step(rows)
         keep = [index for index, row in enumerate(live) if not row.stopped]
@@ -115,6 +129,7 @@ def generate(
         if len(keep) < len(live):
             live = [live[index] for index in keep]
             state, context = engine.fork(state, keep), context.select(keep)
+            reader = reader.select(keep) if reader is not None else None
 
 
 def _refuse_gaps(rows: Sequence[Row], state: DecodeState) -> None:
@@ -228,15 +243,15 @@ def _spread(output: StepOutput, context: KeyContext) -> StepOutput:
     return StepOutput(output.logits, tuple(map(lay, output.patterns)), output.hidden, writes=writes)
 
 
-def _record(row: Row, index: int, step: Step, context: KeyContext, model: Model, options: TraceOptions) -> None:
-    """Append one step to a row, or mark the row as ended. The step that gives an EOS id is not recorded."""
+def _record(row: Row, index: int, step: Step, context: KeyContext, model: Model, options: TraceOptions) -> bool:
+    """Append one step to a row, or mark the row as ended. The step that gives an EOS id is not recorded. Returns whether it was."""
     token = int(step.tokens[index])
     if not step.finite[index]:
         row.stopped = "error"
-        return
+        return False
     if token in model.eos_ids:
         row.stopped = "eos"
-        return
+        return False
     row.tokens.append(token)
     row.scores.append(step.scores[index])
     row.sentence_scores.append(step.sentence_scores[index])
@@ -252,3 +267,4 @@ def _record(row: Row, index: int, step: Step, context: KeyContext, model: Model,
         row.sources.append(strongest(step.observed.patterns, index, context.visible[index], options.keep_sources))
     if len(row.tokens) >= options.max_new_tokens or len(row.sample) + len(row.tokens) >= model.n_ctx:
         row.stopped = "length"
+    return True

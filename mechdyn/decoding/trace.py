@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mechdyn.decoding.ablation import Ablate, Ablation, as_ablation
+from mechdyn.decoding.backing import as_backing, check_backing
 from mechdyn.decoding.batches import in_batches, naming_memory
 from mechdyn.decoding.engine import DecodeState, Engine
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.generate import MAX_NEW_TOKENS, Row, TraceOptions, generate
 from mechdyn.decoding.sources import KEEP_SOURCES, as_sources, texts_in_place
 from mechdyn.errors import InputError
+from mechdyn.heads import Heads
 from mechdyn.models.model import Model
 from mechdyn.scores.copy_paste import copy_paste
 from mechdyn.scores.score import ScoreLike
@@ -34,6 +36,7 @@ def trace(
     max_new_tokens: int = MAX_NEW_TOKENS,
     keep_patterns: bool = False,
     keep_sources: int = KEEP_SOURCES,
+    backing: Heads | None = None,
     engine: str | Engine = "auto",
     on_step: Callable[[Trace], None] | None = None,
 ) -> Trace:
@@ -51,6 +54,8 @@ def trace(
         keep_patterns: keep each step's attention rows (step x layer x head x key numbers) in the trace.
         keep_sources: keep the strongest positions of every row, this many a head and step, for `views.attention` and `views.explorer`;
             0 keeps none, as batches (`trace_many`) do.
+        backing: heads (a ranking's in its order) whose attention to the generated token's like in the context is kept for every step, with
+            entropy, max p and margin of its distribution (`Trace.backing`, for `views.alarm`); none when left out.
         engine: `bridge` runs steps under TransformerLens hooks, `fast` through transformers' attention interface with the same results;
             `auto` is the fast one where it agrees with the bridge on a probe. Hooks of your own need `bridge`. An engine object serves as
             well.
@@ -67,7 +72,8 @@ def trace(
         OutOfMemoryError: the device does not hold it; the message has the budget's figures.
     """
     require_model(model)
-    options = TraceOptions.of(score, threshold, max_new_tokens=max_new_tokens, keep_patterns=keep_patterns, keep_sources=keep_sources)
+    kept = {"keep_patterns": keep_patterns, "keep_sources": keep_sources, "backing": backing}
+    options = TraceOptions.of(score, threshold, max_new_tokens=max_new_tokens, **kept)
     watch = None if on_step is None else lambda rows: on_step(finish(rows[0], model, options))
     return _run_batch(engine, model, [Row(sample, as_ablation(ablate))], options, watch)[0]
 
@@ -161,6 +167,7 @@ def _run(
     on_step: Callable[[Sequence[Row]], None] | None = None,
 ) -> list[Trace]:
     """Check, generate and wrap up one batch, from its prefilled state where there is one."""
+    check_backing(options.backing or (), model.n_layers, model.n_heads)
     for row in rows:
         check_sample(model, row.sample)
         if row.ablation is not None:
@@ -215,6 +222,7 @@ def finish(row: Row, model: Model, options: TraceOptions) -> Trace:
         stopped=row.stopped,
         patterns=_pad_patterns(row.patterns) if row.patterns else None,
         sources=as_sources(row.sources),
+        backing=None if options.backing is None else as_backing(options.backing, row.backing),
         prompt_texts=texts_in_place(tokenizer, sample.tokens.tolist()) if row.sources or row.patterns else None,
         meta={**sample.meta, "model": model.identity()},
     )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.probes.dataset import ProbeRows
+from mechdyn.stats.average_precision import tied_precision
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.resampling import DIFFERENCE, UNIT, Weights, bootstrap_many
 
@@ -70,12 +71,7 @@ class _Curve:
         listed = (self.labels @ weights.T).cumsum(axis=0)
         found = gained.cumsum(axis=0) - gained
         before = listed - tied
-        harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, int(listed[-1].max()) + 1))])
-        reciprocals = harmonic[listed.astype(np.int64)] - harmonic[before.astype(np.int64)]
-        # Σ_j 1 / (l + j) is `reciprocals`, and Σ_j (j - 1) / (l + j) = m - (l + 1) · reciprocals.
-        share = np.divide(gained, tied, out=np.zeros_like(gained), where=tied > 0)
-        slope = np.divide(gained - 1, tied - 1, out=np.zeros_like(gained), where=tied > 1)
-        added = share * ((found + 1) * reciprocals + slope * (tied - (before + 1) * reciprocals))
+        added = tied_precision(gained, tied, found, before)
         total = gained.sum(axis=0)
         area = np.divide(added.sum(axis=0), total, out=np.full_like(total, np.nan), where=total > 0)
         return np.minimum(area, 1.0)  # but for rounding it is

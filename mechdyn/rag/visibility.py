@@ -15,7 +15,7 @@ from torch import Tensor
 from mechdyn.errors import InputError
 from mechdyn.rag.log import QuestionRecord
 from mechdyn.rag.windows import Span, merge
-from mechdyn.tasks.chat import Prompt, encode, positions_of, token_spans
+from mechdyn.tasks.chat import Prompt, encode, encode_again, positions_of, token_spans
 from mechdyn.tasks.sample import Sample
 
 
@@ -86,9 +86,7 @@ def find_context(tokenizer: Any, sample: Sample) -> Context:
     Raises:
         InputError: a sample of another tokenizer, or one without context.
     """
-    prompt = encode(tokenizer, sample.prompt, add_special_tokens=getattr(tokenizer, "chat_template", None) is None)
-    if not torch.equal(prompt.tokens, sample.tokens):
-        raise InputError("the sample's tokens are not this tokenizer's tokens of its prompt; build the sample with the model it is run on")
+    prompt = encode_again(tokenizer, sample)
     positions = positions_of(prompt, (sample.context_span,))
     if not len(positions):
         raise InputError("the sample has no context to retrieve from; take a task with one (world, hotpotqa)")

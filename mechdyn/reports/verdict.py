@@ -17,6 +17,7 @@ from mechdyn.evidence import LESS, Criteria, Evidence, Table, Verdict
 from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import TABLE_1, PaperDynamism
 from mechdyn.registry import Registry
+from mechdyn.reports.alarm import alarm_answers, alarm_tables
 from mechdyn.reports.head_lists import verdict_on_lists
 from mechdyn.reports.tables import interval_text, methods_text, output, print_tables
 from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
@@ -236,6 +237,7 @@ def layout_of(claim: str) -> Layout:
     return LAYOUTS.get(claim) if claim in LAYOUTS.names() else Layout()
 
 
+LAYOUTS.register("alarm", Layout(alarm_tables, alarm_answers, "alarm"))
 LAYOUTS.register("dynamism", Layout(_dynamism_tables))
 LAYOUTS.register("irreplaceability", Layout(_irreplaceability_tables, _grids, "ablation", NOT_PRINTED))
 for _property in ("sparse", "intrinsic", "universal"):

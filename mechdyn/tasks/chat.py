@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechdyn.errors import InputError, UnsupportedModelError
-from mechdyn.tasks.sample import Span
+from mechdyn.tasks.sample import Sample, Span
 
 DATE = "26 Jul 2024"
 """The date that Llama 3's own template falls back on."""
@@ -72,6 +72,27 @@ def token_spans(prompt: Prompt, spans: Sequence[Span]) -> list[list[int]]:
     offsets = np.array(prompt.offsets, dtype=np.int64).reshape(-1, 2)
     found = (np.flatnonzero((offsets[:, 0] < end) & (start < offsets[:, 1])) for start, end in spans)
     return [[int(positions[0]), int(positions[-1]) + 1] if len(positions) else [0, 0] for positions in found]
+
+
+def context_positions(tokenizer: Any, sample: Sample) -> Int[Tensor, " pos"]:
+    """Input positions of the tokens that cover characters of a sample's context: haystack or paragraphs, nothing of the frame round it.
+
+    Raises:
+        InputError: a sample of another tokenizer.
+    """
+    return positions_of(encode_again(tokenizer, sample), (sample.context_span,))
+
+
+def encode_again(tokenizer: Any, sample: Sample) -> Prompt:
+    """A sample's prompt with the characters of its tokens, which samples do not keep.
+
+    Raises:
+        InputError: a sample of another tokenizer.
+    """
+    prompt = encode(tokenizer, sample.prompt, add_special_tokens=getattr(tokenizer, "chat_template", None) is None)
+    if not torch.equal(prompt.tokens, sample.tokens):
+        raise InputError("the sample's tokens are not this tokenizer's tokens of its prompt; build the sample with the model it is run on")
+    return prompt
 
 
 def locate(prompt: Prompt, text: str, what: str) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
+from mechdyn.traces.backing import Backing
 from mechdyn.traces.effect import Effect
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Trace:
     """The text of each prompt token; kept with patterns or sources, never stored."""
     effect: Effect | None = None
     """What sets of heads that are off at one step do to the tokens of this answer; there only where it was measured."""
+    backing: Backing | None = None
+    """How much attention each token has on its like in the context, and its step's distribution; there only where it was asked for."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """JSON values: the sample's meta and what decided the run."""
 

@@ -8,6 +8,8 @@ from mechdyn.hashing import content_hash
 
 EFFECT = "effect"
 """The key of `Unit.decoding` under which a unit names the sets of heads whose effect is measured along its answer."""
+BACKING = "backing"
+"""The key under which it names the heads whose backing of each token is read."""
 
 
 @dataclass(frozen=True)

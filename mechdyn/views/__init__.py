@@ -3,6 +3,7 @@
 The imports are eager because functions and their modules share names: whatever was imported first, `views.timeline` is the function.
 """
 
+from mechdyn.views.alarm import alarm as alarm
 from mechdyn.views.attention import attention as attention
 from mechdyn.views.compare import compare as compare
 from mechdyn.views.curves import Curve as Curve
@@ -28,6 +29,7 @@ __all__ = [
     "Curve",
     "Explorer",
     "Html",
+    "alarm",
     "attention",
     "cca",
     "compare",

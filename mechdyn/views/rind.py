@@ -78,7 +78,7 @@ def _scale(result: Rind, colors: Look) -> tuple[float, ColorScale]:
 def _word(word: WordValue, result: Rind, high: float, scale: ColorScale) -> str:
     """One word between its own white space. The readout is an attribute, so it is text and nothing else."""
     body = word.text.strip()
-    before, after = _parted(word.text)
+    before, after = parted(word.text)
     shown = visible(body) or "∅"
     kind = "content word" if word.content else "no content word, never flags"
     numbers = (
@@ -88,24 +88,25 @@ def _word(word: WordValue, result: Rind, high: float, scale: ColorScale) -> str:
     )
     over = word.content and word.value > result.threshold
     classes = "word over" if over else "word" if word.content else "word idle"
-    paint = f' style="{_paint(word.value / high, scale)}"' if word.content else ""
-    return f'{before}<span class="{classes}" tabindex="0" data-numbers="{escape(numbers)}"{paint}>{escape(shown)}</span>{after}'
+    painted = f' style="{paint(word.value / high, scale)}"' if word.content else ""
+    return f'{before}<span class="{classes}" tabindex="0" data-numbers="{escape(numbers)}"{painted}>{escape(shown)}</span>{after}'
 
 
-def _parted(text: str) -> tuple[str, str]:
+def parted(text: str) -> tuple[str, str]:
     """The white space before and behind a word; a word that is nothing else keeps it before."""
     body = text.strip()
     start = text.find(body) if body else len(text)
     return text[:start], text[start + len(body) :]
 
 
-def _paint(place: float, scale: ColorScale) -> str:
+def paint(place: float, scale: ColorScale) -> str:
     """A background, and an ink that can be read on it."""
     color = color_at(scale, place)
     return f"background:rgb({','.join(f'{part:.0f}' for part in color)});color:{ink_on(color)}"
 
 
-def _gradient(scale: ColorScale) -> str:
+def gradient(scale: ColorScale) -> str:
+    """A CSS background that runs through the scale."""
     return f"linear-gradient(to right, {', '.join(f'{color} {100 * place:.1f}%' for place, color in scale)})"
 
 
@@ -116,7 +117,7 @@ def _summary(result: Rind, high: float, scale: ColorScale) -> str:
     return (
         f'<p class="small">RIND, variant {escape(result.variant)}, threshold {_number(result.threshold)}: '
         f"{len(result.flagged)} of {n} sentence{'s' * (n != 1)} flagged, {told}.<br>"
-        f'0 <span class="bar" style="background:{_gradient(scale)}"></span> {_number(high)}</p>'
+        f'0 <span class="bar" style="background:{gradient(scale)}"></span> {_number(high)}</p>'
     )
 
 
