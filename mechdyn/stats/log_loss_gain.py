@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mechdyn.errors import InputError
-from mechdyn.stats.clusters import Clusters, cluster_index
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters, cluster_index
 from mechdyn.stats.means import bootstrap_mean
 
 N_FOLDS = 5

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Int
 
 from mechdyn.errors import InputError
 from mechdyn.stats.average_precision import tied_precision
-from mechdyn.stats.clusters import Clusters, cluster_index
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters, cluster_index
 from mechdyn.stats.resampling import UNIT, Weights, bootstrap_many
 
 _CHUNK_NUMBERS = 4_000_000
@@ -54,7 +54,7 @@ class Stratified:
         """The rows of strata that have both."""
         n_strata = int(self.stratum.max(initial=-1)) + 1
         counts = np.stack([np.bincount(self.stratum[self.positive == label], minlength=n_strata) for label in (True, False)])
-        return (counts > 0).all(axis=0)[self.stratum]
+        return np.all(counts > 0, axis=0)[self.stratum]
 
     @property
     def n_positive(self) -> int:
