@@ -95,7 +95,7 @@ def meta(
     """Take a claim's verdicts on several models together: the mean of its main quantity, and what to expect of the next model."""
     from mechdyn.reports.tables import print_tables
     from mechdyn.reports.together import holm_table, together_table
-    from mechdyn.runs.read import read_together
+    from mechdyn.runs.together import read_together
     from mechdyn.views.forest import forest
     from mechdyn.views.page import save_page
 

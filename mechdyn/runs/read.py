@@ -12,9 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from mechdyn.claims.claim import CLAIMS, get_claim, paper_parts, rules_of
 from mechdyn.claims.dynamic_rag import judge_rag
-from mechdyn.claims.meta_analysis import Together, together
 from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
-from mechdyn.errors import InputError, StoreError
+from mechdyn.errors import StoreError
 from mechdyn.evidence import Evidence, Verdict
 from mechdyn.heads import read_heads
 from mechdyn.models.registry import PAPER_MODELS
@@ -229,25 +228,6 @@ def read_run(path: str | Path, *, again: bool = True) -> Run:
     if not any(any(path.glob(result)) for result in kind.results):
         raise unfinished(path, f"it has no {kind.results[0]}", command)
     return Run(folder, command, kind.read(folder, again))
-
-
-def read_together(paths: Sequence[str | Path], *, again: bool = True) -> tuple[list[Verdict], list[Together]]:
-    """The verdicts of finished runs, and each claim and task over models.
-
-    Raises:
-        InputError: no claim and task with verdicts on two models.
-        StoreError: as `read_run` has it.
-    """
-    runs = [read_run(path, again=again) for path in paths]
-    judged = [(run.task.name, run.content.verdict) for run in runs if isinstance(run.content, Judged | Strategies) and run.content.verdict]
-    tasks = dict.fromkeys(task for task, _ in judged)
-    found = [each for task in tasks for each in together([verdict for name, verdict in judged if name == task])]
-    if not found:
-        raise InputError(
-            f"models are taken together where one claim has verdicts on two or more of them on one task, got {len(judged)} verdicts in "
-            f"{len(runs)} runs; name more runs of mechdyn verify"
-        )
-    return [verdict for _, verdict in judged], found
 
 
 def not_run(runs: Sequence[Run]) -> list[Missing]:
