@@ -77,7 +77,11 @@ def citations_of(text: str) -> set[int]:
 
 
 def numbered(item: Mapping[str, Any]) -> tuple[dict[str, Any], dict[tuple[str, int], int]]:
-    """The item with `[n] ` in front of every sentence that is not blank, and the number of each (title, index)."""
+    """The item with `[n] ` in front of every sentence that is not blank, and the number of each (title, index).
+
+    Of a paragraph that comes twice, as 2WikiMultihopQA has some, each copy has numbers of its own, and those of the last are given; no
+    supporting fact is in such a one.
+    """
     numbers: dict[tuple[str, int], int] = {}
     context = []
     n = 0
@@ -86,7 +90,7 @@ def numbered(item: Mapping[str, Any]) -> tuple[dict[str, Any], dict[tuple[str, i
         for index, sentence in enumerate(sentences):
             if sentence.strip():
                 n += 1
-                numbers.setdefault((title, index), n)
+                numbers[title, index] = n
                 words = sentence.lstrip()
                 shown.append(f"{sentence[: len(sentence) - len(words)]}[{n}] {words}")
             else:

@@ -47,6 +47,7 @@ class HotpotQA(FileTask, Questions):
 
     def of_item(self, model_or_tokenizer: Any, item: Mapping[str, Any], order: int | None = None) -> Sample:
         """The sample of an item with the task's options, its paragraphs `reordered`; it may be longer than the model's context."""
+        check_item(item)
         return question_sample(model_or_tokenizer, reordered(item, order), style=self.style, task=self.name)
 
     @classmethod
@@ -128,6 +129,7 @@ def hotpotqa(
     Raises:
         InputError: an item that is malformed, a style that does not exist, or a prompt longer than the model's context.
     """
+    check_item(item)
     sample = question_sample(model_or_tokenizer, item, style=style, task=task)
     return _of_length(sample, item["_id"], getattr(model_or_tokenizer, "n_ctx", None), room)
 
@@ -163,6 +165,7 @@ def load_samples(
     n_ctx = getattr(model_or_tokenizer, "n_ctx", None)
     samples, skipped = [], []
     for item in items:
+        check_item(item)
         sample = question_sample(model_or_tokenizer, item, style=style, task=task)
         if _fits(sample, n_ctx, room):
             samples.append(sample)
@@ -200,13 +203,12 @@ def question_sample(
 
     Args:
         model_or_tokenizer: what `load_model` returned, or a fast tokenizer.
-        item: one item of the official layout.
+        item: one item of the official layout, which has been checked.
         style: as in `hotpotqa`.
         task: the sample's task.
         instruction: what to ask for in place of the style's instruction.
         evidence: False for an item whose supporting sentences are empty on purpose; else that is an error.
     """
-    check_item(item)
     check_style(style)
     context, sentence_spans = lay_out(item["context"])
     user = user_text(context, item["question"], instruction or INSTRUCTIONS[style])

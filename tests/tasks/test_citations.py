@@ -47,6 +47,19 @@ def test_every_sentence_has_its_number_and_facts_are_marked_with_it(name: str) -
             assert sample.prompt[slice(*span)].lstrip().startswith(f"[{cited}] ")
 
 
+def test_a_paragraph_that_comes_twice_has_two_numbers() -> None:
+    item = world_items(1, seed=6, n_chains=2)[0]
+    named = {title for title, _ in item["supporting_facts"]}
+    other = next(paragraph for paragraph in item["context"] if paragraph[0] not in named)
+    twice = {**item, "context": [other, *item["context"]]}
+    sample = Citations(data="x").of_item(tokenizer_styles()["mini"], twice)
+    told = [int(number) for number in re.findall(r"\[(\d+)\]", shown_sentences(sample))]
+    assert told == list(range(1, len(told) + 1))
+    assert len(sample.needle_spans) == len(item["supporting_facts"])
+    for span, (*_, cited) in zip(sample.needle_spans, sample.meta["evidence"], strict=True):
+        assert sample.prompt[slice(*span)].lstrip().startswith(f"[{cited}] ")
+
+
 def shown_sentences(sample) -> str:
     """The context, a newline at the end of each paragraph kept."""
     return sample.prompt[slice(*sample.context_span)]
