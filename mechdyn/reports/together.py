@@ -23,7 +23,7 @@ def holm_table(verdicts: Sequence[Verdict]) -> Table:
         for each in corrected(verdicts)
     )
     caption = (
-        f"Holm's correction over these {len(rows)} verdicts: the chance of any false one is at most {ALPHA:.0%}; p is two-sided, from the "
+        f"Holm's correction over these {len(rows)} verdicts: meant to keep the chance of any false one at {ALPHA:.0%}; p is two-sided, from the "
         "criteria's intervals (docs/verdicts/registered.md)"
     )
     columns = ("claim", "model", "verdict", "p", "p, Holm", "verdict under Holm")

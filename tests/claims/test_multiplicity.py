@@ -39,7 +39,7 @@ def test_a_verdict_that_others_leave_too_weak_is_inconclusive_and_a_strong_one_s
 
 def simulated(rng, n):
     """A verdict whose claim is as nearly true as can be without being so: one of two quantities is at its bound, the other far off."""
-    at, far = (bootstrap_mean(rng.normal(mean, 1, n), np.ones(n), n_resamples=200) for mean in (0.0, 2.0))
+    at, far = (bootstrap_mean(rng.normal(mean, 1, n), np.ones(n)) for mean in (0.0, 2.0))
     supports = tuple(Criterion("above 0", each.low > 0, p_above(each, 0.0)) for each in (at, far))
     refutes = (Criterion("below 0", at.high < 0, p_below(at, 0.0)),)
     return Verdict("model", "claim", outcome(supports, refutes), (), supports, refutes)
