@@ -23,8 +23,8 @@ def holm_table(verdicts: Sequence[Verdict]) -> Table:
         for each in corrected(verdicts)
     )
     caption = (
-        f"Holm's correction over these {len(rows)} verdicts: meant to keep the chance of any false one at {ALPHA:.0%}; p is two-sided, from "
-        "the criteria's intervals (docs/verdicts/registered.md)"
+        f"Holm's correction over these {len(rows)} verdicts: meant to keep the chance of any false one at {ALPHA:.0%}; p is two-sided, "
+        "from the criteria's intervals (docs/verdicts/registered.md)"
     )
     columns = ("claim", "model", "verdict", "p", "p, Holm", "verdict under Holm")
     return Table("Several verdicts at once", columns, rows, caption, ("p", "p, Holm"))
