@@ -60,6 +60,8 @@ from mechdyn.studies.cross_fitting import (
     differences,
     is_small,
     lies_above_zero,
+    probe_of,
+    shuffled,
 )
 from mechdyn.studies.probing import (
     AUPRC,
@@ -175,12 +177,11 @@ def measure_crossed(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> l
     """
 
     def fit(data: ProbeData) -> dict[str, Predictor]:
-        shuffled = shuffled_probe(data, preset, seed=seed, device=training_device(preset))
         return {
-            PROBE: fitted_probe(data, preset, seed=seed),
+            PROBE: probe_of(data, preset, seed=seed),
             BASE_RATE: BaseRate.of(data),
             STEP_RATE: StepRate.of(data),
-            SHUFFLED: shuffled,
+            SHUFFLED: shuffled(data, preset, seed=seed),
         }
 
     return [cross_fitted_at(traces, offset, fit, seed=seed) for offset in OFFSETS]
