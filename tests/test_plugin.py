@@ -94,7 +94,9 @@ def test_the_strategy_shows_windows_without_heads(results):
 
 def test_what_is_misspelt_is_one_line_that_names_what_there_is(results):
     code, _, err = results[0]["unknown"]
-    assert code == 2 and "unknown claim 'few-head'; give one of anticipation, correlation, dynamism, few-heads, irreplaceability" in err
+    assert (
+        code == 2 and "unknown claim 'few-head'; give one of alarm, anticipation, correlation, dynamism, few-heads, irreplaceability" in err
+    )
     code, _, err = results[0]["option"]
     assert code == 2 and "task summary has no use for --facts" in err
 

@@ -6,7 +6,7 @@ from mechdyn.claims.alarm import ACCURACY, AUPRC, AUROC, GAIN, HEADS, LOSS, WRON
 from mechdyn.evidence import Evidence, Table, Verdict
 from mechdyn.reports.tables import interval_text
 from mechdyn.studies.alarm import DEPLOYABLE, WeightedHeads, readings_of
-from mechdyn.studies.claimed_tokens import Reading, claimed_tokens
+from mechdyn.studies.claimed_tokens import ClaimReading, claimed_tokens
 from mechdyn.traces.trace import Trace
 from mechdyn.views.alarm import alarm
 from mechdyn.views.tokens import Html
@@ -72,5 +72,5 @@ def alarm_answers(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> di
     return {name: alarm(trace, heads, most=most or None) for name, trace in shown.items()}
 
 
-def _is_right(reading: Reading) -> bool:
+def _is_right(reading: ClaimReading) -> bool:
     return bool(reading.tokens) and reading.wrong_step is None and not reading.left_out

@@ -106,7 +106,7 @@ def judge_there(path: str | Path) -> Verified:
     folder = read_folder(path, record, command, partial=True)
     claim = get_claim(str(record.asked["claim"]))
     try:
-        verdict = claim.judge(folder.request, folder.roles)
+        verdict = judged(claim, folder.request, folder.roles, record)
     except (LookupError, ValueError) as error:
         there = f"{folder.planned - folder.missing} of the {folder.planned} units planned so far"
         raise StoreError(f"run {path} cannot be judged yet: {there} are there ({_line(error)}); go on with it by: {command}") from error

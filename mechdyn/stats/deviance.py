@@ -31,7 +31,7 @@ Rows = Bool[np.ndarray, " row"]
 
 
 @dataclass(frozen=True, eq=False)
-class Predictor:
+class StepPredictor:
     """Something known of each step.
 
     Attributes:
@@ -45,7 +45,7 @@ class Predictor:
     n_components: int | None = None
 
     @classmethod
-    def category(cls, values: Sequence[object] | Int[np.ndarray, " row"]) -> "Predictor":
+    def category(cls, values: Sequence[object] | Int[np.ndarray, " row"]) -> "StepPredictor":
         """A column of 0 and 1 for each different value."""
         _, index = np.unique(np.asarray(values), return_inverse=True)
         return cls(np.eye(index.max() + 1)[index])
@@ -86,7 +86,7 @@ class DevianceExplained:
 
 def deviance_explained(
     fires: Bool[np.ndarray, "row head"],
-    predictors: Mapping[str, Predictor],
+    predictors: Mapping[str, StepPredictor],
     clusters: Clusters,
     *,
     seed: int = 0,
@@ -133,7 +133,7 @@ def _folds(index: Int[np.ndarray, " row"], n_clusters: int, seed: int) -> list[R
 
 
 def _held_out(
-    predictors: Sequence[Predictor], fires: Bool[np.ndarray, "row head"], index: Int[np.ndarray, " row"], test: Rows
+    predictors: Sequence[StepPredictor], fires: Bool[np.ndarray, "row head"], index: Int[np.ndarray, " row"], test: Rows
 ) -> Float[np.ndarray, " tested"]:
     """The deviance of each test row under a regression that was fitted on the others."""
     train = ~test

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy import stats
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, RankedHeads, Spread
-from mechdyn.stats.resampling import Interval, bootstrap_many, draw_weights
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.resampling import Weights, bootstrap_many, draw_weights
 
 Values = Float[np.ndarray, " head"]
 
@@ -75,8 +76,7 @@ class HeadScores:
         """
         sums, counts = self.by_needle
 
-        def ratio(draws: Int[np.ndarray, "resample needle"]) -> Float[np.ndarray, "resample head"]:
-            weights = draw_weights(draws, len(counts))
+        def ratio(weights: Weights) -> Float[np.ndarray, "resample head"]:
             return (weights @ sums) / (weights @ counts)[:, None]
 
         found = bootstrap_many(ratio, len(counts), seed=seed)

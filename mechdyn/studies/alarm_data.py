@@ -34,14 +34,14 @@ ENOUGH = 200
 
 
 @dataclass(frozen=True)
-class Sources:
+class AlarmSources:
     """The data of a run by name; heads are found on `detection`, one of them, whose evidence is all there."""
 
     tasks: Mapping[str, Task]
     detection: str
 
 
-def sources_of(task: Task) -> Sources:
+def sources_of(task: Task) -> AlarmSources:
     """What a task is tried on beside itself.
 
     Needles: also near duplicates (six decoys that differ from the needle in four digits) and needles that are not there, three decoys in
@@ -51,14 +51,14 @@ def sources_of(task: Task) -> Sources:
     if isinstance(task, Niah) and task.needle is None:
         hay: dict[str, Any] = {"haystack": task.haystack, "digest": task.digest}
         others = {DUPLICATES: Decoys(n=6, edits=4, **hay), ABSENT: Decoys(n=3, absent=True, **hay)}
-        return Sources({NEEDLES: task, **others}, NEEDLES)
+        return AlarmSources({NEEDLES: task, **others}, NEEDLES)
     if isinstance(task, Decoys) and task.absent:
-        return Sources({NEEDLES: replace(task, absent=False), ABSENT: task}, NEEDLES)
+        return AlarmSources({NEEDLES: replace(task, absent=False), ABSENT: task}, NEEDLES)
     if type(task) in (HotpotQA, Unanswerable):
         given = {item.name: getattr(task, item.name) for item in fields(HotpotQA)}
         removed = task if isinstance(task, Unanswerable) else Unanswerable(**given)
-        return Sources({QUESTIONS: HotpotQA(**given), REMOVED: removed}, QUESTIONS)
-    return Sources({task.name: task}, task.name)
+        return AlarmSources({QUESTIONS: HotpotQA(**given), REMOVED: removed}, QUESTIONS)
+    return AlarmSources({task.name: task}, task.name)
 
 
 def detection_units(request: Request, preset: Preset, n_rounds: int) -> tuple[Unit, ...]:

@@ -9,7 +9,7 @@ of a few function words; of a rationale, behind "the answer is".
   that departs are right, that one is wrong, what follows has no say.
 - Expected answer "not given": the first content token is wrong, unless the text says that the context does not tell.
 
-What cannot be placed has no token and says why (`Reading.left_out`); it is counted, never guessed.
+What cannot be placed has no token and says why (`ClaimReading.left_out`); it is counted, never guessed.
 """
 
 import re
@@ -51,7 +51,7 @@ class ClaimedToken:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ClaimReading:
     """The content tokens of one answer up to the first wrong one; `left_out` says why there is none, or no wrong one, where one is due."""
 
     tokens: tuple[ClaimedToken, ...] = ()
@@ -63,22 +63,22 @@ class Reading:
         return next((token.step for token in self.tokens if token.wrong), None)
 
 
-def claimed_tokens(trace: Trace) -> Reading:
+def claimed_tokens(trace: Trace) -> ClaimReading:
     """The content tokens of an answer, from its text, its expected answer and its question."""
     spans = token_spans(trace.text, trace.token_texts)
     if spans is None:
-        return Reading(left_out=NOT_PLACED)
+        return ClaimReading(left_out=NOT_PLACED)
     if trace.answer == NOT_GIVEN:
         return _of_absent(trace, spans)
     if trace.answer.strip().lower() in ("yes", "no"):
-        return Reading(left_out=YES_OR_NO)
+        return ClaimReading(left_out=YES_OR_NO)
     if is_correct(trace.task, trace.text, trace.answer):
         start = trace.text.lower().find(trace.answer.lower())
         if start < 0:
-            return Reading(left_out=NOT_FOUND)
-        return Reading(_content(trace.text, spans, (start, start + len(trace.answer)), _holds_digit(trace.answer)))
+            return ClaimReading(left_out=NOT_FOUND)
+        return ClaimReading(_content(trace.text, spans, (start, start + len(trace.answer)), _holds_digit(trace.answer)))
     if 0 < answer_quality(trace.task, trace.text, trace.answer)[primary_metric(trace.task)] < 1:
-        return Reading(left_out=PARTLY)
+        return ClaimReading(left_out=PARTLY)
     return _of_wrong(trace, spans)
 
 
@@ -105,23 +105,23 @@ def value_start(trace: Trace) -> int | None:
     return next((match.start() for match in words if match.group().lower() not in known), None)
 
 
-def _of_absent(trace: Trace, spans: Sequence[Span]) -> Reading:
+def _of_absent(trace: Trace, spans: Sequence[Span]) -> ClaimReading:
     """Whatever is claimed is wrong, from its first token on."""
     if is_correct(trace.task, trace.text, trace.answer) or says_absent(trace.text):
-        return Reading(left_out=REFUSED)
+        return ClaimReading(left_out=REFUSED)
     start = value_start(trace)
     if start is None:
-        return Reading(left_out=NOTHING)
+        return ClaimReading(left_out=NOTHING)
     value = trace.text[start:].split(maxsplit=1)[0]
     content = _content(trace.text, spans, (start, start + len(value)), _holds_digit(value))
-    return Reading(tuple(ClaimedToken(token.step, 0, token.kind, True) for token in content[:1]))
+    return ClaimReading(tuple(ClaimedToken(token.step, 0, token.kind, True) for token in content[:1]))
 
 
-def _of_wrong(trace: Trace, spans: Sequence[Span]) -> Reading:
+def _of_wrong(trace: Trace, spans: Sequence[Span]) -> ClaimReading:
     """Right tokens up to the first that departs from the expected answer, and that one."""
     start = value_start(trace)
     if start is None:
-        return Reading(left_out=NOTHING)
+        return ClaimReading(left_out=NOTHING)
     expected = _squeezed(_without_lead(trace.answer))
     content = _content(trace.text, spans, (start, len(trace.text)), _holds_digit(trace.answer))
     by_step = {token.step: token for token in content}
@@ -136,14 +136,14 @@ def _of_wrong(trace: Trace, spans: Sequence[Span]) -> Reading:
         if not agrees:
             wrong = by_step.get(step)
             if wrong is None:
-                return Reading(tuple(tokens), AT_A_SIGN)
-            return Reading((*tokens, ClaimedToken(wrong.step, wrong.place, wrong.kind, True)))
+                return ClaimReading(tuple(tokens), AT_A_SIGN)
+            return ClaimReading((*tokens, ClaimedToken(wrong.step, wrong.place, wrong.kind, True)))
         if step in by_step:
             tokens.append(by_step[step])
         expected = expected[len(body) :]
         if not expected:
             break
-    return Reading(tuple(tokens), AGREES)
+    return ClaimReading(tuple(tokens), AGREES)
 
 
 def _content(text: str, spans: Sequence[Span], value: Span, coded: bool) -> tuple[ClaimedToken, ...]:

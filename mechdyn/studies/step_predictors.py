@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mechdyn.stats.deviance import Predictor
+from mechdyn.stats.deviance import StepPredictor
 from mechdyn.traces.trace import Trace
 
 HIDDEN_COMPONENTS = 32
@@ -42,7 +42,7 @@ def copied_places(trace: Trace) -> list[int]:
     return places
 
 
-def step_predictors(traces: Sequence[Trace]) -> dict[str, Predictor]:
+def step_predictors(traces: Sequence[Trace]) -> dict[str, StepPredictor]:
     """Predictors of every step of all traces, in the order in which they are added, from what costs least to know.
 
     - kind of token, token: of the generated one.
@@ -56,17 +56,17 @@ def step_predictors(traces: Sequence[Trace]) -> dict[str, Predictor]:
     """
     texts = [text for trace in traces for text in trace.token_texts]
     found = {
-        "kind of token": Predictor.category([token_kind(text) for text in texts]),
-        "token": Predictor.category([int(token) for trace in traces for token in trace.tokens]),
-        "place": Predictor.category([place for trace in traces for place in copied_places(trace)]),
-        "step": Predictor.category([step for trace in traces for step in range(trace.n_steps)]),
+        "kind of token": StepPredictor.category([token_kind(text) for text in texts]),
+        "token": StepPredictor.category([int(token) for trace in traces for token in trace.tokens]),
+        "place": StepPredictor.category([place for trace in traces for place in copied_places(trace)]),
+        "step": StepPredictor.category([step for trace in traces for step in range(trace.n_steps)]),
     }
     if all(len(trace.needle_positions) for trace in traces):
         depth = [int(trace.needle_positions[0]) / len(trace.prompt_tokens) for trace in traces for _ in range(trace.n_steps)]
         found["depth"] = _curve(depth)
         found["distance"] = _curve([distance for trace in traces for distance in _distances(trace)])
     hidden = np.concatenate([trace.hidden.double().numpy() for trace in traces])
-    return {**found, "hidden state": Predictor(hidden, is_category=False, n_components=HIDDEN_COMPONENTS)}
+    return {**found, "hidden state": StepPredictor(hidden, is_category=False, n_components=HIDDEN_COMPONENTS)}
 
 
 def fired(traces: Sequence[Trace]) -> Bool[np.ndarray, "row head"]:
@@ -80,7 +80,7 @@ def _distances(trace: Trace) -> list[float]:
     return [float(np.log2(at - positions[max(place, 0)])) for at, place in zip(query, copied_places(trace), strict=True)]
 
 
-def _curve(values: Sequence[float]) -> Predictor:
+def _curve(values: Sequence[float]) -> StepPredictor:
     column: Float[np.ndarray, " row"] = np.asarray(values)
     centred = column - column.mean()
-    return Predictor(np.stack([centred, centred**2], axis=1), is_category=False)
+    return StepPredictor(np.stack([centred, centred**2], axis=1), is_category=False)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from mechdyn.errors import InputError
 from mechdyn.studies.alarm import COPIES, DEPLOYABLE, ENTROPY, LABELLED, MAX_P, WeightedHeads, readings_of
-from mechdyn.studies.claimed_tokens import Reading, claimed_tokens
+from mechdyn.studies.claimed_tokens import ClaimReading, claimed_tokens
 from mechdyn.text import short, visible
 from mechdyn.traces.trace import Trace
 from mechdyn.views.given import takes_traces
@@ -99,7 +99,12 @@ def alarm(
 
 
 def _token(
-    trace: Trace, step: int, known: dict[str, Float[np.ndarray, " step"]], reading: Reading, chosen: tuple[str, float], scale: ColorScale
+    trace: Trace,
+    step: int,
+    known: dict[str, Float[np.ndarray, " step"]],
+    reading: ClaimReading,
+    chosen: tuple[str, float],
+    scale: ColorScale,
 ) -> str:
     """One token between its own white space. The readout is an attribute, so it is text and nothing else."""
     name, high = chosen
@@ -116,7 +121,7 @@ def _token(
     return f'{before}<span class="{classes}" tabindex="0" data-numbers="{escape(numbers)}"{painted}>{escape(shown)}</span>{after}'
 
 
-def _verdict(trace: Trace, reading: Reading) -> str:
+def _verdict(trace: Trace, reading: ClaimReading) -> str:
     """What was expected, and how the answer stands to it."""
     wrong = reading.wrong_step
     told = f"✗ first wrong token at step {wrong}" if wrong is not None else reading.left_out or "every token of the value is right"

@@ -17,6 +17,7 @@ def test_rag_writes_logs_results_and_a_page(run, tmp_path):
     assert "verdict  inconclusive: dynamic and static are compared, and one of them was not run\n" in out
     folder = tmp_path / "run"
     assert sorted(path.name for path in folder.glob("[!.]*")) == [
+        "log.jsonl",
         "logs",
         "questions.jsonl",
         "rag.html",

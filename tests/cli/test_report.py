@@ -21,6 +21,7 @@ def made(run, tmp_path):
 
 def test_page_and_markdown_say_what_the_files_of_the_run_say(made):
     verdict, folder = made
+    registered = json.loads((folder / "run.json").read_text())["registered"]["hash"]
     page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     for tables in (html_tables(page), markdown_tables(text)):
         header, row = tables[0]
@@ -31,6 +32,7 @@ def test_page_and_markdown_say_what_the_files_of_the_run_say(made):
             "quick but for length 128",
             verdict["verdict"],
             "again, the same",
+            f"yes, hash {registered}",
         ]
         measured = {line[0]: line for line in tables[1][1:]}
         for evidence in verdict["evidence"]:

@@ -10,7 +10,7 @@ from mechdyn.runs.configs import FollowsConfig
 from mechdyn.runs.follows import THIS_RUN, run_follows
 from mechdyn.runs.read import read_run
 
-SMALL = {"task": "permuted:pieces=4", "lengths": (96,), "depths": (0.5,), "runs": 4, "orders": 3}
+SMALL = {"task": "permuted:pieces=4", "lengths": (96,), "depths": (0.5,), "runs": 6, "orders": 3}
 
 
 @pytest.fixture(scope="module")

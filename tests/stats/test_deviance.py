@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from mechdyn.errors import InputError
-from mechdyn.stats.deviance import Predictor, deviance_explained
+from mechdyn.stats.deviance import StepPredictor, deviance_explained
 from mechdyn.stats.logistic import deviances, fit_logistic
 
 
@@ -43,8 +43,8 @@ def planted(rng, n_needles=12, n_rows=40, n_heads=8):
 def test_the_planted_predictor_explains_what_there_is():
     rng = np.random.default_rng(2)
     needle, token, step, fires = planted(rng)
-    hidden = Predictor(np.eye(6)[token] @ rng.standard_normal((6, 20)) + 0.05 * rng.standard_normal((len(token), 20)), False, 8)
-    predictors = {"step": Predictor.category(step), "token": Predictor.category(token), "hidden": hidden}
+    hidden = StepPredictor(np.eye(6)[token] @ rng.standard_normal((6, 20)) + 0.05 * rng.standard_normal((len(token), 20)), False, 8)
+    predictors = {"step": StepPredictor.category(step), "token": StepPredictor.category(token), "hidden": hidden}
     calls = []
     found = deviance_explained(fires, predictors, needle, done=lambda: calls.append(1))
     base = fires.mean(axis=0)
@@ -64,13 +64,13 @@ def test_a_predictor_that_only_names_the_needle_explains_nothing_of_other_needle
     rng = np.random.default_rng(4)
     needle, _, _, _ = planted(rng)
     fires = rng.random((len(needle), 6)) < rng.uniform(0.2, 0.8, (12, 6))[needle]
-    assert deviance_explained(fires, {"needle": Predictor.category(needle)}, needle).alone["needle"].high < 0.01
+    assert deviance_explained(fires, {"needle": StepPredictor.category(needle)}, needle).alone["needle"].high < 0.01
 
 
 def test_what_cannot_be_fitted_is_refused():
     rng = np.random.default_rng(5)
     needle, token, _, fires = planted(rng, n_needles=2)
-    predictors = {"token": Predictor.category(token)}
+    predictors = {"token": StepPredictor.category(token)}
     with pytest.raises(InputError, match="at least 3 needles"):
         deviance_explained(fires, predictors, needle)
     with pytest.raises(InputError, match="at least one predictor"):
