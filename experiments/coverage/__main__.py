@@ -104,7 +104,7 @@ def main(
 
 def filled(page: str, name: str, table: Table) -> str:
     """The page with a table between the marks of its name, whatever stood there."""
-    drawn = f"### {table.title}\n\n{table_markdown(replace(table, title=''))}"
+    drawn = f"## {table.title}\n\n{table_markdown(replace(table, title=''))}"
     place = re.compile(rf"(?s)(<!-- {name} -->\n).*?(<!-- end -->)")
     return place.sub(lambda marks: f"{marks[1]}\n{drawn}\n\n{marks[2]}", page)
 

@@ -64,7 +64,7 @@ class CellCount:
         return round(self.taken.estimate * self.asked)
 
     def as_json(self) -> dict[str, Any]:
-        return {"length": self.length, "depth": self.depth, "asked": self.asked, "taken": vars(self.taken)}
+        return {"length": self.length, "depth": self.depth, "asked": self.asked, "taken": _json(vars(self.taken))}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "CellCount":

@@ -39,7 +39,7 @@ def test_a_table_goes_between_its_own_marks():
     once = filled(page, "one", Table("first", ("a",), (("1",),)))
     both = filled(once, "two", Table("second", ("b",), (("2",),)))
     assert filled(both, "one", Table("first", ("a",), (("1",),))) == both
-    assert [both.count(part) for part in ("### first", "### second", "old", "<!-- end -->", "rest")] == [1, 1, 0, 2, 1]
+    assert [both.count(part) for part in ("## first", "## second", "old", "<!-- end -->", "rest")] == [1, 1, 0, 2, 1]
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)

@@ -37,7 +37,7 @@ def test_the_controls_follow_what_they_were_built_to(by_token, by_step):
 
 def test_the_folder_says_what_was_found_and_is_read_back(by_token):
     recorded = json.loads((by_token.folder / "results.json").read_text())
-    assert recorded["answers"] == {"all": 24, "right": 24}
+    assert recorded["answers"] == {"all": 36, "right": 36}
     run = read_run(by_token.folder)
     assert run.content.found.as_json() | {"carried": []} == recorded
     (section,) = sections(run.content, run)
