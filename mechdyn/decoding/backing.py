@@ -68,7 +68,8 @@ def as_backing(heads: Sequence[Head], steps: Sequence[StepBacking]) -> Backing:
         none = torch.zeros(0)
         return Backing(tuple(heads), none, none, none, torch.zeros(0, len(heads)), torch.zeros(0, len(heads), dtype=torch.bool))
     numbers, mass, copies = (torch.stack(column) for column in zip(*steps, strict=True))
-    return Backing(tuple(heads), *numbers.unbind(dim=1), mass, copies)
+    entropy, max_p, margin = numbers.unbind(dim=1)
+    return Backing(tuple(heads), entropy, max_p, margin, mass, copies)
 
 
 def check_backing(heads: Sequence[Head], n_layers: int, n_heads: int) -> None:

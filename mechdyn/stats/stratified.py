@@ -54,7 +54,8 @@ class Stratified:
         """The rows of strata that have both."""
         n_strata = int(self.stratum.max(initial=-1)) + 1
         counts = np.stack([np.bincount(self.stratum[self.positive == label], minlength=n_strata) for label in (True, False)])
-        return (counts > 0).all(axis=0)[self.stratum]
+        both: Bool[np.ndarray, " stratum"] = np.logical_and(counts[0] > 0, counts[1] > 0)
+        return both[self.stratum]
 
     @property
     def n_positive(self) -> int:

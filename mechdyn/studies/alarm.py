@@ -224,9 +224,9 @@ def probed(rows: AlarmRows, *, seed: int = 0) -> Float[np.ndarray, " row"]:
         train, test = np.flatnonzero(fold != each), fold == each
         validation = np.zeros(len(fold), dtype=bool)
         validation[train[::_VALIDATION]] = True
-        parts = [_probe_rows(rows, members) for members in (~test & ~validation, validation, test)]
-        probe = ridge_probe(ProbeData(*parts, offset=0, binary=True, n_layers=1, n_heads=1, model={}, n_short=0), seed=seed)
-        scores[test[rows.sample]] = probe(parts[2])[:, 0].numpy()
+        fitted, chosen, tested = (_probe_rows(rows, members) for members in (~test & ~validation, validation, test))
+        probe = ridge_probe(ProbeData(fitted, chosen, tested, offset=0, binary=True, n_layers=1, n_heads=1, model={}, n_short=0), seed=seed)
+        scores[test[rows.sample]] = probe(tested)[:, 0].numpy()
     return scores
 
 
