@@ -27,9 +27,7 @@ from typing import ClassVar
 
 from mechdyn.claims.claim import claim
 from mechdyn.evidence import (
-    FIRST,
     LESS,
-    MIN_RETRIEVING_SAMPLES,
     SECOND,
     Criteria,
     Criterion,
@@ -53,12 +51,10 @@ from mechdyn.probes.report import Report, compare
 from mechdyn.stats.cca_offsets import OffsetCCA, cca_by_offset
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.cross_fitting import (
-    N_FOLDS,
-    SMALL,
     CrossFittedAt,
-    area_rows,
-    correlation_rows,
     cross_fitted_at,
+    crossed_margins,
+    crossed_verdict,
     differences,
     is_small,
     lies_above_zero,
@@ -111,12 +107,7 @@ class Anticipation:
     @property
     def margins(self) -> Mapping[str, float]:
         """What the criteria are put to, by what it bounds."""
-        return {
-            "every difference to support, above": 0.0,
-            "a difference at k = 1 to refute, below": SMALL,
-            "folds": N_FOLDS,
-            "samples, at least": MIN_RETRIEVING_SAMPLES,
-        }
+        return crossed_margins(1)
 
     def main_quantity(self, verdict: Verdict) -> Evidence | None:
         """What the probe's AUPRC gains over the strongest baseline at k = 1, which may be another in another model."""
@@ -132,29 +123,7 @@ class Anticipation:
 
         Under the first criteria there is also what correlations leave once scores repeat.
         """
-        begun, preset = outline(traces[ROLE]), PROBES[request.preset]
-        empty = Verdict(str(request.model["name"]), self.name, Outcome.INCONCLUSIVE, facts=begun.facts, named=SECOND)
-        if begun.reason:
-            return replace(empty, notes=(begun.reason,))
-        crossed, reason = attempt(begun, partial(measure_crossed, preset=preset, seed=request.seed))
-        beside = (replace(self._first(request, begun), named=FIRST),)
-        if crossed is None:
-            return replace(empty, notes=(reason,), beside=beside)
-        supports, refutes = second_criteria(crossed)
-        return replace(
-            empty,
-            outcome=outcome(supports, refutes),
-            evidence=tuple(row for at in crossed for row in (*area_rows(at), *correlation_rows(at))),
-            supports=supports,
-            refutes=refutes,
-            facts=begun.facts
-            | {
-                "probe": "ridge" if preset != "paper" else preset,
-                "folds": N_FOLDS,
-                "strongest_baselines": [at.areas.strongest for at in crossed],
-            },
-            beside=beside,
-        )
+        return crossed_verdict(request, outline(traces[ROLE]), measure_crossed, second_criteria, self._first)
 
     def _first(self, request: Request, begun: Outline) -> Verdict:
         """The verdict under the first criteria."""

@@ -28,9 +28,7 @@ from typing import ClassVar
 
 from mechdyn.claims.claim import claim
 from mechdyn.evidence import (
-    FIRST,
     LESS,
-    MIN_RETRIEVING_SAMPLES,
     SECOND,
     Criteria,
     Criterion,
@@ -51,12 +49,10 @@ from mechdyn.probes.probe import Predictor, Probe
 from mechdyn.probes.report import Report, compare
 from mechdyn.stats.cca_offsets import TOPS, OffsetCCA, cca_by_offset
 from mechdyn.studies.cross_fitting import (
-    N_FOLDS,
-    SMALL,
     CrossFittedAt,
-    area_rows,
-    correlation_rows,
     cross_fitted_at,
+    crossed_margins,
+    crossed_verdict,
     differences,
     is_small,
     lies_above_zero,
@@ -116,12 +112,7 @@ class Correlation:
     @property
     def margins(self) -> Mapping[str, float]:
         """What the criteria are put to, by what it bounds."""
-        return {
-            "every difference to support, above": 0.0,
-            "a difference at k = 0 to refute, below": SMALL,
-            "folds": N_FOLDS,
-            "samples, at least": MIN_RETRIEVING_SAMPLES,
-        }
+        return crossed_margins(0)
 
     def main_quantity(self, verdict: Verdict) -> Evidence | None:
         """What the probe's AUPRC gains over the rate of the step at k = 0."""
@@ -133,24 +124,7 @@ class Correlation:
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
         """Evidence is what the second criteria compare; beside it stand Figure 4 and Table 2 with nulls and baselines, under the first."""
-        begun, preset = outline(traces[ROLE]), PROBES[request.preset]
-        empty = Verdict(str(request.model["name"]), self.name, Outcome.INCONCLUSIVE, facts=begun.facts, named=SECOND)
-        if begun.reason:
-            return replace(empty, notes=(begun.reason,))
-        crossed, reason = attempt(begun, partial(measure_crossed, preset=preset, seed=request.seed))
-        beside = (replace(self._first(request, begun), named=FIRST),)
-        if crossed is None:
-            return replace(empty, notes=(reason,), beside=beside)
-        supports, refutes = second_criteria(crossed)
-        return replace(
-            empty,
-            outcome=outcome(supports, refutes),
-            evidence=tuple(row for at in crossed for row in (*correlation_rows(at), *area_rows(at))),
-            supports=supports,
-            refutes=refutes,
-            facts=begun.facts | {"probe": "ridge" if preset != "paper" else preset, "folds": N_FOLDS},
-            beside=beside,
-        )
+        return crossed_verdict(request, outline(traces[ROLE]), measure_crossed, second_criteria, self._first)
 
     def _first(self, request: Request, begun: Outline) -> Verdict:
         """The verdict under the first criteria."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from scipy import sparse
 
 
@@ -24,10 +24,3 @@ def clusters_by_shared(shared: Sequence[Collection[Hashable]]) -> Int[np.ndarray
     kept = ~everywhere[columns]
     belongs = sparse.coo_array((np.ones(kept.sum()), (rows[kept], columns[kept])), shape=(len(shared), len(number)))
     return sparse.csgraph.connected_components(belongs @ belongs.T, directed=False)[1].astype(np.int64)
-
-
-def cluster_sums(values: Float[np.ndarray, "sample value"], clusters: Int[np.ndarray, " sample"]) -> Float[np.ndarray, "cluster value"]:
-    """Sums over the samples of each cluster: to resample its rows is to resample clusters."""
-    sums = np.zeros((len(np.unique(clusters)), values.shape[1]))
-    np.add.at(sums, np.unique(clusters, return_inverse=True)[1], values)
-    return sums

@@ -1,9 +1,11 @@
 """What the second criteria for hidden states rest on: every sample measured by what was fitted on others, beyond the step's own mean."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from mechdyn.evidence import LESS, Criterion, Evidence, below
+from mechdyn.evidence import FIRST, LESS, MIN_RETRIEVING_SAMPLES, SECOND, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
+from mechdyn.plans import Request
 from mechdyn.probes.baselines import with_shuffled_targets
 from mechdyn.probes.crossfit import Areas, Fit, compared_areas, cross_fit
 from mechdyn.probes.dataset import ProbeData, fold_data
@@ -13,7 +15,7 @@ from mechdyn.probes.ridge import ridge_probe
 from mechdyn.stats.cca_crossfit import CrossFittedCorrelation, cross_fitted_correlation
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.tails import p_above, p_below
-from mechdyn.studies.probing import AUPRC, TOP_CORRELATION, cca_samples, training_device
+from mechdyn.studies.probing import AUPRC, PROBES, TOP_CORRELATION, Outline, attempt, cca_samples, training_device
 from mechdyn.traces.trace import Trace
 
 SMALL = 0.02
@@ -86,3 +88,50 @@ def differences(found: CrossFittedAt, names: Sequence[str], *, correlation: bool
     k, first = found.offset, next(iter(found.areas.areas))
     pairs = {f"k = {k}: top correlation less its null": found.correlation.ahead} if correlation else {}
     return pairs | {f"k = {k}: AUPRC of the {first} less that of {name}": found.areas.ahead[name] for name in names}
+
+
+def crossed_margins(k: int) -> dict[str, float]:
+    """What the second criteria of both claims are put to; `k` is the offset at which a difference may refute."""
+    return {
+        "every difference to support, above": 0.0,
+        f"a difference at k = {k} to refute, below": SMALL,
+        "folds": N_FOLDS,
+        "samples, at least": MIN_RETRIEVING_SAMPLES,
+    }
+
+
+def crossed_verdict(
+    request: Request,
+    begun: Outline,
+    measure: Callable[..., list[CrossFittedAt]],
+    criteria: Callable[[Sequence[CrossFittedAt]], tuple[Criteria, Criteria]],
+    first: Callable[[Request, Outline], Verdict],
+) -> Verdict:
+    """A claim's verdict under the second criteria, that under the first beside it.
+
+    Args:
+        request: model, preset and seed.
+        begun: the traces, or why they carry no verdict.
+        measure: takes traces, `preset` and `seed`; may say that samples are too few or too short.
+        criteria: those that support and those that refute.
+        first: the verdict under the first criteria; it says which claim this is.
+    """
+    under_first = replace(first(request, begun), named=FIRST)
+    empty = Verdict(under_first.model, under_first.claim, Outcome.INCONCLUSIVE, facts=begun.facts, named=SECOND)
+    if begun.reason:
+        return replace(empty, notes=(begun.reason,))
+    preset = PROBES[request.preset]
+    crossed, reason = attempt(begun, partial(measure, preset=preset, seed=request.seed))
+    if crossed is None:
+        return replace(empty, notes=(reason,), beside=(under_first,))
+    supports, refutes = criteria(crossed)
+    told = {"probe": preset if preset == "paper" else "ridge", "folds": N_FOLDS}
+    return replace(
+        empty,
+        outcome=outcome(supports, refutes),
+        evidence=tuple(row for at in crossed for row in (*correlation_rows(at), *area_rows(at))),
+        supports=supports,
+        refutes=refutes,
+        facts={**begun.facts, **told, "strongest_baselines": [at.areas.strongest for at in crossed]},
+        beside=(under_first,),
+    )

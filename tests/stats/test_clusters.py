@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mechdyn.stats.clusters import cluster_sums, clusters_by_shared
+from mechdyn.stats.clusters import clusters_by_shared
 
 
 def by_hand(shared):
@@ -39,8 +39,3 @@ def test_samples_that_share_nothing_or_everything_are_each_by_themselves():
     assert clusters_by_shared([[1], [2], [3]]).tolist() == [0, 1, 2]
     assert sorted(clusters_by_shared([["one text"]] * 3).tolist()) == [0, 1, 2]
     assert clusters_by_shared([[], []]).tolist() == [0, 1]
-
-
-def test_sums_of_a_cluster():
-    values = np.arange(8.0).reshape(4, 2)
-    assert cluster_sums(values, np.array([7, 2, 7, 9])).tolist() == [[2.0, 3.0], [4.0, 6.0], [6.0, 7.0]]
