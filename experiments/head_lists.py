@@ -129,7 +129,7 @@ def agreement_table(read: Mapping[str, RankedHeads]) -> Table:
         one, other = of_one_shape({first: read[first], second: read[second]}).values()
         k = min(20, len(one.heads), len(other.heads))
         found, ranks = overlap(one, other, k), rank_correlation(one, other)
-        rho = f"{ranks.rho:.2f}" if ranks.n == one.n_layers * one.n_heads else ""  # type: ignore[operator]
+        rho = f"{ranks.rho:.2f}" if ranks.n == (one.n_layers or 0) * (one.n_heads or 0) else ""
         rows.append((kind, f"{first}, {second}", f"{found.shared} of {k}", f"{found.jaccard:.2f}", f"{found.chance:.3f}", rho))
     columns = ("", "lists", "shared", "Jaccard", "by chance", "rank correlation")
     return Table("", ("what differs", *columns[1:]), tuple(rows), numbers=columns[2:])

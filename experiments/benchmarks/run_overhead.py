@@ -9,7 +9,8 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from unittest.mock import patch
 
 import psutil
 import torch
@@ -71,18 +72,15 @@ def measure(n_units: int, length: int) -> Overhead:
     in_model, memory = [0.0], list[tuple[int, int]]()
     real, process = workers.trace_conditions, psutil.Process()
 
-    def timed(*arguments: object, **options: object) -> object:
+    def timed(*arguments: Any, **options: Any) -> Any:
         begun = time.perf_counter()
-        found = real(*arguments, **options)  # type: ignore[arg-type]
+        found = real(*arguments, **options)
         in_model[0] += time.perf_counter() - begun
         memory.append((len(memory), process.memory_info().rss))
         return found
 
-    workers.trace_conditions = timed  # type: ignore[assignment]
-    try:
+    with patch.object(workers, "trace_conditions", timed):
         wall = _run(HereExecutor(Worker(model, make_engine(model))), planned)
-    finally:
-        workers.trace_conditions = real
     settled = [rss for number, rss in memory if number * 8 >= _SETTLED]
     spread = (max(settled) - min(settled)) / settled[0]
     config = VerifyConfig("dynamism", model="mini")
