@@ -76,7 +76,7 @@ def _written(parameter: Any) -> str:
 def _explained(parameter: Any) -> str:
     """What it means, and what holds when it is left out."""
     told = _literal_options(parameter.help or "")
-    known = parameter.default not in (None, False, True, (), [])
+    known = parameter.default not in (None, False, True, "", (), [])
     return f"{told} Default: ``{parameter.default}``." if known else told
 
 
