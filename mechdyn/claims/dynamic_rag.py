@@ -11,6 +11,7 @@ runs it, not `mechdyn verify`.
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from mechdyn.claims.claim import Rules
 from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Verdict, below, outcome
 from mechdyn.paper.parts import DYNAMIC_RAG
 from mechdyn.rag.log import QuestionRecord, RagLog
@@ -32,6 +33,8 @@ PAIRS = (
     (ORACLE, FIXED_RANDOM),
 )
 """Compared question by question: the verdict's pair first."""
+RULES = Rules(DYNAMIC_RAG, margins={"F1, dynamic less static, to support, above": 0.0, "the same to refute, below": 0.0})
+"""What is registered before the first question is answered."""
 
 
 def judge_rag(model: str, questions: Sequence[QuestionRecord], logs: Logs, facts: Mapping[str, Any] | None = None) -> Verdict:

@@ -123,8 +123,8 @@ def _together(judged: Sequence[Run]) -> list[Section]:
 
 
 def _registered(run: Run) -> str:
-    """Whether a verdict is judged by what was fixed before the first trace; dynamic RAG registers nothing."""
-    found = run.content.registered if isinstance(run.content, Judged) else None
+    """Whether a verdict is judged by what was fixed before the first trace or answer."""
+    found = run.content.registered if isinstance(run.content, Judged | Strategies) else None
     if found is None:
         return "no" if run.folder.record.registered is None else "yes, but its claim is not installed here to be compared"
     return found.text

@@ -36,8 +36,8 @@ from mechdyn.runs.detect import HEADS, Detected
 from mechdyn.runs.finished import RunFolder, parsed, read_folder, unfinished
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
-from mechdyn.runs.rag_logs import RagLogs
-from mechdyn.runs.registered import Standing, judged, standing, unit_keys
+from mechdyn.runs.rag_logs import RagLogs, rag_standing
+from mechdyn.runs.registered import Standing, judged, noted, standing, unit_keys
 from mechdyn.runs.sensitivity import window_name
 from mechdyn.runs.verify import VERDICTS, noting_absent
 from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA
@@ -138,6 +138,7 @@ class Strategies:
     verdict: Verdict
     again: bool
     changed: tuple[str, ...]
+    registered: Standing | None = None
     measures: frozenset[str] = frozenset({DYNAMIC_RAG})
 
 
@@ -335,9 +336,10 @@ def _strategies(folder: RunFolder, again: bool) -> Strategies:
             f"run {folder.path} lacks answers of {lacking[0] if lacking else 'every strategy'}; go on with it by running it again"
         )
     logs = {name: [found[name][question.sample] for question in questions] for name in names}
-    verdict = judge_rag(recorded.model, questions, logs, recorded.facts) if again else recorded
+    found_standing = rag_standing(folder.path, questions)
+    verdict = noted(judge_rag(recorded.model, questions, logs, recorded.facts), found_standing) if again else recorded
     rows = tuple(rag_row(name, questions, answers) for name, answers in logs.items())
-    return Strategies(rows, verdict, again, _changed(recorded, verdict))
+    return Strategies(rows, verdict, again, _changed(recorded, verdict), found_standing)
 
 
 def _detected(folder: RunFolder, again: bool) -> DetectedList:
