@@ -22,6 +22,8 @@ from mechdyn.runs.verify import judge_there, verify
 
 MODELS = ("mini", "planted-static", "planted-nested", "planted-dynamic", "planted-step")
 CLAIMS = ("dynamism", "irreplaceability", "correlation", "anticipation", "alarm", "wu2024.causal", "wu2024.dynamic", "wu2024.reasoning")
+TASKS = {"wu2024.reasoning": "world"}
+"""Of claims that cannot be put to needles."""
 
 _PAGE = """# Every claim on the models
 
@@ -47,7 +49,7 @@ def model_verdicts(
     cells = [(each, name) for each in claim or CLAIMS for name in model or MODELS]
     verdicts = [judge_there(run).verdict for run in judged or ()]
     for each, name in tqdm(cells, desc="verdicts", unit="run", disable=None):
-        verdicts.append(verify(VerifyConfig(claim=each, model=name), out / f"{each}-{name}").verdict)
+        verdicts.append(verify(VerifyConfig(claim=each, model=name, task=TASKS.get(each, "niah")), out / f"{each}-{name}").verdict)
         page.write_text(page_of(verdicts), encoding="utf-8")
 
 
