@@ -9,7 +9,7 @@ from torch import Tensor
 from mechdyn.decoding.cache import select_rows, shallow_copy, to_cache, to_prompts
 from mechdyn.decoding.capture import Capture, Sight, edit_hooks, hidden_hook, mask_and_windows
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
-from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
+from mechdyn.decoding.prefill import Prefilled, extend, prefill
 from mechdyn.decoding.writes import Writes, read_along
 from mechdyn.models.model import Model
 
@@ -28,7 +28,7 @@ class BridgeEngine:
     def prefill(
         self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
     ) -> DecodeState:
-        found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
+        found = prefill(self.model, prompts, positions, self.chunk, apart)
         return _state(found)
 
     def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], *, keep: int = 0) -> DecodeState:

@@ -11,7 +11,7 @@ from mechdyn.decoding.capture import check_hidden, hooked_points
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.memory import Memory
 from mechdyn.decoding.one_query import MemoryQuery, StepView
-from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
+from mechdyn.decoding.prefill import Prefilled, extend, prefill
 from mechdyn.decoding.writes import Writes
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
@@ -33,7 +33,7 @@ class FastEngine:
         self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
     ) -> DecodeState:
         self._refuse_hooks()
-        found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
+        found = prefill(self.model, prompts, positions, self.chunk, apart)
         return _state(found)
 
     def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], *, keep: int = 0) -> DecodeState:
