@@ -1,7 +1,7 @@
 """DeCoRe: decoding by contrast with the same model without its retrieval heads (Gema et al. 2024).
 
-The next token is the likeliest under (1 + α) log p − α log p′, p being the model's distribution and p′ that of the model with heads off; α is
-the entropy of p in nats, so that a sure model goes its own way. No token is ruled out beforehand, as in their published code.
+The next token is the likeliest under (1 + α) log p − α log p′: p is the model's distribution, p′ that of the model with heads off, α
+is the entropy of p in nats, so that a sure model goes its own way. No token is ruled out beforehand, as in their published code.
 
 Both go on from one intact prompt, and each keeps its own keys and values: the weaker model's heads are off at every generated position and
 at none of the prompt. Published "masking" is `uniform`: the head gives the mean of all visible values (`Ablation`). Beyond the paper the
@@ -41,8 +41,8 @@ class Contrast:
         scaled: divide the entropy by ln of the vocabulary's size, so that α lies in [0, 1].
     """
 
-    alpha: float | None = None
-    cap: float | None = None
+    alpha: float | int | None = None
+    cap: float | int | None = None
     scaled: bool = False
 
     def __post_init__(self) -> None:
@@ -82,7 +82,7 @@ class Decore:
     """A model that decodes by DeCoRe.
 
     Heads that are known beforehand (`Static`, `ByStep`) take one forward a step, both models being rows of one batch; others (`Dynamic`)
-    take two, since the first shows which heads they are. Where no head is off at a step, the model's own distribution decides.
+    take two, since the first shows which heads they are. Until a head is off for the first time, the two models are one.
 
     Over a given text (`log_probs`) every position is a step.
     """
@@ -127,6 +127,7 @@ class DecoreSteps:
         rows = list(range(self._n))
         self._base = engine.fork(state, rows + rows) if self._both else state
         self._weaker = None if self._both or contrast.is_none else engine.fork(state, rows)
+        self._parted = torch.zeros(self._n, dtype=torch.bool)
 
     def step(self, tokens: Int[Tensor, " row"], given: Int[Tensor, " row"] | None = None) -> Float[Tensor, "row vocab"]:
         self._heads.feed(tokens)
@@ -147,11 +148,12 @@ class DecoreSteps:
     def _choose(
         self, base: Float[Tensor, "row vocab"], weaker: Float[Tensor, "row vocab"], edit: HeadEdit | None
     ) -> Float[Tensor, "row vocab"]:
-        """Rows in which no head has been off so far have nothing to contrast with; nor have those where none is off now."""
-        if edit is None:
+        """A row in which no head has been off yet has two models that are one: it goes by the base, to the last bit."""
+        if edit is not None:
+            self._parted |= edit.mask.flatten(1).any(dim=1)
+        if not self._parted.any():
             return base
-        off = edit.mask.flatten(1).any(dim=1).to(base.device)
-        return torch.where(off[:, None], self._contrast.contrasted(base, weaker), base.float())
+        return torch.where(self._parted.to(base.device)[:, None], self._contrast.contrasted(base, weaker), base.float())
 
     def select(self, rows: Sequence[int]) -> None:
         kept = list(rows)
@@ -160,7 +162,7 @@ class DecoreSteps:
         if self._weaker is not None:
             self._weaker = self._engine.fork(self._weaker, kept)
         self._heads.select(kept)
-        self._n = len(kept)
+        self._parted, self._n = self._parted[kept], len(kept)
 
     def positions(self, n_prompt: int, n_new: int) -> int:
         return n_prompt + (1 if self._weaker is None and not self._both else 2) * n_new
