@@ -1,5 +1,6 @@
 """The one evaluation of what improves a model as tables: quality before and after, by length and depth, drift, cost."""
 
+import math
 from collections.abc import Sequence
 
 from mechdyn.evidence import Table
@@ -48,27 +49,23 @@ def _key(change: Change) -> tuple[str, str, str]:
 
 
 def _grids(found: Evaluation) -> list[Table]:
-    """Lengths by depths, of each variant and task its first metric."""
+    """Lengths by depths of each task whose samples were asked for by depth: its first metric, all variants."""
     tables = []
-    for variant in found.variants:
-        for task in dict.fromkeys(change.task for change in found.changes):
-            cells = [change for change in found.changes if (change.variant, change.task) == (variant, task) and change.depth is not None]
-            metric = next((change.metric for change in cells), None)
-            chosen = [change for change in cells if change.metric == metric]
-            if len({change.depth for change in chosen}) > 1:
-                tables.append(_grid(f"{variant} on {task}: {metric} by length and depth", chosen))
+    for task in dict.fromkeys(change.task for change in found.changes if change.depth is not None):
+        cells = [change for change in found.changes if change.task == task and change.depth is not None]
+        tables.append(_grid(f"{task}: {cells[0].metric} by length and depth", [each for each in cells if each.metric == cells[0].metric]))
     return tables
 
 
 def _grid(title: str, changes: Sequence[Change]) -> Table:
-    by_place = {(change.length, change.depth): change for change in changes}
-    depths = sorted({depth for _, depth in by_place if depth is not None})
+    by_place = {(change.variant, change.length, change.depth): change for change in changes}
+    depths = sorted({change.depth for change in changes if change.depth is not None})
     rows = []
-    for length in sorted({length for length, _ in by_place if length is not None}):
-        row = [by_place.get((length, depth)) for depth in depths]
-        rows.append((str(length), *("" if change is None else _cell(change) for change in row)))
-    columns = ("length", *(f"depth {depth:g}" for depth in depths))
-    return Table(title, columns, tuple(rows), "before → after (samples); their intervals are in results.json", columns)
+    for variant, length in dict.fromkeys((change.variant, change.length) for change in changes):
+        row = (by_place.get((variant, length, depth)) for depth in depths)
+        rows.append((variant, str(length), *("" if change is None else _cell(change) for change in row)))
+    columns = ("variant", "length", *(f"depth {depth:g}" for depth in depths))
+    return Table(title, columns, tuple(rows), "before → after (samples); their intervals are in results.json", columns[1:])
 
 
 def _cell(change: Change) -> str:
@@ -96,7 +93,7 @@ def _cost(costs: Sequence[Cost], base: str) -> Table:
             cost.task,
             f"{cost.seconds_before.estimate:.3f}",
             f"{cost.seconds_after.estimate:.3f}",
-            interval_text(cost.ratio, spec=".2f"),
+            f"{cost.ratio.estimate:.2f} (one batch)" if math.isnan(cost.ratio.low) else interval_text(cost.ratio, spec=".2f"),
             f"{cost.tokens_before:.1f} → {cost.tokens_after:.1f}",
             _sizes(cost.cache_before, cost.cache_after),
             _sizes(cost.peak_before, cost.peak_after),
