@@ -44,6 +44,8 @@ def seal(config: SealConfig, out: str | Path | None = None) -> Improved:
         probe = load_probe(config.probe, run.model.identity()) if config.probe else None
         found = {"given": given} if given is not None else {by: _learned(run, by) for by in run.config.by}
         variants: list[Variant] = [Scaled(run.model, each.scales, f"SEAL by {by}", config.engine) for by, each in found.items()]
+        if config.control:
+            variants += [Scaled(run.model, each.scales.dealt(config.seed), f"control by {by}", config.engine) for by, each in found.items()]
         if config.forecast:
             probe = probe or _fitted(run)
             variants += [ForecastSeal(run.model, each.scales, probe, f"forecast by {by}", config.engine) for by, each in found.items()]
