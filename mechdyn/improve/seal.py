@@ -34,7 +34,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Seal:
+class LearnedScales:
     """Learned scales, the identity of the model that they were learned on, and how that went, as JSON values."""
 
     scales: OutputScales
@@ -63,7 +63,7 @@ class Seal:
         return target
 
 
-def load_seal(folder: str | Path, model: Model) -> Seal:
+def load_seal(folder: str | Path, model: Model) -> LearnedScales:
     """Read scales that were learned on this model.
 
     Raises:
@@ -74,7 +74,7 @@ def load_seal(folder: str | Path, model: Model) -> Seal:
         content = json.loads((source / ABOUT).read_text(encoding="utf-8"))
         if content["version"] != _VERSION:
             raise StoreError(f"the scales in {source} have version {content['version']}, this mechdyn reads {_VERSION}; train them again")
-        found = Seal(OutputScales(load_file(source / SCALES)["scales"]), content["model"], content["training"])
+        found = LearnedScales(OutputScales(load_file(source / SCALES)["scales"]), content["model"], content["training"])
     except FileNotFoundError as error:
         raise StoreError(f"there are no scales in {source} ({ABOUT} and {SCALES}); train some, or name their folder") from error
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

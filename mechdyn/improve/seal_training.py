@@ -18,7 +18,7 @@ from tqdm import tqdm
 from mechdyn.errors import InputError, NumericalError, StoreError
 from mechdyn.hashing import content_hash
 from mechdyn.improve.output_scales import Factors, OutputScales, scaling
-from mechdyn.improve.seal import Seal
+from mechdyn.improve.seal import LearnedScales
 from mechdyn.models.model import Model
 from mechdyn.tasks.questions import ANSWER_MARK
 from mechdyn.tasks.sample import Sample
@@ -45,7 +45,7 @@ class SealTraining:
             raise InputError(f"training needs a learning rate above 0 and at least 1 epoch, got {self}")
 
 
-def train_seal(model: Model, samples: Sequence[Sample], how: SealTraining, *, progress: str | Path | None = None) -> Seal:
+def train_seal(model: Model, samples: Sequence[Sample], how: SealTraining, *, progress: str | Path | None = None) -> LearnedScales:
     """Learn factors on samples.
 
     The loss of a sample is the mean of −log p over the tokens of its right answer (`target_text`) and the id that ends it, the prompt
@@ -82,7 +82,7 @@ def train_seal(model: Model, samples: Sequence[Sample], how: SealTraining, *, pr
             bar.set_postfix(loss=f"{state.losses[-1]:.3f}", refresh=False)
             bar.update()
     about = {**asdict(how), "samples": len(samples), "task": samples[0].task, "loss": state.losses}
-    return Seal(OutputScales(state.values.detach().clone()), model.identity(), about)
+    return LearnedScales(OutputScales(state.values.detach().clone()), model.identity(), about)
 
 
 def answer_loss(

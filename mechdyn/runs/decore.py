@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mechdyn.errors import InputError
 from mechdyn.improve.chosen_heads import Retrieving
-from mechdyn.improve.decore import METHODS, Contrast, Decore
+from mechdyn.improve.decore import METHODS, ContrastStrength, Decore
 from mechdyn.runs.improve import Improved, check_improve, examined, listed_heads, put_to_test
 from mechdyn.runs.improve_configs import DecoreConfig
 from mechdyn.runs.session import Session
@@ -51,11 +51,11 @@ def decore(config: DecoreConfig, out: str | Path | None = None) -> Improved:
         return put_to_test(run, variants, what, about=about)
 
 
-def _check(config: DecoreConfig) -> Contrast:
+def _check(config: DecoreConfig) -> ContrastStrength:
     """Refuse choices that need no model to be refused."""
     check_improve(config)
     for name, chosen, known in (("method", config.methods, METHODS), ("schedule", config.schedules, SCHEDULES)):
         for each in chosen:
             if each not in known:
                 raise InputError(f"--{name} of DeCoRe is {' or '.join(known)}, got {each}")
-    return Contrast(config.alpha, config.cap, config.scaled)
+    return ContrastStrength(config.alpha, config.cap, config.scaled)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mechdyn.errors import InputError
 from mechdyn.improve.output_scales import Scaled, save_folded
-from mechdyn.improve.seal import ABOUT, ForecastSeal, Seal, load_seal
+from mechdyn.improve.seal import ABOUT, ForecastSeal, LearnedScales, load_seal
 from mechdyn.improve.seal_training import SealTraining, train_seal
 from mechdyn.improve.variant import Variant
 from mechdyn.plans import DETECTION, Plan, Preset, chosen_preset, task_units
@@ -71,7 +71,7 @@ def _check(config: SealConfig) -> None:
     SealTraining(learning_rate=config.learning_rate, epochs=config.epochs)
 
 
-def _learned(run: Session, by: str) -> Seal:
+def _learned(run: Session, by: str) -> LearnedScales:
     """Scales from the run's folder, or learned now."""
     config, folder = run.config, run.folder / f"seal-{by}"
     if (folder / ABOUT).is_file():

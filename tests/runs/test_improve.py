@@ -69,7 +69,7 @@ def test_seal_is_learned_once_and_its_scales_serve_again(run, tmp_path):
     code, text, error = run(*given, "--out", tmp_path / "again")
     assert code == 0, error
     assert [change.after for change in quality(tmp_path / "again")[0]] == [change.after for change in first[0]]
-    code, text, error = run(*given, "--model", "planted-static", "--out", tmp_path / "other")
+    code, _, error = run(*given, "--model", "planted-static", "--out", tmp_path / "other")
     assert code == 2 and error.count("\n") == 1 and "learned on another model" in error and not (tmp_path / "other").exists()
     code, _, error = run(*SEAL, "--out", tmp_path / "third", "--checkpoint", "folded")
     assert code == 2 and error == "error: output folded exists already; name a new folder with --checkpoint\n"
