@@ -1,6 +1,6 @@
 """Greedy decoding by whatever gives a step's logits, and the same with every token given.
 
-`DecodingSteps` is the state of a batch under one rule of decoding; a rule is one class with a `step`. The loops are here, once for all rules.
+`DecodingSteps` is the state of a batch under one rule of decoding, and a rule is one class with a `step`; the loops are here, once for all.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """The one evaluation of what improves a model as tables: quality before and after, by length and depth, drift, cost."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mechdyn.evidence import Table
 from mechdyn.improve.cost import Cost
@@ -21,11 +21,8 @@ def improve_tables(found: Evaluation, title: str) -> list[Table]:
 
 
 def _quality(found: Evaluation, title: str) -> Table:
-    """A row for each task, metric, length and variant."""
-    rows = [change for change in found.changes if change.depth is None]
-    several = {(change.task, change.metric, change.variant) for change in rows if change.length is not None}
-    one_length = {key for key in several if sum(_key(change) == key and change.length is not None for change in rows) == 1}
-    shown = [change for change in rows if change.length is None or _key(change) not in one_length]
+    """Every metric over all samples, and each task's first metric by length; variants side by side."""
+    shown = sorted(_shown(found), key=lambda change: _place(found, change))
     caption = methods_text([change.difference for change in shown], f"before is {found.base}; paired by sample, 95 %")
     columns = ("variant", "task", "metric", "length", "before", "after", "after less before", "n")
     cells = tuple(
@@ -44,8 +41,27 @@ def _quality(found: Evaluation, title: str) -> Table:
     return Table(f"{title}: before and after", columns, cells, caption, columns[3:], droppable=("n",))
 
 
-def _key(change: Change) -> tuple[str, str, str]:
-    return change.task, change.metric, change.variant
+def _shown(found: Evaluation) -> Iterator[Change]:
+    """Lengths only where there are several; the rest is in `results.json` and `Evaluation.to_frame`."""
+    first = {change.task: change.metric for change in reversed(found.changes)}
+    lengths = {(change.task, change.length) for change in found.changes if change.length is not None}
+    several = {task for task in first if sum(each == task for each, _ in lengths) > 1}
+    for change in found.changes:
+        by_length = change.depth is None and change.task in several and change.metric == first[change.task]
+        if change.length is None or by_length:
+            yield change
+
+
+def _place(found: Evaluation, change: Change) -> tuple[int, int, int, int]:
+    """Tasks and metrics as they come, lengths ascending behind all, variants side by side."""
+    places = list(dict.fromkeys((each.task, each.metric) for each in found.changes))
+    tasks = list(dict.fromkeys(task for task, _ in places))
+    return (
+        tasks.index(change.task),
+        places.index((change.task, change.metric)),
+        change.length or 0,
+        found.variants.index(change.variant),
+    )
 
 
 def _grids(found: Evaluation) -> list[Table]:

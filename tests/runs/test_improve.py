@@ -58,7 +58,7 @@ def test_a_run_goes_on_from_the_answers_that_it_has(run, finished, tmp_path):
 
 def test_seal_is_learned_once_and_its_scales_serve_again(run, tmp_path):
     out = tmp_path / "seal"
-    code, text, error = run(*SEAL, "--out", out, "--checkpoint", "folded")
+    code, _, error = run(*SEAL, "--out", out, "--checkpoint", "folded")
     assert code == 0, error
     first, scales = quality(out), (out / "seal-head" / "seal.safetensors").read_bytes()
     assert (tmp_path / "folded" / "config.json").is_file() and not list(out.glob("*progress*"))
@@ -66,7 +66,7 @@ def test_seal_is_learned_once_and_its_scales_serve_again(run, tmp_path):
     assert run(*SEAL, "--out", out)[0] == 0
     assert quality(out) == first and (out / "seal-head" / "seal.safetensors").read_bytes() == scales
     given = ("improve", "seal", "--scales", out / "seal-head", "--no-forecast", "--no-control", *TINY)
-    code, text, error = run(*given, "--out", tmp_path / "again")
+    code, _, error = run(*given, "--out", tmp_path / "again")
     assert code == 0, error
     assert [change.after for change in quality(tmp_path / "again")[0]] == [change.after for change in first[0]]
     code, _, error = run(*given, "--model", "planted-static", "--out", tmp_path / "other")
