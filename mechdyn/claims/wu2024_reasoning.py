@@ -29,7 +29,7 @@ from jaxtyping import Float
 from mechdyn.claims.claim import claim
 from mechdyn.claims.wu2024_causal import PUBLISHED, head_lists
 from mechdyn.errors import InputError
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
+from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import DETECTION, NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.resampling import Interval
@@ -43,6 +43,7 @@ from mechdyn.traces.trace import Trace
 RATIONALE, DIRECT = INSTRUCTIONS
 LEAST, MARGIN = 0.2, 0.05
 FALL, MORE = "fall", "rationale's fall less direct's"
+BEYOND = f"{MORE}, listed less random"
 Values = Float[np.ndarray, "list sample"]
 
 
@@ -89,7 +90,7 @@ class WuReasoning:
             *(Evidence("f1", over_draws(values[style][name], request.seed), {"style": style, "condition": name}) for style, name in at),
             *(Evidence(FALL, over_draws(falls[style][name], request.seed), {"style": style, "condition": name}, 0.0) for style, name in at),
             *(Evidence(MORE, over_draws(row, request.seed), {"condition": name}, 0.0) for name, row in more.items()),
-            Evidence(f"{MORE}, listed less random", beyond, null=0.0),
+            Evidence(BEYOND, beyond, null=0.0),
         )
         facts = {"questions": listed.n, "failed_questions": n_failed, "listed": str(lists.listed), "draws": DRAWS}
         return Verdict(model, self.name, outcome(supports, refutes), evidence, supports, refutes, (*why_not, *at_the_floor(left)), facts)
@@ -135,11 +136,12 @@ def at_the_floor(left: Interval) -> tuple[str, ...]:
 
 def criteria(listed: Interval, beyond: Interval) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute."""
+    more, beyond_random = Evidence(MORE, listed, {"condition": LISTED}, 0.0), Evidence(BEYOND, beyond, null=0.0)
     supports = (
-        Criterion(f"{MORE}, {listed}, lower end above 0", below(0, listed.low)),
-        Criterion(f"the same less that of random heads, {beyond}, lower end above 0", below(0, beyond.low)),
+        Criterion.asking(f"{MORE}, {listed}, lower end above 0", Asked(more, Side.ABOVE, 0.0)),
+        Criterion.asking(f"the same less that of random heads, {beyond}, lower end above 0", Asked(beyond_random, Side.ABOVE, 0.0)),
     )
-    return supports, (Criterion(f"{MORE}, {listed}, upper end below {MARGIN}", below(listed.high, MARGIN)),)
+    return supports, (Criterion.asking(f"{MORE}, {listed}, upper end below {MARGIN}", Asked(more, Side.BELOW, MARGIN)),)
 
 
 def _of_style(kept: Mapping[str, Float[np.ndarray, " sample"]], style: str) -> dict[str, Values]:
