@@ -17,12 +17,13 @@ from mechdyn.views.grid import grid as grid
 from mechdyn.views.layer_head import layer_head as layer_head
 from mechdyn.views.notebook import embed_plotly as embed_plotly
 from mechdyn.views.page import save_page as save_page
+from mechdyn.views.paper import for_paper as for_paper
 from mechdyn.views.rag import rag_sample as rag_sample
 from mechdyn.views.rind import rind as rind
-from mechdyn.views.theme import for_paper as for_paper
 from mechdyn.views.timeline import timeline as timeline
 from mechdyn.views.tokens import Html as Html
 from mechdyn.views.tokens import tokens as tokens
+from mechdyn.views.verdict import verdict as verdict
 
 __all__ = [
     "Cells",
@@ -45,4 +46,5 @@ __all__ = [
     "save_page",
     "timeline",
     "tokens",
+    "verdict",
 ]

@@ -42,7 +42,7 @@ def test_without_the_pair_there_is_no_verdict():
 
 def test_an_interval_that_touches_zero_decides_nothing():
     assert outcome(*criteria(Evidence("F1", Interval(0.1, 0.0, 0.2, 50)))) == Outcome.INCONCLUSIVE
-    assert outcome(*criteria(Interval(-0.1, -0.2, 0.0, 50))) == Outcome.INCONCLUSIVE
+    assert outcome(*criteria(Evidence("F1", Interval(-0.1, -0.2, 0.0, 50)))) == Outcome.INCONCLUSIVE
     assert outcome(*criteria(Interval(0.1, 1e-9, 0.2, 50))) == Outcome.SUPPORTED
     assert outcome(*criteria(Interval(-0.1, -0.2, -1e-9, 50))) == Outcome.REFUTED
 
