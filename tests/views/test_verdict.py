@@ -13,6 +13,7 @@ from mechdyn.views import for_paper, verdict
 from mechdyn.views.page import save_page
 from mechdyn.views.verdict_rows import BESIDE_PAPER, COMPARED, REFUTE, SUPPORT, number_of, verdict_rows
 from tests.browser import needs_browser
+from tests.views.made_up import subtitle
 from tests.views.verdicts import NAUGHTY, interval, made_up_verdict
 
 MADE = made_up_verdict()
@@ -66,7 +67,10 @@ def rows_of(trace):
 def test_what_is_met_is_filled_and_what_is_not_is_hollow():
     figure = verdict(MADE)
     marks = [
-        (row, color) for each in figure.data if each.name.startswith("estimate") for row, color in zip(each.customdata, each.marker.color)
+        (row, color)
+        for each in figure.data
+        if each.name.startswith("estimate")
+        for row, color in zip(each.customdata, each.marker.color, strict=True)
     ]
     for row, color in marks:
         assert (color == "#FFFFFF") == row[4].startswith("<b>no:")
@@ -76,7 +80,7 @@ def test_what_is_met_is_filled_and_what_is_not_is_hollow():
 def test_numbers_of_two_units_have_an_axis_each_and_all_rows_have_room():
     figure = verdict(MADE, controls=CONTROLS, about="niah · 256 tokens, seed 0")
     assert figure.layout.xaxis2.title.text == "nats" and figure.layout.yaxis.domain[0] > figure.layout.yaxis2.domain[1]
-    assert "niah · 256 tokens" in figure.layout.title.subtitle.text.replace("<br>", " ")
+    assert "niah · 256 tokens" in subtitle(figure)
     assert figure.layout.meta["min_width"] <= 400
 
 
