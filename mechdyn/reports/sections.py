@@ -48,8 +48,8 @@ from mechdyn.studies.facts import clean_traces, fact_report, has_facts
 from mechdyn.views.ablation import ablation_grids, progressive_figures
 from mechdyn.views.facts import fact_page
 from mechdyn.views.follows import follows_figures
-from mechdyn.views.forest import forest
-from mechdyn.views.head_map import head_map
+from mechdyn.views.head_maps import head_map
+from mechdyn.views.over_models import forest
 from mechdyn.views.page import View
 from mechdyn.views.probe import correlations
 from mechdyn.views.sensitivity import sensitivity_figures

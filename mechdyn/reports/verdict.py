@@ -27,7 +27,7 @@ from mechdyn.tasks.task import TASKS, is_correct
 from mechdyn.text import visible
 from mechdyn.traces.trace import Trace
 from mechdyn.views.ablation import ablation_grids
-from mechdyn.views.conditions import conditions
+from mechdyn.views.condition_panels import conditions
 from mechdyn.views.page import View, save_page
 from mechdyn.views.probe import verdict_curves
 from mechdyn.views.timeline import timeline

@@ -2,33 +2,44 @@
 
 import math
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 
 from mechdyn.errors import InputError
 from mechdyn.views.given import takes_figure
 from mechdyn.views.theme import every_nth
+from mechdyn.views.tokens import Html
 
 _PAPER_PIXELS = {1: 315, 2: 650}
 """Widths of one and two columns of an A4 paper: 83 and 172 mm at 96 pixels an inch."""
 
+_SMALLER = 0.62
+"""How much smaller the letters of HTML are."""
 _PAPER_LABEL_PIXELS = 9.5
 """Room that an upright label of 8 pixels needs."""
 
 
+View = TypeVar("View", go.Figure, Html)
+
+
 @takes_figure("figure")
-def for_paper(figure: go.Figure, columns: int = 1) -> go.Figure:
+def for_paper(figure: View, columns: int = 1) -> View:
     """A copy sized for one or two columns of a paper, its smallest text about 6 points at that width.
+
+    A view that is HTML (`tokens`, `alarm`, `rind`) comes in a box of that width, its letters smaller; print the page it is saved on.
 
     Write it at its own size: `for_paper(figure).write_image("timeline.pdf")`. The title goes, since a paper's caption says it. Where the
     labels of tokens would overlap, every second or further one is left out, and the axis says so.
 
     Raises:
-        InputError: something else than a plotly figure, or another number of columns.
+        InputError: something else than a plotly figure or HTML of a view, or another number of columns.
     """
     if columns not in _PAPER_PIXELS:
         raise InputError(f"a paper's figure spans 1 or 2 columns, got {columns}")
+    if isinstance(figure, Html):
+        box = f"width:{_PAPER_PIXELS[columns] / _SMALLER:.0f}px;zoom:{_SMALLER}"
+        return Html(f'<div style="{box}">{figure.html}</div>', figure.scripts)
     copy = go.Figure(deepcopy(figure.to_dict()))
     height = copy.layout.height or 450
     copy.update_layout(width=_PAPER_PIXELS[columns], height=max(150, round(height * 0.62)), title=None, font_size=9)
