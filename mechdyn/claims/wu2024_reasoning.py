@@ -34,7 +34,7 @@ from jaxtyping import Float
 from mechdyn.claims.claim import claim
 from mechdyn.claims.wu2024_causal import PUBLISHED, head_lists
 from mechdyn.errors import InputError
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
+from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import DETECTION, NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.interval import Interval
@@ -49,8 +49,10 @@ from mechdyn.traces.trace import Trace
 RATIONALE, DIRECT = INSTRUCTIONS
 LEAST, MARGIN = 0.2, 0.05
 FALL, MORE = "fall", "rationale's fall less direct's"
+BEYOND = f"{MORE}, listed less random"
 RELATIVE = "relative criteria (2026-11-22)"
 KEPT, KEEPS_MORE = "share of the clean F1 that is kept", "what direct keeps less what the rationale keeps"
+KEEPS_BEYOND = f"{KEEPS_MORE}, listed less random"
 Values = Float[np.ndarray, "list sample"]
 
 
@@ -97,7 +99,7 @@ class WuReasoning:
             *(Evidence("f1", over_draws(values[style][name], request.seed), {"style": style, "condition": name}) for style, name in at),
             *(Evidence(FALL, over_draws(falls[style][name], request.seed), {"style": style, "condition": name}, 0.0) for style, name in at),
             *(Evidence(MORE, over_draws(row, request.seed), {"condition": name}, 0.0) for name, row in more.items()),
-            Evidence(f"{MORE}, listed less random", beyond, null=0.0),
+            Evidence(BEYOND, beyond, null=0.0),
         )
         facts = {"questions": listed.n, "failed_questions": n_failed, "listed": str(lists.listed), "draws": DRAWS}
         notes, beside = (*why_not, *at_the_floor(left)), (relative_verdict(model, values, why_not, request.seed),)
@@ -144,11 +146,12 @@ def at_the_floor(left: Interval) -> tuple[str, ...]:
 
 def criteria(listed: Interval, beyond: Interval) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute."""
+    more, beyond_random = Evidence(MORE, listed, {"condition": LISTED}, 0.0), Evidence(BEYOND, beyond, null=0.0)
     supports = (
-        Criterion(f"{MORE}, {listed}, lower end above 0", below(0, listed.low)),
-        Criterion(f"the same less that of random heads, {beyond}, lower end above 0", below(0, beyond.low)),
+        Criterion.asking(f"{MORE}, {listed}, lower end above 0", Asked(more, Side.ABOVE, 0.0)),
+        Criterion.asking(f"the same less that of random heads, {beyond}, lower end above 0", Asked(beyond_random, Side.ABOVE, 0.0)),
     )
-    return supports, (Criterion(f"{MORE}, {listed}, upper end below {MARGIN}", below(listed.high, MARGIN)),)
+    return supports, (Criterion.asking(f"{MORE}, {listed}, upper end below {MARGIN}", Asked(more, Side.BELOW, MARGIN)),)
 
 
 def relative_verdict(model: str, values: Mapping[str, Mapping[str, Values]], why_not: tuple[str, ...], seed: int) -> Verdict:
@@ -164,28 +167,18 @@ def relative_verdict(model: str, values: Mapping[str, Mapping[str, Values]], why
         return np.column_stack([*by_style.values(), more, more - random[DIRECT](weights) + random[RATIONALE](weights)])
 
     *kept, more, beyond = bootstrap_many(statistic, values[DIRECT][CLEAN].shape[1], limits=[UNIT, UNIT, DIFFERENCE, DIFFERENCE], seed=seed)
-    of_style = dict(zip(shares, kept, strict=True))
-    floor = below(of_style[DIRECT].high, MARGIN)
+    of_style = {style: Evidence(KEPT, each, {"style": style, "condition": LISTED}) for style, each in zip(shares, kept, strict=True)}
+    of_listed, beyond_random = Evidence(KEEPS_MORE, more, {"condition": LISTED}, 0.0), Evidence(KEEPS_BEYOND, beyond, null=0.0)
+    evidence = (*of_style.values(), of_listed, beyond_random)
+    if of_style[DIRECT].interval.high < MARGIN:
+        floor = f"direct answers keep {of_style[DIRECT].interval}: both styles are at the floor"
+        return Verdict(model, WuReasoning.name, Outcome.INCONCLUSIVE, evidence, notes=(floor,), named=RELATIVE)
     supports = (
-        Criterion(f"{KEEPS_MORE}, {more}, lower end above 0", below(0, more.low)),
-        Criterion(f"the same less that under random heads, {beyond}, lower end above 0", below(0, beyond.low)),
+        Criterion.asking(f"{KEEPS_MORE}, {more}, lower end above 0", Asked(of_listed, Side.ABOVE, 0.0)),
+        Criterion.asking(f"the same less that under random heads, {beyond}, lower end above 0", Asked(beyond_random, Side.ABOVE, 0.0)),
     )
-    refutes = (Criterion(f"{KEEPS_MORE}, {more}, upper end below {MARGIN}", below(more.high, MARGIN)),)
-    notes = (f"direct answers keep {of_style[DIRECT]}: both styles are at the floor",) if floor else ()
-    return Verdict(
-        model,
-        WuReasoning.name,
-        Outcome.INCONCLUSIVE if floor else outcome(supports, refutes),
-        (
-            *(Evidence(KEPT, each, {"style": style, "condition": LISTED}) for style, each in of_style.items()),
-            Evidence(KEEPS_MORE, more, {"condition": LISTED}, 0.0),
-            Evidence(f"{KEEPS_MORE}, listed less random", beyond, null=0.0),
-        ),
-        () if floor else supports,
-        () if floor else refutes,
-        notes,
-        named=RELATIVE,
-    )
+    refutes = (Criterion.asking(f"{KEEPS_MORE}, {more}, upper end below {MARGIN}", Asked(of_listed, Side.BELOW, MARGIN)),)
+    return Verdict(model, WuReasoning.name, outcome(supports, refutes), evidence, supports, refutes, named=RELATIVE)
 
 
 def _kept(off: Values, clean: Float[np.ndarray, "1 sample"]) -> Callable[[Weights], Float[np.ndarray, " resample"]]:

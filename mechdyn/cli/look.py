@@ -96,7 +96,7 @@ def meta(
     from mechdyn.reports.tables import print_tables
     from mechdyn.reports.together import holm_table, together_table
     from mechdyn.runs.together import read_together
-    from mechdyn.views.forest import forest
+    from mechdyn.views.over_models import forest
     from mechdyn.views.page import save_page
 
     verdicts, found = read_together(runs, again=again)

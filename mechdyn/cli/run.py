@@ -144,13 +144,13 @@ def sensitivity(config: SensitivityConfig, out: OutOption = None) -> None:
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.sensitivity import sensitivity as run_sensitivity
     from mechdyn.views.page import save_page
-    from mechdyn.views.sensitivity import sensitivity_figure
+    from mechdyn.views.sensitivity import sensitivity_figures
 
     result = run_sensitivity(config, out)
     title = f"Dynamism on {config.model}, {config.task}: sink, local window and threshold of Eq. 2"
     print_tables([sensitivity_table(result.cells, title)])
-    figure = sensitivity_figure(result.cells, title=f"{config.model}, {config.task}")
-    page = save_page([figure], result.folder / "sensitivity.html", title=title)
+    figures = sensitivity_figures(result.cells, title=f"{config.model}, {config.task}")
+    page = save_page(figures, result.folder / "sensitivity.html", title=title)
     print(f"figure   {page}\nresults  {result.folder / 'results.json'}")
 
 
@@ -204,6 +204,7 @@ def rag(config: RagConfig, out: OutOption = None) -> None:
     """Dynamic RAG (Table 4): which heads find what a question needs? A table, verdicts.json, a page of samples and the logs."""
     from mechdyn.reports.results import rag_tables
     from mechdyn.reports.tables import print_tables
+    from mechdyn.reports.verdict import save_verdict_figure
     from mechdyn.runs.rag import rag as run_rag
     from mechdyn.text import visible
     from mechdyn.views.rag import save_rag_page
@@ -212,6 +213,8 @@ def rag(config: RagConfig, out: OutOption = None) -> None:
     print_tables(rag_tables(run.rows, run.verdict))
     page = save_rag_page(run.questions, run.logs, run.folder)
     print(visible(f"verdict  {run.verdict.outcome}: {'; '.join(run.verdict.reasons)}"))
+    if (figure := save_verdict_figure(run.verdict, {}, run.folder)) is not None:
+        print(f"figure   {figure}")
     print(f"page     {page}\nresults  {run.folder / 'results.json'}\nlogs     {run.folder / 'logs'}")
 
 

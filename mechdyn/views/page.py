@@ -171,4 +171,5 @@ def _described(name: str, figure: View) -> str:
     if name or isinstance(figure, Html):
         return name or "tokens"
     title = figure.layout.title
-    return html.unescape(" — ".join(part for part in (title.text, title.subtitle.text) if part)) or "figure"
+    lines = (title.text, (title.subtitle.text or "").replace("<br>", " "))
+    return html.unescape(" — ".join(part for part in lines if part)) or "figure"

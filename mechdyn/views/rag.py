@@ -41,7 +41,7 @@ _STYLE = f"""
 """
 
 
-def rag_sample(question: QuestionRecord, logs: Mapping[str, RagLog], *, dark: bool = False) -> Html:
+def rag_sample(question: QuestionRecord, logs: Mapping[str, RagLog], *, title: str = "", dark: bool = False) -> Html:
     """A question's answers, each strategy folded.
 
     Round by round the draft by RIND value, the heads, the context with its visible windows marked and its supporting facts underlined, and
@@ -50,6 +50,7 @@ def rag_sample(question: QuestionRecord, logs: Mapping[str, RagLog], *, dark: bo
     Args:
         question: what the run kept of the sample.
         logs: by condition.
+        title: a line above, none when left out.
         dark: for a dark background.
 
     Raises:
@@ -62,7 +63,7 @@ def rag_sample(question: QuestionRecord, logs: Mapping[str, RagLog], *, dark: bo
         )
     colors = look(dark)
     parts = "\n".join(_strategy(question, name, log, index == 0, dark) for index, (name, log) in enumerate(logs.items()))
-    head = (
+    head = (f"<p><b>{_text(title)}</b></p>\n" if title else "") + (
         f"<p><b>{_text(question.question)}</b> Expected: <b>{_text(question.answer)}</b></p>\n"
         f'<p class="small">Context of {_text(str(question.context_tokens))} tokens. '
         f'<span class="shown">Marked</span>: visible to what is rewritten; '

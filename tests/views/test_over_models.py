@@ -4,7 +4,7 @@ import pytest
 
 from mechdyn.claims.meta_analysis import Together, together
 from mechdyn.errors import InputError
-from mechdyn.views.forest import forest
+from mechdyn.views.over_models import forest
 from tests.claims.test_meta_analysis import verdict
 
 

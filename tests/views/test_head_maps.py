@@ -6,10 +6,11 @@ import pytest
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, RankedHeads
 from mechdyn.studies.head_lists import compare_lists
-from mechdyn.views.head_map import head_map, head_map_difference
-from mechdyn.views.list_matrix import layer_profiles, list_matrix
+from mechdyn.views.head_maps import head_map, head_map_difference
+from mechdyn.views.head_lists import layer_profiles, list_matrix
 from mechdyn.views.theme import score_scale
 from tests.stats.test_head_lists import drawn
+from tests.views.made_up import subtitle
 
 
 def test_cells_fall_with_the_rank_and_say_it() -> None:
@@ -42,7 +43,7 @@ def test_heads_of_one_score_behind_the_first_look_alike_and_ties_are_told() -> N
     ranked = RankedHeads(heads, (1.0, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0), 1, 8)
     figure = head_map(ranked, 2)
     assert len(set(np.array(figure.data[0].z)[0, 3:])) == 1
-    assert "1 of them score the same as 1 that are not" in figure.layout.title.subtitle.text
+    assert "1 of them score the same as 1 that are not" in subtitle(figure)
 
 
 def test_heads_that_are_not_listed_are_blank() -> None:

@@ -18,7 +18,7 @@ _SIZES = (8, 18)
 """Of the markers of the least and the greatest weight possible."""
 
 
-def forest(found: Together, *, dark: bool = False) -> go.Figure:
+def forest(found: Together, *, title: str = "", dark: bool = False) -> go.Figure:
     """A line a model, its square the larger the more it weighs; below them a diamond for the mean and a band for the next model.
 
     Raises:
@@ -48,7 +48,7 @@ def forest(found: Together, *, dark: bool = False) -> go.Figure:
     figure.update_xaxes(title_text="value, 95 %", range=[min(ends) - room, max(ends) + room])
     figure.update_layout(showlegend=False)
     subtitle = "diamond: mean; band: the next model"
-    return finish(figure, escape(f"{found.claim} over models"), subtitle, dark=dark, height=_ROOM + _ROW * n_rows, min_width=340)
+    return finish(figure, escape(title or f"{found.claim} over models"), subtitle, dark=dark, height=_ROOM + _ROW * n_rows, min_width=340)
 
 
 def _label(name: str, numbers: str) -> str:
