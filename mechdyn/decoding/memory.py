@@ -96,6 +96,8 @@ class Grid:
 
     def lay(self, rows: Shaped[Tensor, "row kv_head group _"]) -> Shaped[Tensor, "prompt kv_head copy_group _"]:
         """Queries, attention rows or masks to where their prompt is; empty places are zero."""
+        if self.n_copies == 1 and self.full:
+            return rows
         if not self.full:
             row_at = {place: row for row, place in enumerate(self.places)}
             order = [row_at.get(place, len(rows)) for place in range(self.n_prompts * self.n_copies)]
@@ -104,6 +106,8 @@ class Grid:
 
     def take(self, laid: Float[Tensor, "prompt kv_head copy_group _"]) -> Float[Tensor, "row kv_head group _"]:
         """The way back."""
+        if self.n_copies == 1 and self.full:
+            return laid
         rows = rearrange(laid, "prompt kv_head (copy group) last -> (prompt copy) kv_head group last", copy=self.n_copies)
         return rows if self.full else rows[torch.tensor(self.places)]
 
