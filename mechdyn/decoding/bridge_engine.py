@@ -37,7 +37,7 @@ class BridgeEngine:
         held = Prefilled(to_prompts(state.memory), state.visible, state.positions, state.next_position)
         return _state(extend(self.model, held, tokens, self.chunk, keep))
 
-    def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
+    def fork(self, state: DecodeState, rows: Sequence[int], *, passing: bool = False) -> DecodeState:
         return state.select(select_rows(state.memory, rows), rows)
 
     @torch.inference_mode()

@@ -105,6 +105,10 @@ class StepOutput:
     trail: Any = None
     writes: Callable[[int, Int[Tensor, " row"]], Float[Tensor, "row head key"]] | None = None
 
+    def carried(self, rows: Sequence[int], state: DecodeState) -> "StepOutput":
+        """What an edited step of these rows, forked as `state` from the state of this step, can be given as `observed`."""
+        return replace(self, trail=None if self.trail is None else self.trail.select(rows, state.memory))
+
 
 @runtime_checkable
 class Engine(Protocol):
@@ -130,8 +134,11 @@ class Engine(Protocol):
         """
         ...
 
-    def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        """A state of the named rows, in that order; a row may be named several times."""
+    def fork(self, state: DecodeState, rows: Sequence[int], *, passing: bool = False) -> DecodeState:
+        """A state of the named rows, in that order; a row may be named several times.
+
+        A `passing` one is for a single step: nothing long is copied to let go of what other rows hold.
+        """
         ...
 
     def step(

@@ -10,7 +10,7 @@ from torch import Tensor
 from mechdyn.decoding.capture import check_hidden, hooked_points
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.memory import Memory
-from mechdyn.decoding.one_query import MemoryQuery, StepView
+from mechdyn.decoding.one_query import MemoryQuery, StepView, Trail
 from mechdyn.decoding.prefill import Prefilled, extend, prefill
 from mechdyn.decoding.writes import Writes
 from mechdyn.errors import InputError
@@ -43,8 +43,8 @@ class FastEngine:
         held = Prefilled(state.memory.laid_out(), state.visible, state.positions, state.next_position)
         return _state(extend(self.model, held, tokens, self.chunk, keep))
 
-    def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        return state.select(state.memory.fork(rows), rows)
+    def fork(self, state: DecodeState, rows: Sequence[int], *, passing: bool = False) -> DecodeState:
+        return state.select(state.memory.fork(rows, passing), rows)
 
     @torch.inference_mode()
     def step(
@@ -69,7 +69,7 @@ class FastEngine:
             ).logits
         after = state.fed(query.memory())
         hidden = query.final if self.hidden == "final" else query.residual
-        trail = query if edit is None else None
+        trail = Trail.of(query) if query.observing else None
         return StepOutput(logits[:, -1], query.patterns(), hidden, trail, Writes(self.model, query.read_along)), after
 
     def _refuse_hooks(self) -> None:

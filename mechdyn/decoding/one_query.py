@@ -1,6 +1,6 @@
 """One decode step's attention over a `Memory`: grouped queries, rows kept, heads overwritten before `o_proj`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mechdyn.decoding.engine import DecodeState, HeadEdit
-from mechdyn.decoding.memory import Memory
+from mechdyn.decoding.memory import Memory, take_rows
 from mechdyn.decoding.writes import along_values, grouped
 from mechdyn.models.attention import Weighing, weights
 from mechdyn.models.windows import Windows, visible_keys
@@ -41,6 +41,29 @@ class StepView:
         return cls(windows, state.positions.shape[1] + 1, unseen)
 
 
+@dataclass(frozen=True, eq=False)
+class Trail:
+    """Some rows of what a forward showed on its way, for an edited forward of the same input that goes on from `before`."""
+
+    query: "MemoryQuery"
+    before: Memory
+    rows: tuple[int, ...]
+
+    @classmethod
+    def of(cls, query: "MemoryQuery") -> "Trail":
+        """All rows."""
+        return cls(query, query.before, tuple(range(len(query.tokens))))
+
+    def select(self, rows: Sequence[int], before: Memory) -> "Trail":
+        """Some of the rows."""
+        return Trail(self.query, before, tuple(self.rows[row] for row in rows))
+
+    @property
+    def tokens(self) -> Int[Tensor, " row"]:
+        """What was fed."""
+        return self.query.tokens[list(self.rows)]
+
+
 class MemoryQuery:
     """Does the attention of one forward (see `models.attention.OneQuery`) and keeps what the forward showed.
 
@@ -53,9 +76,9 @@ class MemoryQuery:
         tokens: Int[Tensor, " row"],
         view: StepView,
         edit: HeadEdit | None = None,
-        seen: "MemoryQuery | None" = None,
+        seen: "Trail | None" = None,
     ) -> None:
-        self.before, self.tokens, self.observing = before, tokens, edit is None
+        self.before, self.tokens, self.observing = before, tokens, seen is None
         self._view = view
         self.residual = self.final = torch.empty(0)
         self._edit = edit
@@ -68,12 +91,19 @@ class MemoryQuery:
         if seen is not None:
             self._take_over(seen)
 
-    def _take_over(self, seen: "MemoryQuery") -> None:
+    def _take_over(self, seen: "Trail") -> None:
         """All layers before the first edited one are those of the observing forward."""
-        self.first = min(self._edited, default=len(seen._outputs))
-        self._patterns.update((layer, seen._patterns[layer]) for layer in range(self.first))
-        self._tails.update((layer, seen._tails[layer]) for layer in range(self.first))
-        self._outputs = seen._outputs[: self.first]
+        query, self.first = seen.query, min(self._edited, default=len(seen.query._outputs))
+        known = range(self.first)
+        patterns = take_rows([query._patterns[layer] for layer in known], seen.rows)
+        keys = take_rows([query._tails[layer][0] for layer in known], seen.rows)
+        values = take_rows([query._tails[layer][1] for layer in known], seen.rows)
+        self._patterns.update(enumerate(patterns))
+        self._tails.update(enumerate(zip(keys, values, strict=True)))
+        if self.first:
+            last = query._outputs[self.first - 1]
+            (hidden,) = take_rows([last[0] if isinstance(last, tuple) else last], seen.rows)
+            self._outputs = [(hidden, *last[1:]) if isinstance(last, tuple) else hidden]
 
     def attend(
         self,

@@ -46,7 +46,7 @@ class ReferenceEngine:
         laid = torch.cat([state.positions, positions], dim=1)
         return DecodeState(memory, torch.cat([state.visible, more_visible], dim=1), laid, next_position)
 
-    def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
+    def fork(self, state: DecodeState, rows: Sequence[int], *, passing: bool = False) -> DecodeState:
         return state.select(state.memory.select(list(rows)), rows)
 
     @torch.inference_mode()

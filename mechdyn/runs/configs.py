@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mechdyn.models.together import BATCH_TOKENS
+
 _LONGEST_NAME = 100
 
 
@@ -39,7 +41,13 @@ class RunOptions:
     device: str | None = how(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = how(None, "auto: spread the layers over all CUDA devices.")
     engine: str = how("auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
-    batch_size: int = how(8, "Samples generated together, each under all of its conditions.", min=1, max=100_000)
+    batch_size: int | None = how(
+        None,
+        "Samples generated together, each under all of its conditions; by --batch-tokens when left out.",
+        min=1,
+        max=100_000,
+    )
+    batch_tokens: int = how(BATCH_TOKENS, "Prompt tokens of the samples that are generated together.", min=1)
     executor: str = how("local", "local or ray: this machine, or a Ray cluster (pip install 'mechdyn[cluster]').")
     address: str | None = how(None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT; one on this machine when left out.")
     workers: int | None = how(None, "Processes with a model each; one, or on Ray as many as fit, when left out.", min=1, max=10_000)

@@ -101,7 +101,7 @@ class Session:
     def log(self) -> RunLog:
         """The run's log, `log.jsonl`, begun."""
         log = RunLog(self.folder / LOG)
-        how = {name: getattr(self.config, name) for name in ("executor", "workers", "batch_size", "engine")}
+        how = {name: getattr(self.config, name) for name in ("executor", "workers", "batch_size", "batch_tokens", "engine")}
         log.write("start", process=os.getpid(), version=metadata.version("mechdyn"), kind=self.config.kind, **how)
         if self.config.retry_failed and log.failures:
             log.write("retry", units=len(log.failures))
@@ -169,6 +169,7 @@ class Session:
                 units,
                 opened,
                 batch_size=self.config.batch_size,
+                batch_tokens=self.config.batch_tokens,
                 describe=f"{describe or self.config.kind}: {label}",
                 reference=reference,
                 log=self.log,
