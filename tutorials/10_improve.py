@@ -40,11 +40,11 @@ plain = Plain(model)
 
 # %%
 questions = samples_of_task(model, "world", Preset((1024,), 2))
-texts = prose_texts(model, n=3, length=64)
+texts = prose_texts(model, n=2, length=48)
 answers = plain.answers(questions.samples)
-right = [questions.quality(sample, answer.text) for sample, answer in zip(questions.samples, answers, strict=True)]
-print("EM", sum(row["em"] for row in right) / len(right), "of", len(right), "questions;", *questions.metrics)
-assert len(right) == 10 and "quote_f1" in questions.metrics
+judged = [questions.quality(sample, answer.text) for sample, answer in zip(questions.samples, answers, strict=True)]
+print("EM", sum(row["em"] for row in judged) / len(judged), "of", len(judged), "questions;", *questions.metrics)
+assert len(judged) == 10 and "quote_f1" in questions.metrics
 
 # %% [markdown]
 # ## DeCoRe
@@ -88,12 +88,11 @@ my_guess = 0.2
 free = [index for index in range(model.n_layers * model.n_heads) if index not in ranked]
 control = md.heads([(index // model.n_heads, index % model.n_heads) for index in free[::19][:4]])
 variants = [Decore(model, md.Static(listed), "DeCoRe"), Decore(model, md.Static(control), "control")]
-found = evaluate(plain, variants, [questions], texts=texts)
-for name in ("DeCoRe", "control"):
-    change = found.find(name, "world", "em")
-    print(f"{name}: {change.difference} on {change.difference.n} questions")
+found = evaluate(plain, variants, [questions], texts=texts, batch_size=10)
+frame = found.to_frame()
 print("you guessed", my_guess)
 assert found.find("DeCoRe", "world", "em").difference.low < my_guess + 0.5
+frame[(frame.metric == "em") & frame.length.isna()][["variant", "before", "after", "difference", "low", "high", "n"]].round(3)
 
 # %% [markdown]
 # Ten questions say little, and the interval says so: it reaches far to both sides. What is cheap to see is the price.
@@ -126,7 +125,7 @@ print("moved by switching the list off:", round(float((off.log_probs(tokens) - e
 assert not torch.allclose(off.log_probs(tokens), expected, atol=0.1)
 
 # %%
-lessons = [md.world(model, length=512, seed=2000 + seed) for seed in range(12)]
+lessons = [md.world(model, length=300, seed=2000 + seed) for seed in range(12)]
 print(target_text(lessons[0]))
 learned = train_seal(model, lessons, SealTraining(learning_rate=0.01))
 factors = learned.scales.values[..., 0]
@@ -139,7 +138,8 @@ assert factors.shape == (model.n_layers, model.n_heads) and 0.8 < factors.min() 
 # %%
 folded = fold(model, learned.scales)
 hooked = Scaled(model, learned.scales, "SEAL")
-print("largest difference:", f"{float((Plain(folded).log_probs(tokens) - hooked.log_probs(tokens)).abs().max()):.0e}"[:3] + "…")
+apart = (Plain(folded).log_probs(tokens) - hooked.log_probs(tokens)).abs().max()
+print("differ by more than 0.0001 anywhere:", bool(apart > 1e-4))
 assert torch.allclose(Plain(folded).log_probs(tokens), hooked.log_probs(tokens), atol=1e-4)
 
 # %% [markdown]
@@ -150,12 +150,12 @@ my_guess = 3
 
 # %%
 dealt = Scaled(model, learned.scales.dealt(0), "dealt")
-found = evaluate(plain, [hooked, dealt], [questions], texts=texts)
-texts_of = {variant.name: [each.text for each in variant.answers(questions.samples)] for variant in (plain, hooked, dealt)}
-changed = {name: sum(a != b for a, b in zip(texts_of["plain"], texts_of[name], strict=True)) for name in ("SEAL", "dealt")}
+said = {variant.name: [each.text for each in variant.answers(questions.samples)] for variant in (hooked, dealt)}
+changed = {name: sum(text != answer.text for text, answer in zip(row, answers, strict=True)) for name, row in said.items()}
 print(f"you guessed {my_guess}: {changed['dealt']}; the factors where they were learned: {changed['SEAL']}")
-print("EM:", {name: format(found.find(name, "world", "em").difference) for name in ("SEAL", "dealt")})
-assert changed["dealt"] <= 10 and found.find("SEAL", "world", "em").difference.n == 10
+right = {name: sum(sample.answer in text for sample, text in zip(questions.samples, row, strict=True)) for name, row in said.items()}
+print("hold the right answer, of ten:", right)
+assert all(0 <= n <= 10 for n in changed.values()) and max(right.values()) <= 10
 
 # %% [markdown]
 # What was learned is kept with the identity of its model, and no other model takes it.
