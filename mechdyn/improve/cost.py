@@ -57,7 +57,7 @@ class Cost:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Cost":
         """What `as_json` wrote."""
-        numbers = {name: Interval.from_json(values[name]) for name in _COUNTED}
+        numbers: dict[str, Any] = {name: Interval.from_json(values[name]) for name in _COUNTED}
         return cls(values["variant"], values["task"], **numbers, **{name: values[name] for name in _SIZES})
 
 

@@ -1,7 +1,8 @@
 """DeCoRe: decoding by contrast with the same model without its retrieval heads (Gema et al. 2024).
 
 The next token is the likeliest under (1 + α) log p − α log p′: p is the model's distribution, p′ that of the model with heads off, α
-is the entropy of p in nats, so that a sure model goes its own way. No token is ruled out beforehand, as in their published code.
+is the entropy of p in nats, so that a sure model goes its own way (docs/definitions.md, "Improving"). No token is ruled out beforehand, as
+in their published code.
 
 Both go on from one intact prompt, and each keeps its own keys and values: the weaker model's heads are off at every generated position and
 at none of the prompt. Published "masking" is `uniform`: the head gives the mean of all visible values (`Ablation`). Beyond the paper the

@@ -2,7 +2,7 @@
 
 Base and variants answer the same samples, batch by batch in turn, so that a machine that slows down slows them all. Of each task there are
 its own metrics by length, and by length and depth; where samples have supporting facts, whether the rationale quotes them. Differences are
-after less before, sample by sample, with the intervals of docs/definitions.md, "Intervals". Nothing here is a verdict.
+after less before, sample by sample (docs/definitions.md, "Improving"). Nothing here is a verdict.
 """
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence

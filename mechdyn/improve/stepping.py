@@ -135,7 +135,7 @@ def _record(model: Model, row: _Row, token: int, finite: bool) -> None:
 
 
 def _answer(model: Model, row: _Row, steps: DecodingSteps, seconds: float, peak: int | None) -> Answer:
-    held = steps.positions(len(row.sample), len(row.tokens)) * bytes_a_position(model)
+    held = None if model.twin is None else steps.positions(len(row.sample), len(row.tokens)) * bytes_a_position(model)
     text = model.tokenizer.decode(row.tokens, skip_special_tokens=True)
     return Answer(text, tuple(row.tokens), seconds, held, peak, row.stopped)
 

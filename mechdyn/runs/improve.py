@@ -3,6 +3,7 @@
 A command makes its variants and hands them to `put_to_test`; everything else, its page of results included, is here.
 """
 
+import json
 from collections import UserDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 from jaxtyping import Int
 from torch import Tensor
 
-from mechdyn.errors import InputError
+from mechdyn.errors import InputError, StoreError
 from mechdyn.heads import HeadSet, parse_heads_or_file
 from mechdyn.improve.evaluation import Evaluation, evaluate
 from mechdyn.improve.plain import Plain
@@ -20,12 +21,15 @@ from mechdyn.improve.task_samples import TaskSamples, prose_texts, samples_of_ta
 from mechdyn.improve.variant import Variant
 from mechdyn.plans import DETECTION, Plan, Preset, chosen_preset, named_preset
 from mechdyn.runs.ablate import RESULTS, require_detection, save_ranking
+from mechdyn.runs.folder import read_json
 from mechdyn.runs.improve_configs import ANSWERS, PLANNED, ImproveOptions
 from mechdyn.runs.json_lines import append_lines, as_line, read_lines
 from mechdyn.runs.session import Session
 from mechdyn.studies.conditions import DETECTION_ROLE, samples
 from mechdyn.studies.modes import first_heads
 
+VARIANTS = "variants.json"
+"""What decides the variants beside the options."""
 TASKS_WHEN_LEFT_OUT = ("niah", "world")
 PRESETS = {
     "quick": Preset((256, 512), n_seeds=2),
@@ -118,9 +122,14 @@ def put_to_test(
         variants: what is held against the base.
         what: from `examined`.
         base: the model as it is when left out.
-        about: what the variants are, JSON values that the results keep.
+        about: what decides the variants beside the options, JSON values that the run keeps: it goes on with those only.
+
+    Raises:
+        StoreError: the folder has answers of other variants.
     """
     base = base or Plain(run.model, engine=run.config.engine)
+    about = dict(about or {})
+    _keep(run, about)
     everyone = 1 + len(variants)
     planned = everyone * sum(len(tested.samples) for tested in what.tasks) + len(variants) * len(what.texts)
     run.write(PLANNED, {"answers": planned})
@@ -135,9 +144,17 @@ def put_to_test(
         seed=run.config.seed,
         describe=f"{run.config.kind} on {Path(run.config.model).name}",
     )
-    about = dict(about or {})
     run.write(RESULTS, {"about": about, **evaluation.as_json()})
     return Improved(evaluation, about, run.folder)
+
+
+def _keep(run: Session, about: Mapping[str, Any]) -> None:
+    path = run.folder / VARIANTS
+    if path.is_file() and read_json(path) != json.loads(json.dumps(about)):
+        raise StoreError(
+            f"what is evaluated changed since {path} was written (other heads or factors); name a new folder with --out"
+        )
+    run.write(VARIANTS, about)
 
 
 def read_improved(values: Mapping[str, Any], folder: Path) -> Improved:

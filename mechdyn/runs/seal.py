@@ -2,8 +2,10 @@
 
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 from mechdyn.errors import InputError
+from mechdyn.hashing import content_hash
 from mechdyn.improve.output_scales import Scaled, save_folded
 from mechdyn.improve.seal import ABOUT, ForecastSeal, LearnedScales, load_seal
 from mechdyn.improve.seal_training import SealTraining, train_seal
@@ -49,11 +51,17 @@ def seal(config: SealConfig, out: str | Path | None = None) -> Improved:
         if config.forecast:
             probe = probe or _fitted(run)
             variants += [ForecastSeal(run.model, each.scales, probe, f"forecast by {by}", config.engine) for by, each in found.items()]
-        about = {by: {name: value for name, value in each.training.items() if name != "loss"} for by, each in found.items()}
+        about = {by: _told(each) for by, each in found.items()} | ({"probe": content_hash(probe.training)} if probe is not None else {})
         improved = put_to_test(run, variants, what, about=about)
         if config.checkpoint is not None:
             save_folded(run.model, next(iter(found.values())).scales, config.checkpoint)
         return improved
+
+
+def _told(found: LearnedScales) -> dict[str, Any]:
+    """How scales were learned, their range, and a hash of them."""
+    values, training = found.scales.values, {name: value for name, value in found.training.items() if name != "loss"}
+    return {**training, "least": float(values.min()), "most": float(values.max()), "hash": content_hash(values.double().tolist())}
 
 
 def _check(config: SealConfig) -> None:

@@ -56,6 +56,21 @@ def test_a_run_goes_on_from_the_answers_that_it_has(run, finished, tmp_path):
     assert answers.read_text().startswith("".join(lines[:5])) and len(AnswerFile(answers)) == len(lines)
 
 
+def test_other_heads_under_the_same_name_are_not_mixed_in(run, tmp_path):
+    from mechdyn.heads import RankedHeads, heads
+
+    def ranking(text):
+        chosen = tuple(heads(text, 5, 16))
+        RankedHeads(chosen, (1.0,) * len(chosen), 5, 16).save(tmp_path / "heads.json")
+
+    asked = ("improve", "decore", "--heads", tmp_path / "heads.json", "--method", "zero", "--schedule", "static", *TINY)
+    ranking("L1H1 L3H2")
+    assert run(*asked, "--out", tmp_path / "run")[0] == 0
+    ranking("L1H1 L4H4")
+    code, _, error = run(*asked, "--out", tmp_path / "run")
+    assert code == 2 and error.count("\n") == 1 and "what is evaluated changed" in error
+
+
 def test_seal_is_learned_once_and_its_scales_serve_again(run, tmp_path):
     out = tmp_path / "seal"
     code, _, error = run(*SEAL, "--out", out, "--checkpoint", "folded")
