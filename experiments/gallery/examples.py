@@ -228,7 +228,7 @@ EXAMPLES: Mapping[str, Draw] = {
     "compare": lambda made, **look: views.compare(made_trace(made), made_trace(made, True), **look),
     "conditions": lambda made, **look: views.conditions(made_conditions(made), **look),
     "curves": lambda made, **look: views.curves(
-        [Curve(made.texts[0], range(6), by_offset(0.9, 0.1))], x="step", y=Axis("accuracy", (0, 1)), **look
+        [Curve(made.texts[0], range(6), by_offset(0.9, 0.1))], x="step", y=Axis("accuracy", (0.0, 1.0)), **look
     ),
     "explorer": lambda made, **look: views.explorer({"clean": made_trace(made), "dynamic": made_trace(made, True)}, **look),
     "fact_groups": lambda made, **look: views.fact_groups(fact_report([made_question(made)] * 3), **look),
