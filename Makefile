@@ -28,7 +28,7 @@ TUTORIALS := $(OFFLINE) $(BIN)/python .ci/tutorials.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-all verify real test-real test lint test-slow faults cluster-demo test-tl3 docs tutorials tutorials-save pictures clean
+.PHONY: help install install-all verify real test-real test lint test-slow faults cluster-demo test-tl3 docs tutorials tutorials-save pictures gallery clean
 
 help:
 	@echo "make verify      check the paper's first claim on the bundled model and both controls (offline, resumes)"
@@ -41,6 +41,7 @@ help:
 	@echo "make docs        the documentation, warnings being errors, into $(DOCS_OUT)"
 	@echo "make tutorials   run every tutorial on the bundled model, and hold it against its notebook"
 	@echo "make pictures    draw the pictures of README and documentation anew (needs Chromium)"
+	@echo "make gallery     draw docs/views.md, a picture of every public view, anew (needs Chromium)"
 	@echo "make clean       remove caches and built files (keeps $(VENV) and runs)"
 
 install: $(INSTALLED)
@@ -147,6 +148,10 @@ pictures: $(INSTALLED_ALL)
 	@echo "== pictures: of README and docs, into docs/pictures (needs Chromium)"
 	@$(PIP_INSTALL) --editable ".[images]"
 	@$(OFFLINE) $(BIN)/python -m experiments.pictures
+
+gallery: $(INSTALLED_ALL)
+	@echo "== gallery: a picture of every public view, and docs/views.md (needs Chromium)"
+	@$(OFFLINE) $(BIN)/python -m experiments.gallery
 
 clean:
 	@echo "== clean: caches and built files"

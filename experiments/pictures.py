@@ -16,6 +16,7 @@ import typer
 from mechdyn.cli import run_script
 from mechdyn.errors import InputError
 
+_OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _SHOWN = {"condition": "clean", "step": 6, "head": "L2H11", "show": "ever"}
 _WIDTH, _HEIGHT = 1040, 860
@@ -64,7 +65,14 @@ def screenshot(page: Path, picture: Path, fragment: str = "", *, width: int = _W
     if browser is None:
         raise InputError(f"a picture of a page needs one of {', '.join(_BROWSERS)}; install chromium")
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        flags = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--force-device-scale-factor=1", "--virtual-time-budget=4000"]
+        flags = [
+            "--headless=new",
+            "--no-sandbox",
+            "--hide-scrollbars",
+            "--force-device-scale-factor=1",
+            "--virtual-time-budget=4000",
+            _OFFLINE,
+        ]
         target = [f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={picture.resolve()}"]
         address = f"{page.resolve().as_uri()}#{fragment}"
         subprocess.run([browser, *flags, *target, address], check=True, capture_output=True, timeout=120)

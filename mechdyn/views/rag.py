@@ -24,7 +24,7 @@ _ENDED = {
     "error": "failed: NaN or infinite logits",
 }
 _STYLE = f"""
-.md-rag {{ color: var(--ink); font: 15px/1.6 {FONT}; }}
+.md-rag {{ background: var(--background); color: var(--ink); padding: 8px 12px; font: 15px/1.6 {FONT}; }}
 .md-rag details {{ border: 1px solid var(--line); border-radius: 4px; margin: 0 0 8px; padding: 6px 12px; }}
 .md-rag summary {{ cursor: pointer; overflow-wrap: anywhere; }}
 .md-rag p {{ margin: 6px 0; overflow-wrap: anywhere; }}
@@ -140,6 +140,6 @@ def _text(text: str) -> str:
 
 
 def _variables(colors: Look) -> str:
-    names = {"ink": colors.ink, "muted": colors.muted, "line": colors.line, "accent": colors.accent}
+    names = {"background": colors.background, "ink": colors.ink, "muted": colors.muted, "line": colors.line, "accent": colors.accent}
     names |= {"shown": colors.scale[1], "on-shown": colors.ink}
     return ";".join(f"--{name}:{color}" for name, color in names.items())

@@ -6,8 +6,8 @@ import pytest
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, RankedHeads
 from mechdyn.studies.head_lists import compare_lists
-from mechdyn.views.head_maps import head_map, head_map_difference
 from mechdyn.views.head_lists import layer_profiles, list_matrix
+from mechdyn.views.head_maps import head_map, head_map_difference
 from mechdyn.views.theme import score_scale
 from tests.stats.test_head_lists import drawn
 from tests.views.made_up import subtitle
