@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
-
-import torch
-from jaxtyping import Bool
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from mechdyn.errors import InputError
 from mechdyn.registry import Registry, make, parse_spec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _log = logging.getLogger(__name__)
 _PRINTED = re.compile(r"L([0-9]{1,9})H([0-9]{1,9})")
@@ -68,8 +67,8 @@ class HeadSet:
         return cls(frozenset(each_head(heads)), n_layers, n_heads)
 
     @classmethod
-    def from_mask(cls, mask: Bool[Tensor, "layer head"]) -> "HeadSet":
-        """The heads at which `mask` is true."""
+    def from_mask(cls, mask: "Tensor") -> "HeadSet":
+        """The heads at which `mask`, of bools by (layer, head), is true."""
         heads = (Head(int(layer), int(head)) for layer, head in mask.nonzero().tolist())
         return cls(frozenset(heads), mask.shape[0], mask.shape[1])
 
@@ -82,14 +81,16 @@ class HeadSet:
         _check_fit(self, n_layers, n_heads)
         return HeadSet(self.heads, n_layers, n_heads)
 
-    def mask(self) -> Bool[Tensor, "layer head"]:
-        """True where a head is in the set.
+    def mask(self) -> "Tensor":
+        """A tensor of bools by (layer, head), true where a head is in the set.
 
         Raises:
             InputError: the model's shape is not known.
         """
         if self.n_layers is None or self.n_heads is None:
             raise InputError(f"the heads {self} are of no model yet, so there is no mask; call .fit(model.n_layers, model.n_heads) first")
+        import torch  # what reads and compares lists of heads does without it
+
         mask = torch.zeros(self.n_layers, self.n_heads, dtype=torch.bool)
         for layer, head in self.heads:
             mask[layer, head] = True
@@ -426,7 +427,7 @@ def each_head(what: Any) -> Iterator[Head]:
         yield Head(*what)
     elif isinstance(what, RankedHeads):
         raise InputError(f"a set of heads is wanted, got a ranking of {len(what.heads)}; say how many are meant with .top(k)")
-    elif isinstance(what, Iterable) and not isinstance(what, Tensor):
+    elif isinstance(what, Iterable) and not hasattr(what, "device"):  # a tensor is no list of heads
         for each in what:
             if isinstance(each, str):
                 yield from each_head(each)

@@ -24,11 +24,18 @@ ShowOption = Annotated[bool, typer.Option("--show/--no-show", help="Open the pag
 @takes(TraceConfig)
 def trace(config: TraceConfig, out: OutOption = None, show: ShowOption = True) -> None:
     """Trace one sample (a needle, unless --task says otherwise), store it and open its timeline."""
-    from mechdyn.runs.trace import trace_one
+    from mechdyn.runs.stored_trace import stored_trace
     from mechdyn.views.page import save_page
     from mechdyn.views.timeline import timeline
 
-    result, folder = trace_one(config, out)
+    stored = stored_trace(config, out)
+    if stored is None:
+        from mechdyn.runs.trace import trace_one
+
+        result, folder = trace_one(config, out)
+    else:
+        result, folder = stored
+        print(f"reused   {folder / 'traces'} (nothing was run; another folder with --out makes it anew)")
     if not result.n_steps:
         print(f"no token was generated (stopped: {result.stopped}); the trace is in {folder / 'traces'}")
         return

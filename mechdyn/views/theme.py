@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -20,9 +20,11 @@ import plotly.io as pio
 from jaxtyping import Float
 
 from mechdyn.errors import InputError
-from mechdyn.traces.trace import Trace
 from mechdyn.views.given import takes_figure
 from mechdyn.views.text import escape
+
+if TYPE_CHECKING:
+    from mechdyn.traces.trace import Trace
 
 FONT = "Inter, 'Noto Sans', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 MONO = "'DejaVu Sans Mono', Menlo, Consolas, 'Noto Sans Mono', monospace"
@@ -158,7 +160,7 @@ def finish(figure: go.Figure, title: str, subtitle: str, *, dark: bool, height: 
     return figure
 
 
-def heading(trace: Trace, title: str = "") -> str:
+def heading(trace: "Trace", title: str = "") -> str:
     """The title if there is one, else `model · task · length, depth, seed`, escaped; what the trace does not say is left out."""
     if title:
         return escape(title)
