@@ -232,7 +232,7 @@ class RankedHeads:
         Raises:
             InputError: an unknown format, one that cannot hold this ranking, or a path that cannot be written.
         """
-        layout = _layout(format)
+        layout = layout_of(format)
         content = layout.write(self)
         try:
             if hasattr(layout, "write_beside"):
@@ -319,7 +319,7 @@ def read_heads(path: str | Path, format: str | None = None) -> RankedHeads:
     """
     content = _content(path)
     for name in (format,) if format else _own_first():
-        layout = _layout(name)
+        layout = layout_of(name)
         if format or layout.recognises(content):
             try:
                 ranked = layout.read(content)
@@ -336,13 +336,13 @@ def format_of(path: str | Path) -> str:
         InputError: no such file, or no known format.
     """
     content = _content(path)
-    recognised = next((name for name in _own_first() if _layout(name).recognises(content)), None)
+    recognised = next((name for name in _own_first() if layout_of(name).recognises(content)), None)
     if recognised is None:
         raise InputError(f"{shown(path)} is no list of heads in a known format ({', '.join(HEAD_FORMATS.names())}){_not_json(content)}")
     return recognised
 
 
-def _layout(spec: str) -> Any:
+def layout_of(spec: str) -> Any:
     """A format with its options."""
     name, options = parse_spec(spec)
     return make("head-file format", name, HEAD_FORMATS.get(name), options)

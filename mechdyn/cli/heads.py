@@ -35,11 +35,13 @@ def detect(
     out: OutOption = None,
 ) -> None:
     """Rank a model's heads by a score: the list with intervals, which samples count and why others do not, and how stable it is."""
+    from mechdyn.heads import layout_of
     from mechdyn.reports.detection import detected_tables
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.detect import HEADS, RESULTS
     from mechdyn.runs.detect import detect as run_detect
 
+    layout_of(format)
     found = run_detect(config, out)
     print_tables(detected_tables(found, f"Heads of {config.model} by {found.name} on {config.task}"))
     print(f"heads    {found.folder / HEADS}\nresults  {found.folder / RESULTS}")

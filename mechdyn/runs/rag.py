@@ -80,6 +80,8 @@ def rag(config: RagConfig, out: str | Path | None = None, site: Site = HERE) -> 
     """
     names = strategies_of(config)
     options = options_of(config)
+    if config.probe:
+        load_probe(config.probe)
     with Session.open(config, out, site) as run:
         prepared = prepare(run, options)
         given = load_probe(config.probe, run.model.identity()) if config.probe else None

@@ -27,6 +27,7 @@ from mechdyn.heads import RankedHeads, parse_heads_or_file
 from mechdyn.models.model import Model
 from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.runs.absent import failed_trace, load_role
+from mechdyn.runs.asked import check_asked
 from mechdyn.runs.configs import DetectConfig, ScoreOptions, VerifyConfig, default_folder
 from mechdyn.runs.executors import Call, Executor, HereExecutor, check_executor, make_executor
 from mechdyn.runs.failure import Failure
@@ -76,10 +77,11 @@ class Session:
         """
         task = chosen_task(config)
         check_executor(config)
+        where = Path(out) if out is not None else default_folder(config.kind, config)
+        check_asked(config, where)
         executor = site.executor or make_executor(config)
         try:
             request = make_request(config, task, executor.model)
-            where = Path(out) if out is not None else default_folder(config.kind, config)
             run = cls(config, where, executor.model, request, replace(site, executor=executor))
         except BaseException:
             if site.executor is None:

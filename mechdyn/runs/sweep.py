@@ -10,7 +10,7 @@ from mechdyn.errors import InputError, MechdynError
 from mechdyn.hashing import content_hash
 from mechdyn.runs.ablate import ablate
 from mechdyn.runs.executors import Executor, check_executor, make_executor
-from mechdyn.runs.folder import RECORD, RunRecord, is_url, read_record
+from mechdyn.runs.folder import RECORD, is_url, other_than_asked
 from mechdyn.runs.mirror import pull, push
 from mechdyn.runs.progressive import progressive
 from mechdyn.runs.rag import rag
@@ -108,15 +108,11 @@ def is_done(run: SweepRun, folder: Path) -> bool:
     """Whether the folder holds this very run, ended and with no unit to be tried again."""
     if not (folder / RECORD).is_file() or run.config.retry_failed:
         return False
-    found = read_record(folder)
     ends = [event for event in read_log(folder / LOG) if event["event"] in ("start", "end")]
     if not ends or ends[-1].get("how") != "done":
         return False
     # What the command filled in itself is in the folder's record alone; the model's weights are held against it by whoever loads them.
-    asked = RunRecord.of(run.config, found.model)
-    left_open = {name for name, value in asked.asked.items() if value in (None, [])}
-    differing = [name for name, value in asked.asked.items() if name not in left_open and found.asked.get(name) != value]
-    return found.kind == asked.kind and not differing
+    return not other_than_asked(folder, run.config)
 
 
 def _verdict(folder: Path) -> str:
