@@ -15,22 +15,27 @@ from mechdyn.text import visible
 app = typer.Typer(
     help="Which attention heads retrieve what, at which step of generation, and does it matter?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-@app.callback()
-def about(
-    version: Annotated[bool, typer.Option("--version", help="Say which version this is, and end.", is_eager=True)] = False,
-) -> None:
-    """Which attention heads retrieve what, at which step of generation, and does it matter?"""
-    if version:
+def _say_version(wanted: bool) -> bool:
+    if wanted:
         from mechdyn import __version__
 
         print(f"mechdyn {__version__}")
         raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is, and end.", is_eager=True, callback=_say_version)
+    ] = False,
+) -> None:
+    """Which attention heads retrieve what, at which step of generation, and does it matter?"""
 
 
 def run_command(command: Callable[..., object]) -> None:

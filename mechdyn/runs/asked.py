@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mechdyn.decoding.engines import NAMES
 from mechdyn.errors import InputError
 from mechdyn.heads import RankedHeads, parse_heads_or_file
 from mechdyn.runs.folder import check_folder
@@ -24,6 +23,8 @@ def check_asked(config: Any, folder: Path) -> None:
         InputError: an option's value, or a file that cannot be read.
         StoreError: a folder that holds another run.
     """
+    from mechdyn.decoding.engines import NAMES  # whoever reads a finished run does without
+
     if config.engine not in NAMES:
         raise InputError(f"engine must be one of {', '.join(NAMES)}, got {config.engine!r}")
     if config.device_map not in (None, "auto"):

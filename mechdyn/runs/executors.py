@@ -7,16 +7,18 @@ folders: what is asked, and what becomes of the results, is the session's.
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.runs.failure import Failure
-from mechdyn.runs.worker import Worker, WorkerOptions
+
+if TYPE_CHECKING:
+    from mechdyn.runs.worker import Worker
 
 LOCAL, RAY = "local", "ray"
 EXECUTORS = (LOCAL, RAY)
-Call = Callable[[Worker, Any, Any], Any]
+Call = Callable[["Worker", Any, Any], Any]
 """A function of a module: worker, item and what all items share. It is found by its name where a worker is another process."""
 LOST = "WorkerLost"
 """The kind of a failure that is the worker's death."""
@@ -74,7 +76,7 @@ class Executor(Protocol):
 class HereExecutor:
     """One worker: this process."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: "Worker") -> None:
         self._worker = worker
         self._at: tuple[int, float] | None = None
 
@@ -103,7 +105,7 @@ class HereExecutor:
         """Nothing is to be ended."""
 
 
-def make_executor(config: Any, worker: Worker | None = None) -> Executor:
+def make_executor(config: Any, worker: "Worker | None" = None) -> Executor:
     """The executor that a config asks for.
 
     Args:
@@ -114,6 +116,8 @@ def make_executor(config: Any, worker: Worker | None = None) -> Executor:
         InputError: an executor that there is not, or options that do not go together; Ray missing or not to be reached.
     """
     check_executor(config)
+    from mechdyn.runs.worker import Worker, WorkerOptions  # brings transformers and TransformerLens
+
     if config.executor == RAY:
         from mechdyn.runs.ray_executor import RayExecutor
 
@@ -138,7 +142,7 @@ def outline(model: Model) -> Model:
     return replace(model, bridge=None, twin=None)
 
 
-def attempted(call: Call, worker: Worker, index: int, item: Any, shared: Any) -> Finished:
+def attempted(call: Call, worker: "Worker", index: int, item: Any, shared: Any) -> Finished:
     """Make a call; whatever it raises is an outcome too."""
     try:
         return Finished(index, call(worker, item, shared), "here", 0.0)

@@ -18,8 +18,8 @@ from mechdyn.probes.probe import Probe
 from mechdyn.probes.storage import load_probe, save_probe
 from mechdyn.rag.log import QuestionRecord, RagLog
 from mechdyn.rag.options import RagOptions
-from mechdyn.rag.run import Condition
 from mechdyn.rag.strategies import OWN, check_number, check_strategy, make_strategy, table_order
+from mechdyn.rag.strategy import Condition
 from mechdyn.rag.visibility import find_context, record
 from mechdyn.runs.ablate import RESULTS, require_detection, save_ranking
 from mechdyn.runs.configs import RagConfig

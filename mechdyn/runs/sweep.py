@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mechdyn.errors import InputError, MechdynError
 from mechdyn.hashing import content_hash
@@ -20,7 +20,9 @@ from mechdyn.runs.session import chosen_task
 from mechdyn.runs.site import Site
 from mechdyn.runs.sweep_plan import SweepRun
 from mechdyn.runs.verify import verify
-from mechdyn.runs.worker import WorkerOptions
+
+if TYPE_CHECKING:
+    from mechdyn.runs.worker import WorkerOptions
 
 COMMANDS: Mapping[str, Callable[..., Any]] = {
     "verify": verify,
@@ -141,6 +143,8 @@ class _Executors:
         self._open: tuple[WorkerOptions, Executor] | None = None
 
     def of(self, config: Any) -> Executor:
+        from mechdyn.runs.worker import WorkerOptions
+
         options = WorkerOptions.of(config)
         if self._open is None or self._open[0] != options:
             self.close()

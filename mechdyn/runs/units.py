@@ -5,20 +5,23 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from mechdyn.decoding.ablation import ReferenceActivations
 from mechdyn.errors import InputError, RunError
 from mechdyn.models.model import Model
 from mechdyn.runs.batches import Batch, Conditions, batches_of
 from mechdyn.runs.executors import Executor, Finished
 from mechdyn.runs.failure import Failure, about
 from mechdyn.runs.run_log import MAX_FAILURES, RunLog
-from mechdyn.runs.worker import BatchResult, trace_batch
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
+
+if TYPE_CHECKING:
+    from mechdyn.decoding.ablation import ReferenceActivations
+    from mechdyn.runs.worker import BatchResult
 
 PART, PART_SECONDS = 32, 30.0
 """A part is written once so many traces wait, which keeps parts few, or once so many seconds have passed, so that a kill loses little."""
@@ -34,7 +37,7 @@ def run_units(
     *,
     batch_size: int = 8,
     describe: str = "tracing",
-    reference: ReferenceActivations | None = None,
+    reference: "ReferenceActivations | None" = None,
     log: RunLog | None = None,
     fail_fast: bool = False,
 ) -> int:
@@ -87,7 +90,9 @@ def run_units(
     return run.n_broken
 
 
-def _outcomes(executor: Executor, batches: Sequence[Batch], reference: ReferenceActivations | None) -> Iterator[tuple[Batch, Finished]]:
+def _outcomes(executor: Executor, batches: Sequence[Batch], reference: "ReferenceActivations | None") -> Iterator[tuple[Batch, Finished]]:
+    from mechdyn.runs.worker import trace_batch
+
     return ((batches[outcome.index], outcome) for outcome in executor.run(trace_batch, batches, reference))
 
 
@@ -175,9 +180,11 @@ class _Run:
             _log.warning("%d of %d units failed %d times and are set aside", len(aside), len(self.wanted), MAX_FAILURES)
 
 
-def _lost(batch: Batch, failure: Failure) -> BatchResult:
+def _lost(batch: Batch, failure: Failure) -> "BatchResult":
     """What a batch comes to whose workers died: each of its units has failed."""
     each = (Failure(unit.key, about(unit.sample), failure.kind, failure.message, failure.traceback) for unit in batch.units)
+    from mechdyn.runs.worker import BatchResult
+
     return BatchResult((), tuple(each))
 
 
