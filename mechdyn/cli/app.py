@@ -1,9 +1,11 @@
 """The application that the commands are registered on, and how an error becomes one line."""
 
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -58,7 +60,8 @@ def run_command(command: Callable[..., object]) -> None:
         # A path that no system call takes, a disk that is full: the machine's word for it, and the file that it is about.
         _refuse(f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}")
     except (KeyboardInterrupt, typer.Abort):
-        print("stopped; what was done is kept, and the same command goes on from there", file=sys.stderr)
+        again = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        print(f"stopped; what was done is kept, and the same command goes on from there: {visible(again)}", file=sys.stderr)
         sys.exit(130)
 
 

@@ -4,6 +4,7 @@ An executor gives every worker the same call with another item, and hands result
 folders: what is asked, and what becomes of the results, is the session's.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -126,7 +127,11 @@ def make_executor(config: Any, worker: "Worker | None" = None) -> Executor:
         from mechdyn.runs.processes import ProcessExecutor
 
         return ProcessExecutor(WorkerOptions.of(config), config.workers)
-    return HereExecutor(worker or Worker.load(WorkerOptions.of(config)))
+    if worker is None:
+        if sys.stderr.isatty():
+            print(f"loading {config.model} ...", file=sys.stderr, flush=True)
+        worker = Worker.load(WorkerOptions.of(config))
+    return HereExecutor(worker)
 
 
 def check_executor(config: Any) -> None:

@@ -118,8 +118,9 @@ class _Run:
     def announce(self, n_missing: int) -> None:
         n_asked = len(self.wanted)
         self.log.write("stage", name=self.describe, units=n_asked, present=n_asked - n_missing)
-        if 0 < n_missing < n_asked:
-            tqdm.write(f"{self.describe}: {n_asked - n_missing} of {n_asked} traces are here already", file=sys.stderr)
+        if n_missing < n_asked:
+            there = f"{n_asked - n_missing} of {n_asked}" if n_missing else f"all {n_asked}"
+            tqdm.write(f"{self.describe}: {there} traces are here already", file=sys.stderr)
 
     def take(self, batch: Batch, outcome: Finished) -> int:
         """Keep what came of a batch; how many traces were lacking."""

@@ -13,8 +13,8 @@ from mechdyn.cli import app, run_command
 from mechdyn.heads import Head, RankedHeads
 
 ROOT = str(Path(__file__).resolve().parents[2])
-MODEL_CODE = ("transformers", "transformer_lens", "sklearn", "IPython")
-TORCH = ("torch", *MODEL_CODE)
+MODEL_CODE = ("transformers", "transformer_lens", "IPython")
+TORCH = ("torch", "sklearn", *MODEL_CODE)
 SAID = """
 import atexit, json, sys
 atexit.register(lambda: print(json.dumps([name for name in %r if name in sys.modules]), file=sys.stderr))
