@@ -137,10 +137,19 @@ def check_folder(folder: Path, config: Any) -> None:
 
 
 def other_than_asked(folder: Path, config: Any) -> list[str]:
-    """What a run's folder says otherwise than a config asks; options that are left to the command, such as a preset's, are not compared."""
+    """What a run's folder says otherwise than a config asks, as far as that can be told from the config alone.
+
+    What is left to the command, such as a preset's lengths, is not compared, nor the order of a list, into which the command may have put it.
+    """
     found = read_record(folder)
     asked = RunRecord.of(config, found.model)
-    return found.differences(asked, type(config), besides=[name for name, value in asked.asked.items() if value in (None, [])])
+    known = found.asked
+    besides = [name for name, value in asked.asked.items() if value in (None, []) or _in_another_order(value, known.get(name))]
+    return found.differences(asked, type(config), besides)
+
+
+def _in_another_order(one: Any, other: Any) -> bool:
+    return isinstance(one, list) and isinstance(other, list) and {*map(json.dumps, one)} == {*map(json.dumps, other)}
 
 
 def _is_run(folder: Path) -> bool:
