@@ -15,7 +15,7 @@ _LOOK = ("off", "step", "view")
 """What is looked at, each the `value` of the element of that name."""
 
 _OPENED = """
-(href, link) => link !== null || Object.keys(JSON.parse(sessionStorage.getItem("jobs")) || {}).length
+(href, link) => link || Object.keys(JSON.parse(sessionStorage.getItem("jobs")) || {}).length
   ? window.dash_clientside.no_update : new URL(href).search
 """
 """The address's query, once, where the tab is new; after a refresh the tab's own memory is fresher than its address."""
