@@ -139,7 +139,7 @@ def check_folder(folder: Path, config: Any) -> None:
 def other_than_asked(folder: Path, config: Any) -> list[str]:
     """What a run's folder says otherwise than a config asks, as far as that can be told from the config alone.
 
-    What is left to the command, such as a preset's lengths, is not compared, nor the order of a list, into which the command may have put it.
+    What is left to the command, such as a preset's lengths, is not compared, nor the order of a list, which the command may have changed.
     """
     found = read_record(folder)
     asked = RunRecord.of(config, found.model)
