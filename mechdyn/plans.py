@@ -96,6 +96,10 @@ def chosen_preset(presets: Mapping[str, Preset], request: Request) -> Preset:
     return Preset(request.lengths or preset.lengths, n_seeds, request.depths or preset.depths)
 
 
+PRESET_NAMES = ("quick", "standard", "paper")
+"""Those that mechdyn's own claims and studies have."""
+
+
 def named_preset(presets: Mapping[str, Preset], name: str) -> Preset:
     """The preset by name.
 

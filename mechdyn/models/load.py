@@ -22,14 +22,13 @@ from mechdyn.models.failures import first_line, is_out_of_memory
 from mechdyn.models.hardware import GIB, memory_of_device
 from mechdyn.models.hooks import require_hooks
 from mechdyn.models.model import Model
-from mechdyn.models.planted import build_planted, planted_kind, planted_tokenizer
+from mechdyn.models.planted.design import planted_kind
+from mechdyn.models.planted.model import build_planted, planted_tokenizer
 from mechdyn.models.precision import chosen_dtype
-from mechdyn.models.registry import CONTROLS, MINI_FOLDER
+from mechdyn.models.registry import BUNDLED, CONTROLS, MINI_FOLDER
 from mechdyn.models.shape import planned_shape
 from mechdyn.models.windows import windows_of
 from mechdyn.tasks.chat import require_offsets
-
-_BUNDLED = ("mini", *CONTROLS)
 
 
 def load_model(
@@ -85,7 +84,7 @@ def load_checkpoint(
         if name in CONTROLS:
             checkpoint = _load_control(name, dtype or torch.float32)
         else:
-            default = torch.float32 if device.type == "cpu" or name in _BUNDLED else "auto"
+            default = torch.float32 if device.type == "cpu" or name in BUNDLED else "auto"
             checkpoint = read_checkpoint(name, dtype or default, max_length, device_map)
         if device_map is None:
             return Checkpoint(checkpoint.hf.to(device), checkpoint.tokenizer, checkpoint.revision), device

@@ -190,7 +190,7 @@ class ProgressiveConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
 
     kind: ClassVar[str] = "progressive"
     masked: tuple[int, ...] = option(
-        (), "Heads to switch off at each step; may be repeated. Steps that suit the model when left out.", flag="-k/--masked"
+        (), "Heads to switch off at each step; may be repeated. Steps that suit the model when left out.", flag="-k/--masked", min=0
     )
 
 
@@ -211,8 +211,8 @@ class SensitivityConfig(SampleOptions, TaskOptions, RunOptions):
 
     kind: ClassVar[str] = "sensitivity"
     task: str = option("world", "world, hotpotqa, or another task whose heads are found by the reasoning score.")
-    sinks: tuple[int, ...] = option((), "Size of the sink; may be repeated. 1, 4 and 16 when left out.", flag="--sink")
-    locals: tuple[int, ...] = option((), "Size of the local window; may be repeated. 0, 32 and 128 when left out.", flag="--local")
+    sinks: tuple[int, ...] = option((), "Size of the sink; may be repeated. 1, 4 and 16 when left out.", flag="--sink", min=0)
+    locals: tuple[int, ...] = option((), "Size of the local window; may be repeated. 0, 32 and 128 when left out.", flag="--local", min=0)
     thresholds: tuple[float, ...] = option((), "Threshold; may be repeated. 0.3, 0.5 and 0.7 when left out.", flag="--threshold")
 
 
@@ -223,7 +223,7 @@ class RagOptionsConfig(LengthOptions, TaskOptions, RunOptions):
     task: str = option("world", "world, hotpotqa, own, or another task with a context to retrieve from.")
     questions: int | None = option(None, "Questions at each length (of a file at most half) instead of the preset's.", min=1, max=10_000)
     probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
-    heads: int = option(5, "Heads that each strategy chooses.")
+    heads: int = option(5, "Heads that each strategy chooses.", min=1)
     mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")
 
 
@@ -258,8 +258,10 @@ class RagSweepConfig(RagOptionsConfig):
     thresholds: tuple[float, ...] = option(
         (), "RIND threshold; may be repeated. 0.4, 0.8, 1.2, 1.6 and 2.4 if left out.", flag="--threshold"
     )
-    ks: tuple[int, ...] = option((), "Context positions; may be repeated. 4, 8, 16, 32 and 64 if left out.", flag="-k")
-    windows: tuple[int, ...] = option((), "Tokens to either side; may be repeated. 8, 16, 32, 64 and 128 if left out.", flag="--window")
+    ks: tuple[int, ...] = option((), "Context positions; may be repeated. 4, 8, 16, 32 and 64 if left out.", flag="-k", min=1)
+    windows: tuple[int, ...] = option(
+        (), "Tokens to either side; may be repeated. 8, 16, 32, 64 and 128 if left out.", flag="--window", min=0
+    )
     batch_size: int = how(4, "Questions answered together, each under all strategies and settings.", min=1)
 
 

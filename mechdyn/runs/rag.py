@@ -19,8 +19,8 @@ from mechdyn.probes.probe import Probe
 from mechdyn.probes.storage import load_probe, save_probe
 from mechdyn.rag.log import QuestionRecord, RagLog
 from mechdyn.rag.options import RagOptions
-from mechdyn.rag.run import Condition
 from mechdyn.rag.strategies import OWN, check_number, check_strategy, make_strategy, table_order
+from mechdyn.rag.strategy import Condition
 from mechdyn.rag.visibility import find_context, record
 from mechdyn.runs.ablate import RESULTS, require_detection, save_ranking
 from mechdyn.runs.configs import RagConfig
@@ -82,6 +82,8 @@ def rag(config: RagConfig, out: str | Path | None = None, site: Site = HERE) -> 
     """
     names = strategies_of(config)
     options = options_of(config)
+    if config.probe:
+        load_probe(config.probe)
     with Session.open(config, out, site) as run:
         prepared = prepare(run, options)
         given = load_probe(config.probe, run.model.identity()) if config.probe else None

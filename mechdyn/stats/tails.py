@@ -17,7 +17,7 @@ There is no p for an interval without bounds, of a method that is none of these,
 
 import math
 
-from scipy import special
+import scipy
 
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import CLUSTER_WILSON, TANGO, WILSON
@@ -65,12 +65,12 @@ def _beyond(interval: Interval, bound: float) -> float | None:
         return _normal_tail(_unseen(interval, distance / reach))
     if interval.method in (BOOTSTRAP, CLUSTER_BOOTSTRAP):
         freedom = interval.freedom or interval.n - 1
-        return float(special.stdtr(freedom, -special.stdtrit(freedom, (1 + LEVEL) / 2) * distance / reach))
+        return float(scipy.special.stdtr(freedom, -scipy.special.stdtrit(freedom, (1 + LEVEL) / 2) * distance / reach))
     return None
 
 
 def _normal_tail(z: float | None) -> float | None:
-    return None if z is None else float(special.ndtr(-z))
+    return None if z is None else float(scipy.special.ndtr(-z))
 
 
 def _wilson(interval: Interval, bound: float) -> float | None:

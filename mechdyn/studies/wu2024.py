@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mechdyn.errors import InputError
 from mechdyn.evidence import Asked, Criterion, Evidence, Side, Verdict, outcome
@@ -55,7 +55,7 @@ def retrieval_heads(ranked: RankedHeads) -> Interval:
     if ranked.spread is None or any(math.isnan(each.sd) for each in ranked.spread):
         return Interval(count, math.nan, math.nan, ranked.n or 0)
     n = np.array([each.n for each in ranked.spread])
-    reach = stats.t.ppf(0.975, n - 1) * np.array([each.sd for each in ranked.spread]) / np.sqrt(n)
+    reach = scipy.stats.t.ppf(0.975, n - 1) * np.array([each.sd for each in ranked.spread]) / np.sqrt(n)
     low, high = ((scores + sign * reach >= THRESHOLD).sum() for sign in (-1, 1))
     return Interval(count, float(low), float(high), int(n.min()), METHOD)
 

@@ -35,6 +35,9 @@ class Niah(HaystackTask):
     needle: str | None = option(None, "A needle of your own in every sample; the expected answer is then all of it.")
     question: str | None = option(None, "What to ask for that needle.")
 
+    def __post_init__(self) -> None:
+        check_texts(self.needle, self.question)
+
     def make(self, tokenizer: Any, place: Place) -> Sample:
         return niah(tokenizer, **asdict(place), haystack=self.haystack, needle=self.needle, question=self.question)
 

@@ -11,8 +11,6 @@ from typing import Any, ParamSpec, TypeVar
 import plotly.graph_objects as go
 
 from mechdyn.errors import InputError
-from mechdyn.tasks.sample import Sample
-from mechdyn.traces.trace import Trace
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -57,6 +55,8 @@ def _checked(check: Check, names: tuple[str, ...] | list[str]) -> Callable[[Call
 
 
 def _check_trace(value: Any, view: str, by_condition: bool) -> None:
+    from mechdyn.traces.trace import Trace  # brings torch, which a page of tables and maps needs not
+
     if isinstance(value, Trace):
         return
     if by_condition and isinstance(value, Mapping):
@@ -88,6 +88,9 @@ def _check_views(value: Any, page: str, kinds: tuple[type, ...]) -> None:
 
 
 def _remedy(value: Any) -> str:
+    from mechdyn.tasks.sample import Sample
+    from mechdyn.traces.trace import Trace
+
     if isinstance(value, Sample):
         return "trace the sample first: md.trace(model, sample)"
     if isinstance(value, list | tuple) and value and isinstance(value[0], Trace):

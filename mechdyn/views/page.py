@@ -14,8 +14,8 @@ from plotly.offline import get_plotlyjs
 from mechdyn.errors import InputError
 from mechdyn.text import visible
 from mechdyn.views.given import takes_views
+from mechdyn.views.html import Html, scripts_in
 from mechdyn.views.theme import FONT, look
-from mechdyn.views.tokens import Html, scripts_in
 
 View: TypeAlias = go.Figure | Html
 

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from mechdyn.errors import InputError
 from mechdyn.views.given import takes_figure
+from mechdyn.views.html import Html
 from mechdyn.views.theme import every_nth
-from mechdyn.views.tokens import Html
 
 _PAPER_PIXELS = {1: 315, 2: 650}
 """Widths of one and two columns of an A4 paper: 83 and 172 mm at 96 pixels an inch."""

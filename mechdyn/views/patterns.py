@@ -12,11 +12,12 @@ from mechdyn.heads import Head
 from mechdyn.traces.trace import Trace
 from mechdyn.views.attention import attention_row, context_texts
 from mechdyn.views.given import takes_traces
+from mechdyn.views.html import Html
 from mechdyn.views.positions import stretches
 from mechdyn.views.text import label
 from mechdyn.views.theme import MONO, Look, evenly, finish, heading, look
 from mechdyn.views.timeline import choose_heads
-from mechdyn.views.tokens import Html, framed, shown
+from mechdyn.views.tokens import framed, shown
 
 SHORT = 128
 """Tokens of prompt and answer up to which circuitsvis draws the pattern: it draws a cell for every pair."""

@@ -11,10 +11,10 @@ from mechdyn.rag.strategies import about
 from mechdyn.rag.windows import Span
 from mechdyn.tasks.task import answer_quality
 from mechdyn.text import visible
+from mechdyn.views.html import Html
 from mechdyn.views.page import save_page
 from mechdyn.views.rind import rind
 from mechdyn.views.theme import FONT, Look, look
-from mechdyn.views.tokens import Html
 
 _MAX_SAMPLES = 6
 _ENDED = {

@@ -12,15 +12,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
 from jaxtyping import Float
 
-from mechdyn.traces.trace import Trace
 from mechdyn.views.text import escape
+
+if TYPE_CHECKING:
+    from mechdyn.traces.trace import Trace
 
 FONT = "Inter, 'Noto Sans', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 MONO = "'DejaVu Sans Mono', Menlo, Consolas, 'Noto Sans Mono', monospace"
@@ -172,7 +174,7 @@ def _letters_of(text: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", text))
 
 
-def heading(trace: Trace, title: str = "") -> str:
+def heading(trace: "Trace", title: str = "") -> str:
     """The title if there is one, else `model · task · length, depth, seed`, escaped; what the trace does not say is left out."""
     if title:
         return escape(title)

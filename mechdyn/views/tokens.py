@@ -1,8 +1,6 @@
 """Generated tokens coloured by how many heads retrieve, the context by one head's attention (through circuitsvis)."""
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +10,7 @@ from mechdyn.text import printable
 from mechdyn.traces.trace import Trace
 from mechdyn.views.attention import attention_row, context_texts
 from mechdyn.views.given import takes_traces
+from mechdyn.views.html import Html, scripts_in
 from mechdyn.views.text import quoted
 from mechdyn.views.theme import DARK, FONT, LIGHT, MONO, heading
 from mechdyn.views.timeline import choose_heads
@@ -24,20 +23,6 @@ _MOST_HEADS = 10
 _GAP = " … "
 _MOST_PIXELS = 420
 """Longer texts scroll."""
-
-
-@dataclass(frozen=True)
-class Html:
-    """A piece of HTML that shows itself in a notebook and loads nothing from the network.
-
-    `scripts` are the contents of its script elements, each exactly as it stands there: a page runs these and no others.
-    """
-
-    html: str
-    scripts: tuple[str, ...] = ()
-
-    def _repr_html_(self) -> str:
-        return self.html
 
 
 @takes_traces("trace")
@@ -138,11 +123,6 @@ def framed(drawn: str, lines: tuple[str, str], dark: bool) -> Html:
     title = f'<div style="font-size:16px">{lines[0]}</div><div style="color:{colors.muted};margin-bottom:8px">{lines[1]}</div>'
     source = _closed(drawn)
     return Html(f'<div style="{outer}">{title}<div style="{inner}">{source}</div></div>', scripts_in(source))
-
-
-def scripts_in(source: str) -> tuple[str, ...]:
-    """The contents of the script elements of HTML that a library made, whose data cannot begin or end one."""
-    return tuple(re.findall(r"<script[^>]*>(.*?)</script>", source, re.DOTALL))
 
 
 def shown(token: str) -> str:
