@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from mechdyn.cli.app import app
+from mechdyn.cli.options import OutOption, takes
+from mechdyn.runs.improve_configs import DecoreConfig
 
 if TYPE_CHECKING:
     from mechdyn.runs.improve import Improved
@@ -20,3 +22,12 @@ def print_improved(found: "Improved", title: str) -> None:
 
     print_tables(improve_tables(found.evaluation, title))
     print(f"results  {found.folder / 'results.json'}\nanswers  {found.folder / 'answers.jsonl'}\nnext     mechdyn report {found.folder}")
+
+
+@improve.command()
+@takes(DecoreConfig)
+def decore(config: DecoreConfig, out: OutOption = None) -> None:
+    """Decode by contrast with the model without its retrieval heads (DeCoRe), a list's or each step's own: before and after."""
+    from mechdyn.runs.decore import decore as run_decore
+
+    print_improved(run_decore(config, out), f"DeCoRe on {config.model}")

@@ -22,6 +22,13 @@ def output_weights(model: Model, layer: int) -> Float[Tensor, "head d_value d_mo
     return rearrange(weight, "(head d_value) d_model -> head d_value d_model", head=model.n_heads)
 
 
+def scaled_weight(projection: Any, factors: Float[Tensor, " head_value"]) -> Float[Tensor, "_ _"]:
+    """The weight of an output projection that does to its input what it did to the input times `factors`; a bias is no part of it."""
+    weight: Tensor = projection.weight.detach()
+    across = factors.to(weight)
+    return weight * (across[:, None] if isinstance(projection, Conv1D) else across)
+
+
 def unembedding(model: Model, tokens: Int[Tensor, " row"]) -> Float[Tensor, "row d_model"]:
     """u of some tokens: their rows of W_U as it is, the final norm's weight not among it."""
     if model.twin is None:

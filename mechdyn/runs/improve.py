@@ -13,15 +13,18 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechdyn.errors import InputError
+from mechdyn.heads import HeadSet, parse_heads_or_file
 from mechdyn.improve.evaluation import Evaluation, evaluate
 from mechdyn.improve.plain import Plain
 from mechdyn.improve.task_samples import TaskSamples, prose_texts, samples_of_task
 from mechdyn.improve.variant import Variant
-from mechdyn.plans import Preset, named_preset
-from mechdyn.runs.ablate import RESULTS
+from mechdyn.plans import DETECTION, Plan, Preset, chosen_preset, named_preset
+from mechdyn.runs.ablate import RESULTS, require_detection, save_ranking
 from mechdyn.runs.improve_configs import ANSWERS, PLANNED, ImproveOptions
 from mechdyn.runs.json_lines import append_lines, as_line, read_lines
 from mechdyn.runs.session import Session
+from mechdyn.studies.conditions import DETECTION_ROLE, samples
+from mechdyn.studies.modes import first_heads
 
 TASKS_WHEN_LEFT_OUT = ("niah", "world")
 PRESETS = {
@@ -75,13 +78,34 @@ def examined(run: Session) -> Examined:
         InputError: a task, length or text that the model cannot take.
     """
     config = run.config
-    preset = named_preset(PRESETS, config.preset)
-    chosen = Preset(config.lengths or preset.lengths, config.runs or preset.n_seeds, config.depths or preset.depths)
+    chosen = chosen_preset(PRESETS, run.request)
     asked = {"seed": config.seed, "max_new_tokens": config.max_new_tokens}
     tasks = tuple(samples_of_task(run.model, spec, chosen, **asked) for spec in config.on or TASKS_WHEN_LEFT_OUT)
     length = min(config.text_length, run.model.n_ctx)
     texts = prose_texts(run.model, n=config.texts, length=length, seed=config.seed, file=config.text_file) if config.texts else ()
     return Examined(tasks, texts)
+
+
+def listed_heads(run: Session) -> HeadSet:
+    """The heads that `--heads` names, of a ranking the first; detected on `--task` where it is left out.
+
+    The first `--top` are taken, or 5 % of the model's heads, at most 30. A list that was detected is kept in the run's folder.
+
+    Raises:
+        InputError: heads that the model does not have, or no detection sample that is answered correctly.
+    """
+    shape, top = (run.model.n_layers, run.model.n_heads), run.config.top
+    if run.config.heads is not None:
+        found = parse_heads_or_file(run.config.heads).fit(*shape)
+    else:
+        plan = Plan({DETECTION_ROLE: samples(run.request, chosen_preset(PRESETS, run.request), DETECTION)})
+        traces = run.traces(plan, describe=f"heads of {Path(run.config.model).name}, {run.request.task.name}")
+        detection = require_detection(traces[DETECTION_ROLE])
+        save_ranking(detection, run.folder, run.model, run.request.score or run.request.task.score)
+        found = detection.ranking
+    if isinstance(found, HeadSet):
+        return found
+    return found.top(min(top, len(found.heads))).fit(*shape) if top else first_heads(found, shape[0] * shape[1])
 
 
 def put_to_test(
