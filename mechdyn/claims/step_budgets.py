@@ -2,8 +2,8 @@
 
 The criteria, fixed on 2026-11-22 before anything was run (docs/kv_budgets.md). On samples that the model answers correctly with its whole
 cache, its own answer is fed to it under each budget. A budget's loss on a sample is the mean over the answer's tokens but the first of
-log p(token | whole cache) − log p(token | budget), in nats; A(budget) is its mean over caches of 2, 5, 10 and 20 % of the prompt, reversible,
-a budget a query head, β = 1.5, window 8, kernel 7. Differences are paired by sample.
+log p(token | whole cache) − log p(token | budget), in nats; A(budget) is its mean over caches of 2, 5, 10 and 20 % of the prompt,
+reversible, a budget a query head, β = 1.5, window 8, kernel 7. Differences are paired by sample.
 
 - Supported if A(static) − A(oracle) and A(sample) − A(oracle) have their lower ends above 0: the step's own scores beat the list, and not
   only because they are this sample's.
@@ -71,8 +71,8 @@ class StepBudgets:
         facts |= {"samples": len(traces[BUDGETS_ROLE]), "judged_samples": len(found), **_sizes(found)}
         if len(found) < MIN_RETRIEVING_SAMPLES:
             few = f"{len(found)} samples are answered correctly with the whole cache and {MIN_RETRIEVING_SAMPLES} are needed; see --runs"
-            evidence = evidence_of(found) if len(found) > 1 else ()
-            return Verdict(model, self.name, Outcome.INCONCLUSIVE, evidence, notes=(few,), facts=facts, named=NAMED)
+            notes = (few, *([without] if without else []))
+            return Verdict(model, self.name, Outcome.INCONCLUSIVE, evidence_of(found), notes=notes, facts=facts, named=NAMED)
         supports, refutes = criteria(found, {STATIC: ORACLE, SAMPLE: ORACLE})
         beside = tuple(
             Verdict(model, self.name, outcome(*each), supports=each[0], refutes=each[1], named=name) for name, each in _deployable(found)
@@ -106,7 +106,9 @@ def _deployable(found: Measured) -> list[tuple[str, tuple[Criteria, Criteria]]]:
 
 
 def evidence_of(found: Measured) -> tuple[Evidence, ...]:
-    """Areas and gains first, then each cache."""
+    """Areas and gains first, then each cache; nothing of no sample."""
+    if not len(found):
+        return ()
     sources = list(dict.fromkeys(cache.source for cache in found.caches))
     areas = [Evidence(AREA, found.mean(found.area(source)), {"budget": source}) for source in sources]
     better = [source for source in (ORACLE, PERSISTENCE, ECHO, FORECAST) if source in sources]

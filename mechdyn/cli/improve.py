@@ -6,7 +6,7 @@ import typer
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, takes
-from mechdyn.runs.improve_configs import DecoreConfig
+from mechdyn.runs.improve_configs import DecoreConfig, KVBudgetsConfig
 
 if TYPE_CHECKING:
     from mechdyn.runs.improve import Improved
@@ -31,3 +31,12 @@ def decore(config: DecoreConfig, out: OutOption = None) -> None:
     from mechdyn.runs.decore import decore as run_decore
 
     print_improved(run_decore(config, out), f"DeCoRe on {config.model}")
+
+
+@improve.command("kv-budgets")
+@takes(KVBudgetsConfig)
+def kv_budgets(config: KVBudgetsConfig, out: OutOption = None) -> None:
+    """Shorten the key-value cache to a share of each prompt, by a list's scores or anew at each step (HeadKV): before and after."""
+    from mechdyn.runs.kv_budgets import kv_budgets as run_kv_budgets
+
+    print_improved(run_kv_budgets(config, out), f"Key-value budgets on {config.model}")

@@ -51,7 +51,7 @@ class CacheShare:
     def at(self) -> dict[str, Any]:
         """Where evidence says that it was measured; what is usual is left out."""
         unusual = {**({} if self.reversible else {"keys": "never back"}), **({} if self.per == QUERY else {"per": "key-value head"})}
-        return {"budget": self.source, "cache": f"{100 * self.fraction:g} %", **unusual}
+        return {"budget": self.source, "cache": self.fraction, **unusual}
 
 
 @dataclass(frozen=True, eq=False)

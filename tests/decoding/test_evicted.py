@@ -77,9 +77,7 @@ def test_nothing_hidden_is_the_plain_step_and_a_fork_takes_its_own_rows():
     state = engine.prefill([torch.randint(6, 2000, (12,), generator=draws), torch.randint(6, 2000, (9,), generator=draws)])
     none = torch.zeros(2, LAYERS, HEADS, 12, dtype=torch.bool)
     tokens = torch.tensor([7, 8])
-    assert torch.equal(
-        engine.step(dataclasses.replace(state, evicted=none), tokens)[0].logits, engine.step(state, tokens)[0].logits
-    )
+    assert torch.equal(engine.step(dataclasses.replace(state, evicted=none), tokens)[0].logits, engine.step(state, tokens)[0].logits)
     some = torch.rand(2, LAYERS, HEADS, 12, generator=draws) < 0.5
     narrowed = dataclasses.replace(state, evicted=some)
     both, _ = engine.step(narrowed, tokens)

@@ -35,7 +35,7 @@ class Allotment:
             raise InputError(f"the capacity must be at least 1 position a head, got {self.capacity}")
         check_beta(self.beta)
         if not 0 <= self.window <= self.capacity:
-            raise InputError(f"the window is part of the capacity, {self.capacity} positions, got a window of {self.window}; take a smaller one")
+            raise InputError(f"the window is part of the capacity ({self.capacity}), got a window of {self.window}; take a smaller one")
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise InputError(f"attention is pooled over an odd number of neighbours, got a kernel of {self.kernel}; 7 is usual, 1 is none")
 
@@ -133,7 +133,7 @@ def scores_of(ranking: RankedHeads, n_layers: int, n_heads: int) -> Float[Tensor
     ranking = ranking.fit(n_layers, n_heads)
     if len(ranking.heads) < n_layers * n_heads:
         raise InputError(
-            f"a budget is dealt out among all {n_layers * n_heads} heads of the model, the list scores {len(ranking.heads)}; give a whole list"
+            f"a budget is dealt out among all {n_layers * n_heads} heads, the list scores {len(ranking.heads)}; give a whole list"
         )
     found = torch.zeros(n_layers, n_heads)
     for (layer, head), score in zip(ranking.heads, ranking.scores, strict=True):

@@ -167,7 +167,7 @@ def fast_engine(model: Model, engine: str | Engine) -> FastEngine:
     """
     found = make_engine(model, engine)
     if not isinstance(found, FastEngine):
-        raise UnsupportedModelError(f"{model.name}: budgets hide keys from single heads, which only the fast engine can do; give engine='fast'")
+        raise UnsupportedModelError(f"{model.name}: hiding keys from single heads takes the fast engine; give engine='fast'")
     return found
 
 

@@ -62,7 +62,7 @@ class Dealing:
 
     def __post_init__(self) -> None:
         if not 0 <= self.compression_ratio < 1:
-            raise InputError(f"compression_ratio is the share of the context that is dropped, from 0 to below 1, got {self.compression_ratio}")
+            raise InputError(f"compression_ratio is the share that is dropped, from 0 to below 1, got {self.compression_ratio}")
         if self.source not in SOURCES:
             raise InputError(f"a press deals a budget out by one of {', '.join(SOURCES)}, which need no needle, got {self.source!r}")
         if self.source == STATIC and self.scores is None:
@@ -98,7 +98,7 @@ class Dealing:
         if isinstance(self.scores, RankedHeads):
             self.scores = scores_of(self.scores, *shape)
         if self.scores is not None and tuple(self.scores.shape) != shape:
-            raise InputError(f"the list scores {tuple(self.scores.shape)} layers and heads, the model has {shape}; take a list of this model")
+            raise InputError(f"the scores are of {tuple(self.scores.shape)} layers and heads, the model has {shape}; take its own")
         if self.forecast is not None:
             self.forecast.check(*shape)
         if [layer.module for layer in self.layers] != modules:
@@ -240,4 +240,3 @@ def _press_class() -> Any:
         """HeadKV's budgets, static or by step."""
 
     return HeadKVPress
-

@@ -10,7 +10,7 @@ from torch import Tensor
 from mechdyn.decoding.context import KeyContext, score_step
 from mechdyn.decoding.engine import DecodeState, Engine, StepOutput
 from mechdyn.improve.budgets.allocation import Allotment, budgets
-from mechdyn.improve.budgets.positions import by_group, kept, places, pooled_attention, to_heads, union
+from mechdyn.improve.budgets.positions import by_group, kept, places, to_heads, union
 from mechdyn.probes.forecast import Forecast
 from mechdyn.scores.score import Score
 from mechdyn.tasks.sample import Sample
