@@ -19,9 +19,8 @@ class Unit:
     """One sample to trace with one model, one way of decoding and one ablation; JSON values only.
 
     `model` names the model and its revision; `sample` is a task's name and arguments (`{"task": "niah", "length": 512, ...}`); `decoding`
-    holds score, token limit and the like, under `effect` which sets of heads are measured along the answer (`mechdyn.contrasts`), under `budgets`
-    which caches (`mechdyn.studies.kv_budgets`);
-    `ablation` the schedule (empty: none).
+    holds score, token limit and the like, under `effect` which sets of heads are measured along the answer (`mechdyn.contrasts`), and under
+    `budgets` which caches (`mechdyn.studies.kv_budgets`); `ablation` the schedule (empty: none).
     """
 
     model: Mapping[str, Any]

@@ -6,6 +6,7 @@ kvpress needs pandas below 3, so these run in an environment of their own (docs/
 import copy
 import importlib.util
 import secrets
+from itertools import pairwise
 
 import pytest
 import torch
@@ -60,7 +61,7 @@ def test_every_step_equals_eager_attention_without_what_was_dropped(style, sourc
             shown.append(press.seen)
             expected, _ = plain_with_masks(eager, torch.cat([context, fed[: step + 1]]), hidden)
             assert torch.allclose(logits, expected, atol=5e-4)
-    changed = any(not torch.equal(one, two) for one, two in zip(shown, shown[1:], strict=False))
+    changed = any(not torch.equal(one, two) for one, two in pairwise(shown))
     assert changed == (source == "echo")
     clean = DynamicCache()
     with torch.no_grad():
