@@ -45,7 +45,7 @@ class Forecast:
         """Refuse a model of another shape."""
         if (self.n_layers, len(self.intercept)) != (n_layers, n_layers * n_heads):
             raise InputError(
-                f"the forecast is of {self.n_layers} layers, {len(self.intercept)} heads, the model has {n_layers} x {n_heads}; fit one on it"
+                f"the forecast is of {self.n_layers} layers, {len(self.intercept)} heads, not {n_layers} x {n_heads}; fit one on this model"
             )
 
     def as_json(self) -> dict[str, Any]:

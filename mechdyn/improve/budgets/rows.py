@@ -131,18 +131,17 @@ class BudgetRows:
     def _tell(self, output: StepOutput, following: Int[Tensor, " row"]) -> None:
         """What this step says about the next one."""
         if asked := self._asking(PERSISTENCE):
-            rows = StepOutput(output.logits, tuple(pattern[asked] for pattern in output.patterns), output.hidden)
-            self._keep(asked, self._score(rows, asked, following[asked].to(output.logits.device)))
+            self._keep(asked, self._score(_some(output, asked, following), asked, following[asked].to(output.logits.device)))
         if asked := self._asking(ECHO):
             self._keep(asked, self._echo(output, asked, following))
         if asked := self._asking(FORECAST):
             assert self._telling.forecast is not None
             self._keep(asked, self._telling.forecast(output.hidden[asked]).clamp(min=0.0))
 
-    def _score(self, output: StepOutput, asked: list[int], predicted: Int[Tensor, " row"]) -> Float[Tensor, "row layer head"]:
+    def _score(self, output: StepOutput, asked: list[int], predicted: Int[Tensor, " asked"]) -> Float[Tensor, "asked layer head"]:
         return score_step(output, predicted, self._context.select(asked), self._telling.score).clamp(min=0.0)
 
-    def _echo(self, output: StepOutput, asked: list[int], following: Int[Tensor, " row"]) -> Float[Tensor, "row layer head"]:
+    def _echo(self, output: StepOutput, asked: list[int], following: Int[Tensor, " row"]) -> Float[Tensor, "asked layer head"]:
         """Attention on those tokens of the prompt that equal the one which the step gives."""
         n_prompt = self._state.prompt_visible.shape[1] + 1
         context = self._context.select(asked)
@@ -154,6 +153,14 @@ class BudgetRows:
     def _asking(self, source: str) -> list[int]:
         return [index for index, row in enumerate(self.rows) if row.cache.source == source]
 
-    def _keep(self, asked: list[int], scores: Float[Tensor, "row layer head"]) -> None:
+    def _keep(self, asked: list[int], scores: Float[Tensor, "asked layer head"]) -> None:
         for index, row in zip(asked, scores, strict=True):
             self._told[index] = row
+
+
+def _some(output: StepOutput, rows: list[int], following: Int[Tensor, " row"]) -> StepOutput:
+    """What a step gave for some of the rows; what heads write is told for the tokens that follow."""
+    tell = output.writes
+    writes = None if tell is None else lambda layer, _: tell(layer, following.to(output.logits.device))[rows]
+    patterns = tuple(pattern[rows] for pattern in output.patterns)
+    return StepOutput(output.logits[rows], patterns, output.hidden[rows], writes=writes)
