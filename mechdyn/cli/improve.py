@@ -6,7 +6,7 @@ import typer
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, takes
-from mechdyn.runs.improve_configs import DecoreConfig, KVBudgetsConfig
+from mechdyn.runs.improve_configs import DecoreConfig, KVBudgetsConfig, SealConfig
 
 if TYPE_CHECKING:
     from mechdyn.runs.improve import Improved
@@ -31,6 +31,18 @@ def decore(config: DecoreConfig, out: OutOption = None) -> None:
     from mechdyn.runs.decore import decore as run_decore
 
     print_improved(run_decore(config, out), f"DeCoRe on {config.model}")
+
+
+@improve.command()
+@takes(SealConfig)
+def seal(config: SealConfig, out: OutOption = None) -> None:
+    """Learn a factor for each head, or each channel of it, everything else frozen (SEAL): before and after, and the same by forecast."""
+    from mechdyn.runs.seal import seal as run_seal
+
+    found = run_seal(config, out)
+    print_improved(found, f"SEAL on {config.model}")
+    if config.checkpoint is not None:
+        print(f"weights  {config.checkpoint}")
 
 
 @improve.command("kv-budgets")

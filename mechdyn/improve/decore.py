@@ -32,7 +32,7 @@ METHODS = ("uniform", "zero")
 
 
 @dataclass(frozen=True)
-class Contrast:
+class ContrastStrength:
     """How strongly to contrast.
 
     Attributes:
@@ -94,7 +94,7 @@ class Decore:
         name: str = "decore",
         *,
         method: str = "uniform",
-        contrast: Contrast | None = None,
+        contrast: ContrastStrength | None = None,
         retrieving: Retrieving | None = None,
         engine: str | Engine = "auto",
     ) -> None:
@@ -103,7 +103,7 @@ class Decore:
         self.model, self.name = model, name
         self._ablation = Ablation(schedule, method=method, scope="decode")
         self._ablation.check(model)
-        self._contrast, self._retrieving = contrast or Contrast(), retrieving or Retrieving()
+        self._contrast, self._retrieving = contrast or ContrastStrength(), retrieving or Retrieving()
         self._engine = make_engine(model, engine)
 
     def answers(self, samples: Sequence[Sample], *, max_new_tokens: int | None = None) -> list[Answer]:
@@ -121,7 +121,7 @@ class Decore:
 class DecoreSteps:
     """Every row twice in one state, the weaker model's rows behind the base's: they share the prompts and nothing behind them."""
 
-    def __init__(self, engine: Engine, state: DecodeState, heads: ChosenHeads, contrast: Contrast) -> None:
+    def __init__(self, engine: Engine, state: DecodeState, heads: ChosenHeads, contrast: ContrastStrength) -> None:
         self._engine, self._heads, self._contrast, self._n = engine, heads, contrast, len(state.next_position)
         self._both = heads.known and not contrast.is_none
         rows = list(range(self._n))

@@ -200,7 +200,7 @@ def _changes(base: str, variant: str, tested: TaskSamples, answered: Answered, s
     before, after = (
         values_of(tested, [None if answer.stopped == "error" else answer.text for answer in answered[name]]) for name in (base, variant)
     )
-    for length, depth, chosen in _places(tested.cells()):
+    for length, depth, chosen in _places(tested.cells(), "depth" in tested.task.axes):
         for metric in tested.metrics:
             one, two, labels = before[metric][chosen], after[metric][chosen], clusters[chosen].tolist()
             yield Change(
@@ -215,16 +215,14 @@ def _changes(base: str, variant: str, tested: TaskSamples, answered: Answered, s
             )
 
 
-def _places(cells: Sequence[tuple[int, float]]) -> Iterator[tuple[int | None, float | None, Bool[np.ndarray, " sample"]]]:
-    """Which samples are of each place; a part is left out where it is all there is."""
+def _places(cells: Sequence[tuple[int, float]], by_depth: bool) -> Iterator[tuple[int | None, float | None, Bool[np.ndarray, " sample"]]]:
+    """Which samples are of each place; depths count where they were asked for."""
     lengths, depths = (np.array(column) for column in zip(*cells, strict=True))
     yield None, None, np.ones(len(cells), dtype=bool)
-    found = sorted(set(cells))
     for length in sorted(set(lengths.tolist())):
         yield length, None, lengths == length
-    if len(set(depths.tolist())) > 1:
-        for length, depth in found:
-            yield length, depth, (lengths == length) & (depths == depth)
+    for length, depth in sorted(set(cells)) if by_depth else ():
+        yield length, depth, (lengths == length) & (depths == depth)
 
 
 def _change_row(change: Change) -> dict[str, Any]:

@@ -44,6 +44,12 @@ class OutputScales:
         """0 for these heads, 1 for all others: they are off at every position."""
         return cls((~heads.fit(model.n_layers, model.n_heads).mask()).float()[:, :, None])
 
+    def dealt(self, seed: int = 0) -> "OutputScales":
+        """The same factors dealt to the model's heads at random, a head's channels together: what learning which head is which adds."""
+        n_layers, n_heads, _ = self.values.shape
+        order = torch.randperm(n_layers * n_heads, generator=torch.Generator().manual_seed(seed))
+        return OutputScales(self.values.flatten(0, 1)[order].unflatten(0, (n_layers, n_heads)))
+
     def check(self, model: Model) -> None:
         """Refuse a model of another shape.
 

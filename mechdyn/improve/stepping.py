@@ -1,6 +1,6 @@
 """Greedy decoding by whatever gives a step's logits, and the same with every token given.
 
-`Steps` is the state of a batch under one rule of decoding; a rule is one class with a `step`. The loops are here, once for all rules.
+`DecodingSteps` is the state of a batch under one rule of decoding, and a rule is one class with a `step`; the loops are here, once for all.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from mechdyn.tasks.task import TASKS
 
 
 @runtime_checkable
-class Steps(Protocol):
+class DecodingSteps(Protocol):
     """A batch of rows, a prompt each, less its last token; `step` feeds one token to every row."""
 
     def step(self, tokens: Int[Tensor, " row"], given: Int[Tensor, " row"] | None = None) -> Float[Tensor, "row vocab"]:
@@ -42,7 +42,7 @@ class Steps(Protocol):
         ...
 
 
-Begin = Callable[[Sequence[Sample]], Steps]
+Begin = Callable[[Sequence[Sample]], DecodingSteps]
 """Reads the prompts of samples, all but their last token."""
 
 
@@ -109,7 +109,7 @@ def text_sample(tokens: Int[Tensor, " pos"]) -> Sample:
     return Sample("own", "", tokens, (), none, (0, 0), "", "")
 
 
-def _run(model: Model, rows: Sequence[_Row], steps: Steps) -> None:
+def _run(model: Model, rows: Sequence[_Row], steps: DecodingSteps) -> None:
     live, inputs = list(rows), torch.stack([row.sample.tokens[-1] for row in rows])
     while True:
         logits = steps.step(inputs)
@@ -134,7 +134,7 @@ def _record(model: Model, row: _Row, token: int, finite: bool) -> None:
         row.stopped = "length"
 
 
-def _answer(model: Model, row: _Row, steps: Steps, seconds: float, peak: int | None) -> Answer:
+def _answer(model: Model, row: _Row, steps: DecodingSteps, seconds: float, peak: int | None) -> Answer:
     held = steps.positions(len(row.sample), len(row.tokens)) * bytes_a_position(model)
     text = model.tokenizer.decode(row.tokens, skip_special_tokens=True)
     return Answer(text, tuple(row.tokens), seconds, held, peak, row.stopped)

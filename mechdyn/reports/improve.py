@@ -1,6 +1,7 @@
 """The one evaluation of what improves a model as tables: quality before and after, by length and depth, drift, cost."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 from mechdyn.evidence import Table
 from mechdyn.improve.cost import Cost
@@ -20,11 +21,8 @@ def improve_tables(found: Evaluation, title: str) -> list[Table]:
 
 
 def _quality(found: Evaluation, title: str) -> Table:
-    """A row for each task, metric, length and variant."""
-    rows = [change for change in found.changes if change.depth is None]
-    several = {(change.task, change.metric, change.variant) for change in rows if change.length is not None}
-    one_length = {key for key in several if sum(_key(change) == key and change.length is not None for change in rows) == 1}
-    shown = [change for change in rows if change.length is None or _key(change) not in one_length]
+    """Every metric over all samples, and each task's first metric by length; variants side by side."""
+    shown = sorted(_shown(found), key=lambda change: _place(found, change))
     caption = methods_text([change.difference for change in shown], f"before is {found.base}; paired by sample, 95 %")
     columns = ("variant", "task", "metric", "length", "before", "after", "after less before", "n")
     cells = tuple(
@@ -43,32 +41,47 @@ def _quality(found: Evaluation, title: str) -> Table:
     return Table(f"{title}: before and after", columns, cells, caption, columns[3:], droppable=("n",))
 
 
-def _key(change: Change) -> tuple[str, str, str]:
-    return change.task, change.metric, change.variant
+def _shown(found: Evaluation) -> Iterator[Change]:
+    """Lengths only where there are several; the rest is in `results.json` and `Evaluation.to_frame`."""
+    first = {change.task: change.metric for change in reversed(found.changes)}
+    lengths = {(change.task, change.length) for change in found.changes if change.length is not None}
+    several = {task for task in first if sum(each == task for each, _ in lengths) > 1}
+    for change in found.changes:
+        by_length = change.depth is None and change.task in several and change.metric == first[change.task]
+        if change.length is None or by_length:
+            yield change
+
+
+def _place(found: Evaluation, change: Change) -> tuple[int, int, int, int]:
+    """Tasks and metrics as they come, lengths ascending behind all, variants side by side."""
+    places = list(dict.fromkeys((each.task, each.metric) for each in found.changes))
+    tasks = list(dict.fromkeys(task for task, _ in places))
+    return (
+        tasks.index(change.task),
+        places.index((change.task, change.metric)),
+        change.length or 0,
+        found.variants.index(change.variant),
+    )
 
 
 def _grids(found: Evaluation) -> list[Table]:
-    """Lengths by depths, of each variant and task its first metric."""
+    """Lengths by depths of each task whose samples were asked for by depth: its first metric, all variants."""
     tables = []
-    for variant in found.variants:
-        for task in dict.fromkeys(change.task for change in found.changes):
-            cells = [change for change in found.changes if (change.variant, change.task) == (variant, task) and change.depth is not None]
-            metric = next((change.metric for change in cells), None)
-            chosen = [change for change in cells if change.metric == metric]
-            if len({change.depth for change in chosen}) > 1:
-                tables.append(_grid(f"{variant} on {task}: {metric} by length and depth", chosen))
+    for task in dict.fromkeys(change.task for change in found.changes if change.depth is not None):
+        cells = [change for change in found.changes if change.task == task and change.depth is not None]
+        tables.append(_grid(f"{task}: {cells[0].metric} by length and depth", [each for each in cells if each.metric == cells[0].metric]))
     return tables
 
 
 def _grid(title: str, changes: Sequence[Change]) -> Table:
-    by_place = {(change.length, change.depth): change for change in changes}
-    depths = sorted({depth for _, depth in by_place if depth is not None})
+    by_place = {(change.variant, change.length, change.depth): change for change in changes}
+    depths = sorted({change.depth for change in changes if change.depth is not None})
     rows = []
-    for length in sorted({length for length, _ in by_place if length is not None}):
-        row = [by_place.get((length, depth)) for depth in depths]
-        rows.append((str(length), *("" if change is None else _cell(change) for change in row)))
-    columns = ("length", *(f"depth {depth:g}" for depth in depths))
-    return Table(title, columns, tuple(rows), "before → after (samples); their intervals are in results.json", columns)
+    for variant, length in dict.fromkeys((change.variant, change.length) for change in changes):
+        row = (by_place.get((variant, length, depth)) for depth in depths)
+        rows.append((variant, str(length), *("" if change is None else _cell(change) for change in row)))
+    columns = ("variant", "length", *(f"depth {depth:g}" for depth in depths))
+    return Table(title, columns, tuple(rows), "before → after (samples); their intervals are in results.json", columns[1:])
 
 
 def _cell(change: Change) -> str:
@@ -96,7 +109,7 @@ def _cost(costs: Sequence[Cost], base: str) -> Table:
             cost.task,
             f"{cost.seconds_before.estimate:.3f}",
             f"{cost.seconds_after.estimate:.3f}",
-            interval_text(cost.ratio, spec=".2f"),
+            f"{cost.ratio.estimate:.2f} (one batch)" if math.isnan(cost.ratio.low) else interval_text(cost.ratio, spec=".2f"),
             f"{cost.tokens_before:.1f} → {cost.tokens_after:.1f}",
             _sizes(cost.cache_before, cost.cache_after),
             _sizes(cost.peak_before, cost.peak_after),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mechdyn.runs.configs import RunOptions, SampleOptions, ScoreOptions, TaskOptions, option
+from mechdyn.runs.configs import RunOptions, SampleOptions, ScoreOptions, TaskOptions, how, option
 
 ANSWERS, PLANNED = "answers.jsonl", "planned.json"
 """Files of such a run: a line for each answer and each text of drift; how many there will be."""
@@ -36,11 +36,29 @@ class DecoreConfig(ImproveOptions):
         (), "uniform (published) or zero: what takes the heads' place; may be repeated. Both when left out.", flag="--method"
     )
     schedules: tuple[str, ...] = option(
-        (), "static (the heads above) or dynamic (each step's own); may be repeated. Both when left out.", flag="--schedule"
+        (),
+        "static (the heads above), dynamic (each step's own) or random (as many others, a control); may be repeated. All when left out.",
+        flag="--schedule",
     )
     alpha: float | None = option(None, "A fixed strength in place of the base distribution's entropy; 0 is greedy decoding.", min=0)
     cap: float | None = option(None, "The entropy counts up to this many nats.", min=0)
     scaled: bool = option(False, "Divide the entropy by that of an even distribution over the vocabulary.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealConfig(ImproveOptions):
+    """What `mechdyn improve seal` was asked."""
+
+    kind: ClassVar[str] = "seal"
+    by: tuple[str, ...] = option((), "head or channel: what has a factor of its own; may be repeated. Both when left out.")
+    samples: int = option(50, "Samples of --task to learn from, as long as those of the evaluation and none of them.", min=1)
+    learning_rate: float = option(0.01, "Of AdamW: the one knob.")
+    epochs: int = option(1, "How often each sample is learned from.", min=1)
+    forecast: bool = option(True, "Also factors that a head has only where a probe says, one step ahead, that it will retrieve.")
+    probe: str | None = option(None, "Folder of such a probe of this model; one is fitted on other samples of --task when left out.")
+    scales: str | None = option(None, "Folder of scales learned before (RUN/seal-head), in place of learning; --by is then left out.")
+    control: bool = option(True, "Also the same factors dealt to other heads of the model, at random.")
+    checkpoint: str | None = how(None, "Also write a Hugging Face checkpoint with the first scales folded in, into this new folder.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import torch
 from mechdyn.errors import InputError
 from mechdyn.heads import heads
 from mechdyn.improve.chosen_heads import Retrieving
-from mechdyn.improve.decore import Contrast, Decore, entropy_of
+from mechdyn.improve.decore import ContrastStrength, Decore, entropy_of
 from mechdyn.improve.plain import Plain
 from mechdyn.models.load import wrap_model
 from mechdyn.schedules import ByStep, Dynamic, Static
@@ -110,7 +110,7 @@ def test_bfloat16_stays_near_two_plain_passes(style):
     for length in (1, 4, 8):
         base = plain_forward(plain, tokens[:length])[0].float()
         weaker = plain_forward(plain, tokens[:length], mask.expand(length, -1, -1), uniform=True)[0].float()
-        expected = Contrast().contrasted(base[None], weaker[None])[0].log_softmax(-1)
+        expected = ContrastStrength().contrasted(base[None], weaker[None])[0].log_softmax(-1)
         live = slice(LIVE.start, LIVE.stop)
         assert torch.allclose(found[length - 1][live], expected[live], atol=0.15 * float(entropy_of(base[None])) + 0.05)
 
@@ -123,8 +123,8 @@ def test_no_contrast_is_greedy_decoding_exactly(style, dtype):
     none = heads("").fit(model.n_layers, model.n_heads)
     never = Retrieving(threshold=1.5)
     for variant in (
-        Decore(model, Static(heads(LIST)), contrast=Contrast(alpha=0)),
-        Decore(model, Dynamic(), contrast=Contrast(cap=0)),
+        Decore(model, Static(heads(LIST)), contrast=ContrastStrength(alpha=0)),
+        Decore(model, Dynamic(), contrast=ContrastStrength(cap=0)),
         Decore(model, Dynamic(), retrieving=never),
         Decore(model, ByStep((none,) * N_NEW)),
     ):
@@ -140,12 +140,14 @@ def test_a_batch_gives_what_each_sample_gives_alone(model):
 
 def test_strength_is_the_entropy_or_what_was_asked():
     logits = torch.tensor([[0.0, 0.0, 0.0, 0.0], [50.0, 0.0, 0.0, 0.0], [0.0, -math.inf, 0.0, -math.inf]])
-    assert torch.allclose(Contrast().strength(logits)[:, 0], torch.tensor([math.log(4), 0.0, math.log(2)]), atol=1e-6)
-    assert torch.allclose(Contrast(cap=1.0, scaled=True).strength(logits)[:, 0], torch.tensor([1 / math.log(4), 0.0, 0.5]), atol=1e-6)
-    assert Contrast(alpha=0.7).strength(logits)[:, 0].tolist() == pytest.approx([0.7] * 3)
+    assert torch.allclose(ContrastStrength().strength(logits)[:, 0], torch.tensor([math.log(4), 0.0, math.log(2)]), atol=1e-6)
+    assert torch.allclose(
+        ContrastStrength(cap=1.0, scaled=True).strength(logits)[:, 0], torch.tensor([1 / math.log(4), 0.0, 0.5]), atol=1e-6
+    )
+    assert ContrastStrength(alpha=0.7).strength(logits)[:, 0].tolist() == pytest.approx([0.7] * 3)
     for wrong in ({"alpha": -1}, {"cap": math.nan}, {"alpha": 1.0, "scaled": True}):
         with pytest.raises(InputError):
-            Contrast(**wrong)
+            ContrastStrength(**wrong)
 
 
 def test_what_cannot_be_run_is_refused(model):

@@ -61,6 +61,14 @@ def test_folded_equals_hooked_in_every_engine(model, by_channel, tmp_path):
         save_folded(model, scales, tmp_path / "folded")
 
 
+def test_dealt_factors_are_the_same_ones_elsewhere(model):
+    scales = drawn(model, by_channel=True)
+    dealt = scales.dealt(3)
+    rows, others = ({tuple(row) for row in each.values.flatten(0, 1).tolist()} for each in (scales, dealt))
+    assert rows == others and not torch.equal(scales.values, dealt.values)
+    assert torch.equal(dealt.values, scales.dealt(3).values)
+
+
 def test_scales_of_another_shape_are_refused(model):
     with pytest.raises(InputError, match=r"scales are of layers x heads x channels \(2, 3, 1\)"):
         Scaled(model, OutputScales(torch.ones(2, 3, 1)))
