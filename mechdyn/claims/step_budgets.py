@@ -27,7 +27,7 @@ from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.tails import p_above, p_below
 from mechdyn.studies.conditions import DETECTION_ROLE, PRESETS
-from mechdyn.studies.kv_budgets import BUDGETS_ROLE, SCORE, Measured, budgets_plan, found_forecast, found_list, usable
+from mechdyn.studies.kv_budgets import BUDGETS_ROLE, SCORE, CacheLosses, budgets_plan, found_forecast, found_list, usable
 from mechdyn.traces.budgets import ECHO, FORECAST, ORACLE, PERSISTENCE, SAMPLE, STATIC
 from mechdyn.traces.trace import Trace
 
@@ -67,7 +67,7 @@ class StepBudgets:
             reason = "no detection sample was answered correctly by heads that score, so there is no static list to deal a budget out by"
             return Verdict(model, self.name, Outcome.INCONCLUSIVE, notes=(reason,), facts=facts, named=NAMED)
         _, without = found_forecast(detection, request.seed)
-        found = Measured(traces[BUDGETS_ROLE], request.seed)
+        found = CacheLosses(traces[BUDGETS_ROLE], request.seed)
         facts |= {"samples": len(traces[BUDGETS_ROLE]), "judged_samples": len(found), **_sizes(found)}
         if len(found) < MIN_RETRIEVING_SAMPLES:
             few = f"{len(found)} samples are answered correctly with the whole cache and {MIN_RETRIEVING_SAMPLES} are needed; see --runs"
@@ -81,7 +81,7 @@ class StepBudgets:
         return replace(verdict, beside=beside, notes=(without,) if without else ())
 
 
-def criteria(found: Measured, pairs: Mapping[str, str]) -> tuple[Criteria, Criteria]:
+def criteria(found: CacheLosses, pairs: Mapping[str, str]) -> tuple[Criteria, Criteria]:
     """What supports and what refutes that the second of each pair loses less than the first; the first pair is against the static list."""
     static = found.mean(found.area(STATIC))
     room = Criterion(f"a static budget loses {static} nats a token, lower end above {LEAST}", below(LEAST, static.low))
@@ -98,14 +98,14 @@ def criteria(found: Measured, pairs: Mapping[str, str]) -> tuple[Criteria, Crite
     return (room, *supports), (Criterion(text, met, p_below(gain, bound)),)
 
 
-def _deployable(found: Measured) -> list[tuple[str, tuple[Criteria, Criteria]]]:
+def _deployable(found: CacheLosses) -> list[tuple[str, tuple[Criteria, Criteria]]]:
     judged = [(DEPLOYED, criteria(found, {STATIC: ECHO}))]
     if FORECAST in {cache.source for cache in found.caches}:
         judged.append((FORECAST_NAMED, criteria(found, {STATIC: FORECAST, ECHO: FORECAST})))
     return judged
 
 
-def evidence_of(found: Measured) -> tuple[Evidence, ...]:
+def evidence_of(found: CacheLosses) -> tuple[Evidence, ...]:
     """Areas and gains first, then each cache; nothing of no sample."""
     if not len(found):
         return ()
@@ -126,7 +126,7 @@ def _measures(loss: Interval, kept: Interval, held: Interval, back: Interval) ->
     return [(LOSS, loss), (KEPT, kept), (HELD, held), *([(BACK, back)] if back.estimate > 0 else [])]
 
 
-def _sizes(found: Measured) -> dict[str, Any]:
+def _sizes(found: CacheLosses) -> dict[str, Any]:
     """Bytes of the whole cache of a prompt, mean over samples."""
     whole = [effects.bytes_whole for effects in found.effects]
     return {"whole_cache_bytes": round(sum(whole) / len(whole))} if whole else {}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mechdyn.errors import InputError
 from mechdyn.heads import RankedHeads, parse_heads_or_file
-from mechdyn.improve.budgets.allocation import scores_of
+from mechdyn.improve.budgets.allocation import Allotment, scores_of
 from mechdyn.improve.budgets.measure import BudgetSetting
 from mechdyn.improve.budgets.variant import Budgeted
 from mechdyn.plans import DETECTION, Plan, Request, chosen_preset, task_units
@@ -32,11 +32,12 @@ def kv_budgets(config: KVBudgetsConfig, out: str | Path | None = None) -> Improv
             nothing is written. Also where a list or forecast is to be found here and no sample is answered correctly.
     """
     caches = asked_caches(config)
+    named = _named(config.heads) if config.heads else None
     with Session.open(config, out) as run:
         sources = tuple(dict.fromkeys(cache.source for cache in caches))
         run.resolve(score=config.score or SCORE, sources=sources, caches=config.caches or CACHES)
         what = examined(run)
-        setting = _setting(run, replace(run.request, score=run.config.score), caches)
+        setting = _setting(run, replace(run.request, score=run.config.score), caches, named)
         variants = [Budgeted(run.model, cache, setting, score=run.config.score, engine=config.engine) for cache in caches]
         about = {"beta": config.beta, "window": config.window, "kernel": config.kernel, "list": config.heads or f"found on {config.task}"}
         return put_to_test(run, variants, what, about=about)
@@ -45,6 +46,7 @@ def kv_budgets(config: KVBudgetsConfig, out: str | Path | None = None) -> Improv
 def asked_caches(config: KVBudgetsConfig) -> tuple[CacheShare, ...]:
     """Every source at every share; what cannot be is refused before a model is loaded."""
     check_improve(config)
+    Allotment(config.window, config.beta, config.window, config.kernel)
     for source in config.sources:
         if source not in SOURCES or source == SAMPLE:
             known = ", ".join(each for each in SOURCES if each != SAMPLE)
@@ -56,11 +58,10 @@ def asked_caches(config: KVBudgetsConfig) -> tuple[CacheShare, ...]:
     )
 
 
-def _setting(run: Session, request: Request, caches: tuple[CacheShare, ...]) -> BudgetSetting:
+def _setting(run: Session, request: Request, caches: tuple[CacheShare, ...], named: RankedHeads | None) -> BudgetSetting:
     """The list that is named, or one found on other samples, and a forecast where it is asked for."""
     config, shape = run.config, (run.model.n_layers, run.model.n_heads)
     sources = {cache.source for cache in caches}
-    named = _named(config.heads) if config.heads else None
     static = None if named is None else scores_of(named, *shape)
     detection = ()
     if FORECAST in sources or (named is None and sources & {STATIC, RANDOM}):

@@ -107,7 +107,7 @@ def usable(trace: Trace) -> bool:
     return trace.n_steps > 1 and trace.stopped != "error" and is_correct(trace.task, trace.text, trace.answer)
 
 
-class Measured:
+class CacheLosses:
     """What was measured on the samples that are answered correctly with the whole cache."""
 
     def __init__(self, traces: Sequence[Trace], seed: int = 0) -> None:

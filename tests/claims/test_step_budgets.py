@@ -29,7 +29,9 @@ def answer(index, *, right=True, budgets=None):
     draws = np.random.default_rng(index)
     scores = draws.random((N_STEPS, 2, 2)) * [[0.2, 1.0], [0.4, 0.1]]
     meta = {"length": 256, "seed": index}
-    made = made_up(scores, ["v"] * N_STEPS, answer="v" * N_STEPS if right else "w", unit=f"u{index}", sample=f"s{index}", meta=meta, budgets=budgets)
+    made = made_up(
+        scores, ["v"] * N_STEPS, answer="v" * N_STEPS if right else "w", unit=f"u{index}", sample=f"s{index}", meta=meta, budgets=budgets
+    )
     hidden = torch.from_numpy(draws.standard_normal((N_STEPS, 4))).float()
     return dataclasses.replace(made, hidden=hidden, needle_positions=torch.zeros(0, dtype=torch.long))
 
@@ -126,7 +128,9 @@ def test_the_plan_asks_for_other_samples_with_a_list_and_a_forecast_in_each_unit
     detection = [answer(index) for index in range(25)]
     plan = claim.plan(REQUEST, {DETECTION_ROLE: detection})
     units = plan.roles[BUDGETS_ROLE]
-    assert not {unit.key for unit in units} & {unit.key for unit in first.units} and plan.roles[DETECTION_ROLE] == first.roles[DETECTION_ROLE]
+    assert (
+        not {unit.key for unit in units} & {unit.key for unit in first.units} and plan.roles[DETECTION_ROLE] == first.roles[DETECTION_ROLE]
+    )
     setting = BudgetSetting.from_json(json.loads(json.dumps(units[0].decoding[BUDGETS])), 2, 2)
     assert setting.caches == caches() and setting.forecast is not None
     mean = torch.cat([trace.retrieval_scores for trace in detection]).mean(dim=0)

@@ -18,7 +18,7 @@ from mechdyn.decoding.trace import require_model, trace_many
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.hashing import content_hash
 from mechdyn.heads import Head, rank_heads
-from mechdyn.improve.budgets.allocation import BETA, KERNEL, WINDOW, Allotment, check_beta, scores_of
+from mechdyn.improve.budgets.allocation import BETA, KERNEL, WINDOW, Allotment, scores_of
 from mechdyn.improve.budgets.positions import pooled_attention, window_rows
 from mechdyn.improve.budgets.rows import BudgetRows, CacheRow, Scores, Telling
 from mechdyn.models.model import Model
@@ -54,9 +54,9 @@ class BudgetSetting:
     def __post_init__(self) -> None:
         if not self.caches:
             raise InputError("at least one cache is needed, got none; CacheShare('static', 0.05) is 5 % by a list")
-        check_beta(self.beta)
         if self.window < 1:
             raise InputError(f"the window has at least the prompt's last position, got {self.window}")
+        Allotment(self.window, self.beta, self.window, self.kernel)
         asked = {cache.source for cache in self.caches}
         if asked & {STATIC, RANDOM} and self.static is None:
             raise InputError("static and random budgets are dealt out by the scores of a list; give static=")

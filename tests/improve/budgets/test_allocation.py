@@ -69,7 +69,7 @@ def test_the_total_holds_to_the_position_and_no_head_has_more_than_there_is(n_ke
             how = Allotment(capacity, beta)
             found = budgets(scores, how, n_keys)
             assert int(found.sum()) == min(how.free, n_keys) * 24
-            assert 0 <= int(found.min()) and int(found.max()) <= n_keys
+            assert int(found.min()) >= 0 and int(found.max()) <= n_keys
             exact = torch.tensor(by_hand(scores, capacity, 8, beta, n_keys)).reshape(3, 8)
             assert float((found - exact).abs().max()) < 1 + 1e-6
 

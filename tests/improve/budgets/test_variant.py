@@ -41,7 +41,9 @@ def test_a_whole_cache_answers_as_the_model_does(model):
     cache = CacheShare("echo", 1.0)
     variant = Budgeted(model, cache, setting(model, (cache,)))
     assert isinstance(variant, Variant) and variant.name == "echo 100 %"
-    for one, two in zip(variant.answers(samples(), max_new_tokens=N_NEW), Plain(model).answers(samples(), max_new_tokens=N_NEW), strict=True):
+    for one, two in zip(
+        variant.answers(samples(), max_new_tokens=N_NEW), Plain(model).answers(samples(), max_new_tokens=N_NEW), strict=True
+    ):
         assert one.tokens == two.tokens and one.cache_bytes == two.cache_bytes
     tokens = random_sample(40, seed=3).tokens
     assert torch.allclose(variant.log_probs(tokens), Plain(model).log_probs(tokens), atol=1e-4)
@@ -60,7 +62,9 @@ def test_an_answer_stays_the_same_where_measuring_says_so(model, source):
             assert (answer.tokens == known.tokens) == bool(effects.same[place]), cache
             kept = effects.kept[place].tolist()
             first = kept.index(False) if False in kept else len(kept)
-            assert answer.tokens[:first] == known.tokens[:first] and answer.tokens[first : first + 1] != known.tokens[first : first + 1] or all(kept)
+            assert (
+                answer.tokens[:first] == known.tokens[:first] and answer.tokens[first : first + 1] != known.tokens[first : first + 1]
+            ) or all(kept)
 
 
 def test_a_batch_is_what_each_sample_is_alone(model):
