@@ -1,8 +1,7 @@
 """How a verdict on budgets by step is shown: what each way to deal one out loses, what is gained, and the curves."""
 
 from collections.abc import Mapping, Sequence
-
-import plotly.graph_objects as go
+from typing import Any
 
 from mechdyn.claims.step_budgets import AREA, BACK, HELD, KEPT, LOSS
 from mechdyn.evidence import LESS, Evidence, Table, Verdict
@@ -34,7 +33,7 @@ def budget_tables(verdict: Verdict) -> list[Table]:
     ]
 
 
-def budget_curves(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> dict[str, go.Figure]:
+def budget_curves(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> dict[str, Any]:
     """Loss and kept answers against the size, of the usual caches."""
     figures = {}
     for measure in (LOSS, KEPT):
