@@ -5,6 +5,7 @@ context before it has seen the question, which is harder than what `mechdyn veri
 """
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Annotated, Any
 
 import numpy as np
@@ -33,15 +34,14 @@ def kvpress_budgets(
 ) -> None:
     """Ask through kvpress' pipeline and print."""
     headkv_press(0.0, source="uniform")  # says what to install where kvpress is not there
-    from kvpress import KVPressTextGenerationPipeline, SnapKVPress
-
+    kvpress = import_module("kvpress")
     loaded = load_model(model, device="cpu")
     ranking = read_heads(heads)
-    presses: dict[str, Any] = {NONE: None, "SnapKV": SnapKVPress(window_size=8, kernel_size=7)}
+    presses: dict[str, Any] = {NONE: None, "SnapKV": kvpress.SnapKVPress(window_size=8, kernel_size=7)}
     register_presses(presses, ranking)
     hf = plain_copy(loaded.twin)
     hf.set_attn_implementation("sdpa")
-    pipeline = KVPressTextGenerationPipeline(model=hf, tokenizer=loaded.tokenizer)
+    pipeline = kvpress.KVPressTextGenerationPipeline(model=hf, tokenizer=loaded.tokenizer)
     right: dict[tuple[str, float], list[bool]] = {}
     for seed in tqdm(range(samples), desc="through kvpress", unit="needle", disable=None, delay=1):
         sample = niah(loaded, length=length, depth=(seed % 5 + 0.5) / 5, seed=seed)

@@ -78,8 +78,12 @@ def fit_forecast(traces: Iterable[Trace], *, rank: int = RANK, seed: int = 0) ->
     left, values, right = np.linalg.svd(weights, full_matrices=False)
     # Columns are centred twice, by their own mean in training and by that of training and validation together.
     mean = fitted.features.mean + fitted.mean * fitted.features.scale
-    parts = (mean, left[:, :rank] * values[:rank], right[:rank], fitted.intercept)
-    return Forecast(*(torch.from_numpy(np.ascontiguousarray(part)).float() for part in parts), data.n_layers)
+    read, write = left[:, :rank] * values[:rank], right[:rank]
+    return Forecast(_float32(mean), _float32(read), _float32(write), _float32(fitted.intercept), data.n_layers)
+
+
+def _float32(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values)).float()
 
 
 def _written(values: Tensor) -> str:

@@ -15,6 +15,7 @@ from mechdyn.runs.session import Session
 from mechdyn.studies.conditions import DETECTION_ROLE
 from mechdyn.studies.kv_budgets import SCORE, found_forecast, found_list
 from mechdyn.traces.budgets import ECHO, FORECAST, RANDOM, SAMPLE, SOURCES, STATIC, UNIFORM, CacheShare
+from mechdyn.traces.trace import Trace
 
 WHEN_LEFT_OUT = (UNIFORM, STATIC, ECHO, FORECAST)
 """What can be deployed."""
@@ -63,7 +64,7 @@ def _setting(run: Session, request: Request, caches: tuple[CacheShare, ...], nam
     config, shape = run.config, (run.model.n_layers, run.model.n_heads)
     sources = {cache.source for cache in caches}
     static = None if named is None else scores_of(named, *shape)
-    detection = ()
+    detection: tuple[Trace, ...] = ()
     if FORECAST in sources or (named is None and sources & {STATIC, RANDOM}):
         plan = Plan({DETECTION_ROLE: task_units(request, chosen_preset(PRESETS, request), DETECTION)})
         detection = tuple(run.traces(plan, describe=f"list and forecast of {Path(config.model).name}")[DETECTION_ROLE])

@@ -1,16 +1,16 @@
 """What smaller caches do to a model's own answer: the answer is fed again, all caches in one batch over one prompt."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache as cached
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from mechdyn.decoding.batches import naming_memory
-from mechdyn.decoding.engine import Engine
+from mechdyn.decoding.engine import DecodeState, Engine
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.generate import TraceOptions
@@ -19,14 +19,17 @@ from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.hashing import content_hash
 from mechdyn.heads import Head, rank_heads
 from mechdyn.improve.budgets.allocation import BETA, KERNEL, WINDOW, Allotment, scores_of
-from mechdyn.improve.budgets.positions import pooled_attention, window_rows
-from mechdyn.improve.budgets.rows import BudgetRows, CacheRow, Scores, Telling
+from mechdyn.improve.budgets.positions import by_group, places, pooled_attention, window_rows
+from mechdyn.improve.budgets.rows import BudgetRows, CacheRow, Orders, Scores, Telling
 from mechdyn.models.model import Model
 from mechdyn.models.shape import shape_of
 from mechdyn.probes.forecast import Forecast
 from mechdyn.tasks.sample import Sample
-from mechdyn.traces.budgets import FORECAST, RANDOM, SAMPLE, STATIC, UNIFORM, BudgetEffects, CacheShare
+from mechdyn.traces.budgets import FORECAST, KV, RANDOM, SAMPLE, STATIC, UNIFORM, BudgetEffects, CacheShare
 from mechdyn.traces.trace import Trace
+
+_MASK_BYTES = 512 * 2**20
+"""What the masks of all caches that run at once may take: one byte a head and position of the prompt each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +118,7 @@ def trace_budgets(
 ) -> list[Trace]:
     """The clean trace of each sample, with what each cache does along its answer (`Trace.budgets`)."""
     options = options or TraceOptions.of("r2")
-    kept = {"score": options.score, "threshold": options.threshold, "max_new_tokens": options.max_new_tokens}
+    kept: dict[str, Any] = {"score": options.score, "threshold": options.threshold, "max_new_tokens": options.max_new_tokens}
     engine = make_engine(model, engine)
     traces = trace_many(model, samples, batch_size=max(1, len(samples)), engine=engine, **kept)
     return [
@@ -171,10 +174,17 @@ def fast_engine(model: Model, engine: str | Engine) -> FastEngine:
     return found
 
 
-def attention_of(model: Model, sample: Sample, window: int) -> Callable[[Allotment], Float[Tensor, "layer head rival"]]:
-    """What ranks a prompt's positions, for any budget with at most this window; the rows are read once."""
-    rows = window_rows(model, sample.tokens, min(max(1, window), len(sample)))
-    return cached(lambda how: pooled_attention(rows, how))
+def orders_of(model: Model, sample: Sample, window: int) -> Orders:
+    """A prompt's positions ranked, for any budget with at most this window; its rows are read once, and each order is made once."""
+    rows = window_rows(model, sample.tokens, min(window, len(sample)))
+    n_kv_heads = shape_of(model.twin).n_kv_heads
+
+    @cached
+    def ranked(window: int, kernel: int, per: str) -> Int[Tensor, "layer head rival"]:
+        found = pooled_attention(rows, Allotment(window, window=window, kernel=kernel))
+        return places(by_group(found, n_kv_heads, "mean") if per == KV else found)
+
+    return lambda how, per: ranked(how.window, how.kernel, per)
 
 
 def _drawn(n: int, key: str) -> Int[Tensor, " head"]:
@@ -189,14 +199,27 @@ class _Measured:
     def __init__(self, model: Model, engine: FastEngine, sample: Sample, trace: Trace, setting: BudgetSetting) -> None:
         self._model, self._engine, self._sample, self._trace, self._setting = model, engine, sample, trace, setting
         self._shape = shape_of(model.twin)
+        self._orders = orders_of(model, sample, setting.window)
+        own = trace.retrieval_scores[1:].float().clamp(min=0.0)
+        self._own = own.mean(dim=0) if len(own) else torch.zeros(model.n_layers, model.n_heads)
 
     def run(self, score: Any) -> BudgetEffects:
-        trace, caches, n_prompt = self._trace, self._setting.caches, len(self._sample)
+        """All caches, as many at once as their masks may take, from one prefill."""
+        whole, caches = self._row(CacheShare(UNIFORM, 1.0)), self._setting.caches
+        state = self._engine.prefill([self._sample.tokens[:-1]])
+        size = max(1, _MASK_BYTES // (self._model.n_layers * self._model.n_heads * len(self._sample)))
+        parts = [self._part(score, state, caches[start : start + size], whole) for start in range(0, len(caches), size)]
+        joined = (torch.cat([getattr(part, name) for part in parts]) for name in ("log_p", "kept", "seen", "held", "back"))
+        return BudgetEffects(caches, len(self._sample), parts[0].position_bytes, parts[0].clean, *joined)
+
+    def _part(self, score: Any, state: DecodeState, caches: Sequence[CacheShare], whole: CacheRow) -> BudgetEffects:
+        """Some of the caches, and the whole one beside them."""
+        trace, n_prompt = self._trace, len(self._sample)
         clean, log_p = torch.full((trace.n_steps,), torch.nan), torch.full((len(caches), trace.n_steps), torch.nan)
         same = torch.ones(len(caches), trace.n_steps, dtype=torch.bool)
         counts = torch.zeros(3, len(caches))
-        rows = self._rows()
-        state = self._engine.fork(self._engine.prefill([self._sample.tokens[:-1]]), [0] * len(rows))
+        rows = [*map(self._row, caches), whole]
+        state = self._engine.fork(state, [0] * len(rows))
         batch = BudgetRows(self._engine, state, rows, Telling(score, self._setting.forecast), max(1, trace.n_steps))
         fed = torch.cat([self._sample.tokens[-1:], trace.tokens[:-1]])[: trace.n_steps]
         for step, (token, target) in enumerate(zip(fed.tolist(), trace.tokens.tolist(), strict=True)):
@@ -208,19 +231,13 @@ class _Measured:
                 counts += torch.tensor([self._counts(row) for row in rows[:-1]]).T
         seen, held, back = counts / max(1, trace.n_steps - 1)
         position = self._shape.n_cached * self._model.dtype.itemsize
-        return BudgetEffects(caches, n_prompt, position, clean, log_p, same, seen, held, back)
+        return BudgetEffects(tuple(caches), n_prompt, position, clean, log_p, same, seen, held, back)
 
-    def _rows(self) -> list[CacheRow]:
-        setting, n_prompt = self._setting, len(self._sample)
-        attention = attention_of(self._model, self._sample, setting.window)
-        own = self._trace.retrieval_scores[1:].float().clamp(min=0.0)
-        mean = own.mean(dim=0) if len(own) else torch.zeros(self._model.n_layers, self._model.n_heads)
-        found = []
-        for cache in (*setting.caches, CacheShare(UNIFORM, 1.0)):
-            how = Allotment.of_prompt(cache.fraction, n_prompt, beta=setting.beta, window=setting.window, kernel=setting.kernel)
-            fixed = setting.fixed(cache, self._model, self._sample, mean)
-            found.append(CacheRow(self._sample, cache, how, attention, fixed, self._shape.n_kv_heads))
-        return found
+    def _row(self, cache: CacheShare) -> CacheRow:
+        setting, model = self._setting, self._model
+        how = Allotment.of_prompt(cache.fraction, len(self._sample), beta=setting.beta, window=setting.window, kernel=setting.kernel)
+        fixed = setting.fixed(cache, model, self._sample, self._own)
+        return CacheRow(self._sample, cache, how, self._orders, fixed, (model.n_heads, self._shape.n_kv_heads))
 
     def _counts(self, row: CacheRow) -> tuple[float, float, float]:
         assert row.seen is not None

@@ -46,7 +46,8 @@ def pooled_attention(rows: Float[Tensor, "layer head query pos"], how: Allotment
 def places(attention: Float[Tensor, "layer head rival"]) -> Int[Tensor, "layer head rival"]:
     """Each position's place in its head's order, the most attended first, ties to the earlier position."""
     order = attention.argsort(dim=-1, descending=True, stable=True)
-    return torch.empty_like(order).scatter_(-1, order, torch.arange(order.shape[-1]).expand_as(order))
+    number = torch.arange(order.shape[-1], dtype=torch.int32).expand_as(order)
+    return torch.empty_like(number).scatter_(-1, order, number)
 
 
 def kept(order: Int[Tensor, "layer head rival"], budget: Int[Tensor, "layer head"], window: int) -> Bool[Tensor, "layer head pos"]:

@@ -124,8 +124,8 @@ class Dealing:
         assert self.context is not None
         how = self.allotment(len(self.context))
         scores = self.told if self.told is not None else self.scores
-        even = torch.ones(order.shape[:2])
-        own = even if scores is None or self.source == UNIFORM else by_group(scores, self._n_kv_heads, "max")
+        even = self.source == UNIFORM or not isinstance(scores, Tensor)
+        own = torch.ones(order.shape[:2]) if even else by_group(scores, self._n_kv_heads, "max")
         return kept(order, budgets(own, how, order.shape[-1]), how.window)
 
     def allotment(self, n_context: int) -> Allotment:
@@ -236,7 +236,7 @@ def _press_class() -> Any:
     except ImportError as error:
         raise InputError(f"{INSTALL} ({error})") from error
 
-    class HeadKVPress(Dealing, kvpress.PrefillDecodingPress):  # type: ignore[misc, name-defined]
+    class HeadKVPress(Dealing, kvpress.PrefillDecodingPress):  # type: ignore[name-defined]
         """HeadKV's budgets, static or by step."""
 
     return HeadKVPress

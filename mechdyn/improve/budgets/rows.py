@@ -10,13 +10,15 @@ from torch import Tensor
 from mechdyn.decoding.context import KeyContext, score_step
 from mechdyn.decoding.engine import DecodeState, Engine, StepOutput
 from mechdyn.improve.budgets.allocation import Allotment, budgets
-from mechdyn.improve.budgets.positions import by_group, kept, places, to_heads, union
+from mechdyn.improve.budgets.positions import by_group, kept, to_heads, union
 from mechdyn.probes.forecast import Forecast
 from mechdyn.scores.score import Score
 from mechdyn.tasks.sample import Sample
 from mechdyn.traces.budgets import ECHO, FORECAST, KV, ORACLE, PERSISTENCE, CacheShare
 
 Scores = Float[Tensor, "layer head"]
+Orders = Callable[[Allotment, str], Int[Tensor, "layer head rival"]]
+"""Each position's place in its head's order (`places`), for a budget of query heads or of key-value heads."""
 
 
 class CacheRow:
@@ -27,24 +29,23 @@ class CacheRow:
         sample: Sample,
         cache: CacheShare,
         how: Allotment,
-        attention: Callable[[Allotment], Float[Tensor, "layer head rival"]],
+        orders: Orders,
         fixed: Scores | None,
-        n_kv_heads: int,
+        heads: tuple[int, int],
     ) -> None:
-        """Rank the positions.
+        """A cache of which nothing is seen yet.
 
         Args:
             sample: whose prompt it holds.
             cache: what deals its budget out.
             how: the budget.
-            attention: what `pooled_attention` gives for a budget.
+            orders: the positions of this prompt, ranked.
             fixed: the scores of a source that does not follow the step; None of one that does.
-            n_kv_heads: key-value heads a layer.
+            heads: query heads and key-value heads a layer.
         """
-        self.sample, self.cache, self.how, self.n_kv_heads = sample, cache, how, n_kv_heads
-        found = attention(how)
-        self._n_heads = found.shape[1]
-        self._order = places(by_group(found, n_kv_heads, "mean") if cache.per == KV else found)
+        self.sample, self.cache, self.how = sample, cache, how
+        self._n_heads, self.n_kv_heads = heads
+        self._order = orders(how, cache.per)
         self._fixed = None if fixed is None else self._seen(fixed)
         self.seen: Bool[Tensor, "layer head pos"] | None = None
         self.back = 0.0
@@ -58,8 +59,10 @@ class CacheRow:
 
     def deal(self, scores: Scores | None) -> Bool[Tensor, "layer head pos"]:
         """What each head sees of the prompt at the next step; `scores` are those of a source that follows the step."""
-        assert self._fixed is not None or scores is not None
-        now = self._fixed if self._fixed is not None else self._seen(scores)
+        now = self._fixed
+        if now is None:
+            assert scores is not None
+            now = self._seen(scores)
         before, self.back = self.seen, 0.0
         if before is not None and self._fixed is None:
             now = now if self.cache.reversible else now & before

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mechdyn.decoding.engine import Engine
 from mechdyn.improve.budgets.allocation import Allotment
-from mechdyn.improve.budgets.measure import BudgetSetting, attention_of, fast_engine
+from mechdyn.improve.budgets.measure import BudgetSetting, fast_engine, orders_of
 from mechdyn.improve.budgets.rows import BudgetRows, CacheRow, Telling
 from mechdyn.improve.stepping import answer_samples, forced_log_probs, text_sample, whole_log_probs
 from mechdyn.improve.variant import Answer
@@ -73,12 +73,12 @@ class Budgeted:
         return torch.cat([whole_log_probs(self.model, tokens[:half])[:-1], forced_log_probs(tokens[half - 1 :], lambda _: steps)])
 
     def _begin(self, samples: Sequence[Sample]) -> "BudgetSteps":
-        setting, n_kv_heads = self._setting, shape_of(self.model.twin).n_kv_heads
+        setting, heads = self._setting, (self.model.n_heads, shape_of(self.model.twin).n_kv_heads)
         rows = []
         for sample in samples:
             how = Allotment.of_prompt(self.cache.fraction, len(sample), beta=setting.beta, window=setting.window, kernel=setting.kernel)
             fixed = setting.fixed(self.cache, self.model, sample)
-            rows.append(CacheRow(sample, self.cache, how, attention_of(self.model, sample, how.window), fixed, n_kv_heads))
+            rows.append(CacheRow(sample, self.cache, how, orders_of(self.model, sample, how.window), fixed, heads))
         state = self._engine.prefill([sample.tokens[:-1] for sample in samples])
         room = self.model.n_ctx - min(map(len, samples))
         return BudgetSteps(BudgetRows(self._engine, state, rows, Telling(self._score, setting.forecast), room), self.cache)

@@ -10,8 +10,9 @@ from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.heads import Head, rank_heads
+from mechdyn.improve.budgets import measure
 from mechdyn.improve.budgets.allocation import Allotment, budgets, scores_of
-from mechdyn.improve.budgets.measure import BudgetSetting, measure_budgets, trace_budgets
+from mechdyn.improve.budgets.measure import BudgetSetting, measure_budgets, orders_of, trace_budgets
 from mechdyn.improve.budgets.positions import by_group, kept, places, pooled_attention, to_heads, window_rows
 from mechdyn.improve.budgets.rows import BudgetRows, CacheRow, Telling
 from mechdyn.models.load import wrap_model
@@ -118,12 +119,8 @@ def test_the_total_holds_at_every_step(models):
     engine, sample = FastEngine(model), random_sample(40, seed=7)
     sources = ("oracle", "persistence", "echo", "forecast")
     caches = [CacheShare(source, share, per=per) for source in sources for share in (0.1, 0.25, 0.6) for per in ("query", KV)]
-    rows = window_rows(model, sample.tokens, 8)
-    n_kv = model.bridge.cfg.n_key_value_heads or 8
-    made = [
-        CacheRow(sample, cache, Allotment.of_prompt(cache.fraction, 40), lambda how: pooled_attention(rows, how), None, n_kv)
-        for cache in caches
-    ]
+    orders, n_kv = orders_of(model, sample, 8), model.bridge.cfg.n_key_value_heads or 8
+    made = [CacheRow(sample, cache, Allotment.of_prompt(cache.fraction, 40), orders, None, (8, n_kv)) for cache in caches]
     state = engine.fork(engine.prefill([sample.tokens[:-1]]), [0] * len(caches))
     batch = BudgetRows(engine, state, made, Telling(r2, a_forecast(model.d_model)), 8)
     token = sample.tokens[-1].repeat(len(caches))
@@ -161,6 +158,17 @@ def test_a_needleless_step_deals_evenly_and_random_dealing_is_the_samples_own(mo
     assert torch.equal(drawn[0].flatten().sort().values, setting.static.flatten().sort().values)
     effects = measure_budgets(model, two, trace(model, two, score="r2", max_new_tokens=3), setting)
     assert torch.equal(effects.log_p[1], effects.log_p[2])
+
+
+def test_many_caches_run_in_parts_where_their_masks_are_large(models, monkeypatch):
+    _, model = models
+    sample = random_sample(30, seed=11)
+    found, setting = trace(model, sample, score="r2", max_new_tokens=N_STEPS), BudgetSetting(CACHES, a_list())
+    whole = measure_budgets(model, sample, found, setting)
+    monkeypatch.setattr(measure, "_MASK_BYTES", 3 * 24 * 30)
+    parts = measure_budgets(model, sample, found, setting)
+    assert parts.caches == whole.caches and torch.equal(parts.kept, whole.kept) and torch.equal(parts.held, whole.held)
+    assert torch.allclose(parts.log_p, whole.log_p, atol=1e-5)
 
 
 def test_traces_carry_it_and_json_keeps_it(models):
