@@ -46,6 +46,7 @@ class BridgeEngine:
     ) -> tuple[StepOutput, DecodeState]:
         if edit is not None and edit.whole:
             raise ValueError("an engine with a cache cannot edit past positions; use ReferenceEngine")
+        state.require_whole()
         model, capture = self.model, Capture()
         after = state.fed(shallow_copy(state.memory))
         sight = Sight(model.windows, after.visible, after.positions, state.next_position[:, None])

@@ -40,6 +40,7 @@ class FastEngine:
         if not any(len(row) for row in tokens):
             return state
         self._refuse_hooks()
+        state.require_whole()
         held = Prefilled(state.memory.laid_out(), state.visible, state.positions, state.next_position)
         return _state(extend(self.model, held, tokens, self.chunk, keep))
 
@@ -53,8 +54,10 @@ class FastEngine:
         """An edited step takes the layers before its first edited head from `observed`."""
         if edit is not None and edit.whole:
             raise ValueError("an engine with a cache cannot edit past positions; use ReferenceEngine")
+        if edit is not None and edit.averaged is not None:
+            state.require_whole()
         seen = observed.trail if edit is not None and observed is not None else None
-        if seen is not None and (seen.before is not state.memory or not torch.equal(seen.tokens, tokens)):
+        if seen is not None and not seen.goes_with(state, tokens):
             raise ValueError("observed must be what the same state gave for the same tokens")
         query = MemoryQuery(state.memory, tokens, StepView.of(self.model.windows, state), edit, seen)
         device = self.model.twin.get_input_embeddings().weight.device

@@ -22,12 +22,14 @@ class StepView:
     """What a step sees through each layer's window.
 
     `unseen` has for each window the first key that any row sees, and which keys from there on each row does not; for layers without one
-    (None) only where rows see different parts of their prompt. `n_keys` counts all keys of a row, the fed token among them.
+    (None) only where rows see different parts of their prompt. `n_keys` counts all keys of a row, the fed token among them. `evicted` is
+    what single heads do not see of the prompt.
     """
 
     windows: Windows
     n_keys: int
     unseen: Mapping[int | None, tuple[int, Bool[Tensor, "row key"]]]
+    evicted: Bool[Tensor, "row layer head pos"] | None = None
 
     @classmethod
     def of(cls, windows: Windows, state: DecodeState) -> "StepView":
@@ -38,7 +40,7 @@ class StepView:
             seen = visible_keys(after.visible.bool(), after.positions, state.next_position[:, None], window)[:, 0]
             first = int(seen.any(dim=0).int().argmax())
             unseen[window] = first, ~seen[:, first:]
-        return cls(windows, state.positions.shape[1] + 1, unseen)
+        return cls(windows, state.positions.shape[1] + 1, unseen, state.evicted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +49,21 @@ class Trail:
 
     query: "MemoryQuery"
     before: Memory
+    evicted: Bool[Tensor, "row layer head pos"] | None
     rows: tuple[int, ...]
 
     @classmethod
     def of(cls, query: "MemoryQuery") -> "Trail":
         """All rows."""
-        return cls(query, query.before, tuple(range(len(query.tokens))))
+        return cls(query, query.before, query.evicted, tuple(range(len(query.tokens))))
 
-    def select(self, rows: Sequence[int], before: Memory) -> "Trail":
-        """Some of the rows."""
-        return Trail(self.query, before, tuple(self.rows[row] for row in rows))
+    def select(self, rows: Sequence[int], state: DecodeState) -> "Trail":
+        """Some of the rows, which are now those of `state`."""
+        return Trail(self.query, state.memory, state.evicted, tuple(self.rows[row] for row in rows))
+
+    def goes_with(self, state: DecodeState, tokens: Int[Tensor, " row"]) -> bool:
+        """Whether these tokens were fed to this state, and heads saw the same of it."""
+        return self.before is state.memory and self.evicted is state.evicted and torch.equal(self.tokens, tokens)
 
     @property
     def tokens(self) -> Int[Tensor, " row"]:
@@ -90,6 +97,11 @@ class MemoryQuery:
         self.first = 0
         if seen is not None:
             self._take_over(seen)
+
+    @property
+    def evicted(self) -> Bool[Tensor, "row layer head pos"] | None:
+        """What single heads did not see of the prompt."""
+        return self._view.evicted
 
     def _take_over(self, seen: "Trail") -> None:
         """All layers before the first edited one are those of the observing forward."""
@@ -127,6 +139,7 @@ class MemoryQuery:
         if far_keys is not None:
             torch.matmul(queries, far_keys.mT, out=scores[..., :n_far])
         self._hide(how.scores(scores), layer, grouped.shape[2])
+        self._evict(scores[..., :n_far], layer, key.shape[1])
         pattern = weights(scores, None if how.sinks is None else self._lay_sinks(how.sinks, key.shape[1]))
         z = grid.take(pattern[..., n_far:]) @ values
         if far_values is not None:
@@ -202,6 +215,14 @@ class MemoryQuery:
         elif padding is not None:
             hidden = rearrange(padding.to(scores.device), "prompt pos -> prompt 1 1 pos")
             scores[..., : padding.shape[1]].masked_fill_(hidden, lowest)
+
+    def _evict(self, scores: Float[Tensor, "prompt kv_head copy_group far"], layer: int, n_kv_heads: int) -> None:
+        """The same for what single heads do not see of the prompt, of which the layer holds the last keys."""
+        if self._view.evicted is None or not scores.shape[-1]:
+            return
+        gone = self._view.evicted[:, layer, :, -scores.shape[-1] :].to(scores.device)
+        gone = rearrange(gone, "row (kv_head group) far -> row kv_head group far", kv_head=n_kv_heads)
+        scores.masked_fill_(self.before.grid.lay(gone), torch.finfo(scores.dtype).min)
 
     def _lay_sinks(self, sinks: Float[Tensor, " head"], n_kv_heads: int) -> Float[Tensor, "1 kv_head copy_group 1"]:
         copies = self.before.grid.n_copies

@@ -53,6 +53,7 @@ class ReferenceEngine:
     def step(
         self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, observed: StepOutput | None = None
     ) -> tuple[StepOutput, DecodeState]:
+        state.require_whole()
         model, capture, past = self.model, Capture(), state.memory
         sequence = torch.cat([past.tokens, tokens[:, None].cpu()], dim=1)
         edits = past.edits if edit is None else (*past.edits, (sequence.shape[1] - 1, edit))

@@ -20,6 +20,7 @@ from mechdyn.registry import Registry
 from mechdyn.reports.alarm import alarm_answers, alarm_tables
 from mechdyn.reports.evidence_figures import evidence_figures, setting, stored_controls
 from mechdyn.reports.head_lists import verdict_on_lists
+from mechdyn.reports.kv_budgets import budget_curves, budget_tables
 from mechdyn.reports.tables import interval_text, methods_text, output, print_tables
 from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
 from mechdyn.studies.dose_response import SETS
@@ -259,5 +260,6 @@ LAYOUTS.register("dynamism", Layout(_dynamism_tables))
 LAYOUTS.register("irreplaceability", Layout(_irreplaceability_tables, _grids, "ablation", NOT_PRINTED))
 for _property in ("sparse", "intrinsic", "universal"):
     LAYOUTS.register(f"wu2024.{_property}", Layout(verdict_on_lists))
+LAYOUTS.register("step_budgets", Layout(budget_tables, budget_curves, "kv_budgets"))
 LAYOUTS.register("correlation", Layout(figures=_curves, page="correlation"))
 LAYOUTS.register("anticipation", Layout(figures=_curves, page="anticipation"))

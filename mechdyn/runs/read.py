@@ -36,7 +36,7 @@ from mechdyn.runs.detect import HEADS, Detected
 from mechdyn.runs.finished import RunFolder, parsed, read_folder, unfinished
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.runs.improve import Improved, read_improved
-from mechdyn.runs.improve_configs import DecoreConfig, SealConfig
+from mechdyn.runs.improve_configs import DecoreConfig, KVBudgetsConfig, SealConfig
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
 from mechdyn.runs.rag_logs import RagLogs, rag_standing
 from mechdyn.runs.registered import Standing, judged, noted, standing, unit_keys
@@ -407,5 +407,6 @@ KINDS: Mapping[str, Kind] = {
         Kind(TraceConfig, "mechdyn trace", (RECORD,), _single),
         Kind(DecoreConfig, "mechdyn improve decore", (RESULTS,), _improved, traced=False),
         Kind(SealConfig, "mechdyn improve seal", (RESULTS,), _improved, traced=False),
+        Kind(KVBudgetsConfig, "mechdyn improve kv-budgets", (RESULTS,), _improved, traced=False),
     )
 }
