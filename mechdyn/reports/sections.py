@@ -16,6 +16,7 @@ from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import FIGURE_3
 from mechdyn.reports.detection import detected_tables
 from mechdyn.reports.follows import follows_tables, modes_remark
+from mechdyn.reports.improve import improve_tables
 from mechdyn.reports.results import (
     correlations_table,
     effect_table,
@@ -33,6 +34,7 @@ from mechdyn.runs.read import (
     AblationTable,
     Content,
     DetectedList,
+    EvaluatedVariants,
     FollowedSets,
     Judged,
     ModesOfList,
@@ -253,6 +255,13 @@ def _detected(found: DetectedList, run: Run) -> list[Section]:
     title = f"Heads of {run.model} by {detected.name} on {run.task.name}"
     figures = {"layers and heads": head_map(detected.ranking, detected.k, title=title)}
     return [Section(title, run.command, tuple(detected_tables(detected, title)), figures)]
+
+
+@sections.register
+def _improved(found: EvaluatedVariants, run: Run) -> list[Section]:
+    tables = improve_tables(found.found.evaluation, f"{run.folder.record.kind} on {run.model}")
+    about = _listing("What the variants are", found.found.about)
+    return [Section(f"{run.name}: what improves the model", run.command, (*tables, about))]
 
 
 @sections.register

@@ -35,6 +35,8 @@ from mechdyn.runs.configs import (
 from mechdyn.runs.detect import HEADS, Detected
 from mechdyn.runs.finished import RunFolder, parsed, read_folder, unfinished
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
+from mechdyn.runs.improve import Improved, read_improved
+from mechdyn.runs.improve_configs import DecoreConfig
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
 from mechdyn.runs.rag_logs import RagLogs
 from mechdyn.runs.registered import Standing, judged, standing, unit_keys
@@ -146,6 +148,14 @@ class DetectedList:
     """A list of heads, as recorded: which samples count hangs on texts that traces do not hold."""
 
     found: Detected
+    measures: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatedVariants:
+    """What improves a model, before and after, as recorded: answers are kept as text, not as traces."""
+
+    found: Improved
     measures: frozenset[str] = frozenset()
 
 
@@ -345,6 +355,10 @@ def _detected(folder: RunFolder, again: bool) -> DetectedList:
     return DetectedList(parsed(folder.path / RESULTS, lambda values: Detected.from_json(values, ranking, folder.path)))
 
 
+def _improved(folder: RunFolder, again: bool) -> EvaluatedVariants:
+    return EvaluatedVariants(parsed(folder.path / RESULTS, lambda values: read_improved(values, folder.path)))
+
+
 def _single(folder: RunFolder, again: bool) -> Single:
     ((trace,),) = folder.roles.values()
     return Single(trace)
@@ -389,5 +403,6 @@ KINDS: Mapping[str, Kind] = {
         Kind(SensitivityConfig, "mechdyn sensitivity", (RESULTS,), _settings),
         Kind(RagConfig, "mechdyn rag", (VERDICTS,), _strategies, traced=False),
         Kind(TraceConfig, "mechdyn trace", (RECORD,), _single),
+        Kind(DecoreConfig, "mechdyn improve decore", (RESULTS,), _improved, traced=False),
     )
 }

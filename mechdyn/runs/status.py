@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from mechdyn.errors import StoreError
 from mechdyn.runs.folder import LOCK, RECORD, read_json, read_record
+from mechdyn.runs.improve_configs import ANSWERS, PLANNED
 from mechdyn.runs.pointers import find_stores
 from mechdyn.runs.run_log import HEARTBEAT_SECONDS, LOG, RunLog, read_log
 from mechdyn.traces.keys import stored_units
@@ -77,7 +78,7 @@ def status_of(path: str | Path) -> RunStatus:
     path = Path(path)
     record = read_record(path)
     planned, stored = _traces(path)
-    answers, asked = _answers(path, record.asked)
+    answers, asked = map(sum, zip(_answers(path, record.asked), _evaluated(path), strict=True))
     log, events = RunLog(path / LOG), read_log(path / LOG)
     failures = {key: failure for key, failure in log.failures.items() if key not in stored}
     last = events[-1] if events else {}
@@ -133,6 +134,14 @@ def _answers(path: Path, asked: Mapping[str, Any]) -> tuple[int, int]:
     questions = path / "questions.jsonl"
     n_questions = questions.read_bytes().count(b"\n") if questions.is_file() else max(found, default=0)
     return sum(found), n_questions * len(asked.get("strategies") or logs) if logs else 0
+
+
+def _evaluated(path: Path) -> tuple[int, int]:
+    """Of what improves a model: answers and texts that there are, and that there will be."""
+    planned, answers = path / PLANNED, path / ANSWERS
+    if not planned.is_file():
+        return 0, 0
+    return answers.read_bytes().count(b"\n") if answers.is_file() else 0, int(read_json(planned)["answers"])
 
 
 def _is_held(path: Path) -> bool:

@@ -1,11 +1,14 @@
 """Which traces depend on each other: those that share a needle or a haystack."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+from torch import Tensor
 
 from mechdyn.stats.clusters import clusters_by_shared
+from mechdyn.tasks.sample import Sample
 from mechdyn.traces.trace import Trace
 
 
@@ -22,8 +25,17 @@ def trace_clusters(*columns: Sequence[Trace]) -> Int[np.ndarray, " sample"]:
     return clusters_by_shared([set().union(*map(_things, row)) for row in zip(*columns, strict=True)])
 
 
+def sample_clusters(samples: Sequence[Sample]) -> Int[np.ndarray, " sample"]:
+    """The same for samples that are not traced."""
+    return clusters_by_shared([_shared(sample.tokens, sample.needle_positions, sample.meta) for sample in samples])
+
+
 def _things(trace: Trace) -> set[Hashable]:
-    """What other traces may have as well. Copies of a sample that were drawn apart (`mechdyn.claims.power`) have nothing in common."""
-    needle, drawn = tuple(trace.prompt_tokens[trace.needle_positions].tolist()), trace.meta.get("drawn")
-    text = (trace.meta.get("haystack"), trace.meta.get("seed"))
+    return _shared(trace.prompt_tokens, trace.needle_positions, trace.meta)
+
+
+def _shared(tokens: Int[Tensor, " pos"], needle_positions: Int[Tensor, " needle"], meta: Mapping[str, Any]) -> set[Hashable]:
+    """What others may have as well. Copies of a sample that were drawn apart (`mechdyn.claims.power`) have nothing in common."""
+    needle, drawn = tuple(tokens[needle_positions].tolist()), meta.get("drawn")
+    text = (meta.get("haystack"), meta.get("seed"))
     return ({("needle", drawn, *needle)} if needle else set()) | ({("haystack", drawn, *text)} if None not in text else set())
