@@ -242,5 +242,6 @@ LAYOUTS.register("dynamism", Layout(_dynamism_tables))
 LAYOUTS.register("irreplaceability", Layout(_irreplaceability_tables, _grids, "ablation", NOT_PRINTED))
 for _property in ("sparse", "intrinsic", "universal"):
     LAYOUTS.register(f"wu2024.{_property}", Layout(verdict_on_lists))
+LAYOUTS.register("retmask", Layout(figures=lambda verdict, traces: {}, page="retmask"))
 LAYOUTS.register("correlation", Layout(figures=_curves, page="correlation"))
 LAYOUTS.register("anticipation", Layout(figures=_curves, page="anticipation"))

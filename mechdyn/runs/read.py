@@ -40,6 +40,8 @@ from mechdyn.runs.improve_configs import DecoreConfig
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
 from mechdyn.runs.rag_logs import RagLogs
 from mechdyn.runs.registered import Standing, judged, standing, unit_keys
+from mechdyn.runs.retmask import judge_again
+from mechdyn.runs.retmask_configs import RetmaskConfig
 from mechdyn.runs.sensitivity import window_name
 from mechdyn.runs.verify import VERDICTS, noting_absent
 from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA
@@ -359,6 +361,13 @@ def _improved(folder: RunFolder, again: bool) -> EvaluatedVariants:
     return EvaluatedVariants(parsed(folder.path / RESULTS, lambda values: read_improved(values, folder.path)))
 
 
+def _retmasked(folder: RunFolder, again: bool) -> Judged:
+    """The verdict from each sample's answers, as they were counted."""
+    recorded = parsed(folder.path / VERDICTS, lambda rows: Verdict.from_json(rows[0]))
+    verdict = parsed(folder.path / RESULTS, lambda values: judge_again(values, recorded)) if again else recorded
+    return Judged(verdict, again, _changed(recorded, verdict), None, {})
+
+
 def _single(folder: RunFolder, again: bool) -> Single:
     ((trace,),) = folder.roles.values()
     return Single(trace)
@@ -403,6 +412,7 @@ KINDS: Mapping[str, Kind] = {
         Kind(SensitivityConfig, "mechdyn sensitivity", (RESULTS,), _settings),
         Kind(RagConfig, "mechdyn rag", (VERDICTS,), _strategies, traced=False),
         Kind(TraceConfig, "mechdyn trace", (RECORD,), _single),
+        Kind(RetmaskConfig, "mechdyn retmask verify", (VERDICTS,), _retmasked, traced=False),
         Kind(DecoreConfig, "mechdyn improve decore", (RESULTS,), _improved, traced=False),
     )
 }

@@ -5,6 +5,7 @@ TRL and peft are the extra `train`; nothing else imports them.
 
 import logging
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,7 +60,7 @@ class DPOSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_size, self.rows, self.saves, self.lora_rank or 1) < 1:
+        if min(self.epochs, self.batch_size, self.rows, self.saves, 1 if self.lora_rank is None else self.lora_rank) < 1:
             raise InputError("epochs, pairs a step, pairs at once, checkpoints and an adapter's rank are 1 or more")
         if not 0 < self.final_rate <= self.learning_rate:
             raise InputError(f"the rate falls from {self.learning_rate} to {self.final_rate}; give rates above 0, the last not the larger")
@@ -130,6 +131,7 @@ def train_dpo(model: str, pairs: "Dataset", settings: DPOSettings, folder: str |
         with new_folder(folder) as partial:
             trained.save_pretrained(partial)
             tokenizer.save_pretrained(partial)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     log = [{name: float(value) for name, value in row.items()} for row in trainer.state.log_history]
     return Trained(folder, log)
 

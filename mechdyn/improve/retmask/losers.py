@@ -86,11 +86,10 @@ def _itself(model: Model) -> Iterator[Model]:
 
 
 @contextmanager
-@torch.no_grad()
 def _rounded(model: Model, bits: int) -> Iterator[Model]:
     """Round every matrix within the layers, embeddings left out, and put the weights back."""
     embeddings = {id(each.weight) for each in (model.twin.get_input_embeddings(), model.twin.get_output_embeddings())}
-    matrices = [each for each in model.twin.parameters() if each.ndim == 2 and id(each) not in embeddings]
+    matrices = [each.detach() for each in model.twin.parameters() if each.ndim == 2 and id(each) not in embeddings]
     kept = [each.clone() for each in matrices]
     try:
         for matrix in matrices:

@@ -139,7 +139,7 @@ def prompts_of_file(model: Model, path: str | Path) -> list[Sample]:
         raise InputError(f"prompts in {path} cannot be read ({error}); give JSON lines with a prompt each") from error
     texts = [_prompt(line, f"line {number} of {path}") for number, line in enumerate(lines, start=1) if line.strip()]
     if not texts:
-        raise InputError(f"{path} has no prompts; give JSON lines such as {{\"prompt\": \"…\"}}")
+        raise InputError(f'{path} has no prompts; give JSON lines such as {{"prompt": "…"}}')
     return [_sample(model, text) for text in dict.fromkeys(texts)]
 
 
@@ -147,7 +147,7 @@ def _prompt(line: str, where: str) -> str:
     try:
         text = json.loads(line)["prompt"]
     except (ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{where} is no JSON object with a prompt, such as {{\"prompt\": \"…\"}}") from error
+        raise InputError(f'{where} is no JSON object with a prompt, such as {{"prompt": "…"}}') from error
     if not isinstance(text, str) or not text.strip():
         raise InputError(f"the prompt in {where} is no text, or blank")
     return text
