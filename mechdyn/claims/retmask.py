@@ -142,22 +142,15 @@ def criteria(differences: Mapping[str, Interval]) -> tuple[Criteria, Criteria]:
 
 
 def _called(name: str) -> str:
-    words = {
-        BASE: "the base",
-        NON_RETRIEVAL: "random heads that do not retrieve",
-        ALL_HEADS: "random heads of all",
-        WEAKER: "a weaker model",
-    }
-    return words.get(name, name)
+    heads = {NON_RETRIEVAL: "random heads that do not retrieve", ALL_HEADS: "random heads of all"}
+    return {BASE: "the base", WEAKER: "a weaker model", **heads}.get(name, name)
 
 
 def _no_verdict(base: Float[np.ndarray, "1 sample"], arms: Mapping[str, Arm]) -> tuple[str, ...]:
     """Why no criterion is applied; empty where they are."""
     right, n = float(np.nanmean(base)), base.shape[1]
     if right >= CEILING:
-        return (
-            f"the base is right on {right:.1%} of the samples, so there is no room to improve; take longer prompts or a harder haystack",
-        )
+        return (f"the base is right on {right:.1%} of the samples, which leaves no room; take longer prompts or a harder haystack",)
     if n < MIN_RETRIEVING_SAMPLES:
         return (f"{n} samples were answered, {MIN_RETRIEVING_SAMPLES} are needed",)
     lacking = [name for name in TRAINED if name not in arms]

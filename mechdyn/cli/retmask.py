@@ -34,9 +34,8 @@ def contrast(config: ContrastConfig, out: OutOption = None) -> None:
     from mechdyn.runs.retmask_stages import contrast as run_contrast
 
     found = run_contrast(config, out)
-    print(
-        f"pairs    {found.counts}\nfolder   {found.pairs}\nnext     mechdyn retmask train --model {config.model} --pairs {found.pairs} --out MODEL"
-    )
+    print(f"pairs    {found.counts}\nfolder   {found.pairs}")
+    print(f"next     mechdyn retmask train --model {config.model} --pairs {found.pairs} --out MODEL")
 
 
 @retmask.command()

@@ -296,12 +296,8 @@ def _conclude(
 def _arm(ready: _Prepared, name: str, found: Sequence[_Result], base: Float[np.ndarray, " sample"]) -> Arm:
     values = [base if each.counts.pairs == 0 else _values(ready, f"{name}-{seed}") for seed, each in enumerate(found)]
     margins = tuple(math.nan if each.margin is None else each.margin for each in found)
-    return Arm(
-        np.stack(values),
-        tuple(each.counts.pairs for each in found),
-        margins,
-        tuple(math.nan if each.kl is None else each.kl for each in found),
-    )
+    kl = tuple(math.nan if each.kl is None else each.kl for each in found)
+    return Arm(np.stack(values), tuple(each.counts.pairs for each in found), margins, kl)
 
 
 def judge_again(values: Mapping[str, Any], recorded: Verdict) -> Verdict:

@@ -10,7 +10,7 @@ from mechdyn.decoding.batches import in_batches
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet, RankedHeads, parse_heads_or_file
 from mechdyn.improve.retmask.deactivate import save_deactivated
-from mechdyn.improve.retmask.dpo import SETTINGS, DPOSettings, Trained, quiet, require_trl, train_dpo
+from mechdyn.improve.retmask.dpo import SETTINGS, DPOSettings, Trained, quiet_training, require_trl, train_dpo
 from mechdyn.improve.retmask.losers import Loser, OtherModel, Rounded, WithoutHeads
 from mechdyn.improve.retmask.new_folder import new_folder
 from mechdyn.improve.retmask.preferences import PairCounts, Response, preferences, prompts_of_file, read_pairs
@@ -56,8 +56,8 @@ def deactivate(config: DeactivateConfig, out: str | Path) -> tuple[Path, HeadSet
 def contrast(config: ContrastConfig, out: str | Path | None = None) -> Contrasted:
     """Answer the same prompts with the intact and the worse model, and save the pairs.
 
-    The folder holds `run.json`, the answers of both (`intact.jsonl`, `worse.jsonl`, a line each), `pairs.json` with the counts, and `pairs/`,
-    a data set of TRL's layout. Run again, it goes on behind the last prompt that was answered.
+    The folder holds `run.json`, the answers of both (`intact.jsonl`, `worse.jsonl`, a line each), `pairs.json` with the counts, and
+    `pairs/`, a data set of TRL's layout. Run again, it goes on behind the last prompt that was answered.
 
     Raises:
         InputError: heads of another model, prompts that cannot be read, or no pairs left.
@@ -75,7 +75,7 @@ def contrast(config: ContrastConfig, out: str | Path | None = None) -> Contraste
         run.write(COUNTS, {"loser": loser.as_json(), **vars(counts)})
         pairs = preferences(run.model.tokenizer, prompts, responses)
         if not (run.folder / PAIRS).exists():
-            with quiet(), new_folder(run.folder / PAIRS) as partial:
+            with quiet_training(), new_folder(run.folder / PAIRS) as partial:
                 pairs.save_to_disk(str(partial))
         return Contrasted(run.folder, run.folder / PAIRS, counts)
 
@@ -110,10 +110,8 @@ def listed_heads(text: str, tau: float, model: Model) -> HeadSet:
     """
     if not text:
         raise InputError("heads to switch off are wanted; give --heads, such as 'L3H6 L4H1' or a file that `mechdyn heads detect` wrote")
-    found = parse_heads_or_file(text)
-    return (
-        over(found.fit(model.n_layers, model.n_heads), tau) if isinstance(found, RankedHeads) else found.fit(model.n_layers, model.n_heads)
-    )
+    found = parse_heads_or_file(text).fit(model.n_layers, model.n_heads)
+    return over(found, tau) if isinstance(found, RankedHeads) else found
 
 
 def over(ranking: RankedHeads, tau: float) -> HeadSet:
@@ -125,9 +123,7 @@ def over(ranking: RankedHeads, tau: float) -> HeadSet:
     k = sum(score >= tau for score in ranking.scores)
     if k == 0:
         best = f"the highest is {max(ranking.scores):.3g}" if ranking.scores else "it is empty"
-        raise InputError(
-            f"no head of the ranking has a score of {tau} or more ({best}); give a lower --tau, or the first K with FILE:top=K"
-        )
+        raise InputError(f"no head of the ranking scores {tau} or more ({best}); give a lower --tau, or take the first K with FILE:top=K")
     return ranking.top(k)
 
 
@@ -161,9 +157,11 @@ def sampling_of(run: Session, seed: int = 0) -> Sampling:
     return Sampling(config.temperature, config.response_tokens or run.request.room, config.seed * 1000 + seed)
 
 
-def said(
-    run: Session, model: Model, prompts: Sequence[Sample], sampling: Sampling, role: str, path: Path
-) -> dict[str, Mapping[str, object]]:
+Said = Mapping[str, Mapping[str, object]]
+"""What a model said, by the prompt's key: its text, and why it stopped."""
+
+
+def said(run: Session, model: Model, prompts: Sequence[Sample], sampling: Sampling, role: str, path: Path) -> Said:
     """What a model says to each prompt, by the prompt's key; what the file has already is not asked again."""
     found = {str(row["prompt"]): row for row in read_lines(path, dict)}
     lacking = [sample for sample in prompts if sample.key not in found]
@@ -172,10 +170,8 @@ def said(
 
         def ask(batch: list[Sample]) -> None:
             answers = sampled_answers(model, batch, sampling, role)
-            rows = [
-                {"prompt": sample.key, "text": answer.text, "stopped": answer.stopped}
-                for sample, answer in zip(batch, answers, strict=True)
-            ]
+            both = zip(batch, answers, strict=True)
+            rows = [{"prompt": sample.key, "text": answer.text, "stopped": answer.stopped} for sample, answer in both]
             append_lines(path, "".join(map(as_line, rows)))
             found.update({str(row["prompt"]): row for row in rows})
             bar.update(len(batch))
@@ -185,9 +181,7 @@ def said(
     return {sample.key: found[sample.key] for sample in prompts}
 
 
-def paired(
-    prompts: Sequence[Sample], chosen: Mapping[str, Mapping[str, object]], rejected: Mapping[str, Mapping[str, object]]
-) -> list[Response]:
+def paired(prompts: Sequence[Sample], chosen: Said, rejected: Said) -> list[Response]:
     """What both said, prompt by prompt."""
     rows = []
     for key in dict.fromkeys(sample.key for sample in prompts):

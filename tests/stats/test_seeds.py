@@ -43,10 +43,8 @@ def test_clusters_widen_it_and_seeds_are_paired():
     rng = np.random.default_rng(3)
     shared = np.repeat(rng.normal(0, 1, 10), 6)
     values = np.stack([shared, shared + 0.1, shared - 0.1])
-    loose, tight = (
-        difference_over_seeds(values, np.zeros((1, 60)), list(np.repeat(range(10), 6))),
-        difference_over_seeds(values, np.zeros((1, 60))),
-    )
+    none, labels = np.zeros((1, 60)), np.repeat(range(10), 6).tolist()
+    loose, tight = difference_over_seeds(values, none, labels), difference_over_seeds(values, none)
     assert loose.high - loose.low > 1.8 * (tight.high - tight.low)
     drift = np.array([[0.0], [5.0], [-5.0]])
     paired = difference_over_seeds(values + drift, drift + np.zeros((3, 60)))

@@ -10,6 +10,7 @@ from mechdyn.decoding.ablation import Ablation
 from mechdyn.errors import InputError
 from mechdyn.heads import Heads, HeadSet, RankedHeads, heads
 from mechdyn.improve.retmask.new_folder import new_folder
+from mechdyn.models.load import quiet
 from mechdyn.models.model import Model
 from mechdyn.models.writing import output_weights
 from mechdyn.schedules import Static
@@ -52,7 +53,7 @@ def save_deactivated(model: Model, off: Heads | RankedHeads, folder: str | Path)
     Raises:
         InputError: what `deactivated` refuses, a folder that is there already, or one that cannot be written.
     """
-    with deactivated(model, off), new_folder(folder) as partial:
+    with deactivated(model, off), quiet(), new_folder(folder) as partial:
         model.twin.save_pretrained(partial)
         model.tokenizer.save_pretrained(partial)
     return Path(folder)

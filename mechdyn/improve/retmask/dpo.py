@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ import torch
 
 from mechdyn.errors import InputError
 from mechdyn.improve.retmask.new_folder import new_folder
-from mechdyn.models.load import load_checkpoint
+from mechdyn.models.load import load_checkpoint, quiet
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -123,7 +122,7 @@ def train_dpo(model: str, pairs: "Dataset", settings: DPOSettings, folder: str |
     if folder.exists():
         raise InputError(f"{folder} exists; name a new folder with --out")
     checkpoints = folder.with_name(f"{folder.name}.{CHECKPOINTS}")
-    with quiet():
+    with quiet_training():
         trainer, tokenizer = make_trainer(model, pairs, settings, checkpoints)
         trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
         trained = trainer.accelerator.unwrap_model(trainer.model)
@@ -225,7 +224,7 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_training() -> Iterator[None]:
     """No bars of single steps and no advice to the trainer's own users; warnings come back afterwards."""
     import datasets
 
@@ -236,8 +235,7 @@ def quiet() -> Iterator[None]:
         os.environ["TQDM_DISABLE"] = "1"
         for name in levels:
             logging.getLogger(name).setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             yield
     finally:
         if before is None:

@@ -71,8 +71,8 @@ class OtherModel:
         ours, theirs = (each.tokenizer.get_vocab() for each in (model, self.weaker))
         if ours != theirs:
             raise InputError(
-                f"the weaker model {self.weaker.name} reads other tokens than {model.name} ({len(theirs)} and {len(ours)} of them); take one "
-                "of the same family"
+                f"the weaker model {self.weaker.name} reads other tokens than {model.name} ({len(theirs)} and {len(ours)} of them); "
+                "take one of the same family"
             )
         return _itself(self.weaker)
 

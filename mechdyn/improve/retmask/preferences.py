@@ -116,6 +116,8 @@ def read_pairs(folder: str | Path) -> "Dataset":
 
     try:
         found = load_from_disk(str(folder))
+    except IndexError as error:  # datasets cannot read one of no rows
+        raise InputError(f"no pairs are left in {folder}; contrast more prompts") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} is no folder of a data set that `datasets` saved; `mechdyn retmask contrast` makes one") from error
     lacking = [name for name in COLUMNS if not isinstance(found, Dataset) or name not in found.column_names]

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from mechdyn.errors import InputError
 from mechdyn.improve.retmask import dpo
-from mechdyn.improve.retmask.dpo import SETTINGS, DPOSettings, last_checkpoint, make_trainer, quiet, train_dpo
+from mechdyn.improve.retmask.dpo import SETTINGS, DPOSettings, last_checkpoint, make_trainer, quiet_training, train_dpo
 from mechdyn.models.load import load_model
 from mechdyn.models.registry import MINI_FOLDER
 from mechdyn.tasks.niah import niah
@@ -49,7 +49,7 @@ def plain():
 
 
 def test_a_batch_holds_what_was_said_and_its_loss_leaves_the_prompt_out(pairs, plain, tmp_path):
-    with quiet():
+    with quiet_training():
         trainer, tokenizer = make_trainer("mini", pairs, TOY, tmp_path / "checkpoints")
     batch = trainer.data_collator([trainer.train_dataset[index] for index in range(4)])
     answered = [ids[mask.bool()] for ids, mask in zip(batch["input_ids"], batch["completion_mask"], strict=True)]

@@ -56,12 +56,8 @@ def test_prompts_of_a_file_go_through_the_template(tmp_path):
     path = tmp_path / "prompts.jsonl"
     path.write_text('{"prompt": "Who sold the lantern?"}\n\n{"prompt": "Who sold the lantern?"}\n{"prompt": "When?"}\n')
     first, second = prompts_of_file(model, path)
-    assert (
-        first.tokens.tolist()
-        == model.tokenizer.apply_chat_template([{"role": "user", "content": "Who sold the lantern?"}], add_generation_prompt=True)[
-            "input_ids"
-        ]
-    )
+    turns = [{"role": "user", "content": "Who sold the lantern?"}]
+    assert first.tokens.tolist() == model.tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
     assert first.key != second.key and torch.is_tensor(second.tokens)
     for content, words in [
         ("", "has no prompts"),

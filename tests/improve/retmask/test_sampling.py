@@ -48,5 +48,5 @@ def test_at_temperature_0_it_is_the_trace(mini, prompts):
 
 @pytest.mark.parametrize("options", [{"temperature": -0.1}, {"temperature": float("nan")}, {"max_new_tokens": 0}])
 def test_what_cannot_be_drawn_is_refused(options):
-    with pytest.raises(InputError, match="temperature|max_new_tokens"):
+    with pytest.raises(InputError, match=r"temperature|max_new_tokens"):
         Sampling(**options)
