@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from mechdyn.claims.claim import Rules
 from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Verdict, below, outcome
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import mean_interval
@@ -35,6 +36,9 @@ TRAINED = (RETMASK, NON_RETRIEVAL, ALL_HEADS, WEAKER)
 CONTROLS = (NON_RETRIEVAL, ALL_HEADS, ANY_MASK, WEAKER)
 MARGIN, CEILING, MIN_SEEDS = 0.02, 0.95, 3
 """A gain worth having; where there is no room for one; models of each arm."""
+NAMED = "criteria of 2026-11-22"
+RULES = Rules(RETMASK, NAMED, {"gain": MARGIN, "ceiling": CEILING, "seeds": MIN_SEEDS, "samples": MIN_RETRIEVING_SAMPLES})
+"""What a verdict is judged by, which a run registers before any model is trained."""
 PUBLISHED = {NON_RETRIEVAL: 47.19, ALL_HEADS: 47.04, WEAKER: 47.53, RETMASK: 48.68, BASE: 46.40}
 """HELMET at 128 k, Llama 3.1 8B: points of 100, one model each, no intervals."""
 
@@ -115,6 +119,7 @@ def judge_retmask(
         supports=supports,
         refutes=refutes,
         notes=(*notes, *_untrained(arms), *_said(share)),
+        named=NAMED,
         facts={"samples": base.shape[1], "seeds": min((len(arm.values) for arm in arms.values()), default=0), **(facts or {})},
     )
 
@@ -180,10 +185,11 @@ def _said(share: float | None) -> tuple[str, ...]:
     if share is None:
         return ()
     published = (sum(PUBLISHED[name] for name in (NON_RETRIEVAL, ALL_HEADS)) / 2 - PUBLISHED[BASE]) / (PUBLISHED[RETMASK] - PUBLISHED[BASE])
-    return (f"any mask gives {share:.0%} of RetMask's gain (published, Llama 3.1 8B: {published:.0%})",)
+    given = f"gives {share:.0%} of RetMask's gain" if share > 0 else "gives none of RetMask's gain"
+    return (f"any mask {given} (published, Llama 3.1 8B: {published:.0%})",)
 
 
-def _over_seeds(values: Sequence[float]) -> Interval:
+def _over_seeds(values: Sequence[float | int]) -> Interval:
     """The mean over seeds, with no bounds: three models are no sample to speak of."""
     known = np.array([value for value in values if not np.isnan(value)], dtype=np.float64)
     return Interval(float(known.mean()) if len(known) else float("nan"), float("nan"), float("nan"), len(known))

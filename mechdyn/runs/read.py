@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from mechdyn.claims.claim import CLAIMS, get_claim, paper_parts, rules_of
 from mechdyn.claims.dynamic_rag import judge_rag
+from mechdyn.claims.retmask import RULES
 from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
 from mechdyn.errors import StoreError
 from mechdyn.evidence import Evidence, Verdict
@@ -364,8 +365,9 @@ def _improved(folder: RunFolder, again: bool) -> EvaluatedVariants:
 def _retmasked(folder: RunFolder, again: bool) -> Judged:
     """The verdict from each sample's answers, as they were counted."""
     recorded = parsed(folder.path / VERDICTS, lambda rows: Verdict.from_json(rows[0]))
-    verdict = parsed(folder.path / RESULTS, lambda values: judge_again(values, recorded)) if again else recorded
-    return Judged(verdict, again, _changed(recorded, verdict), None, {})
+    found = parsed(folder.path / RESULTS, lambda values: standing(folder.record, RULES, values["samples"]))
+    verdict = parsed(folder.path / RESULTS, lambda values: judge_again(values, recorded, found)) if again else recorded
+    return Judged(verdict, again, _changed(recorded, verdict), None, {}, found)
 
 
 def _single(folder: RunFolder, again: bool) -> Single:

@@ -10,6 +10,7 @@ from mechdyn.heads import Head, RankedHeads
 from mechdyn.improve.retmask.preferences import read_pairs
 from mechdyn.models.load import load_model
 from mechdyn.runs import retmask as whole
+from mechdyn.runs import retmask_arms as arms
 from mechdyn.runs import retmask_stages as stages
 from mechdyn.runs.retmask_configs import ContrastConfig, DeactivateConfig, RetmaskConfig, TrainConfig
 
@@ -119,7 +120,7 @@ def test_a_whole_run_that_is_stopped_anywhere_comes_to_the_same(tmp_path, monkey
     )
     expected = whole.retmask(config, tmp_path / "whole").verdict
     for name in ("said", "train_dpo", "evaluate"):
-        once = getattr(whole, name)
+        once = getattr(arms, name)
         calls = []
 
         def stopped(*arguments, once=once, calls=calls, **options):
@@ -128,7 +129,7 @@ def test_a_whole_run_that_is_stopped_anywhere_comes_to_the_same(tmp_path, monkey
                 raise KeyboardInterrupt
             return once(*arguments, **options)
 
-        monkeypatch.setattr(whole, name, stopped)
+        monkeypatch.setattr(arms, name, stopped)
         with pytest.raises(KeyboardInterrupt):
             whole.retmask(config, tmp_path / "stopped")
         monkeypatch.undo()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -16,6 +16,7 @@ BITS = 4
 """Of the rounded weights that stand for a weaker model where none is given."""
 
 
+@runtime_checkable
 class Loser(Protocol):
     """A worse version of a model, for as long as a `with` block lasts."""
 
