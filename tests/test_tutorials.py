@@ -19,6 +19,7 @@ EXPECTED = {
     "05_dynamic_rag": (6, 3),
     "06_your_own_score_and_model": (7, 3),
     "07_your_own_text_and_dataframes": (6, 2),
+    "11_retmask": (4, 2),
 }
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
