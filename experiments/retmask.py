@@ -6,7 +6,7 @@
     python -m experiments.retmask step --model smollm2-135m --lora 16
 
 `mini` was trained on typographic quotes alone, so straight ones cost it dearly; the interpreter's own help texts have them and need no
-download. Of the published models only how many heads retrieve and what was gained is known.
+download. `step` times one step of training, to say what a run on another model would cost.
 """
 
 import pydoc_data.topics
@@ -25,11 +25,11 @@ from mechdyn.reports.tables import print_tables
 from mechdyn.runs.read import Judged, read_run
 
 PUBLISHED = (
-    ("Llama-3.1-8B-Instruct", "33 of 1024 at 0.1", "+2.28 HELMET"),
-    ("Qwen3-8B", "98 of 1152 at 0.05", "+0.89 HELMET"),
-    ("Olmo-3-7B-Instruct", "113 of 1024 at 0.05", "+0.5 HELMET"),
+    ("Llama-3.1-8B-Instruct", "33 of 1024", "0.94", "85 (8 %)", "+2.28 points"),
+    ("Qwen3-8B", "98 of 1152", "0.90", "136 (12 %)", "+0.89 points"),
+    ("Olmo-3-7B-Think", "113 of 1024", "0.85", "190 (19 %)", "+0.5 points"),
 )
-"""Ma & Okazaki 2026: points of 100 at 128 k, without intervals."""
+"""Ma & Okazaki 2026: points of 100 on HELMET at 128 k, without intervals; concentrations of their lists by `mechdyn heads compare`."""
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 
@@ -46,7 +46,7 @@ def gains(runs: Annotated[list[str], typer.Argument(help="Folders of `mechdyn ve
     """Gain over the base against how few heads hold the scores, a line a run, the published models below."""
     rows = [_row(folder) for folder in runs]
     columns = ("model", "heads off", "Gini", "effective heads", "gain over the base", "verdict")
-    published = tuple((model, heads, "", "", gain, "") for model, heads, gain in PUBLISHED)
+    published = tuple((*row, "") for row in PUBLISHED)
     print_tables([Table("RetMask: gain against concentration", columns, (*rows, *published), "Published gains are of another measure.")])
 
 
@@ -84,8 +84,10 @@ def _row(folder: str) -> tuple[str, ...]:
     verdict, facts = run.content.verdict, run.content.verdict.facts
     gain = main_quantity(verdict)
     about = f"{len(facts.get('heads', ()))} of {facts.get('all_heads', '?')}"
-    numbers = tuple(f"{facts[name]:.2f}" if name in facts else "" for name in ("gini", "effective_heads"))
-    return (run.model, about, *numbers, "" if gain is None else str(gain.interval), str(verdict.outcome))
+    found, total = facts.get("effective_heads"), facts.get("all_heads")
+    spread = f"{found:.0f} ({found / total:.0%})" if found and total else ""
+    gini = f"{facts['gini']:.2f}" if "gini" in facts else ""
+    return (run.model, about, gini, spread, "" if gain is None else str(gain.interval), str(verdict.outcome))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import typer
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, takes
-from mechdyn.runs.retmask_configs import ContrastConfig, DeactivateConfig, RetmaskConfig, TrainConfig
+from mechdyn.runs.retmask_configs import ContrastConfig, DeactivateConfig, RetmaskConfig, RetmaskTrainConfig
 
 if TYPE_CHECKING:
     from mechdyn.runs.retmask import Retmasked
@@ -39,8 +39,8 @@ def contrast(config: ContrastConfig, out: OutOption = None) -> None:
 
 
 @retmask.command()
-@takes(TrainConfig)
-def train(config: TrainConfig, out: FolderOption) -> None:
+@takes(RetmaskTrainConfig)
+def train(config: RetmaskTrainConfig, out: FolderOption) -> None:
     """Train the model by DPO on preference pairs."""
     from mechdyn.runs.retmask_stages import train as run_train
 

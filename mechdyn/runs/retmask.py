@@ -32,7 +32,7 @@ from mechdyn.runs.folder import read_record
 from mechdyn.runs.improve import AnswerFile
 from mechdyn.runs.improve_configs import ANSWERS
 from mechdyn.runs.registered import Standing, noted, register, standing
-from mechdyn.runs.retmask_arms import Prepared, Result, losers, run_arm, settings_name, values_for
+from mechdyn.runs.retmask_arms import ArmResult, RetmaskInputs, losers, run_arm, settings_name, values_for
 from mechdyn.runs.retmask_configs import RetmaskConfig
 from mechdyn.runs.retmask_stages import listed_heads, over, prompts_of, settings_of, training_units
 from mechdyn.runs.session import Session, check_samples
@@ -79,7 +79,7 @@ def retmask(config: RetmaskConfig, out: str | Path | None = None) -> Retmasked:
         if float(np.nanmean(base)) >= CEILING:
             return _conclude(ready, base, {}, {})
         off, facts = _found_heads(run)
-        results: dict[str, list[Result]] = {}
+        results: dict[str, list[ArmResult]] = {}
         for seed in range(config.seeds):
             for name, loser in losers(config, off, seed):
                 results.setdefault(name, []).append(run_arm(ready, name, loser, seed))
@@ -92,17 +92,17 @@ def retmask_config(config: VerifyConfig) -> RetmaskConfig:
     return RetmaskConfig(**{item.name: getattr(config, item.name) for item in fields(RetmaskConfig) if item.name in known})
 
 
-def _prepare(run: Session) -> Prepared:
+def _prepare(run: Session) -> RetmaskInputs:
     units = task_units(run.request, chosen_preset(PRESETS, run.request), EVALUATION)
     check_samples(run.model, Plan({"evaluation": units}))
     samples = tuple(build_sample(run.model, unit.sample) for unit in units)
     tested = TaskSamples(run.config.task, samples, run.request.room)
     prompts = prompts_of(run)
     texts = prose_texts(run.model, n=N_TEXTS, length=min(TEXT_LENGTH, run.model.n_ctx), seed=run.config.seed)
-    return Prepared(run, tested, prompts, texts, AnswerFile(run.folder / ANSWERS))
+    return RetmaskInputs(run, tested, prompts, texts, AnswerFile(run.folder / ANSWERS))
 
 
-def _basevalues_for(ready: Prepared) -> Float[np.ndarray, "1 sample"]:
+def _basevalues_for(ready: RetmaskInputs) -> Float[np.ndarray, "1 sample"]:
     """How right the model is as it is; its answers are kept for every comparison."""
     base, tested = Plain(ready.run.model, BASE), ready.tested
     lacking = [sample for sample in tested.samples if answer_key(BASE, sample, tested.room) not in ready.kept]
@@ -136,7 +136,7 @@ def _found_heads(run: Session) -> tuple[HeadSet, dict[str, Any]]:
 
 
 def _conclude(
-    ready: Prepared, base: Float[np.ndarray, "1 sample"], results: Mapping[str, Sequence[Result]], facts: Mapping[str, Any]
+    ready: RetmaskInputs, base: Float[np.ndarray, "1 sample"], results: Mapping[str, Sequence[ArmResult]], facts: Mapping[str, Any]
 ) -> Retmasked:
     """The arms' numbers, the verdict and its files."""
     run, task = ready.run, ready.tested.task
@@ -150,7 +150,7 @@ def _conclude(
     return Retmasked(verdict, run.folder)
 
 
-def _arm(ready: Prepared, name: str, found: Sequence[Result], base: Float[np.ndarray, " sample"]) -> Arm:
+def _arm(ready: RetmaskInputs, name: str, found: Sequence[ArmResult], base: Float[np.ndarray, " sample"]) -> Arm:
     values = [base if each.counts.pairs == 0 else values_for(ready, f"{name}-{seed}") for seed, each in enumerate(found)]
     margins = tuple(math.nan if each.margin is None else each.margin for each in found)
     kl = tuple(math.nan if each.kl is None else each.kl for each in found)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class RetmaskInputs:
     """What all arms share."""
 
     run: Session
@@ -48,7 +48,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Result:
+class ArmResult:
     """What one training of one arm came to, as its file has it."""
 
     counts: PairCounts
@@ -59,7 +59,7 @@ class Result:
         return {"counts": vars(self.counts), "margin": self.margin, "kl": self.kl}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Result":
+    def from_json(cls, values: Mapping[str, Any]) -> "ArmResult":
         return cls(PairCounts(**values["counts"]), values["margin"], values["kl"])
 
 
@@ -77,19 +77,19 @@ def losers(config: RetmaskConfig, off: HeadSet, seed: int) -> Iterator[tuple[str
     yield WEAKER, weaker_model(config.weaker) if config.weaker else Rounded()
 
 
-def run_arm(ready: Prepared, name: str, loser: Loser, seed: int) -> Result:
+def run_arm(ready: RetmaskInputs, name: str, loser: Loser, seed: int) -> ArmResult:
     """Contrast, train and evaluate one model of one arm, or read what it came to."""
     run, called = ready.run, f"{name}-{seed}"
     path = run.folder / "arms" / f"{called}.json"
     if path.is_file():
-        return Result.from_json(read_json(path))
+        return ArmResult.from_json(read_json(path))
     pairs, counts = _pairs(ready, name, loser, seed)
     if pairs is None:
-        found = Result(counts, None, None)
+        found = ArmResult(counts, None, None)
     else:
         run.log.write("stage", arm=called, pairs=counts.pairs)
         trained = _trained(ready, pairs, called, seed)
-        found = Result(counts, trained.margins[1], _evaluated(ready, called, trained.folder))
+        found = ArmResult(counts, trained.margins[1], _evaluated(ready, called, trained.folder))
         if name != RETMASK and not run.config.keep_models:
             shutil.rmtree(trained.folder)
     path.parent.mkdir(exist_ok=True)
@@ -97,7 +97,7 @@ def run_arm(ready: Prepared, name: str, loser: Loser, seed: int) -> Result:
     return found
 
 
-def _pairs(ready: Prepared, name: str, loser: Loser, seed: int) -> tuple["Dataset | None", PairCounts]:
+def _pairs(ready: RetmaskInputs, name: str, loser: Loser, seed: int) -> tuple["Dataset | None", PairCounts]:
     """The arm's data set. The intact model's answers are the same for all arms of a seed; a control without any pair has none.
 
     Raises:
@@ -114,7 +114,7 @@ def _pairs(ready: Prepared, name: str, loser: Loser, seed: int) -> tuple["Datase
     return preferences(run.model.tokenizer, ready.prompts, responses), counts
 
 
-def _trained(ready: Prepared, pairs: "Dataset", called: str, seed: int) -> Trained:
+def _trained(ready: RetmaskInputs, pairs: "Dataset", called: str, seed: int) -> Trained:
     """The arm's model; one that an interrupted run has trained already is taken as it is."""
     run = ready.run
     config: RetmaskConfig = run.config
@@ -130,7 +130,7 @@ def _trained(ready: Prepared, pairs: "Dataset", called: str, seed: int) -> Train
     return trained
 
 
-def _evaluated(ready: Prepared, called: str, folder: Path) -> float:
+def _evaluated(ready: RetmaskInputs, called: str, folder: Path) -> float:
     """Answer with a trained model; what is given back is its divergence from the base on texts without retrieval."""
     run = ready.run
     model = load_model(folder, device=run.config.device, dtype=run.config.dtype)
@@ -147,7 +147,7 @@ def _evaluated(ready: Prepared, called: str, folder: Path) -> float:
     return found.drifts[0].kl.estimate
 
 
-def values_for(ready: Prepared, variant: str) -> Float[np.ndarray, " sample"]:
+def values_for(ready: RetmaskInputs, variant: str) -> Float[np.ndarray, " sample"]:
     """The task's own metric of a variant's answers, from those that are kept."""
     tested = ready.tested
     rows = [ready.kept[answer_key(variant, sample, tested.room)] for sample in tested.samples]

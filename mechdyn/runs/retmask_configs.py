@@ -48,7 +48,7 @@ class TrainOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(TrainOptions):
+class RetmaskTrainConfig(TrainOptions):
     """What `mechdyn retmask train` was asked."""
 
     kind: ClassVar[str] = "train"

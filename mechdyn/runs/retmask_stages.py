@@ -20,7 +20,7 @@ from mechdyn.models.model import Model
 from mechdyn.plans import DETECTION, Preset, chosen_preset, task_units
 from mechdyn.registry import parse_spec
 from mechdyn.runs.json_lines import append_lines, as_line, read_lines
-from mechdyn.runs.retmask_configs import ContrastConfig, DeactivateConfig, RetmaskConfig, TrainConfig, TrainOptions
+from mechdyn.runs.retmask_configs import ContrastConfig, DeactivateConfig, RetmaskConfig, RetmaskTrainConfig, TrainOptions
 from mechdyn.runs.session import Session
 from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.task import build_sample
@@ -80,7 +80,7 @@ def contrast(config: ContrastConfig, out: str | Path | None = None) -> Contraste
         return Contrasted(run.folder, run.folder / PAIRS, counts)
 
 
-def train(config: TrainConfig, out: str | Path) -> Trained:
+def train(config: RetmaskTrainConfig, out: str | Path) -> Trained:
     """Train on a folder of pairs; the model is saved in `out`, and a training that was stopped goes on from its last checkpoint."""
     require_trl()
     return train_dpo(config.model, read_pairs(config.pairs), settings_of(config, config.settings, config.seed), out)

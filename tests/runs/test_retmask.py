@@ -12,7 +12,7 @@ from mechdyn.models.load import load_model
 from mechdyn.runs import retmask as whole
 from mechdyn.runs import retmask_arms as arms
 from mechdyn.runs import retmask_stages as stages
-from mechdyn.runs.retmask_configs import ContrastConfig, DeactivateConfig, RetmaskConfig, TrainConfig
+from mechdyn.runs.retmask_configs import ContrastConfig, DeactivateConfig, RetmaskConfig, RetmaskTrainConfig
 
 OFF = "L3H6 L3H7 L3H10 L3H11 L4H5"
 
@@ -88,8 +88,8 @@ def test_contrast_with_no_pair_left_says_so(prompts, tmp_path):
 def test_training_is_refused_by_settings_that_are_not_there(tmp_path):
     pytest.importorskip("trl")
     with pytest.raises(InputError, match="unknown settings 'slow'"):
-        stages.settings_of(TrainConfig(), "slow", 0)
-    assert stages.settings_of(TrainConfig(lora=8, learning_rate=1e-3, epochs=1, rows=2), "paper", 3).final_rate == 1e-4
+        stages.settings_of(RetmaskTrainConfig(), "slow", 0)
+    assert stages.settings_of(RetmaskTrainConfig(lora=8, learning_rate=1e-3, epochs=1, rows=2), "paper", 3).final_rate == 1e-4
 
 
 def test_a_base_that_leaves_no_room_is_not_trained_on(tmp_path):
