@@ -59,8 +59,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 $(INSTALLED_ALL): $(INSTALLED)
-	@echo "== install: what docs, images and notebooks need"
-	@$(PIP_INSTALL) --editable ".[dev,docs,images,notebooks]"
+	@echo "== install: what docs, images, notebooks and training need"
+	@$(PIP_INSTALL) --editable ".[dev,docs,images,notebooks,train]"
 	@touch $@
 
 verify: $(INSTALLED)

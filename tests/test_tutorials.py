@@ -22,6 +22,7 @@ EXPECTED = {
     "08_published_lists_and_detection": (7, 3),
     "09_a_real_model": (4, 3),
     "10_improve": (13, 2),
+    "11_retmask": (4, 2),
     "12_kv_budgets": (6, 2),
 }
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))

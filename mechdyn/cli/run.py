@@ -18,6 +18,9 @@ from mechdyn.runs.configs import (
     VerifyConfig,
 )
 
+RETMASK = "retmask"
+"""A claim that is judged on answers of models it trains, and no traces."""
+
 
 @app.command()
 @takes(VerifyConfig, defaults={"claim": ""})
@@ -49,6 +52,12 @@ def verify(
         if config.claim or out:
             raise InputError("--from judges what a run has; leave the claim and --out away, or --from")
         print_verdict(judge_there(there).verdict)
+        return
+    if config.claim == RETMASK:
+        from mechdyn.cli.retmask import print_retmasked
+        from mechdyn.runs.retmask import retmask, retmask_config
+
+        print_retmasked(retmask(retmask_config(config), out))
         return
     if not config.claim:
         raise InputError("verify needs a claim, such as dynamism; or --all, or --from RUN, to judge what a run has stored")

@@ -80,7 +80,7 @@ def load_checkpoint(
         raise InputError("give device, or device_map to spread a checkpoint's layers over several, not both; controls take a device")
     device = _default_device(device)
     dtype = chosen_dtype(dtype, device)
-    with _quiet():
+    with quiet():
         if name in CONTROLS:
             checkpoint = _load_control(name, dtype or torch.float32)
         else:
@@ -143,7 +143,7 @@ def wrap_model(
     if not hf.config.architectures:
         hf.config.architectures = [type(hf).__name__]  # a model made from a bare config does not say what it is
     try:
-        with _quiet():
+        with quiet():
             twin = weight_sharing_copy(hf)
             use_own_attention(twin)
             bridge = TransformerBridge.boot_transformers(
@@ -227,7 +227,7 @@ def _load_control(name: str, dtype: torch.dtype) -> Checkpoint:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Loading shows no bars and no advice; both come back afterwards."""
     verbosity = transformers.logging.get_verbosity()
     bars = transformers.utils.logging.is_progress_bar_enabled()

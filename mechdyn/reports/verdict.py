@@ -261,5 +261,6 @@ LAYOUTS.register("irreplaceability", Layout(_irreplaceability_tables, _grids, "a
 for _property in ("sparse", "intrinsic", "universal"):
     LAYOUTS.register(f"wu2024.{_property}", Layout(verdict_on_lists))
 LAYOUTS.register("step_budgets", Layout(budget_tables, budget_curves, "kv_budgets"))
+LAYOUTS.register("retmask", Layout(figures=lambda verdict, traces: {}, page="retmask"))
 LAYOUTS.register("correlation", Layout(figures=_curves, page="correlation"))
 LAYOUTS.register("anticipation", Layout(figures=_curves, page="anticipation"))

@@ -104,7 +104,9 @@ class VerifyConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     """What `mechdyn verify` was asked."""
 
     kind: ClassVar[str] = "verify"
-    claim: str = argument("dynamism, irreplaceability, correlation, anticipation, alarm, wu2024.causal, … or a claim of another package")
+    claim: str = argument(
+        "dynamism, irreplaceability, correlation, anticipation, alarm, retmask, wu2024.causal, … or one of another package"
+    )
     heads: str | None = option(None, "A file of ranked heads, or FILE:format=…, in place of the static heads that the claim ranks itself.")
 
 
