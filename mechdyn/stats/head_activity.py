@@ -74,7 +74,8 @@ class Shares:
 class Together:
     """Two heads: the share of the steps at which either retrieves at which both do (Jaccard).
 
-    `chance` is that share if, within each sample, each retrieved as often but at steps that have nothing to do with the other's.
+    `chance` is that share if, within each sample, each retrieved as often but at steps that have nothing to do with the other's. The
+    interval's `n` counts what was resampled: clusters, or groups of them.
     """
 
     first: Head

@@ -69,7 +69,7 @@ def test_places_and_kinds_are_counted_by_hand() -> None:
 
 
 def test_jaccards_and_their_chance_are_counted_by_hand() -> None:
-    activities = drawn(7)
+    activities = drawn(7, n=40, n_clusters=20)
     pairs = together(activities, 4)
     assert len(pairs) == 6
     totals = activities.counts.sum(axis=0)
