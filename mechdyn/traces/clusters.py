@@ -19,10 +19,10 @@ def trace_clusters(*columns: Sequence[Trace]) -> Int[np.ndarray, " sample"]:
     Args:
         columns: the traces of the samples; more columns for more traces of each sample in the same order, such as retests.
     """
-    return clusters_by_shared([set().union(*map(_things, row)) for row in zip(*columns, strict=True)])
+    return clusters_by_shared([set().union(*map(shared_things, row)) for row in zip(*columns, strict=True)])
 
 
-def _things(trace: Trace) -> set[Hashable]:
+def shared_things(trace: Trace) -> set[Hashable]:
     """What other traces may have as well. Copies of a sample that were drawn apart (`mechdyn.claims.power`) have nothing in common."""
     needle, drawn = tuple(trace.prompt_tokens[trace.needle_positions].tolist()), trace.meta.get("drawn")
     text = (trace.meta.get("haystack"), trace.meta.get("seed"))
