@@ -27,7 +27,7 @@ def view(
     dark: Annotated[bool | None, typer.Option("--dark/--light", help="The look; as the reader's system asks when left out.")] = None,
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open it in a browser (in a terminal only).")] = True,
 ) -> None:
-    """See a whole run: its samples in a list to filter, the explorer of each, heads over all samples, verdicts and log, as offline pages."""
+    """See a whole run offline: its samples in a list to filter, the explorer of each, heads over all samples, verdicts, log."""
     from mechdyn.runs.viewing import view as read_view
 
     viewed = read_view(run, heads or (), store)

@@ -99,7 +99,7 @@ def make_viewer(run: ViewedRun, out: Path, *, model: str | None = None, dark: bo
         write_data(folder, "counts", data_script("counts", counts_block(gathered.counts)))
         write_data(folder, "heads", data_script("heads", _heads(run, gathered.generations, run.lists)))
         log, manifest = run.log[-_MOST_LOG:], asdict(run.store.manifest)
-        write_data(folder, "run", data_script("run", run_block(run.verdicts, run.record or {}, manifest, log, notes)))
+        write_data(folder, "run", data_script("run", run_block(run.verdicts, run.asked, manifest, log, notes)))
         write_page(folder, PAGE, viewer_page(_title(run), dark))
         write_page(folder, EXPLORER, sample_page(_title(run), dark))
     return Viewer(out / PAGE, len(run.samples), n_traces, True, tuple(notes))

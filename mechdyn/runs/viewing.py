@@ -51,6 +51,15 @@ class ViewedRun:
         """All of them, that without ablation first."""
         return tuple(dict.fromkeys(name for sample in sorted(self.samples, key=lambda each: -len(each.units)) for name in sample.units))
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The kind of run, the options that it was asked and its model, without options that were left out."""
+        record = self.record or {}
+        if "kind" not in record:
+            return dict(record)
+        asked = {name: value for name, value in record.get("asked", {}).items() if value not in (None, [], {})}
+        return {"kind": record["kind"], **asked, "model": record["model"], "source": record.get("source")}
+
 
 def view(path: str | Path, heads: Sequence[str] = (), store: str | None = None) -> ViewedRun:
     """Read what a viewer needs; traces are read when it is made.

@@ -8,17 +8,18 @@ function drawHead(data, heads, app, filter, head) {
   const way = make("p", {className: "way"});
   way.append(link("← all heads", "#page=heads"), ...(head > 0 ? [near(head - 1)] : []), ...(head < data.total - 1 ? [near(head + 1)] : []));
   way.append(link(`samples in which ${name} retrieves`, `#${new URLSearchParams({head: name, sort: "-head"})}`));
-  page.append(way, title(2, name), title(3, "Ranks"));
-  page.append(table(["list", "rank", "of", "score", "goes by"], heads.lists.map(list => {
-    const rank = heads.ranks.get(list.name).get(head);
-    const score = rank === undefined ? null : list.scores[rank];
+  page.append(way, title(2, name));
+  const ranks = table(["list", "rank", "of", "score", "goes by"], heads.lists.map(list => {
+    const rank = heads.ranks.get(list.name).get(head), score = rank === undefined ? null : list.scores[rank];
     return [list.name, rank === undefined ? "not named" : tied(list, rank), list.heads.length, score === null ? "–" : String(Number(score.toPrecision(6))), list.statistic === list.name ? "" : list.statistic];
-  })));
-  page.append(title(3, "How often it retrieves"), ...heads.shares.map((shares, index) => bar(heads.at(shares, head), heads.conditions[index])));
-  if (heads.places) page.append(title(3, `Where in the needle, ${reference}`), note("Of the steps that generate a token of each tenth of the needle."), ...heads.places.map((shares, index) => bar(heads.at(shares, head), `tenth ${index + 1}, ${whole(shares.n)} steps`)));
-  page.append(title(3, `On which kinds of token, ${reference}`), ...heads.kindShares.flatMap((shares, index) => shares.n ? [bar(heads.at(shares, head), `${heads.kinds[index]}, ${whole(shares.n)} steps`)] : []));
+  }));
   const pairs = heads.pairs.filter(pair => pair.first === name || pair.second === name).sort((one, other) => other.estimate - one.estimate);
-  if (pairs.length) page.append(title(3, `With which others, ${reference}`), table(["head", "Jaccard", "by chance"], pairs.map(pair => [pair.first === name ? pair.second : pair.first, between(pair), decimal(pair.chance)])));
+  page.append(block(title(3, "Ranks"), ranks), blocks(
+    block(title(3, "How often it retrieves"), heads.shares.map((shares, index) => bar(heads.at(shares, head), heads.conditions[index]))),
+    heads.places && block(title(3, `Where in the needle, ${reference}`), note("Of the steps that generate a token of each tenth of the needle."), heads.places.map((shares, index) => bar(heads.at(shares, head), `tenth ${index + 1}, ${whole(shares.n)} steps`))),
+    block(title(3, `On which kinds of token, ${reference}`), heads.kindShares.flatMap((shares, index) => shares.n ? [bar(heads.at(shares, head), `${heads.kinds[index]}, ${whole(shares.n)} steps`)] : [])),
+    pairs.length && block(title(3, `With which others, ${reference}`), table(["head", "Jaccard", "by chance"], pairs.map(pair => [pair.first === name ? pair.second : pair.first, between(pair), decimal(pair.chance)]))),
+  ));
   page.append(title(3, "What went with switching it off"), ...off(heads.off[head]));
   const strongest = make("div", {id: "strongest"});
   page.append(title(3, "Where it is strongest"), strongest);

@@ -28,15 +28,29 @@ function drawHeads(data, heads, app) {
   const order = Array.from({length: data.total}, (_, head) => head).sort((one, other) => shares.estimate[other] - shares.estimate[one] || one - other);
   const top = order.slice(0, MOST_ROWS).filter(head => shares.estimate[head] > 0);
   const named = head => link(headName(data, head), `#${new URLSearchParams({page: "heads", at: headName(data, head)})}`);
-  page.append(title(3, "The heads that retrieve most often"), table(["head", "share of steps"], top.map(head => [named(head), between(heads.at(shares, head))])));
-  page.append(...together(data, heads));
-  const reference = heads.conditions[0];
-  if (heads.places) {
-    page.append(title(3, `Where in the needle they retrieve, ${reference}`), note(`Of the steps that generate a token of each tenth of the needle, the share at which the head retrieves. The needle has ${heads.places.map((place, index) => `${whole(heads.placeSteps[index])}`).join(", ")} such steps from its first tenth to its last.`), cells(data, heads, top, heads.places, index => `tenth ${index + 1} of the needle`, index => String(index + 1)));
-  } else page.append(title(3, "Where in the needle they retrieve"), note(`A ${data.score} score does not say what a head copied, so stored traces do not tell; the sources in mechdyn explore do.`));
-  const present = heads.kinds.map((_, index) => index).filter(index => heads.kindSteps[index] > 0);
-  page.append(title(3, `On which kinds of token they retrieve, ${reference}`), note(`Of the steps that generate a token of a kind, the share at which the head retrieves: ${present.map(index => `${heads.kinds[index]} ${whole(heads.kindSteps[index])} steps`).join(", ")}.`), cells(data, heads, top, present.map(index => heads.kindShares[index]), index => heads.kinds[present[index]], index => heads.kinds[present[index]]));
+  const often = block(title(3, "The heads that retrieve most often"), table(["head", "share of steps"], top.map(head => [named(head), between(heads.at(shares, head))])));
+  page.append(blocks(often, together(data, heads)), blocks(places(data, heads, top), kinds(data, heads, top)));
   return page;
+}
+
+function places(data, heads, rows) {
+  const heading = title(3, `Where in the needle they retrieve, ${heads.conditions[0]}`);
+  if (!heads.places) return block(heading, note(`A ${data.score} score does not say what a head copied, so stored traces do not tell; the sources in mechdyn explore do.`));
+  const n = heads.placeSteps.map(whole).join(", ");
+  return block(
+    heading, note(`Of the steps that generate a token of each tenth of the needle, the share at which the head retrieves. From the first tenth to the last there are ${n} such steps.`),
+    cells(data, heads, rows, heads.places, index => `tenth ${index + 1} of the needle`, index => String(index + 1)),
+  );
+}
+
+function kinds(data, heads, rows) {
+  const present = heads.kinds.map((_, index) => index).filter(index => heads.kindSteps[index] > 0);
+  const n = present.map(index => `${heads.kinds[index]} ${whole(heads.kindSteps[index])}`).join(", "), name = index => heads.kinds[present[index]];
+  return block(
+    title(3, `On which kinds of token they retrieve, ${heads.conditions[0]}`),
+    note(`Of the steps that generate a token of a kind, the share at which the head retrieves. Steps of each kind: ${n}.`),
+    cells(data, heads, rows, present.map(index => heads.kindShares[index]), name, name),
+  );
 }
 
 // Some heads by some groups of steps.
@@ -63,11 +77,11 @@ function cells(data, heads, rows, groups, words, short) {
 
 // Which heads retrieve together, beyond what their frequencies alone would do.
 function together(data, heads) {
-  if (!heads.pairs.length) return [];
+  if (!heads.pairs.length) return null;
   const sorted = [...heads.pairs].sort((one, other) => (other.estimate - other.chance) - (one.estimate - one.chance)).slice(0, MOST_ROWS);
-  return [
+  return block(
     title(3, `Heads that retrieve together, ${heads.conditions[0]}`),
     note("Of the steps at which either of two heads retrieves, the share at which both do (Jaccard); by chance is what it would be if, within each sample, the one's steps had nothing to do with the other's. The pairs furthest above chance, among the heads that retrieve most often."),
     table(["heads", "Jaccard", "by chance"], sorted.map(pair => [`${pair.first} and ${pair.second}`, between(pair), decimal(pair.chance)])),
-  ];
+  );
 }

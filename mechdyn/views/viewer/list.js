@@ -1,6 +1,7 @@
 // The list of samples. Only the rows in sight exist, so ten thousand samples cost no more than thirty.
 
 const ROW = 30;
+const WIDTHS = {number: 52, id: 110, seed: 72, right: 70, steps: 54, retrieving: 88, heads: 92, text: 220};
 
 function makeList(data, app, filter, choose) {
   const pane = byId("list"), plane = byId("rows"), head = byId("columns");
@@ -20,12 +21,13 @@ function makeList(data, app, filter, choose) {
   function draw() {
     shown = columns();
     rows = filter.rows(app.state);
-    const widths = shown.map(({name}) => name === "text" ? "minmax(120px, 1fr)" : name === "head" ? "110px" : name === "id" ? "110px" : "76px").join(" ");
-    pane.style.setProperty("--columns", widths);
+    const widths = shown.map(({name, title}) => WIDTHS[name] ?? Math.max(54, 18 + 7.5 * title.length));
+    pane.style.setProperty("--columns", widths.map((width, index) => shown[index].name === "text" ? `minmax(${width}px, 1fr)` : `${width}px`).join(" "));
+    pane.style.setProperty("--least", `${widths.reduce((sum, width) => sum + width + 6, 16)}px`);
     head.replaceChildren(...shown.map(({name, title}) => {
       const order = app.state.sort === name ? "ascending" : app.state.sort === `-${name}` ? "descending" : "none";
       const sign = {ascending: " ▲", descending: " ▼", none: ""}[order];
-      const cell = make("div", {className: `cell ${name}`}, {role: "columnheader", "aria-sort": order});
+      const cell = make("div", {className: `cell c-${name}`}, {role: "columnheader", "aria-sort": order});
       const button = make("button", {type: "button", textContent: title + sign});
       button.dataset.sort = name;
       cell.append(button);
@@ -57,7 +59,7 @@ function makeList(data, app, filter, choose) {
     row.style.top = `${place * ROW}px`;
     row.dataset.place = place;
     for (const {name, text} of shown) {
-      const cell = make("div", {className: `cell ${name}`, textContent: text(trace)}, {role: "gridcell"});
+      const cell = make("div", {className: `cell c-${name}`, textContent: text(trace)}, {role: "gridcell"});
       if (name === "right") cell.classList.add(data.right[trace] ? "yes" : "no");
       row.append(cell);
     }

@@ -1,7 +1,7 @@
 """What a viewer's data files hold: deflated blocks (`mechdyn.views.explorer.pack`) in base64, each handed to the page by a line of script.
 
-`index` has a row for every sample and every trace; `part-N` some traces in full; `counts` at how many steps each head retrieves in each trace;
-`heads` the summaries; `run` results, manifest and log; `vocabulary` the texts of token ids.
+`index` has a row for every sample and every trace; `part-N` some traces in full; `counts` at how many steps each head retrieves in each
+trace; `heads` the summaries; `run` results, manifest and log; `vocabulary` the texts of token ids.
 """
 
 import base64

@@ -7,6 +7,19 @@ const note = text => make("p", {className: "note", textContent: text});
 const title = (level, text) => make(`h${level}`, {textContent: text});
 const link = (text, href) => make("a", {textContent: text, href});
 
+// Pieces under one heading; `blocks` stand side by side where there is room.
+function block(...children) {
+  const element = make("div", {className: "block"});
+  element.append(...children.flat());
+  return element;
+}
+
+function blocks(...found) {
+  const element = make("div", {className: "blocks"});
+  element.append(...found.filter(Boolean));
+  return element;
+}
+
 // A table of texts and elements; columns of numbers stand to the right.
 function table(columns, rows, caption = "") {
   const head = make("tr"), body = make("tbody");
