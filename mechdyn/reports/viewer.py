@@ -173,6 +173,8 @@ def _write_report(run: ViewedRun, folder: Path) -> Iterator[str]:
         write_page(folder, REPORT, report_html(make_report([read_run(run.path, again=False)])))
     except MechdynError as error:
         yield f"there is no report: {error}"
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        yield f"there is no report: a file of the run is not what mechdyn wrote ({type(error).__name__}: {error})"
 
 
 def _notes(run: ViewedRun) -> Iterator[str]:
