@@ -128,7 +128,7 @@ def _write_parts(run: ViewedRun, folder: Path, gathered: _Gathered) -> None:
         steps, retrieving, mean = trace.n_steps, int(active.any(axis=1).sum()), float(active.sum(axis=1).mean())
         gathered.traces.append(TraceRow(index, numbers[name], part, len(packed) - 1, steps, retrieving, mean, right, trace.text))
         gathered.counts.append(active.sum(axis=0))
-        gathered.generations.setdefault(_base(name), []).append(generation_of(trace))
+        gathered.generations.setdefault(_base(name), []).append(generation_of(trace, right))
         gathered.facts.setdefault("threshold", trace.threshold)
     write_data(folder, f"part-{part}", data_script(f"part-{part}", packed))
 

@@ -10,6 +10,7 @@ from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num, UInt8
+from scipy import sparse
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head
@@ -231,6 +232,6 @@ def _grouped(activities: Activities, seed: int) -> Int[np.ndarray, " sample"]:
 
 
 def _summed(values: Num[np.ndarray, "sample ..."], index: Int[np.ndarray, " sample"]) -> Float[np.ndarray, "group ..."]:
-    sums = np.zeros((int(index.max()) + 1, *values.shape[1:]))
-    np.add.at(sums, index, values)
-    return sums
+    links = sparse.csr_array((np.ones(len(index)), (index, np.arange(len(index)))))
+    flat = links @ values.reshape(len(values), -1).astype(np.float64)
+    return flat.reshape(-1, *values.shape[1:])

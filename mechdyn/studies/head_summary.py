@@ -81,8 +81,8 @@ class HeadSummary:
     n_samples: Mapping[str, int]
 
 
-def generation_of(trace: Trace) -> Generation:
-    """What a summary needs of a trace."""
+def generation_of(trace: Trace, right: bool | None = None) -> Generation:
+    """What a summary needs of a trace; whether its answer is right is judged here where it is not given."""
     scores = trace.retrieval_scores
     binary = bool(((scores == 0) | (scores == 1)).all())
     return Generation(
@@ -90,7 +90,7 @@ def generation_of(trace: Trace) -> Generation:
         activity_of(trace),
         tokens_in_needle(trace),
         *heads_off(trace),
-        is_correct(trace.task, trace.text, trace.answer),
+        is_correct(trace.task, trace.text, trace.answer) if right is None else right,
         frozenset({("sample", trace.sample), *shared_things(trace)}),
         None if binary else scores.double().sum(dim=0).flatten().numpy(),
     )

@@ -83,8 +83,10 @@ async function start() {
   }
 
   function leave() {
-    if (byId("help").open) byId("help").close();
-    else if (document.activeElement !== document.body) document.activeElement.blur();
+    if (byId("help").open) {
+      byId("help").close();
+      document.activeElement.blur();
+    } else if (document.activeElement !== document.body) document.activeElement.blur();
     else if (app.state.page === "heads" && app.state.at) app.set({at: ""});
     else app.set({page: "samples", sample: ""});
   }

@@ -37,9 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def summary() -> HeadSummary:
-    clean, off = (
-        [generation_of(trace_of(number, ablated=ablated)) for number in range(n)] for ablated, n in ((False, SAMPLES), (True, ABLATED))
-    )
+    clean = [generation_of(trace_of(number)) for number in range(SAMPLES)]
+    off = [generation_of(trace_of(number, ablated=True)) for number in reversed(range(ABLATED))]
     return summarise({"clean": clean, DYNAMIC: off}, LAYERS, HEADS)
 
 
