@@ -24,7 +24,7 @@ function drawVerdict(verdict) {
   const said = verdict.reasons.map(reason => make("li", {textContent: reason})), list = make("ul");
   list.append(...said);
   const rows = verdict.evidence.map(each => [each.name, between(each), each.null === null ? "–" : decimal(each.null), each.n, each.note ?? "", each.method ?? ""]);
-  const heading = title(2, verdict.headline);
+  const heading = title(2, `${verdict.claim} on ${verdict.model}: ${verdict.headline}`);
   heading.className = "verdict";
   return [heading, list, ...(rows.length ? [table(["measure", "estimate", "null", "n", "note", "interval by"], rows)] : [])];
 }
