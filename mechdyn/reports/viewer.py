@@ -156,8 +156,9 @@ def _write_index(run: ViewedRun, folder: Path, gathered: _Gathered, *, has_repor
 def _heads(run: ViewedRun, generations: Mapping[str, list[Generation]], lists: Mapping[str, RankedHeads]) -> bytes:
     manifest = run.store.manifest
     names = dict.fromkeys(map(_base, run.conditions))
-    for _ in tqdm([0], desc="summarising heads", bar_format="{desc} …", disable=None, delay=1):
+    with tqdm(total=1, desc="summarising heads", unit="run", disable=None, delay=1) as bar:
         summary = summarise({name: generations[name] for name in names}, manifest.n_layers, manifest.n_heads)
+        bar.update()
     return heads_block(summary, lists)
 
 
