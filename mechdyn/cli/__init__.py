@@ -3,11 +3,11 @@
 import atexit
 import gc
 
-from mechdyn.cli import heads, improve, look, models, retmask, run, runs, serve, sweep
+from mechdyn.cli import heads, improve, look, models, retmask, run, runs, serve, sweep, view
 from mechdyn.cli.app import app, run_command, run_script
 from mechdyn.cli.options import OutOption, takes, with_defaults
 
-COMMANDS = (heads, improve, look, models, retmask, run, runs, serve, sweep)
+COMMANDS = (heads, improve, look, models, retmask, run, runs, serve, sweep, view)
 """The modules whose import registers the commands."""
 
 __all__ = ["COMMANDS", "OutOption", "app", "main", "run_command", "run_script", "takes", "with_defaults"]

@@ -42,7 +42,7 @@ def read_checkpoint(name: str, dtype: torch.dtype | str, max_length: int | None,
     config = read_config(source if file else name)
     pin_longrope(config, max_length)
     context_of(name, config.get_text_config(), max_length)
-    tokenizer = _read_tokenizer(name, source)
+    tokenizer = read_tokenizer(name, source)
     hf = _read_weights(name, source, config, dtype, device_map)
     return Checkpoint(hf.eval(), tokenizer, _revision(name, file, source))
 
@@ -67,7 +67,12 @@ def _config(name: str) -> Any:
         raise load_error(name, source, error) from error
 
 
-def _read_tokenizer(name: str, source: str) -> Any:
+def read_tokenizer(name: str, source: str) -> Any:
+    """The tokenizer in a folder or under a hub id; `name` is what the model was asked for by.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # tokenizers raises bare Exception for a damaged tokenizer.json

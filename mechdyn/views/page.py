@@ -88,15 +88,19 @@ def joined(parts: Iterable[Html]) -> Html:
     return Html("\n".join(piece.html for piece in pieces), tuple(script for piece in pieces for script in piece.scripts))
 
 
-def policy(scripts: Sequence[str]) -> str:
+def policy(scripts: Sequence[str], *, parts: bool = False) -> str:
     """A page's content security policy: nothing is loaded from anywhere, and no script runs but these, known by their SHA-256.
+
+    With `parts` these scripts themselves, and nothing else on the page, may load further ones: the data files of a viewer, which a page on
+    a disk cannot fetch.
 
     So a tag or an attribute such as `onerror` that should get into the page with some data does nothing. Plotly compiles a piece of
     WebAssembly that it carries.
     """
     hashes = " ".join(dict.fromkeys(f"'sha256-{_digest(script)}'" for script in scripts)) or "'none'"
     wasm = " 'wasm-unsafe-eval'" if scripts else ""
-    return f"default-src 'none'; script-src {hashes}{wasm}; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+    loaded = " 'strict-dynamic'" if parts else ""
+    return f"default-src 'none'; script-src {hashes}{loaded}{wasm}; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
 
 
 def _digest(script: str) -> str:
