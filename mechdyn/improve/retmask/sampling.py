@@ -12,7 +12,7 @@ from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
 from mechdyn.improve.plain import PlainSteps, read_prompts
-from mechdyn.improve.stepping import Steps, answer_samples
+from mechdyn.improve.stepping import DecodingSteps, answer_samples
 from mechdyn.improve.variant import Answer
 from mechdyn.models.model import Model
 from mechdyn.tasks.sample import Sample
@@ -51,7 +51,7 @@ def sampled_answers(model: Model, prompts: Sequence[Sample], sampling: Sampling,
     """
     engine = make_engine(model, "auto")
 
-    def begin(samples: Sequence[Sample]) -> Steps:
+    def begin(samples: Sequence[Sample]) -> DecodingSteps:
         steps = PlainSteps(engine, read_prompts(engine, samples))
         return steps if sampling.temperature == 0 else _NoisySteps(steps, sampling, [_generator(each, sampling, role) for each in samples])
 
