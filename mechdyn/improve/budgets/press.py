@@ -124,8 +124,9 @@ class Dealing:
         assert self.context is not None
         how = self.allotment(len(self.context))
         scores = self.told if self.told is not None else self.scores
-        even = self.source == UNIFORM or not isinstance(scores, Tensor)
-        own = torch.ones(order.shape[:2]) if even else by_group(scores, self._n_kv_heads, "max")
+        own = torch.ones(order.shape[:2])
+        if self.source != UNIFORM and isinstance(scores, Tensor):
+            own = by_group(scores, self._n_kv_heads, "max")
         return kept(order, budgets(own, how, order.shape[-1]), how.window)
 
     def allotment(self, n_context: int) -> Allotment:
