@@ -124,8 +124,9 @@ class Dealing:
         assert self.context is not None
         how = self.allotment(len(self.context))
         scores = self.told if self.told is not None else self.scores
-        told = scores if isinstance(scores, Tensor) and self.source != UNIFORM else None
-        own = torch.ones(order.shape[:2]) if told is None else by_group(told, self._n_kv_heads, "max")
+        own = torch.ones(order.shape[:2])
+        if self.source != UNIFORM and isinstance(scores, Tensor):
+            own = by_group(scores, self._n_kv_heads, "max")
         return kept(order, budgets(own, how, order.shape[-1]), how.window)
 
     def allotment(self, n_context: int) -> Allotment:
