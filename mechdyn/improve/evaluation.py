@@ -64,7 +64,7 @@ class Change:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Change":
         """What `as_json` wrote."""
-        numbers = {name: Interval.from_json(values[name]) for name in ("before", "after", "difference")}
+        numbers: dict[str, Any] = {name: Interval.from_json(values[name]) for name in ("before", "after", "difference")}
         return cls(**{name: values[name] for name in ("variant", "task", "metric", "length", "depth")}, **numbers)
 
 
