@@ -151,9 +151,7 @@ def put_to_test(
 def _keep(run: Session, about: Mapping[str, Any]) -> None:
     path = run.folder / VARIANTS
     if path.is_file() and read_json(path) != json.loads(json.dumps(about)):
-        raise StoreError(
-            f"what is evaluated changed since {path} was written (other heads or factors); name a new folder with --out"
-        )
+        raise StoreError(f"what is evaluated changed since {path} was written (other heads or factors); name a new folder with --out")
     run.write(VARIANTS, about)
 
 
