@@ -28,7 +28,7 @@ TUTORIALS := $(OFFLINE) $(BIN)/python .ci/tutorials.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-all verify real test-real test lint test-slow faults cluster-demo test-tl3 docs tutorials tutorials-save pictures clean
+.PHONY: help install install-all verify real test-real test lint test-slow faults cluster-demo test-tl3 docs tutorials tutorials-save pictures gallery clean
 
 help:
 	@echo "make verify      check the paper's first claim on the bundled model and both controls (offline, resumes)"
@@ -41,6 +41,7 @@ help:
 	@echo "make docs        the documentation, warnings being errors, into $(DOCS_OUT)"
 	@echo "make tutorials   run every tutorial on the bundled model, and hold it against its notebook"
 	@echo "make pictures    draw the pictures of README and documentation anew (needs Chromium)"
+	@echo "make gallery     draw docs/views.md, a picture of every public view, anew (needs Chromium)"
 	@echo "make clean       remove caches and built files (keeps $(VENV) and runs)"
 
 install: $(INSTALLED)
@@ -58,8 +59,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 $(INSTALLED_ALL): $(INSTALLED)
-	@echo "== install: what docs, images and notebooks need"
-	@$(PIP_INSTALL) --editable ".[dev,docs,images,notebooks]"
+	@echo "== install: what docs, images, notebooks and training need"
+	@$(PIP_INSTALL) --editable ".[dev,docs,images,notebooks,train]"
 	@touch $@
 
 verify: $(INSTALLED)
@@ -147,6 +148,10 @@ pictures: $(INSTALLED_ALL)
 	@echo "== pictures: of README and docs, into docs/pictures (needs Chromium)"
 	@$(PIP_INSTALL) --editable ".[images]"
 	@$(OFFLINE) $(BIN)/python -m experiments.pictures
+
+gallery: $(INSTALLED_ALL)
+	@echo "== gallery: a picture of every public view, and docs/views.md (needs Chromium)"
+	@$(OFFLINE) $(BIN)/python -m experiments.gallery
 
 clean:
 	@echo "== clean: caches and built files"

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -47,7 +48,7 @@ class Commands(SphinxDirective):
         from mechdyn.cli import app
 
         lines: list[str] = []
-        for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]  # a group's
+        for name, command in every_command(typer.main.get_command(app)):
             lines += self._command(name, command)
         container = nodes.section()
         container.document = self.state.document
@@ -56,14 +57,21 @@ class Commands(SphinxDirective):
 
     def _command(self, name: str, command: Any) -> list[str]:
         lines = [f"mechdyn {name}", "-" * (len(name) + 8), "", _literal_options(" ".join((command.help or "").split())), ""]
-        if hasattr(command, "commands"):
-            inner = [(f"``{name} {each}``", sub.help or "") for each, sub in command.commands.items()]
-        else:
-            inner = [(_written(each), _explained(each)) for each in command.params]
+        inner = [(_written(each), _explained(each)) for each in command.params]
         lines += [".. list-table::", "   :widths: 30 70", ""] if inner else []
         for left, right in inner:
             lines += [f"   * - {left}", f"     - {' '.join(right.split())}"]
         return [*lines, ""]
+
+
+def every_command(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Each command by what is typed behind `mechdyn`; a group of commands, where it does something by itself, before those in it."""
+    for name, command in group.commands.items():
+        inner = hasattr(command, "commands")
+        if not inner or command.invoke_without_command:
+            yield f"{before}{name}", command
+        if inner:
+            yield from every_command(command, f"{before}{name} ")
 
 
 def _written(parameter: Any) -> str:

@@ -5,12 +5,12 @@
 
 A cell is a claim, a world and a number of samples. It is run in chunks; a finished chunk is a line of FOLDER/chunks.jsonl, and the
 same command goes on where it stopped. All cells go on together, and the page is written after every round. Another claim gets its rows
-by an entry in `SUBJECTS`.
+by an entry in `experiments.error_subjects`.
 """
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,58 +20,18 @@ import typer
 from scipy.stats import binomtest
 from tqdm import tqdm
 
-from mechdyn.claims.claim import Claim
-from mechdyn.claims.dynamism import Dynamism, as_first_written
+from experiments.error_subjects import SUBJECTS
 from mechdyn.cli import run_script
 from mechdyn.errors import InputError
-from mechdyn.evidence import FIRST, SECOND, Outcome, Table, Verdict
+from mechdyn.evidence import Outcome, Table
 from mechdyn.reports.tables import table_markdown
-from mechdyn.studies.worlds import WORLDS, Truth, request_for, simulate
 
-N_SAMPLES = (40, 100, 20, 200)
-"""In the order that they are run: what the bar is set for comes first."""
 BAR, BAR_FROM = 0.05, 40
-AS_WRITTEN = "second criteria as first written"
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A claim that judges traces alone.
-
-    Attributes:
-        claim: judges the roles of a simulated world.
-        false: the verdicts that are false where a truth holds.
-        readings: the outcome under each criteria by name, the headline first.
-        runs: at most so many runs of a cell, for claims that take long.
-    """
-
-    claim: Claim
-    false: Mapping[Truth, tuple[Outcome, ...]]
-    readings: Mapping[str, Callable[[Verdict], Outcome]]
-    runs: int = 1_000_000
-
-
-SUBJECTS: Mapping[str, Subject] = {
-    "dynamism": Subject(
-        claim=Dynamism(n_resamples=400),
-        false={
-            Truth.FIXED: (Outcome.SUPPORTED,),
-            Truth.FOLLOWS: (Outcome.REFUTED,),
-            Truth.SAMPLE: (Outcome.SUPPORTED,),
-            Truth.NOTHING: (Outcome.SUPPORTED, Outcome.REFUTED),
-        },
-        readings={
-            SECOND: lambda verdict: verdict.outcome,
-            AS_WRITTEN: as_first_written,
-            FIRST: lambda verdict: verdict.beside[0].outcome,
-        },
-    ),
-}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is run many times over."""
+    """What is run many times over; `n` is the size of a run, of which the claim says what it counts."""
 
     claim: str
     world: str
@@ -102,14 +62,14 @@ def error_rates(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where finished chunks are kept.")] = Path("runs/error-rates"),
     page: Annotated[Path, typer.Option(metavar="FILE", help="The page to write.")] = Path("docs/verdicts/error-rates.md"),
     runs: Annotated[int, typer.Option(min=1, help="Runs of a cell.")] = 1000,
-    n: Annotated[list[int] | None, typer.Option(min=1, help="Samples; may be given more than once.")] = None,
+    n: Annotated[list[int] | None, typer.Option(min=1, help="How large a run is; may be given more than once.")] = None,
     claim: Annotated[list[str] | None, typer.Option(help="A claim; may be given more than once.")] = None,
     world: Annotated[list[str] | None, typer.Option(help="A world; may be given more than once.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     chunk: Annotated[int, typer.Option(min=1, help="Runs that are kept together; the same throughout a folder.")] = 50,
 ) -> None:
     """Run what is missing of every cell, and write the page."""
-    cells = [Cell(*names) for names in _chosen(claim or list(SUBJECTS), world or list(WORLDS), n or list(N_SAMPLES))]
+    cells = list(_chosen(claim or (), world or (), n or ()))
     out.mkdir(parents=True, exist_ok=True)
     kept = out / "chunks.jsonl"
     done = read_chunks(kept)
@@ -140,12 +100,11 @@ def read_chunks(file: Path) -> dict[tuple[Cell, int], Chunk]:
 
 def run_chunk(cell: Cell, first_seed: int, runs: int) -> Chunk:
     """Some runs of a cell, each with its own seed."""
-    subject, world = SUBJECTS[cell.claim], WORLDS[cell.world]
+    subject = SUBJECTS[cell.claim]
     counts: dict[str, Counter[str]] = {name: Counter() for name in subject.readings}
     for seed in range(first_seed, first_seed + runs):
-        verdict = subject.claim.judge(request_for(world), simulate(world, cell.n, seed=seed))
-        for name, read in subject.readings.items():
-            counts[name][str(read(verdict))] += 1
+        for name, found in subject.verdicts(cell.world, cell.n, seed).items():
+            counts[name][str(found)] += 1
     return Chunk(cell, first_seed, runs, counts)
 
 
@@ -187,25 +146,26 @@ def rates(chunks: Sequence[Chunk]) -> dict[Cell, dict[str, Rates]]:
         of_cell = counts.setdefault(chunk.cell, {name: Counter() for name in chunk.outcomes})
         for name, outcomes in chunk.outcomes.items():
             of_cell[name].update(outcomes)
-    return {
-        cell: {name: Rates(found, SUBJECTS[cell.claim].false[WORLDS[cell.world].truth]) for name, found in of_cell.items()}
-        for cell, of_cell in counts.items()
-    }
+    return {cell: {name: Rates(found, _false(cell)) for name, found in of_cell.items()} for cell, of_cell in counts.items()}
+
+
+def _false(cell: Cell) -> tuple[Outcome, ...]:
+    subject = SUBJECTS[cell.claim]
+    return subject.false[subject.truths[cell.world]]
 
 
 _PAGE = """# Error rates of the verdicts
 
 How often a verdict is false, by simulation: worlds whose truth is known are put through the claims' own functions, as traces of a model
-would be. {{doc}}`/verdicts` says how a verdict is reached and what it cannot see; `mechdyn/studies/worlds.py` has the worlds. This page is
-made by
+would be. {{doc}}`/verdicts` says how a verdict is reached and what it cannot see; the worlds are in `mechdyn/studies` (`worlds`,
+`effect_worlds`, `hidden_worlds`, `alarm_worlds`). This page is made by
 
     python -m experiments.error_rates
 
-Numbers are percent of the runs of a cell ({runs} of them), with Wilson's 95 % interval. n is the number of samples in each of the roles
-detection, evaluation and retest. A `!` marks a rate above 5 %. From n = {bar_from} on, at most 5 % false verdicts are asked for under the
-second criteria.
+Numbers are percent of the runs of a cell ({runs} of them), with Wilson's 95 % interval. What n counts is said with each claim. A `!`
+marks a rate above 5 %. From n = {bar_from} on, at most 5 % false verdicts are asked for under the second criteria.
 
-{tables}
+{sections}
 """
 
 
@@ -214,22 +174,25 @@ def page_of(chunks: Sequence[Chunk]) -> str:
     found = rates(chunks)
     if not found:
         raise InputError("no chunk has been run; ask for at least one world and number of samples")
-    tables = "\n".join(table_markdown(table) + "\n" for name in SUBJECTS for table in _tables(name, found))
+    sections = "\n\n".join(part for claim in SUBJECTS for part in _section(claim, found))
     runs = sorted({next(iter(of_cell.values())).runs for of_cell in found.values()})
     counted = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
-    return _PAGE.format(runs=counted, bar_from=BAR_FROM, tables=tables.rstrip())
+    return _PAGE.format(runs=counted, bar_from=BAR_FROM, sections=sections)
 
 
-def _tables(claim: str, found: Mapping[Cell, Mapping[str, Rates]]) -> Iterator[Table]:
-    """The worst rates of each criteria, then a table for each truth."""
-    own = {cell: of_cell for cell, of_cell in found.items() if cell.claim == claim}
+def _section(claim: str, found: Mapping[Cell, Mapping[str, Rates]]) -> Iterator[str]:
+    """Of a claim that has been run: the worst rates of each criteria, then a table for each truth."""
+    subject, own = SUBJECTS[claim], {cell: of_cell for cell, of_cell in found.items() if cell.claim == claim}
     if not own:
         return
-    yield _worst(claim, own)
-    for truth in Truth:
-        cells = sorted((c for c in own if WORLDS[c.world].truth is truth), key=lambda c: (list(WORLDS).index(c.world), c.n))
+    yield f"## {claim}"
+    yield f"n is the number of {subject.sized}."
+    yield table_markdown(_worst(claim, own)).rstrip()
+    worlds = list(subject.truths)
+    for truth in subject.false:
+        cells = sorted((c for c in own if subject.truths[c.world] == truth), key=lambda c: (worlds.index(c.world), c.n))
         if cells:
-            yield _table(claim, truth, {cell: own[cell] for cell in cells})
+            yield table_markdown(_table(claim, truth, {cell: own[cell] for cell in cells})).rstrip()
 
 
 def _worst(claim: str, found: Mapping[Cell, Mapping[str, Rates]]) -> Table:
@@ -244,7 +207,7 @@ def _worst(claim: str, found: Mapping[Cell, Mapping[str, Rates]]) -> Table:
     return Table(title, ("criteria", "false verdicts", "world", "cells above 5 %"), tuple(rows))
 
 
-def _table(claim: str, truth: Truth, found: Mapping[Cell, Mapping[str, Rates]]) -> Table:
+def _table(claim: str, truth: str, found: Mapping[Cell, Mapping[str, Rates]]) -> Table:
     subject = SUBJECTS[claim]
     headline, *others = subject.readings
     rows = []
@@ -261,16 +224,19 @@ def _table(claim: str, truth: Truth, found: Mapping[Cell, Mapping[str, Rates]]) 
     return Table(f"{claim}: {truth} (false: {wrong})", columns, tuple(rows), numbers=columns[1:])
 
 
-def _chosen(claims: Sequence[str], worlds: Sequence[str], sizes: Sequence[int]) -> Iterator[tuple[str, str, int]]:
-    """Every cell, number of samples by number of samples.
+def _chosen(claims: Sequence[str], worlds: Sequence[str], sizes: Sequence[int]) -> Iterator[Cell]:
+    """Every cell of what is named, each claim's first size first; what is not named is all there is.
 
     Raises:
         InputError: a claim or a world that there is not.
     """
-    for kind, names, known in (("claim", claims, SUBJECTS), ("world", worlds, WORLDS)):
+    known_worlds = [world for name in claims or SUBJECTS if name in SUBJECTS for world in SUBJECTS[name].truths]
+    for kind, names, known in (("claim", claims, SUBJECTS), ("world", worlds, known_worlds)):
         if strangers := [name for name in names if name not in known]:
             raise InputError(f"no {kind} {strangers[0]!r} is simulated; give one of {', '.join(known)}")
-    yield from ((claim, world, n) for n in sizes for claim in claims for world in worlds)
+    for name in claims or SUBJECTS:
+        subject = SUBJECTS[name]
+        yield from (Cell(name, world, n) for n in sizes or subject.sizes for world in subject.truths if not worlds or world in worlds)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from mechdyn.reports.tables import interval_text, table_markdown
 from mechdyn.stats.head_lists import concentration, overlap, rank_correlation, tied_at
 from mechdyn.studies.head_lists import compare_lists, of_one_shape
 from mechdyn.studies.wu2024 import intrinsic, sparse, universal
-from mechdyn.views.head_map import head_map_difference
-from mechdyn.views.list_matrix import list_matrix
+from mechdyn.views.head_lists import list_matrix
+from mechdyn.views.head_maps import head_map_difference
 
 SAME_DEFINITION, BASE, OTHER_DEFINITION, SEEDS = "same definition, two groups", "base and derived", "other definition", "same, two seeds"
 _WU = "Wu et al."

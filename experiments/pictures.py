@@ -16,6 +16,7 @@ import typer
 from mechdyn.cli import run_script
 from mechdyn.errors import InputError
 
+_OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _SHOWN = {"condition": "clean", "step": 6, "head": "L2H11", "show": "ever"}
 _WIDTH, _HEIGHT = 1040, 860
@@ -26,7 +27,7 @@ def pictures(
     out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("docs/pictures"),
     work: Annotated[Path, typer.Option(help="Folder of the runs that they show.")] = Path("build/pictures"),
 ) -> None:
-    """The timeline and the heads of one step of the README's sample; the explorer of one, clean beside dynamic ablation."""
+    """The timeline and the heads of one step of the README's sample; the explorer of one, clean beside dynamic ablation; a run's viewer."""
     from mechdyn.runs.ablate import ablate
     from mechdyn.runs.configs import AblateConfig, ExploreConfig
     from mechdyn.runs.explore import explore
@@ -38,8 +39,21 @@ def pictures(
     explored = explore(ExploreConfig(run=str(run)))
     page = explorer(explored.traces, title=explored.title).save(work / "explorer.html")
     out.mkdir(parents=True, exist_ok=True)
-    for picture in (screenshot(page, out / "explorer.png", urlencode(_SHOWN)), *figures(out)):
+    shown = screenshot(page, out / "explorer.png", urlencode(_SHOWN)), screenshot_of_viewer(run, work, out / "viewer.png")
+    for picture in (*shown, *figures(out)):
         print(f"picture {picture}, {picture.stat().st_size:,} bytes")
+
+
+def screenshot_of_viewer(run: Path, work: Path, picture: Path) -> Path:
+    """The viewer's list with the first sample that an ablation breaks."""
+    from mechdyn.reports.viewer import make_viewer
+    from mechdyn.runs.viewing import view
+
+    viewed = view(run)
+    broken = max(viewed.samples, key=lambda sample: sample.interest)
+    condition = next((name for name in broken.units if not broken.correct[name]), next(iter(broken.units)))
+    page = make_viewer(viewed, work / "view").page
+    return screenshot(page, picture, urlencode({"condition": condition, "sample": broken.key, "head": "L3H6"}))
 
 
 def figures(out: Path) -> list[Path]:
@@ -64,7 +78,14 @@ def screenshot(page: Path, picture: Path, fragment: str = "", *, width: int = _W
     if browser is None:
         raise InputError(f"a picture of a page needs one of {', '.join(_BROWSERS)}; install chromium")
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        flags = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--force-device-scale-factor=1", "--virtual-time-budget=4000"]
+        flags = [
+            "--headless=new",
+            "--no-sandbox",
+            "--hide-scrollbars",
+            "--force-device-scale-factor=1",
+            "--virtual-time-budget=4000",
+            _OFFLINE,
+        ]
         target = [f"--user-data-dir={profile}", f"--window-size={width},{height}", f"--screenshot={picture.resolve()}"]
         address = f"{page.resolve().as_uri()}#{fragment}"
         subprocess.run([browser, *flags, *target, address], check=True, capture_output=True, timeout=120)

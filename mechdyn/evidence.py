@@ -10,6 +10,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mechdyn.errors import InputError
+from mechdyn.measured import LESS as LESS
+from mechdyn.measured import OWN_COLUMNS, finite
+from mechdyn.measured import Asked as Asked
+from mechdyn.measured import Evidence as Evidence
+from mechdyn.measured import Side as Side
+from mechdyn.measured import few as few
+from mechdyn.measured import in_words as in_words
 from mechdyn.stats.interval import Interval
 
 if TYPE_CHECKING:
@@ -19,12 +26,6 @@ MIN_RETRIEVING_SAMPLES = 20
 """Fewer samples with a retrieving step than this are always inconclusive (docs/definitions.md, "Verdicts")."""
 FIRST, SECOND = "first criteria (2026-11-20)", "second criteria (2026-11-21)"
 """The names of the two sets of criteria that mechdyn's own claims are put to (docs/definitions.md, "Verdicts")."""
-LESS = "less"
-"""The key of `Evidence.at` under which a paired difference names what was subtracted."""
-
-_FORMATS = {"commit": ", commit {}", "list": " {}", LESS: " less {}", "steps": ", {} steps"}
-"""How the keys of `at` are printed that their value alone would not explain; other words are printed as they are, numbers as `k = 0`."""
-_OWN_COLUMNS = ("model", "claim", "verdict", "measure", "estimate", "low", "high", "n", "method", "null", "note")
 
 
 class Outcome(StrEnum):
@@ -36,85 +37,35 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """One measured number with its interval and the number of samples that it rests on.
-
-    Attributes:
-        measure: what was measured, such as `AUPRC`.
-        interval: the number, its bounds and its samples.
-        at: where it was measured, as JSON values by key: `{"k": 1, "predictor": "probe"}`. Of a paired difference, `less` names what was
-            subtracted, sample by sample.
-        null: what chance or a control gives, where there is such a value.
-        note: anything to be said beside it.
-    """
-
-    measure: str
-    interval: Interval
-    at: Mapping[str, Any] = field(default_factory=dict)
-    null: float | None = None
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        taken = [key for key in self.at if key in _OWN_COLUMNS]
-        if taken:
-            raise InputError(f"evidence says where it was measured under keys other than {', '.join(_OWN_COLUMNS)}, got {taken[0]!r}")
-
-    @property
-    def name(self) -> str:
-        """Measure and place in words, for people: `AUPRC, k = 1, probe`. Code reads `measure` and `at`."""
-        return self.measure + _appended(self.at)
-
-    def as_json(self) -> dict[str, Any]:
-        """NaN, which JSON has not, becomes null."""
-        numbers = {"estimate": self.interval.estimate, "low": self.interval.low, "high": self.interval.high, "null": self.null}
-        finite = {name: _finite(value) for name, value in numbers.items()}
-        about = {"n": self.interval.n, "method": self.interval.method, "note": self.note}
-        return {"measure": self.measure, "at": dict(self.at), "name": self.name, **finite, **about}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Evidence":
-        """What `as_json` wrote; a null bound is NaN again. Files of the first release have a name alone, which becomes the measure."""
-        measure = values["measure"] if "measure" in values else values["name"]
-        return cls(measure, Interval.from_json(values), values.get("at", {}), values["null"], values["note"])
-
-
-def in_words(at: Mapping[str, Any]) -> str:
-    """Where a number was measured, in words: `k = 1, probe`."""
-    return _appended(at).lstrip(", ")
-
-
-def _appended(at: Mapping[str, Any]) -> str:
-    """The words of a place, each with what separates it from those before it."""
-    return "".join(_part(key, value) for key, value in at.items())
-
-
-def _part(key: str, value: Any) -> str:
-    if key in _FORMATS:
-        return _FORMATS[key].format(value)
-    return f", {value}" if isinstance(value, str) else f", {key} = {value}"
-
-
-@dataclass(frozen=True)
 class Criterion:
     """A condition in words, with the numbers that it was put to, and whether it is met; None where the numbers leave it undefined.
 
-    `p` is one-sided, under 0.025 where an interval meets the condition (`mechdyn.stats.tails`); None where it cannot be had.
+    `p` is one-sided, under 0.025 where an interval meets the condition (`mechdyn.stats.tails`); None where it cannot be had. `asked` has
+    the same condition as numbers and bounds, all of which must be met: figures draw it. It is empty where an earlier release recorded words
+    alone.
     """
 
     text: str
     met: bool | None
     p: float | None = None
+    asked: tuple[Asked, ...] = ()
 
     def __str__(self) -> str:
         return f"{'undefined' if self.met is None else 'yes' if self.met else 'no'}: {self.text}"
 
     def as_json(self) -> dict[str, Any]:
-        return {"text": self.text, "met": self.met, "p": self.p}
+        return {"text": self.text, "met": self.met, "p": self.p, "asked": [asked.as_json() for asked in self.asked]}
+
+    @classmethod
+    def asking(cls, text: str, *asked: Asked, p: float | None = None) -> "Criterion":
+        """A condition that is met where all that is asked is; undefined where something is undefined and nothing fails."""
+        met = [each.met for each in asked]
+        return cls(text, False if False in met else None if None in met else True, p, asked)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Criterion":
         """What `as_json` wrote."""
-        return cls(values["text"], values["met"], values.get("p"))
+        return cls(values["text"], values["met"], values.get("p"), tuple(map(Asked.from_json, values.get("asked", ()))))
 
 
 Criteria: TypeAlias = tuple[Criterion, ...]
@@ -201,7 +152,7 @@ class Verdict:
             "notes": list(self.notes),
             "reasons": list(self.reasons),
             "evidence": [evidence.as_json() for evidence in self.evidence],
-            "facts": {name: _finite(value) for name, value in self.facts.items()},
+            "facts": {name: finite(value) for name, value in self.facts.items()},
             "named": self.named,
             "beside": [other.as_json() for other in self.beside],
         }
@@ -242,17 +193,12 @@ class Verdict:
             }
             for evidence in self.evidence
         ]
-        return DataFrame(rows, columns=[*_OWN_COLUMNS[:4], *places, *_OWN_COLUMNS[4:]])
+        return DataFrame(rows, columns=[*OWN_COLUMNS[:4], *places, *OWN_COLUMNS[4:]])
 
 
 def criteria_in_words(supports: Sequence[Criterion], refutes: Sequence[Criterion]) -> tuple[str, ...]:
     """A line for each criterion: `to support, yes: …` or `to refute, no: …`."""
     return tuple(f"to {what}, {criterion}" for what, criteria in (("support", supports), ("refute", refutes)) for criterion in criteria)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: null stands for it."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
-
-import torch
-from jaxtyping import Bool
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from mechdyn.errors import InputError
 from mechdyn.registry import Registry, make, parse_spec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _log = logging.getLogger(__name__)
 _PRINTED = re.compile(r"L([0-9]{1,9})H([0-9]{1,9})")
@@ -68,8 +67,8 @@ class HeadSet:
         return cls(frozenset(each_head(heads)), n_layers, n_heads)
 
     @classmethod
-    def from_mask(cls, mask: Bool[Tensor, "layer head"]) -> "HeadSet":
-        """The heads at which `mask` is true."""
+    def from_mask(cls, mask: "Tensor") -> "HeadSet":
+        """The heads at which `mask`, of bools by (layer, head), is true."""
         heads = (Head(int(layer), int(head)) for layer, head in mask.nonzero().tolist())
         return cls(frozenset(heads), mask.shape[0], mask.shape[1])
 
@@ -82,14 +81,16 @@ class HeadSet:
         _check_fit(self, n_layers, n_heads)
         return HeadSet(self.heads, n_layers, n_heads)
 
-    def mask(self) -> Bool[Tensor, "layer head"]:
-        """True where a head is in the set.
+    def mask(self) -> "Tensor":
+        """A tensor of bools by (layer, head), true where a head is in the set.
 
         Raises:
             InputError: the model's shape is not known.
         """
         if self.n_layers is None or self.n_heads is None:
             raise InputError(f"the heads {self} are of no model yet, so there is no mask; call .fit(model.n_layers, model.n_heads) first")
+        import torch  # what reads and compares lists of heads does without it
+
         mask = torch.zeros(self.n_layers, self.n_heads, dtype=torch.bool)
         for layer, head in self.heads:
             mask[layer, head] = True
@@ -231,7 +232,7 @@ class RankedHeads:
         Raises:
             InputError: an unknown format, one that cannot hold this ranking, or a path that cannot be written.
         """
-        layout = _layout(format)
+        layout = layout_of(format)
         content = layout.write(self)
         try:
             if hasattr(layout, "write_beside"):
@@ -318,7 +319,7 @@ def read_heads(path: str | Path, format: str | None = None) -> RankedHeads:
     """
     content = _content(path)
     for name in (format,) if format else _own_first():
-        layout = _layout(name)
+        layout = layout_of(name)
         if format or layout.recognises(content):
             try:
                 ranked = layout.read(content)
@@ -335,13 +336,13 @@ def format_of(path: str | Path) -> str:
         InputError: no such file, or no known format.
     """
     content = _content(path)
-    recognised = next((name for name in _own_first() if _layout(name).recognises(content)), None)
+    recognised = next((name for name in _own_first() if layout_of(name).recognises(content)), None)
     if recognised is None:
         raise InputError(f"{shown(path)} is no list of heads in a known format ({', '.join(HEAD_FORMATS.names())}){_not_json(content)}")
     return recognised
 
 
-def _layout(spec: str) -> Any:
+def layout_of(spec: str) -> Any:
     """A format with its options."""
     name, options = parse_spec(spec)
     return make("head-file format", name, HEAD_FORMATS.get(name), options)
@@ -426,7 +427,7 @@ def each_head(what: Any) -> Iterator[Head]:
         yield Head(*what)
     elif isinstance(what, RankedHeads):
         raise InputError(f"a set of heads is wanted, got a ranking of {len(what.heads)}; say how many are meant with .top(k)")
-    elif isinstance(what, Iterable) and not isinstance(what, Tensor):
+    elif isinstance(what, Iterable) and not hasattr(what, "device"):  # a tensor is no list of heads
         for each in what:
             if isinstance(each, str):
                 yield from each_head(each)

@@ -62,12 +62,20 @@ class Request:
         """Tokens that an answer may have."""
         return self.max_new_tokens or self.task.max_new_tokens
 
-    def unit(self, spec: Spec, ablation: Mapping[str, Any] | None = None, effect: Mapping[str, Any] | None = None) -> Unit:
+    def unit(
+        self,
+        spec: Spec,
+        ablation: Mapping[str, Any] | None = None,
+        effect: Mapping[str, Any] | None = None,
+        measured: Mapping[str, Any] | None = None,
+    ) -> Unit:
         """The unit of one sample of the task; `ablation` is an ablation's JSON.
 
         With `effect`, sets of heads as `mechdyn.contrasts` writes them and how many `lags`, the trace has their effect along its answer.
+        What else is measured along it is named by its key in `Unit.decoding`.
         """
-        decoding: dict[str, Any] = {"score": as_score(self.score or self.task.score).short, "max_new_tokens": self.room}
+        short = as_score(self.score or self.task.score).short
+        decoding: dict[str, Any] = {"score": short, "max_new_tokens": self.room, **(measured or {})}
         if self.threshold is not None:
             decoding["threshold"] = self.threshold
         if effect is not None:
@@ -96,6 +104,10 @@ def chosen_preset(presets: Mapping[str, Preset], request: Request) -> Preset:
     return Preset(request.lengths or preset.lengths, n_seeds, request.depths or preset.depths)
 
 
+PRESET_NAMES = ("quick", "standard", "paper")
+"""Those that mechdyn's own claims and studies have."""
+
+
 def named_preset(presets: Mapping[str, Preset], name: str) -> Preset:
     """The preset by name.
 
@@ -114,14 +126,15 @@ def task_units(
     *,
     ablation: Mapping[str, Any] | None = None,
     effect: Mapping[str, Any] | None = None,
+    measured: Mapping[str, Any] | None = None,
     n_parts: int = 2,
 ) -> tuple[Unit, ...]:
-    """A unit for each sample of a part, all under one ablation, or with the same effects measured along their answers.
+    """A unit for each sample of a part, all under one ablation, or with the same effects or other things measured along their answers.
 
     A task with a fixed number of samples has `n_parts` parts.
     """
     wanted = SampleSet(preset.cells, part, n_parts, request.seed)
-    return tuple(request.unit(spec, ablation, effect) for spec in request.task.samples(wanted))
+    return tuple(request.unit(spec, ablation, effect, measured) for spec in request.task.samples(wanted))
 
 
 def retest_units(request: Request, preset: Preset) -> tuple[Unit, ...]:

@@ -9,14 +9,14 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mechdyn.errors import InputError
-from mechdyn.exclusion import Excluded, barred, check_excluded, excluded_as_json, fit_excluded, read_excluded
+from mechdyn.exclusion import ACTIVE, Excluded, barred, check_excluded, excluded_as_json, fit_excluded, read_excluded
 from mechdyn.heads import HeadSet, RankedHeads, each_head, heads
 from mechdyn.registry import Registry, parse_spec
 
@@ -162,6 +162,8 @@ class Static:
     """The same heads at every step."""
 
     chosen: HeadSet
+    ahead: ClassVar[bool] = True
+    """The heads are known before the step shows which retrieve."""
 
     def check(self, n_layers: int, n_heads: int) -> None:
         self.chosen.fit(n_layers, n_heads)
@@ -183,6 +185,8 @@ class ByStep:
     """Heads of their own for each step, the first for step 0."""
 
     chosen: tuple[HeadSet, ...]
+    ahead: ClassVar[bool] = True
+    """As for `Static`."""
 
     @classmethod
     def from_masks(cls, masks: Bool[Tensor, "step layer head"]) -> "ByStep":
@@ -227,6 +231,11 @@ class RandomHeads:
         if self.matched not in (None, "layer"):
             raise InputError(f"random heads can be matched by 'layer' or not at all (None), got {self.matched!r}")
         check_excluded(self.exclude)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the heads are known before the step shows which retrieve."""
+        return self.matched is None and self.exclude != ACTIVE
 
     def check(self, n_layers: int, n_heads: int) -> None:
         _check_size("k", self.k, n_layers * n_heads)

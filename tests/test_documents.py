@@ -112,7 +112,7 @@ def test_the_readme_shows_commands() -> None:
 
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=" ".join)
 def test_commands_exist_with_their_options(words: list[str]) -> None:
-    group = words[1:3] if words[1] in ("models", "heads", "improve") and len(words) > 2 else words[1:2]
+    group = words[1:3] if words[1] in ("models", "heads", "improve", "retmask") and len(words) > 2 else words[1:2]
     text = help_of(*group)
     missing = [word for word in words[2:] if word.startswith("--") and not re.search(rf"{re.escape(word)}\b", text)]
     assert not missing, f"mechdyn {' '.join(group)} has no {missing}"

@@ -79,7 +79,7 @@ def test_json_holds_everything_and_comes_back():
     assert (back.supports, back.refutes, back.notes) == (VERDICT.supports, VERDICT.refutes, VERDICT.notes)
     assert back.evidence[:2] == VERDICT.evidence[:2] and math.isnan(back.evidence[2].interval.low)
     (first, *_) = json.loads(text)["evidence"]
-    assert list(first) == ["measure", "at", "name", "estimate", "low", "high", "null", "n", "method", "note"]
+    assert list(first) == ["measure", "at", "name", "estimate", "low", "high", "null", "n", "method", "note", "paper", "samples"]
     assert (first["at"], first["name"]) == ({"k": 0, "predictor": "probe"}, "AUPRC, k = 0, probe")
 
 

@@ -19,7 +19,11 @@ EXPECTED = {
     "05_dynamic_rag": (6, 3),
     "06_your_own_score_and_model": (7, 3),
     "07_your_own_text_and_dataframes": (6, 2),
+    "08_published_lists_and_detection": (7, 3),
+    "09_a_real_model": (4, 3),
     "10_improve": (13, 2),
+    "11_retmask": (4, 2),
+    "12_kv_budgets": (6, 2),
 }
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 

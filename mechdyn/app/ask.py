@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mechdyn.errors import InputError
+from mechdyn.scores.score import as_score
 from mechdyn.tasks.fitting import check_request
 from mechdyn.tasks.niah import niah, niah_in
 from mechdyn.tasks.sample import Sample
@@ -30,6 +31,10 @@ class Ask:
     depth: float = 0.5
     seed: int = 0
     new_tokens: int = 48
+    score: str = "copy_paste"
+    """What a head's score is, as `--score` takes it."""
+    model: str = ""
+    """One of the menu; the page's first where empty."""
 
     def sample(self, model: Any, limits: Limits) -> Sample:
         """The prompt, checked against the limits and the model's context.
@@ -37,6 +42,7 @@ class Ask:
         Raises:
             InputError: a text that is blank or too long, or what `niah` refuses.
         """
+        as_score(self.score)
         for name, text, most in (
             ("needle", self.needle, limits.needle_characters),
             ("question", self.question, limits.question_characters),
@@ -69,5 +75,6 @@ def as_ask(values: dict[str, Any]) -> Ask:
         if not isinstance(values.get(name), (int, kind)) or isinstance(values[name], bool):
             whole = "a whole number" if kind is int else "a number"
             raise InputError(f"{name.replace('_', ' ')} must be {whole}, got {values.get(name)!r}")
-    texts = {name: str(values.get(name) or "") for name in ("needle", "question", "haystack")}
+    texts = {name: str(values.get(name) or "") for name in ("needle", "question", "haystack", "model")}
+    texts["score"] = str(values.get("score") or Ask.score)
     return Ask(**texts, length=values["length"], depth=float(values["depth"]), seed=values["seed"], new_tokens=values["new_tokens"])

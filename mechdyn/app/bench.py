@@ -1,8 +1,8 @@
-"""A loaded model and the generations asked of it."""
+"""Loaded models and the generations asked of them."""
 
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
+from mechdyn.models.load import load_model
 from mechdyn.tasks.sample import Sample
 from mechdyn.traces.trace import Trace
 
@@ -26,6 +27,7 @@ class Entry:
     job: Job
     ask: Ask
     sample: Sample
+    model: Any
     off: HeadSet | None
     """The heads it runs without; None where all are on."""
 
@@ -35,12 +37,15 @@ class Entry:
 
 
 class Bench:
-    """Runs requests on one model, one at a time; 32 may wait, and of those that have ended the latest can be looked at."""
+    """Runs requests, one at a time; 32 may wait, and of those that have ended the latest can be looked at."""
 
-    def __init__(self, model: Any, limits: Limits | None = None) -> None:
+    def __init__(self, model: Any, limits: Limits | None = None, others: Sequence[str] = ()) -> None:
+        """Make a bench with a model, and the names of others, which are loaded when they are first asked for."""
         self.model = model
+        self.names = (model.name, *(name for name in others if name != model.name))
         self.limits = limits or Limits()
-        self._engine = make_engine(model, "auto")
+        self._loaded = {model.name: (model, make_engine(model, "auto"))}
+        self._loading = threading.Lock()
         self._model_in_use = threading.Lock()
         self._adding = threading.Lock()
         self._jobs: dict[str, Entry] = {}
@@ -51,7 +56,23 @@ class Bench:
         Raises:
             InputError: what `Ask.sample` refuses, or 32 generations that have not ended.
         """
-        return self._start(ask, ask.sample(self.model, self.limits), None)
+        model = self.load(ask.model)
+        return self._start(ask, model, ask.sample(model, self.limits), None)
+
+    def load(self, name: str) -> Any:
+        """The model of a name that the menu has; the first one where the name is empty.
+
+        Raises:
+            MechdynError: a name that the menu has not, or a model that cannot be loaded.
+        """
+        name = name or self.names[0]
+        if name not in self.names:
+            raise InputError(f"this page has no model {name!r}; choose one of {', '.join(self.names)}")
+        with self._loading:
+            if name not in self._loaded:
+                model = load_model(name)
+                self._loaded[name] = (model, make_engine(model, "auto"))
+        return self._loaded[name][0]
 
     def without(self, name: str, heads: Iterable[str]) -> str:
         """Start the same request with these heads (`L4H7`) switched off at every step.
@@ -62,10 +83,10 @@ class Bench:
         entry = self.entry(name)
         if entry is None:
             raise InputError("that generation is no longer kept; run it again")
-        chosen = HeadSet.of(heads, self.model.n_layers, self.model.n_heads)
+        chosen = HeadSet.of(heads, entry.model.n_layers, entry.model.n_heads)
         if not len(chosen):
             raise InputError("no head is switched off; choose some by name, or click a cell and then its button")
-        return self._start(entry.ask, entry.sample, chosen)
+        return self._start(entry.ask, entry.model, entry.sample, chosen)
 
     def entry(self, name: str | None) -> Entry | None:
         """The generation of that name, None where there is none (any more)."""
@@ -77,9 +98,12 @@ class Bench:
             if entry := self.entry(name):
                 entry.job.cancel()
 
-    def _start(self, ask: Ask, sample: Sample, off: HeadSet | None) -> str:
+    def _start(self, ask: Ask, model: Any, sample: Sample, off: HeadSet | None) -> str:
+        engine = self._loaded[model.name][1]
+
         def work(on_step: OnStep) -> Trace:
-            return trace(self.model, sample, ablate=off, max_new_tokens=ask.new_tokens, engine=self._engine, on_step=on_step)
+            options: dict[str, Any] = {"max_new_tokens": ask.new_tokens, "score": ask.score, "engine": engine}
+            return trace(model, sample, ablate=off, on_step=on_step, **options)
 
         name = uuid.uuid4().hex
         with self._adding:
@@ -88,5 +112,5 @@ class Bench:
                 raise InputError(f"{KEPT} generations run or wait already and no more are taken; cancel one, or wait until one has ended")
             for oldest in ended[: max(0, len(self._jobs) + 1 - KEPT)]:
                 del self._jobs[oldest]
-            self._jobs[name] = Entry(Job(work, self._model_in_use), ask, sample, off)
+            self._jobs[name] = Entry(Job(work, self._model_in_use), ask, sample, model, off)
         return name

@@ -7,7 +7,8 @@ from dash import Dash, Input, Output, State, ctx, dcc, no_update
 from mechdyn.app import screen
 from mechdyn.app.ask import as_ask
 from mechdyn.app.bench import Bench
-from mechdyn.app.export import npz, snippet
+from mechdyn.app.choices import add_choices
+from mechdyn.app.export import figures, npz, snippet
 from mechdyn.app.layout import FIELDS, NOTHING_YET, VIEWS
 from mechdyn.errors import MechdynError
 from mechdyn.heads import Head
@@ -21,7 +22,8 @@ def add_callbacks(app: Dash, bench: Bench, *, dark: bool) -> None:
     _add_drawing(app, bench, dark)
     _add_comparing(app, bench, dark)
     _add_choosing(app, bench)
-    _add_export(app, bench)
+    _add_export(app, bench, dark)
+    add_choices(app, bench)
 
 
 def _add_starting(app: Dash, bench: Bench) -> None:
@@ -218,13 +220,13 @@ def _add_choosing(app: Dash, bench: Bench) -> None:
         return not off or not seen or bool(seen.get("running"))
 
 
-def _add_export(app: Dash, bench: Bench) -> None:
+def _add_export(app: Dash, bench: Bench, dark: bool) -> None:
     @app.callback(Output("snippet", "children"), Output("download-without", "disabled"), Input("seen", "data"), prevent_initial_call=True)
     def write_snippet(seen: dict[str, Any]) -> tuple[str, bool]:
         clean, ablated = (bench.entry((seen or {}).get("jobs", {}).get(kind)) for kind in ("clean", "ablated"))
         if clean is None:
             return "", True
-        return snippet(clean, ablated.off if ablated else None, bench.model.name), ablated is None
+        return snippet(clean, ablated.off if ablated else None), ablated is None
 
     @app.callback(
         Output("file", "data"),
@@ -237,6 +239,19 @@ def _add_export(app: Dash, bench: Bench) -> None:
         kind = "ablated" if ctx.triggered_id == "download-without" else "clean"
         trace = _trace(bench, seen, kind)
         return no_update if trace is None else dcc.send_bytes(npz(trace), f"trace-{kind}.npz")
+
+    @app.callback(
+        Output("file", "data", allow_duplicate=True),
+        Input("download-figures", "n_clicks"),
+        State("step", "value"),
+        State("seen", "data"),
+        prevent_initial_call=True,
+    )
+    def download_figures(_: int | None, step: int, seen: dict[str, Any]) -> Any:
+        clean, ablated = _trace(bench, seen, "clean"), _trace(bench, seen, "ablated")
+        if clean is None:
+            return no_update
+        return dcc.send_string(figures(clean, ablated, min(step, clean.n_steps - 1), dark), "figures.html")
 
 
 def _trace(bench: Bench, seen: dict[str, Any], kind: str) -> Trace | None:

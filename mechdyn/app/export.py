@@ -1,14 +1,23 @@
 """What someone takes home from the page: a trace as numpy arrays, and the Python that makes it again."""
 
+import base64
 import io
 import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mechdyn.app.ask import Ask
 from mechdyn.app.bench import Entry
-from mechdyn.heads import HeadSet
+from mechdyn.errors import InputError
+from mechdyn.heads import Head, HeadSet, read_heads
 from mechdyn.traces.trace import Trace
+from mechdyn.views.compare import compare
+from mechdyn.views.layer_head import layer_head
+from mechdyn.views.page import page
+from mechdyn.views.timeline import timeline
 
 _TENSORS = ("prompt_tokens", "needle_positions", "tokens", "retrieval_scores", "hidden", "ablated", "ablated_scores")
 _WORDS = ("task", "question", "answer", "text", "stopped", "threshold")
@@ -31,7 +40,7 @@ def npz(trace: Trace) -> bytes:
     return packed.getvalue()
 
 
-def snippet(entry: Entry, off: HeadSet | None, model: str) -> str:
+def snippet(entry: Entry, off: HeadSet | None) -> str:
     """Python that gives the same traces: `trace`, and `without` where heads are switched off."""
     ask = entry.ask
     own = bool(ask.haystack.strip())
@@ -40,10 +49,43 @@ def snippet(entry: Entry, off: HeadSet | None, model: str) -> str:
     options |= {"needle": ask.needle, "question": ask.question} | ({"room": ask.new_tokens} if own else {})
     told = "".join(f"    {name}={value!r},\n" for name, value in options.items())
     lines = ["import mechdyn as md", *(["from mechdyn.tasks.niah import niah_in"] if own else []), ""]
-    lines += [f"model = md.load_model({model!r})", f"sample = {'niah_in' if own else 'md.niah'}(\n    model,\n{told})"]
-    lines += [f"trace = md.trace(model, sample, max_new_tokens={ask.new_tokens})"]
+    lines += [f"model = md.load_model({entry.model.name!r})", f"sample = {'niah_in' if own else 'md.niah'}(\n    model,\n{told})"]
+    how = f"max_new_tokens={ask.new_tokens}" + (f", score={ask.score!r}" if ask.score != Ask.score else "")
+    lines += [f"trace = md.trace(model, sample, {how})"]
     if off is not None:
         heads = ", ".join(f"({head.layer}, {head.head})" for head in off)
         lines += [f"off = md.HeadSet.of([{heads}], model.n_layers, model.n_heads)"]
-        lines += [f"without = md.trace(model, sample, ablate=md.Static(off), max_new_tokens={ask.new_tokens})"]
+        lines += [f"without = md.trace(model, sample, ablate=md.Static(off), {how})"]
     return "\n".join(lines) + "\n"
+
+
+def figures(clean: Trace, ablated: Trace | None, step: int, dark: bool) -> str:
+    """One page with the figures of both traces, which opens without network: the timeline, all heads at the step, the comparison."""
+    drawn = {"Over the answer": timeline(clean, dark=dark), f"At step {step}": layer_head(clean, step, dark=dark)}
+    if ablated is not None:
+        drawn["Without some heads"] = compare(clean, ablated, names=("all heads", "without"), dark=dark)
+    return page(drawn, f"{clean.task}: {clean.question}", dark=dark)
+
+
+def heads_of_upload(content: str, name: str, top: int) -> tuple[Head, ...]:
+    """The first heads of a file of ranked heads that was sent to the page, in any layout that `read_heads` knows.
+
+    Args:
+        content: a data URL with the file in base64.
+        name: the file's name.
+        top: how many.
+
+    Raises:
+        InputError: no such list in it.
+    """
+    try:
+        sent = base64.b64decode(content.partition(",")[2], validate=True)
+    except ValueError as error:
+        raise InputError(f"{name} did not arrive whole; choose it again") from error
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"heads{Path(name).suffix}"
+        path.write_bytes(sent)
+        try:
+            return read_heads(path).heads[:top]
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), name)) from error

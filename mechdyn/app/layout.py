@@ -8,17 +8,21 @@ from dash import dcc, html
 from mechdyn.app.ask import Ask
 from mechdyn.app.bench import Bench
 from mechdyn.heads import Head
+from mechdyn.scores.score import SCORES
 from mechdyn.tasks.niah import QUESTION, needle_sentence
 from mechdyn.tasks.values import random_uuid
 from mechdyn.views.theme import FONT, MONO, look
 
-FIELDS = ("needle", "question", "haystack", "length", "depth", "seed", "new_tokens")
+FIELDS = ("needle", "question", "haystack", "length", "depth", "seed", "new_tokens", "score", "model")
 """Identifiers of the form's fields: those of `Ask`."""
 
 NOTHING_YET = "Nothing has run yet."
 
 _KEPT: dict[str, Any] = {"persistence": True, "persistence_type": "session"}
 """What someone chose is there again after a refresh."""
+
+_LARGEST_LIST = 2_000_000
+"""Bytes of a file of heads."""
 
 VIEWS = ("steps", "step", "without", "export")
 """What the results show, one at a time; each is the element `view-…`."""
@@ -60,8 +64,11 @@ progress {{ width: 220px; max-width: 100%; accent-color: {strong}; vertical-alig
 .error:empty {{ display: none; }}
 .scroll {{ overflow-x: auto; }}
 .buttons {{ margin: 8px 0 0; }}
+.row {{ display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: center; margin: 8px 0 0; }}
+.row .dash-input-container {{ width: 8em; }}
 .tabs {{ display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 12px 0 8px; padding-bottom: 6px; border-bottom: 1px solid {line}; }}
 [hidden] {{ display: none !important; }}
+@media (min-width: 901px) {{ .columns > section {{ max-height: calc(100vh - 90px); overflow-y: auto; padding-right: 4px; }} }}
 @media (max-width: 900px) {{ .columns {{ grid-template-columns: minmax(0, 1fr); }} }}
 """
 
@@ -86,15 +93,16 @@ def index(dark: bool) -> str:
 
 def layout(bench: Bench) -> html.Main:
     """The whole page before anything has run. What was typed and chosen outlives a refresh, in this tab of the browser."""
-    model = bench.model
-    heads = [str(Head(layer, head)) for layer in range(model.n_layers) for head in range(model.n_heads)]
+    heads = head_names(bench.model)
     return html.Main(
         [
-            html.H1(f"Heads of {model.name} as they fire"),
-            html.P(f"{model.n_layers} layers × {model.n_heads} heads, {model.n_ctx} positions for prompt and answer", className="small"),
+            html.H1("Heads as they fire"),
+            html.P(about(bench.model), id="about", className="small"),
             html.Div(
                 [html.Section([_form(bench), *_running()]), html.Section(_results(heads), id="results", hidden=True)], className="columns"
             ),
+            dcc.Location(id="place", refresh=False),
+            dcc.Store(id="link", data=None),
             dcc.Interval(id="clock", interval=400, disabled=True),
             dcc.Store(id="jobs", data={}, storage_type="session"),
             dcc.Store(id="head", data=None, storage_type="session"),
@@ -102,6 +110,16 @@ def layout(bench: Bench) -> html.Main:
             dcc.Download(id="file"),
         ]
     )
+
+
+def about(model: Any) -> str:
+    """The line under the heading."""
+    return f"{model.name}: {model.n_layers} layers × {model.n_heads} heads, {model.n_ctx} positions for prompt and answer"
+
+
+def head_names(model: Any) -> list[str]:
+    """Every head of a model."""
+    return [str(Head(layer, head)) for layer in range(model.n_layers) for head in range(model.n_heads)]
 
 
 def _form(bench: Bench) -> html.Div:
@@ -112,13 +130,15 @@ def _form(bench: Bench) -> html.Div:
     )
     return html.Div(
         [
+            _menu("model", "Model", list(bench.names), bench.names[0]),
+            _menu("score", "Score of a head", list(SCORES.names()), start.score),
             _field(
                 "needle",
                 "Needle: the sentence to be found",
                 dcc.Textarea,
                 "wide",
                 value=start.needle,
-                rows=3,
+                rows=2,
                 maxLength=limits.needle_characters,
             ),
             _field("question", "Question", dcc.Input, "wide", value=start.question, type="text", maxLength=limits.question_characters),
@@ -128,7 +148,7 @@ def _form(bench: Bench) -> html.Div:
                 dcc.Textarea,
                 "wide",
                 value="",
-                rows=3,
+                rows=2,
                 maxLength=limits.haystack_characters,
             ),
             _field(
@@ -158,6 +178,10 @@ def _form(bench: Bench) -> html.Div:
         ],
         className="fields",
     )
+
+
+def _menu(name: str, text: str, options: list[str], value: str) -> html.Div:
+    return _field(name, text, dcc.Dropdown, "", options=options, value=value, clearable=False)
 
 
 def _field(name: str, text: str, kind: Any, place: str, **properties: Any) -> html.Div:
@@ -215,6 +239,15 @@ def _without(heads: list[str]) -> list[Any]:
         dcc.Dropdown(id="off", options=heads, value=[], multi=True, placeholder="heads to switch off, by name", **_KEPT),
         html.Div(
             [
+                html.Label("The first", htmlFor="top"),
+                dcc.Input(id="top", type="number", min=1, step=1, value=5, **_KEPT),
+                html.Label("of a file of ranked heads:", htmlFor="listed"),
+                dcc.Upload(html.Button("Choose a file"), id="listed", max_size=_LARGEST_LIST),
+            ],
+            className="row",
+        ),
+        html.Div(
+            [
                 html.Button("Add those that retrieve at this step", id="add"),
                 html.Button("Clear", id="clear"),
                 html.Button("Run without them", id="without", className="main", disabled=True),
@@ -231,11 +264,16 @@ def _without(heads: list[str]) -> list[Any]:
 
 def _export() -> list[Any]:
     return [
-        html.P("The traces as numpy arrays (.npz, read by numpy.load), and Python that makes the same ones.", className="small"),
+        html.P(
+            "The traces as numpy arrays (.npz, read by numpy.load), the figures as a page that opens without network, and Python that "
+            "makes the same. The page's address holds what was asked: keep it, or send it to someone who runs the app.",
+            className="small",
+        ),
         html.Div(
             [
                 html.Button("Download the trace", id="download", className="main"),
                 html.Button("Download the one without heads", id="download-without", disabled=True),
+                html.Button("Download the figures", id="download-figures"),
             ],
             className="buttons",
         ),

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mechdyn.claims.claim import claim
-from mechdyn.evidence import Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
+from mechdyn.evidence import Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.log_loss_gain import N_FOLDS, Gain
@@ -51,6 +51,7 @@ from mechdyn.traces.trace import Trace
 MARGIN = 0.01
 """The part of the first model's log-loss below which a gain is as good as none."""
 AUROC, AUPRC, GAIN, LOSS, ACCURACY = "AUROC", "AUPRC", "held-out gain (nats a token)", "held-out log-loss (nats a token)", "accuracy"
+NATS = "nats a token"
 WRONG_IN, FEW = "wrong in", 10
 """The key of `at` that names a source whose wrong tokens alone are counted, and how many it needs for that."""
 PLACES, DOUBT = "entropy, max p, kind and place", "entropy and max p"
@@ -138,10 +139,12 @@ def criteria(n_errors: int, found: Gain) -> tuple[Criteria, Criteria]:
     if n_errors < ENOUGH:
         return (), ()
     bound = MARGIN * found.without.estimate
+    gain = Evidence(GAIN, found.gain, {"of": DEPLOYABLE, "over": PLACES}, 0.0)
+    above, small = Asked(gain, Side.ABOVE, 0.0, unit=NATS), Asked(gain, Side.BELOW, bound, unit=NATS)
     text = f"the deployable measure gains {found.gain:.4f} nats a token over {PLACES}"
     return (
-        (Criterion(f"{text}, lower end above 0", below(0.0, found.gain.low)),),
-        (Criterion(f"{text}, upper end below {bound:.4f}, {MARGIN:.0%} of their log-loss", below(found.gain.high, bound)),),
+        (Criterion.asking(f"{text}, lower end above 0", above),),
+        (Criterion.asking(f"{text}, upper end below {bound:.4f}, {MARGIN:.0%} of their log-loss", small),),
     )
 
 

@@ -29,16 +29,15 @@ from mechdyn.claims.claim import claim
 from mechdyn.evidence import (
     LESS,
     SECOND,
+    Asked,
     Criteria,
     Criterion,
     Evidence,
     Outcome,
+    Side,
     Verdict,
-    below,
     criteria_in_words,
-    negated,
     outcome,
-    wholly_above,
 )
 from mechdyn.paper.parts import PaperPart, claim_parts
 from mechdyn.plans import NO_TRACES, Plan, Request
@@ -206,10 +205,12 @@ def criteria(measured: Sequence[AnticipationAtOffset], *, strongest: bool = Fals
     for at in measured:
         k, name = at.cca.offset, at.strongest if strongest else PERSISTENCE
         probe, baseline = auprc_of(at.reports[PROBE]), auprc_of(at.reports[name])
+        areas = {row.at["predictor"]: row for row in auprc_evidence(at.reports, k)}
+        asked = Asked(areas[PROBE], Side.ABOVE, areas[name])
         what, other = f"k = {k}: the probe's AUPRC {probe}", f"that of {name} {baseline}"
-        supports.append(Criterion(f"{what} lies wholly above {other}", wholly_above(probe, baseline)))
+        supports.append(Criterion.asking(f"{what} lies wholly above {other}", asked))
         if at is measured[0]:
-            refutes.append(Criterion(f"{what} is not above {other}", negated(below(baseline.estimate, probe.estimate))))
+            refutes.append(Criterion.asking(f"{what} is not above {other}", replace(asked, by_estimate=True, negated=True)))
     return tuple(supports), tuple(refutes)
 
 

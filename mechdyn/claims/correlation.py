@@ -30,14 +30,14 @@ from mechdyn.claims.claim import claim
 from mechdyn.evidence import (
     LESS,
     SECOND,
+    Asked,
     Criteria,
     Criterion,
     Evidence,
     Outcome,
+    Side,
     Verdict,
-    negated,
     outcome,
-    wholly_above,
 )
 from mechdyn.paper.parts import NEEDLES, QUESTIONS, PaperPart, claim_parts
 from mechdyn.paper.values import FIGURE_4_TOP_1, TABLE_2, TABLE_3
@@ -66,7 +66,6 @@ from mechdyn.studies.probing import (
     Outline,
     attempt,
     auprc_evidence,
-    auprc_of,
     cca_samples,
     correlation_evidence,
     outline,
@@ -87,15 +86,17 @@ class CorrelationAtOffset:
     reports: Mapping[str, Report]
     regressors: Mapping[str, Report]
 
-    def compared(self) -> list[tuple[str, str, bool | None]]:
-        """The three comparisons: what is held against what, and whether the first lies wholly above the second."""
+    def compared(self) -> list[tuple[str, str, Asked]]:
+        """The three comparisons: what is held against what, and that the first lies wholly above the second."""
         k = self.cca.offset
-        top, null = self.cca.held_out.means[1], self.cca.null_held_out.means[1]
-        areas = {name: auprc_of(report) for name, report in self.reports.items()}
-        found = [(f"k = {k}: held-out top correlation {top}", f"its null {null}", wholly_above(top, null))]
+        place = {"k": k, "samples": "held out"}
+        top = correlation_evidence(self.cca.held_out, 1, place, self.cca.null_held_out.means[1].estimate)
+        null = correlation_evidence(self.cca.null_held_out, 1, {**place, "samples": "its null"})
+        areas = {row.at["predictor"]: row for row in auprc_evidence(self.reports, k)}
+        found = [(f"k = {k}: held-out top correlation {top.interval}", f"its null {null.interval}", Asked(top, Side.ABOVE, null))]
         for name in (BASE_RATE, SHUFFLED):
-            met = wholly_above(areas[PROBE], areas[name])
-            found.append((f"k = {k}: the probe's AUPRC {areas[PROBE]}", f"that of {name} {areas[name]}", met))
+            what, other = f"k = {k}: the probe's AUPRC {areas[PROBE].interval}", f"that of {name} {areas[name].interval}"
+            found.append((what, other, Asked(areas[PROBE], Side.ABOVE, areas[name])))
         return found
 
 
@@ -207,8 +208,11 @@ def baselines(data: ProbeData, preset: str, *, seed: int = 0) -> dict[str, Predi
 
 def criteria(measured: Sequence[CorrelationAtOffset]) -> tuple[Criteria, Criteria]:
     """The first criteria of the module's docstring, that support and that refute; the first of `measured` is at k = 0."""
-    supports = [Criterion(f"{what} lies wholly above {other}", met) for at in measured for what, other, met in at.compared()]
-    refutes = [Criterion(f"{what} does not lie wholly above {other}", negated(met)) for what, other, met in measured[0].compared()]
+    supports = [Criterion.asking(f"{what} lies wholly above {other}", asked) for at in measured for what, other, asked in at.compared()]
+    refutes = [
+        Criterion.asking(f"{what} does not lie wholly above {other}", replace(asked, negated=True))
+        for what, other, asked in measured[0].compared()
+    ]
     return tuple(supports), tuple(refutes)
 
 
@@ -218,11 +222,14 @@ def _evidence(measured: Sequence[CorrelationAtOffset], kind: str) -> list[Eviden
     for at in measured:
         k = at.cca.offset
         for top in TOPS:
-            note = f"paper: {FIGURE_4_TOP_1[k]}" if kind == NEEDLES and top == 1 else ""
+            paper = {"model not named": FIGURE_4_TOP_1[k]} if kind == NEEDLES and top == 1 else {}
+            note = f"paper: {FIGURE_4_TOP_1[k]}" if paper else ""
             null, null_held_out = at.cca.null_in_sample.means[top].estimate, at.cca.null_held_out.means[top].estimate
-            rows.append(correlation_evidence(at.cca.in_sample, top, {"k": k, "samples": "in sample"}, null, note))
+            in_sample = correlation_evidence(at.cca.in_sample, top, {"k": k, "samples": "in sample"}, null, note)
+            rows.append(replace(in_sample, paper=paper))
             rows.append(correlation_evidence(at.cca.held_out, top, {"k": k, "samples": "held out"}, null_held_out))
-        rows += auprc_evidence(at.reports, k)
+        areas = {name: row.auprc for name, row in TABLE_2.items()} if kind == NEEDLES and k == 0 else {}
+        rows += [replace(row, paper=areas) if row.at["predictor"] == PROBE else row for row in auprc_evidence(at.reports, k)]
         if k == 0:
             rows += _beside(at.reports, ("f1", "precision", "recall"), TABLE_2 if kind == NEEDLES else {})
         if at.regressors:
@@ -234,8 +241,8 @@ def _beside(reports: Mapping[str, Report], metrics: Sequence[str], paper: Mappin
     """The probe's other metrics at k = 0; the null is what the base rate reaches, a classifier's at its own threshold."""
     rows = []
     for name in metrics:
-        values = [getattr(row, name) for row in paper.values()]
-        note = f"paper: {min(values):.3g} to {max(values):.3g}" if values else ""
+        values = {model: float(getattr(row, name)) for model, row in paper.items()}
+        note = f"paper: {min(values.values()):.3g} to {max(values.values()):.3g}" if values else ""
         null = getattr(reports[BASE_RATE], name).estimate
-        rows.append(Evidence(name, getattr(reports[PROBE], name), {"k": 0, "predictor": PROBE}, null, note))
+        rows.append(Evidence(name, getattr(reports[PROBE], name), {"k": 0, "predictor": PROBE}, null, note, values))
     return rows

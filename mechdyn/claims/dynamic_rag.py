@@ -11,8 +11,10 @@ runs it, not `mechdyn verify`.
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Verdict, below, outcome
+from mechdyn.claims.claim import Rules
+from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Asked, Criteria, Criterion, Evidence, Side, Verdict, few, outcome
 from mechdyn.paper.parts import DYNAMIC_RAG
+from mechdyn.paper.values import TABLE_4
 from mechdyn.rag.log import QuestionRecord, RagLog
 from mechdyn.rag.strategies import DYNAMIC, DYNAMIC_RANDOM, FIXED_RANDOM, FULL_CONTEXT, ORACLE, STATIC
 from mechdyn.stats.interval import Interval
@@ -22,6 +24,8 @@ from mechdyn.studies.rag import quality, rag_row
 
 Logs: TypeAlias = Mapping[str, Sequence[RagLog]]
 """By condition, each in the order of the questions."""
+_TABLE_4 = {DYNAMIC: "dynamic", STATIC: "static", DYNAMIC_RANDOM: "dynamic_random", FIXED_RANDOM: "fixed_random"}
+"""The conditions that the paper has, as the fields of `PaperRag`."""
 PAIRS = (
     (DYNAMIC, STATIC),
     (DYNAMIC, ORACLE),
@@ -32,6 +36,8 @@ PAIRS = (
     (ORACLE, FIXED_RANDOM),
 )
 """Compared question by question: the verdict's pair first."""
+RULES = Rules(DYNAMIC_RAG, margins={"F1, dynamic less static, to support, above": 0.0, "the same to refute, below": 0.0})
+"""What is registered before the first question is answered."""
 
 
 def judge_rag(model: str, questions: Sequence[QuestionRecord], logs: Logs, facts: Mapping[str, Any] | None = None) -> Verdict:
@@ -43,17 +49,15 @@ def judge_rag(model: str, questions: Sequence[QuestionRecord], logs: Logs, facts
     evidence = []
     for condition, found in logs.items():
         row, place = rag_row(condition, questions, found), {"condition": condition}
-        evidence += [Evidence("F1", row.f1, place), Evidence("EM", row.em, place)]
+        known = {name: getattr(paper, _TABLE_4[condition]) for name, paper in TABLE_4.items()} if condition in _TABLE_4 else {}
+        em, f1 = ({name: pair[index] for name, pair in known.items()} for index in (0, 1))
+        evidence += [Evidence("F1", row.f1, place, paper=f1), Evidence("EM", row.em, place, paper=em)]
         evidence += [Evidence(name, share, place) for name, share in row.shares.items() if share.n]
-    differences = {
-        (one, other): paired_difference(quality(questions, logs[one], "f1"), quality(questions, logs[other], "f1"))
-        for one, other in PAIRS
-        if one in logs and other in logs
-    }
-    evidence += [Evidence("F1", difference, {"condition": one, LESS: other}, 0.0) for (one, other), difference in differences.items()]
+    differences = {(one, other): _difference(questions, logs, one, other) for one, other in PAIRS if one in logs and other in logs}
+    evidence += differences.values()
     n_retrieving = sum(any(logs[name][place].retrievals for name in (DYNAMIC, STATIC) if name in logs) for place in range(len(questions)))
     difference = differences.get((DYNAMIC, STATIC))
-    notes = _no_verdict(difference, n_retrieving)
+    notes = _no_verdict(difference.interval if difference else None, n_retrieving)
     supports, refutes = ((), ()) if difference is None or notes else criteria(difference)
     return Verdict(
         model=model,
@@ -72,12 +76,22 @@ def main_quantity(verdict: Verdict) -> Evidence | None:
     return verdict.find("F1", **{"condition": DYNAMIC, LESS: STATIC})
 
 
-def criteria(difference: Interval) -> tuple[Criteria, Criteria]:
-    """Those of the module's docstring, that support and that refute."""
-    said = f"F1, dynamic less static, {difference}"
-    supports = Criterion(f"dynamic beats static: {said} lies wholly above 0", below(0, difference.low), p_above(difference, 0.0))
-    refutes = Criterion(f"static beats dynamic: {said} lies wholly below 0", below(difference.high, 0), p_below(difference, 0.0))
+def criteria(found: Evidence) -> tuple[Criteria, Criteria]:
+    """Those of the module's docstring, that support and that refute, put to F1 of dynamic less static."""
+    said = f"F1, dynamic less static, {found.interval}"
+    above, under = Asked(found, Side.ABOVE, 0.0), Asked(found, Side.BELOW, 0.0)
+    supports = Criterion.asking(f"dynamic beats static: {said} lies wholly above 0", above, p=p_above(found.interval, 0.0))
+    refutes = Criterion.asking(f"static beats dynamic: {said} lies wholly below 0", under, p=p_below(found.interval, 0.0))
     return (supports,), (refutes,)
+
+
+def _difference(questions: Sequence[QuestionRecord], logs: Logs, one: str, other: str) -> Evidence:
+    """F1 of one condition less that of another by question, with the paper's own where Table 4 has both."""
+    first, second = quality(questions, logs[one], "f1"), quality(questions, logs[other], "f1")
+    rows = {name: (getattr(row, _TABLE_4.get(one, ""), None), getattr(row, _TABLE_4.get(other, ""), None)) for name, row in TABLE_4.items()}
+    paper = {name: a[1] - b[1] for name, (a, b) in rows.items() if a and b}
+    place = {"condition": one, LESS: other}
+    return Evidence("F1", paired_difference(first, second), place, 0.0, paper=paper, samples=few(first - second))
 
 
 def _no_verdict(difference: Interval | None, n_retrieving: int) -> tuple[str, ...]:

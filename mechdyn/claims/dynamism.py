@@ -22,18 +22,19 @@ has no retest, so the verdict on it is inconclusive.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from mechdyn.claims.claim import claim
-from mechdyn.claims.dynamism_first import MATCHED, best_static_list, first_verdict, without_retest
+from mechdyn.claims.dynamism_first import ADJACENT, MATCHED, RETEST, STATIC, best_static_list, first_verdict, without_retest
 from mechdyn.errors import InputError
-from mechdyn.evidence import LESS, SECOND, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
+from mechdyn.evidence import LESS, SECOND, Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, below, few, outcome
 from mechdyn.heads import HeadSet, RankedHeads
-from mechdyn.paper.parts import PaperPart, claim_parts
+from mechdyn.paper.parts import NEEDLES, PaperPart, claim_parts
+from mechdyn.paper.values import TABLE_1
 from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, Plan, Preset, Request, chosen_preset, retest_units, task_units
 from mechdyn.stats.fixed_list import FixedList, fixed_list
 from mechdyn.stats.following import Following, following
@@ -53,8 +54,7 @@ TURNOVER, LOSS, CONSECUTIVE, PAIRED = "turnover", "loss in the retest", "consecu
 """What evidence calls the quantities of the second criteria; turnover is at `between`, a paired difference at `less` as well."""
 BETWEEN_ANSWERS, IN_COMMON, TOKEN, STEP, NEITHER = "Jaccard between answers", "in common", "the token", "the step", "neither"
 """What evidence calls the overlap of steps of different needles; what they have in common is at `in common`."""
-ADJACENT, STATIC, RETEST, HEADS = "adjacent Jaccard", "Jaccard with static", "retest Jaccard", "heads per retrieving step"
-"""What evidence calls the overlaps and the number of heads of Table 1; the overlap with a static list is at `list`."""
+HEADS = "heads per retrieving step"
 STATIC_SIZES = (20, 50, 100)
 STATIC_SHARES = (5, 10, 20)
 
@@ -126,7 +126,12 @@ class Dynamism:
             model=str(request.model["name"]),
             claim=self.name,
             outcome=Outcome.INCONCLUSIVE if notes else outcome(supports, refutes),
-            evidence=(*_quality(judged.evaluation), *_own_evidence(found), *_follows(follow), *_table_1(table)),
+            evidence=(
+                *_quality(judged.evaluation),
+                *_own_evidence(found),
+                *_follows(follow),
+                *_table_1(table, request.task.paper == NEEDLES),
+            ),
             supports=supports,
             refutes=refutes,
             notes=notes,
@@ -151,18 +156,21 @@ def criteria(found: FixedList) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute."""
     explained = f"Q, the share of what repeats that a fixed list explains, {found.explained}"
     excess = f"T - L, turnover of consecutive steps less loss in the retest, {found.excess}"
-    exchanged = below(0.0, found.excess.low)
-    fixed = below(FIXED_ABOVE, found.explained.low)
+    q, exchange = Evidence(EXPLAINED, found.explained), _excess(found)
+    few_explained, exchanged = Asked(q, Side.BELOW, DYNAMIC_BELOW), Asked(exchange, Side.ABOVE, 0.0)
+    fixed, not_exchanged = Asked(q, Side.ABOVE, FIXED_ABOVE), replace(exchanged, negated=True)
     supports = (
-        Criterion(
-            f"{explained} has its upper end below {DYNAMIC_BELOW}",
-            below(found.explained.high, DYNAMIC_BELOW),
-            p_below(found.explained, DYNAMIC_BELOW),
-        ),
-        Criterion(f"{excess} has its lower end above 0", exchanged, p_above(found.excess, 0.0)),
+        Criterion.asking(f"{explained} has its upper end below {DYNAMIC_BELOW}", few_explained, p=p_below(found.explained, DYNAMIC_BELOW)),
+        Criterion.asking(f"{excess} has its lower end above 0", exchanged, p=p_above(found.excess, 0.0)),
     )
     refuting = f"{explained} has its lower end above {FIXED_ABOVE}, and {excess} does not lie wholly above 0"
-    return supports, (Criterion(refuting, fixed and not exchanged, 1.0 if exchanged else p_above(found.explained, FIXED_ABOVE)),)
+    p = 1.0 if exchanged.met else p_above(found.explained, FIXED_ABOVE)
+    return supports, (Criterion(refuting, fixed.met and not exchanged.met, p, (fixed, not_exchanged)),)
+
+
+def _excess(found: FixedList) -> Evidence:
+    """T − L, with that of each pair."""
+    return Evidence(TURNOVER, found.excess, {"between": CONSECUTIVE, LESS: LOSS}, 0.0, samples=few(found.excess_by_pair))
 
 
 def as_first_written(verdict: Verdict) -> Outcome:
@@ -239,7 +247,7 @@ def _own_evidence(found: FixedList | None) -> tuple[Evidence, ...]:
     return (
         Evidence(EXPLAINED, found.explained),
         Evidence(RELIABILITY, found.reliability),
-        Evidence(TURNOVER, found.excess, {"between": CONSECUTIVE, LESS: LOSS}, 0.0),
+        _excess(found),
         Evidence(TURNOVER, found.turnover, {"between": CONSECUTIVE}),
         Evidence(LOSS, found.loss),
         Evidence(MATCHED_STATIC, found.matched),
@@ -262,11 +270,15 @@ def _follows(found: Following | None) -> tuple[Evidence, ...]:
     )
 
 
-def _table_1(table: DynamismTable) -> tuple[Evidence, ...]:
+def _table_1(table: DynamismTable, beside_paper: bool) -> tuple[Evidence, ...]:
     """Table 1 with its second rows (over all steps, else over those that retrieve), lists in the order they were made."""
-    rows = [Evidence(ADJACENT, table.adjacent.retrieving), Evidence(ADJACENT, table.adjacent.all_steps, {"steps": "all"})]
+    paper = TABLE_1 if beside_paper else {}
+    adjacent = {name: row.adjacent_jaccard for name, row in paper.items()}
+    top_20 = {name: row.static_jaccard for name, row in paper.items()}
+    rows = [Evidence(ADJACENT, table.adjacent.retrieving, paper=adjacent)]
+    rows.append(Evidence(ADJACENT, table.adjacent.all_steps, {"steps": "all"}))
     for name, jaccard in table.static.items():
-        rows.append(Evidence(STATIC, jaccard.retrieving, {"list": name}))
+        rows.append(Evidence(STATIC, jaccard.retrieving, {"list": name}, paper=top_20 if name == "top 20" else {}))
         rows.append(Evidence(STATIC, jaccard.all_steps, {"list": name, "steps": "all"}))
     if table.retest:
         rows.append(Evidence(RETEST, table.retest.retrieving))

@@ -9,7 +9,7 @@ stands in docs/verdicts.md.
 
 from dataclasses import dataclass
 
-from mechdyn.evidence import FIRST, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Outcome, Verdict, below, negated, outcome, wholly_above
+from mechdyn.evidence import FIRST, MIN_RETRIEVING_SAMPLES, Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.plans import Request
 from mechdyn.stats.overlap import DynamismTable
 from mechdyn.stats.resampling import Interval
@@ -17,6 +17,8 @@ from mechdyn.tasks.task import Task
 
 LOW, HIGH = 0.6, 0.8
 CRITERION_LIST, MATCHED = "top 20", "top k = mean set size"
+ADJACENT, STATIC, RETEST = "adjacent Jaccard", "Jaccard with static", "retest Jaccard"
+"""What evidence calls the overlaps of Table 1; the overlap with a static list is at `list`."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def first_verdict(request: Request, table: DynamismTable) -> Verdict:
     overlaps = Overlaps(table.adjacent.retrieving, static, table.retest.retrieving if table.retest else None)
     notes = _no_verdict(table.n_retrieving_samples, overlaps, request.task)
     enough = table.n_retrieving_samples >= MIN_RETRIEVING_SAMPLES
-    supports, refutes = _criteria(overlaps.adjacent, static, overlaps.retest) if static and enough else ((), ())
+    supports, refutes = _criteria(overlaps, best) if best and enough else ((), ())
     found = Outcome.INCONCLUSIVE if notes else outcome(supports, refutes)
     return Verdict(str(request.model["name"]), "dynamism", found, (), supports, refutes, notes, {"best_static_list": best}, named=FIRST)
 
@@ -62,19 +64,29 @@ def _no_verdict(n_retrieving: int, overlaps: Overlaps, task: Task) -> tuple[str,
     return () if overlaps.retest else (without_retest(task),)
 
 
-def _criteria(adjacent: Interval, static: Interval, retest: Interval | None) -> tuple[Criteria, Criteria]:
+def _criteria(overlaps: Overlaps, best_list: str) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute; without a retest the ones that need it are undefined."""
+    adjacent, static, retest = overlaps.adjacent, overlaps.static, overlaps.retest
+    assert static is not None  # there is a best list
     best = f"Jaccard with the best static list {static}"
     compared = f" {retest}" if retest else ""
+    near, listed = Evidence(ADJACENT, adjacent), Evidence(STATIC, static, {"list": best_list})
+    again = [Evidence(RETEST, retest)] if retest else []
+    under = tuple(Asked(near, Side.BELOW, other) for other in again)
+    over = tuple(Asked(near, Side.AT_LEAST, other, by_estimate=True) for other in again)
     supports = (
-        Criterion(f"adjacent Jaccard {adjacent} has its upper end below {LOW}", below(adjacent.high, LOW)),
-        Criterion(f"{best} has its upper end below {LOW}", below(static.high, LOW)),
-        Criterion(f"adjacent lies wholly below retest{compared}", wholly_above(retest, adjacent) if retest else None),
+        Criterion.asking(f"adjacent Jaccard {adjacent} has its upper end below {LOW}", Asked(near, Side.BELOW, LOW)),
+        Criterion.asking(f"{best} has its upper end below {LOW}", Asked(listed, Side.BELOW, LOW)),
+        _undefined_alone(f"adjacent lies wholly below retest{compared}", under),
     )
-    not_below = negated(below(adjacent.estimate, retest.estimate)) if retest else None
     refutes = (
-        Criterion(f"adjacent Jaccard {adjacent} has its lower end above {HIGH}", below(HIGH, adjacent.low)),
-        Criterion(f"{best} has its lower end above {HIGH}", below(HIGH, static.low)),
-        Criterion(f"adjacent {adjacent} is not below retest{compared}", not_below),
+        Criterion.asking(f"adjacent Jaccard {adjacent} has its lower end above {HIGH}", Asked(near, Side.ABOVE, HIGH)),
+        Criterion.asking(f"{best} has its lower end above {HIGH}", Asked(listed, Side.ABOVE, HIGH)),
+        _undefined_alone(f"adjacent {adjacent} is not below retest{compared}", over),
     )
     return supports, refutes
+
+
+def _undefined_alone(text: str, asked: tuple[Asked, ...]) -> Criterion:
+    """A criterion that is undefined where there is nothing to ask."""
+    return Criterion.asking(text, *asked) if asked else Criterion(text, None)

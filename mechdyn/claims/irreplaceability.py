@@ -31,17 +31,19 @@ from typing import Any, ClassVar
 
 from mechdyn.claims.claim import claim
 from mechdyn.claims.irreplaceability_first import first_verdict, grid_evidence, grid_facts, measure
-from mechdyn.contrasts import ACTIVE, NEITHER, STATIC
+from mechdyn.contrasts import ACTIVE, NEITHER, OWN, STATIC
 from mechdyn.evidence import (
     LESS,
     MIN_RETRIEVING_SAMPLES,
     SECOND,
+    Asked,
     Criteria,
     Criterion,
     Evidence,
     Outcome,
+    Side,
     Verdict,
-    below,
+    few,
     outcome,
 )
 from mechdyn.paper.parts import PaperPart, claim_parts
@@ -62,6 +64,7 @@ FLIPS = 0.025
 """The share of sign flips that may reach a difference which supports: that of one end of a 95 % interval."""
 EFFECT_MEASURE = "Δ log p"
 """What evidence calls the effect of a step's heads, at `heads` (own, static, neither, active) and `k`; of a difference, `less` what."""
+NATS, SIGN_FLIPS = "nats", "share of sign flips that reach it"
 JACCARD = "Jaccard of the step's heads with as many of the static list"
 
 
@@ -166,16 +169,32 @@ def criteria(findings: DoseFindings) -> tuple[Criteria, Criteria]:
         Criterion(
             f"{where}: own less {other} {decisive.above[other]} nats, lower end above 0; of sign flips "
             f"{decisive.flips[other]:.4f} reach it, below {FLIPS}",
-            _both(below(0, decisive.above[other].low), below(decisive.flips[other], FLIPS)),
+            _both(above_zero.met, rare.met),
             _larger(p_above(decisive.above[other], 0.0), decisive.flips[other]),
+            (above_zero, rare),
         )
         for other in (STATIC, NEITHER)
+        for above_zero, rare in [_asked(decisive, other)]
     )
     bound = MARGIN * decisive.means[ACTIVE].estimate
     text = (
         f"{where}: own less static {decisive.above[STATIC]} nats, upper end below {MARGIN} of what all of the step's heads do, {bound:.3f}"
     )
-    return supports, (Criterion(text, below(decisive.above[STATIC].high, bound), p_below(decisive.above[STATIC], bound)),)
+    as_good_as_none = Asked(_own_less(decisive, STATIC), Side.BELOW, bound, unit=NATS)
+    return supports, (Criterion.asking(text, as_good_as_none, p=p_below(decisive.above[STATIC], bound)),)
+
+
+def _asked(dose: Dose, other: str) -> tuple[Asked, Asked]:
+    """That D is above the other heads, and that few sign flips reach it."""
+    flips = Evidence(SIGN_FLIPS, Interval(dose.flips[other], math.nan, math.nan, dose.n_samples), {"heads": OWN, LESS: other, "k": dose.k})
+    above_zero = Asked(_own_less(dose, other), Side.ABOVE, 0.0, unit=NATS)
+    return above_zero, Asked(flips, Side.BELOW, FLIPS, by_estimate=True, unit=SIGN_FLIPS)
+
+
+def _own_less(dose: Dose, other: str) -> Evidence:
+    return Evidence(
+        EFFECT_MEASURE, dose.above[other], {"heads": OWN, LESS: other, "k": dose.k}, 0.0, samples=few(dose.by_sample.get(other, ()))
+    )
 
 
 def _both(one: bool | None, other: bool | None) -> bool | None:
@@ -215,7 +234,7 @@ def dose_evidence(findings: DoseFindings) -> tuple[Evidence, ...]:
     rows = [Evidence(JACCARD, findings.coincide.jaccard)]
     for dose in findings.doses:
         rows += [Evidence(EFFECT_MEASURE, dose.means[name], {"heads": name, "k": dose.k}) for name in SETS]
-        rows += [Evidence(EFFECT_MEASURE, dose.above[name], {"heads": "own", LESS: name, "k": dose.k}, 0.0) for name in (STATIC, NEITHER)]
+        rows += [_own_less(dose, name) for name in (STATIC, NEITHER)]
     return tuple(rows)
 
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mechdyn.evidence import FIRST, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
+from mechdyn.evidence import FIRST, MIN_RETRIEVING_SAMPLES, Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.stats.ablation import heads_ablated
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import mean_interval, paired_difference
@@ -69,9 +69,9 @@ def first_verdict(model: str, measured: Mapping[str, Measured]) -> Verdict:
     """The criteria of the module's docstring; their evidence is that of the verdict which this stands beside."""
     supports, refutes = criteria(measured["clean"], CRITERION_CONTROLS)
     beside = {
-        "verdict_commit_ablated": outcome(*criteria(measured["ablated"], CRITERION_CONTROLS)),
+        "verdict_commit_ablated": outcome(*criteria(measured["ablated"], CRITERION_CONTROLS, "ablated")),
         "verdict_paper_control": outcome(*criteria(measured["clean"], PAPER_CONTROLS)),
-        "verdict_paper_control_commit_ablated": outcome(*criteria(measured["ablated"], PAPER_CONTROLS)),
+        "verdict_paper_control_commit_ablated": outcome(*criteria(measured["ablated"], PAPER_CONTROLS, "ablated")),
     }
     by_size = (line for commit in COMMITS for line in beaten_by_size(measured[commit], commit))
     return Verdict(
@@ -108,18 +108,22 @@ def measure(traces: Mapping[str, Sequence[Trace]]) -> Measured:
     )
 
 
-def criteria(measured: Measured, controls: Sequence[str]) -> tuple[Criteria, Criteria]:
-    """Those of the module's docstring with these controls, that support and that refute; too few samples are put to none."""
+def criteria(measured: Measured, controls: Sequence[str], commit: str = "clean") -> tuple[Criteria, Criteria]:
+    """Those of the module's docstring with these controls under a commit rule, that support and that refute; too few are put to none."""
     if measured.n_retrieving < MIN_RETRIEVING_SAMPLES:
         return (), ()
     metric, difference = measured.metric, measured.differences
     falls = f"{metric} falls from clean to dynamic by {difference[CLEAN]}, lower end above 0"
-    supports = [Criterion(falls, below(0, difference[CLEAN].low))]
+    rows = {name: Evidence(DIFFERENCE, difference[name], {"condition": name, "commit": commit}, 0.0) for name in (CLEAN, *controls)}
+    supports = [Criterion.asking(falls, Asked(rows[CLEAN], Side.ABOVE, 0.0))]
     supports += [
-        Criterion(f"dynamic is below {name} by {difference[name]}, lower end above 0", below(0, difference[name].low)) for name in controls
+        Criterion.asking(f"dynamic is below {name} by {difference[name]}, lower end above 0", Asked(rows[name], Side.ABOVE, 0.0))
+        for name in controls
     ]
     refutes = [
-        Criterion(f"the difference to {name} {difference[name]} has its upper end below {MARGIN}", below(difference[name].high, MARGIN))
+        Criterion.asking(
+            f"the difference to {name} {difference[name]} has its upper end below {MARGIN}", Asked(rows[name], Side.BELOW, MARGIN)
+        )
         for name in controls
     ]
     return tuple(supports), tuple(refutes)

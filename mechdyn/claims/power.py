@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
+import scipy
 from pandas import DataFrame
-from scipy import special
 from tqdm import tqdm
 
 from mechdyn.claims.claim import Claim
@@ -175,8 +175,8 @@ def _chance(criteria: Criteria, ratio: float, shift: float, *, every: bool) -> f
     if not criteria:
         return 0.0
     known = [criterion.p for criterion in criteria if criterion.p is not None]
-    z = [-special.ndtri(np.clip(p, _LEAST_P, 1 - _LEAST_P)) + shift for p in known]
-    chances = special.ndtr(np.array(z) * np.sqrt(ratio) - _Z)
+    z = [-scipy.special.ndtri(np.clip(p, _LEAST_P, 1 - _LEAST_P)) + shift for p in known]
+    chances = scipy.special.ndtr(np.array(z) * np.sqrt(ratio) - _Z)
     return float(chances.prod() if every else chances.max())
 
 

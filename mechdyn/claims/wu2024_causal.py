@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from mechdyn.claims.claim import claim
 from mechdyn.errors import InputError
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
+from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.heads import HeadSet
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import DETECTION, NO_TRACES, Plan, Request, chosen_preset
@@ -39,7 +39,7 @@ PUBLISHED, BESIDE = Mode("uniform", "decode"), Mode("zero", "decode")
 MODES = (PUBLISHED, BESIDE)
 HOWS = {mode: {"method": mode.method, "scope": mode.scope} for mode in MODES}
 MARGIN = 0.05
-LOSS, ABOVE = "clean less it", "it less listed"
+LOSS, ABOVE, BEYOND_HALF = "clean less it", "it less listed", "half of clean less it"
 
 
 @claim
@@ -112,16 +112,19 @@ def criteria(table: ModesTable, mode: Mode, control: str, n_right: int) -> tuple
     listed, others = table.row(mode, LISTED), table.row(mode, control)
     above = others.above_listed
     assert above is not None  # a control is compared with the list
+    own, other = ({"mode": str(mode), "condition": condition} for condition in (LISTED, control))
+    lost, kept = Evidence(BEYOND_HALF, listed.beyond_half, own, 0.0), Evidence(BEYOND_HALF, others.beyond_half, other, 0.0)
+    apart, loss = Evidence(ABOVE, above, other, 0.0), Evidence(LOSS, listed.loss, own, 0.0)
     supports = (
-        Criterion(
-            f"listed heads off: half of clean less what is left, {listed.beyond_half}, lower end above 0", below(0, listed.beyond_half.low)
+        Criterion.asking(
+            f"listed heads off: half of clean less what is left, {listed.beyond_half}, lower end above 0", Asked(lost, Side.ABOVE, 0.0)
         ),
-        Criterion(f"{control} heads off: the same, {others.beyond_half}, upper end below 0", below(others.beyond_half.high, 0)),
-        Criterion(f"{control} less listed, {above}, lower end above 0", below(0, above.low)),
+        Criterion.asking(f"{control} heads off: the same, {others.beyond_half}, upper end below 0", Asked(kept, Side.BELOW, 0.0)),
+        Criterion.asking(f"{control} less listed, {above}, lower end above 0", Asked(apart, Side.ABOVE, 0.0)),
     )
     refutes = (
-        Criterion(f"clean less listed, {listed.loss}, upper end below {MARGIN}", below(listed.loss.high, MARGIN)),
-        Criterion(f"{control} less listed, {above}, upper end below {MARGIN}", below(above.high, MARGIN)),
+        Criterion.asking(f"clean less listed, {listed.loss}, upper end below {MARGIN}", Asked(loss, Side.BELOW, MARGIN)),
+        Criterion.asking(f"{control} less listed, {above}, upper end below {MARGIN}", Asked(apart, Side.BELOW, MARGIN)),
     )
     return supports, refutes
 

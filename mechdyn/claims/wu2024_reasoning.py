@@ -13,13 +13,18 @@ Criteria, fixed before any result was seen:
 - refuted if the fall with a rationale less the direct one has its upper end below 0.05.
 
 A limit that the first result showed, and that a verdict notes where it applies: direct answers that fall to nothing cannot fall further,
-and the difference of the falls is then that of the clean F1. The criteria were not moved for it.
+and the difference of the falls is then that of the clean F1. The criteria were not moved for it. *Relative* criteria (2026-11-22) stand
+beside them, fixed before they were run: what a style *keeps* is its mean F1 with heads off over its mean clean F1, and
+
+- supported if direct keeps more than the rationale, and by more than under random heads, lower ends above 0;
+- refuted if the difference with listed heads off has its upper end below 0.05;
+- inconclusive between, and where what direct keeps has its upper end below 0.05: both styles at the floor cannot be told apart.
 
 Inconclusive between; where a style's clean F1 has not its lower end above 0.2, since what is not answered cannot fall; and with fewer than
 20 questions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,10 +34,11 @@ from jaxtyping import Float
 from mechdyn.claims.claim import claim
 from mechdyn.claims.wu2024_causal import PUBLISHED, head_lists
 from mechdyn.errors import InputError
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
+from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import DETECTION, NO_TRACES, Plan, Request, chosen_preset
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.resampling import DIFFERENCE, UNIT, Weights, bootstrap_many
 from mechdyn.studies.conditions import CLEAN, DETECTION_ROLE, LISTED, PRESETS, samples
 from mechdyn.studies.modes import RANDOM, condition_values, modes_plan, over_draws, qualities
 from mechdyn.studies.random_lists import DRAWS
@@ -43,6 +49,10 @@ from mechdyn.traces.trace import Trace
 RATIONALE, DIRECT = INSTRUCTIONS
 LEAST, MARGIN = 0.2, 0.05
 FALL, MORE = "fall", "rationale's fall less direct's"
+BEYOND = f"{MORE}, listed less random"
+RELATIVE = "relative criteria (2026-11-22)"
+KEPT, KEEPS_MORE = "share of the clean F1 that is kept", "what direct keeps less what the rationale keeps"
+KEEPS_BEYOND = f"{KEEPS_MORE}, listed less random"
 Values = Float[np.ndarray, "list sample"]
 
 
@@ -89,10 +99,11 @@ class WuReasoning:
             *(Evidence("f1", over_draws(values[style][name], request.seed), {"style": style, "condition": name}) for style, name in at),
             *(Evidence(FALL, over_draws(falls[style][name], request.seed), {"style": style, "condition": name}, 0.0) for style, name in at),
             *(Evidence(MORE, over_draws(row, request.seed), {"condition": name}, 0.0) for name, row in more.items()),
-            Evidence(f"{MORE}, listed less random", beyond, null=0.0),
+            Evidence(BEYOND, beyond, null=0.0),
         )
         facts = {"questions": listed.n, "failed_questions": n_failed, "listed": str(lists.listed), "draws": DRAWS}
-        return Verdict(model, self.name, outcome(supports, refutes), evidence, supports, refutes, (*why_not, *at_the_floor(left)), facts)
+        notes, beside = (*why_not, *at_the_floor(left)), (relative_verdict(model, values, why_not, request.seed),)
+        return Verdict(model, self.name, outcome(supports, refutes), evidence, supports, refutes, notes, facts, beside=beside)
 
 
 def in_style(request: Request, style: str) -> Request:
@@ -135,11 +146,50 @@ def at_the_floor(left: Interval) -> tuple[str, ...]:
 
 def criteria(listed: Interval, beyond: Interval) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute."""
+    more, beyond_random = Evidence(MORE, listed, {"condition": LISTED}, 0.0), Evidence(BEYOND, beyond, null=0.0)
     supports = (
-        Criterion(f"{MORE}, {listed}, lower end above 0", below(0, listed.low)),
-        Criterion(f"the same less that of random heads, {beyond}, lower end above 0", below(0, beyond.low)),
+        Criterion.asking(f"{MORE}, {listed}, lower end above 0", Asked(more, Side.ABOVE, 0.0)),
+        Criterion.asking(f"the same less that of random heads, {beyond}, lower end above 0", Asked(beyond_random, Side.ABOVE, 0.0)),
     )
-    return supports, (Criterion(f"{MORE}, {listed}, upper end below {MARGIN}", below(listed.high, MARGIN)),)
+    return supports, (Criterion.asking(f"{MORE}, {listed}, upper end below {MARGIN}", Asked(more, Side.BELOW, MARGIN)),)
+
+
+def relative_verdict(model: str, values: Mapping[str, Mapping[str, Values]], why_not: tuple[str, ...], seed: int) -> Verdict:
+    """The verdict of the relative criteria; `why_not` is why no criteria are put at all."""
+    if why_not:
+        return Verdict(model, WuReasoning.name, Outcome.INCONCLUSIVE, notes=why_not, named=RELATIVE)
+    shares = {style: _kept(each[LISTED], each[CLEAN]) for style, each in values.items()}
+    random = {style: _kept(each[RANDOM], each[CLEAN]) for style, each in values.items()}
+
+    def statistic(weights: Weights) -> Float[np.ndarray, "resample 4"]:
+        by_style = {style: share(weights) for style, share in shares.items()}
+        more = by_style[DIRECT] - by_style[RATIONALE]
+        return np.column_stack([*by_style.values(), more, more - random[DIRECT](weights) + random[RATIONALE](weights)])
+
+    *kept, more, beyond = bootstrap_many(statistic, values[DIRECT][CLEAN].shape[1], limits=[UNIT, UNIT, DIFFERENCE, DIFFERENCE], seed=seed)
+    of_style = {style: Evidence(KEPT, each, {"style": style, "condition": LISTED}) for style, each in zip(shares, kept, strict=True)}
+    of_listed, beyond_random = Evidence(KEEPS_MORE, more, {"condition": LISTED}, 0.0), Evidence(KEEPS_BEYOND, beyond, null=0.0)
+    evidence = (*of_style.values(), of_listed, beyond_random)
+    if of_style[DIRECT].interval.high < MARGIN:
+        floor = f"direct answers keep {of_style[DIRECT].interval}: both styles are at the floor"
+        return Verdict(model, WuReasoning.name, Outcome.INCONCLUSIVE, evidence, notes=(floor,), named=RELATIVE)
+    supports = (
+        Criterion.asking(f"{KEEPS_MORE}, {more}, lower end above 0", Asked(of_listed, Side.ABOVE, 0.0)),
+        Criterion.asking(f"the same less that under random heads, {beyond}, lower end above 0", Asked(beyond_random, Side.ABOVE, 0.0)),
+    )
+    refutes = (Criterion.asking(f"{KEEPS_MORE}, {more}, upper end below {MARGIN}", Asked(of_listed, Side.BELOW, MARGIN)),)
+    return Verdict(model, WuReasoning.name, outcome(supports, refutes), evidence, supports, refutes, named=RELATIVE)
+
+
+def _kept(off: Values, clean: Float[np.ndarray, "1 sample"]) -> Callable[[Weights], Float[np.ndarray, " resample"]]:
+    """Mean F1 with heads off, over lists, as a share of the mean clean F1; NaN where a resample has no right clean answer."""
+    left, whole = off.mean(axis=0), clean.mean(axis=0)
+
+    def share(weights: Weights) -> Float[np.ndarray, " resample"]:
+        total = weights @ whole
+        return np.divide(weights @ left, total, out=np.full(total.shape, np.nan), where=total > 0)
+
+    return share
 
 
 def _of_style(kept: Mapping[str, Float[np.ndarray, " sample"]], style: str) -> dict[str, Values]:

@@ -1,9 +1,11 @@
 """The application that the commands are registered on, and how an error becomes one line."""
 
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,22 +17,27 @@ from mechdyn.text import visible
 app = typer.Typer(
     help="Which attention heads retrieve what, at which step of generation, and does it matter?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-@app.callback()
-def about(
-    version: Annotated[bool, typer.Option("--version", help="Say which version this is, and end.", is_eager=True)] = False,
-) -> None:
-    """Which attention heads retrieve what, at which step of generation, and does it matter?"""
-    if version:
+def _say_version(wanted: bool) -> bool:
+    if wanted:
         from mechdyn import __version__
 
         print(f"mechdyn {__version__}")
         raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is, and end.", is_eager=True, callback=_say_version)
+    ] = False,
+) -> None:
+    """Which attention heads retrieve what, at which step of generation, and does it matter?"""
 
 
 def run_command(command: Callable[..., object]) -> None:
@@ -53,7 +60,8 @@ def run_command(command: Callable[..., object]) -> None:
         # A path that no system call takes, a disk that is full: the machine's word for it, and the file that it is about.
         _refuse(f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}")
     except (KeyboardInterrupt, typer.Abort):
-        print("stopped; what was done is kept, and the same command goes on from there", file=sys.stderr)
+        again = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        print(f"stopped; what was done is kept, and the same command goes on from there: {visible(again)}", file=sys.stderr)
         sys.exit(130)
 
 

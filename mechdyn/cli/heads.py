@@ -35,11 +35,13 @@ def detect(
     out: OutOption = None,
 ) -> None:
     """Rank a model's heads by a score: the list with intervals, which samples count and why others do not, and how stable it is."""
+    from mechdyn.heads import layout_of
     from mechdyn.reports.detection import detected_tables
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.detect import HEADS, RESULTS
     from mechdyn.runs.detect import detect as run_detect
 
+    layout_of(format)
     found = run_detect(config, out)
     print_tables(detected_tables(found, f"Heads of {config.model} by {found.name} on {config.task}"))
     print(f"heads    {found.folder / HEADS}\nresults  {found.folder / RESULTS}")
@@ -68,6 +70,7 @@ def show(
     for field, value in {**about, "heads": f"{len(ranked.heads)}{shape}"}.items():
         print(visible(f"{field:9} {value or '(the file does not say)'}"))
     print_tables([list_table(name, ranked, top)])
+    print(f"next     mechdyn ablate --heads {visible(file)}")
 
 
 @heads.command()
@@ -89,7 +92,7 @@ def convert(
     ranked = replace(ranked, model=model) if model else ranked
     ranked = ranked.first(top) if top else ranked
     ranked.save(out, format=format)
-    print(f"wrote    {out}: {len(ranked.heads)} heads as {format}")
+    print(f"wrote    {out}: {len(ranked.heads)} heads as {format}\nnext     mechdyn heads show {out}")
 
 
 @heads.command()
@@ -112,6 +115,7 @@ def compare(
     print_tables([table for table in tables if table])
     page = save_text(comparison_page(found, f"{len(found.lists)} lists of heads", dark=dark), out)
     print(f"page     {page}" + ("" if few else f", with all {len(found.pairs)} pairs"))
+    print(f"next     mechdyn heads verify sparse {' '.join(map(visible, files))}")
 
 
 @heads.command()
@@ -133,6 +137,7 @@ def verify(
     lists = of_one_shape(lists, _shape(shape) if shape else None) if shape or claim == "intrinsic" else lists
     for verdict in verdicts(claim, lists, k):
         print_verdict(verdict)
+    print(f"next     mechdyn heads compare {' '.join(map(visible, files))}")
 
 
 def _shape(text: str) -> tuple[int, int]:

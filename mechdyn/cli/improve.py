@@ -6,7 +6,7 @@ import typer
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, takes
-from mechdyn.runs.improve_configs import DecoreConfig, SealConfig
+from mechdyn.runs.improve_configs import DecoreConfig, KVBudgetsConfig, SealConfig
 
 if TYPE_CHECKING:
     from mechdyn.runs.improve import Improved
@@ -43,3 +43,12 @@ def seal(config: SealConfig, out: OutOption = None) -> None:
     print_improved(found, f"SEAL on {config.model}")
     if config.checkpoint is not None:
         print(f"weights  {config.checkpoint}")
+
+
+@improve.command("kv-budgets")
+@takes(KVBudgetsConfig)
+def kv_budgets(config: KVBudgetsConfig, out: OutOption = None) -> None:
+    """Shorten the key-value cache to a share of each prompt, by a list's scores or anew at each step (HeadKV): before and after."""
+    from mechdyn.runs.kv_budgets import kv_budgets as run_kv_budgets
+
+    print_improved(run_kv_budgets(config, out), f"Key-value budgets on {config.model}")

@@ -24,11 +24,18 @@ ShowOption = Annotated[bool, typer.Option("--show/--no-show", help="Open the pag
 @takes(TraceConfig)
 def trace(config: TraceConfig, out: OutOption = None, show: ShowOption = True) -> None:
     """Trace one sample (a needle, unless --task says otherwise), store it and open its timeline."""
-    from mechdyn.runs.trace import trace_one
+    from mechdyn.runs.stored_trace import stored_trace
     from mechdyn.views.page import save_page
     from mechdyn.views.timeline import timeline
 
-    result, folder = trace_one(config, out)
+    stored = stored_trace(config, out)
+    if stored is None:
+        from mechdyn.runs.trace import trace_one
+
+        result, folder = trace_one(config, out)
+    else:
+        result, folder = stored
+        print(f"reused   {folder / 'traces'} (nothing was run; another folder with --out makes it anew)")
     if not result.n_steps:
         print(f"no token was generated (stopped: {result.stopped}); the trace is in {folder / 'traces'}")
         return
@@ -57,7 +64,7 @@ def explore(
     page = explorer(explored.traces, title=explored.title).save(Path(out) if out else Path(config.run) / "explorer.html")
     print(visible(f"sample    {explored.sample.key}: {explored.sample.task}, {explored.sample.about}"))
     print(visible(f"condition {'; '.join(explored.traces)}"))
-    print(f"explorer  {page}")
+    print(f"explorer  {page}\nnext      mechdyn explore {config.run} --list")
     _open(page, show)
 
 
@@ -82,6 +89,8 @@ def report(
     text = save_text(report_markdown(made, page.name), folder / "report.md")
     print_tables([made.verdicts] if made.verdicts else [])
     print(f"page     {page}\nmarkdown {text}")
+    if (runs[0] / "traces").is_dir():
+        print(f"next     mechdyn explore {runs[0]}")
 
 
 @app.command()
@@ -96,7 +105,7 @@ def meta(
     from mechdyn.reports.tables import print_tables
     from mechdyn.reports.together import holm_table, together_table
     from mechdyn.runs.together import read_together
-    from mechdyn.views.forest import forest
+    from mechdyn.views.over_models import forest
     from mechdyn.views.page import save_page
 
     verdicts, found = read_together(runs, again=again)
@@ -104,6 +113,7 @@ def meta(
     drawn = [forest(each) for each in found if each.found is not None]
     if out is not None and drawn:
         print(f"figures  {save_page(drawn, out, title='Claims over models')}")
+    print(f"next     mechdyn report {' '.join(map(str, runs))}")
 
 
 def _print_samples(samples: Sequence["StoredSample"]) -> None:

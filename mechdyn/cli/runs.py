@@ -29,6 +29,8 @@ def status(
         return
     for each in found:
         print("\n".join(map(visible, _lines(each))))
+        if each.state == "done":
+            print(f"next     mechdyn report {each.path}")
     if len(found) > 1:
         done = sum(each.state == "done" for each in found)
         stored, planned = (sum(getattr(each, name) for each in found) for name in ("stored", "planned"))
@@ -50,6 +52,7 @@ def merge(
     for conflict in merged.conflicts[:_SHOWN]:
         print(visible(f"conflict {conflict}"))
     print(f"merged   {merged.n_traces} traces, {merged.n_answers} answers, {len(merged.conflicts)} conflicts\nfolder   {merged.folder}")
+    print(f"next     mechdyn report {merged.folder}")
 
 
 def _lines(status: "RunStatus") -> list[str]:

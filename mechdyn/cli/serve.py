@@ -24,11 +24,12 @@ def serve(
         raise MechdynError("mechdyn app needs Dash, which is not installed; run: pip install 'mechdyn[app]'")
     from mechdyn.app.bench import Bench
     from mechdyn.app.server import address, is_loopback, listen, make_app, make_http_server
+    from mechdyn.models.fetch import models_here
     from mechdyn.models.load import load_model
 
     listener = listen(config.host, config.port)
     try:
-        page = make_app(Bench(load_model(config.model)), dark=config.dark)
+        page = make_app(Bench(load_model(config.model), others=models_here()), dark=config.dark)
     except BaseException:
         listener.close()
         raise

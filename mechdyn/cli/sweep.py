@@ -39,15 +39,21 @@ def sweep(
         _show_cost(runs, config.device, as_json)
         return
     where = out or Path("runs") / f"sweep-{safe_name(Path(config.plan).stem)}"
-    results = run_sweep(runs, where, fail_fast=config.fail_fast, told=_tell)
+    tell_sweep(run_sweep(runs, where, fail_fast=config.fail_fast, told=tell_result))
+
+
+def tell_sweep(results: "list[SweepResult]") -> None:
+    """How many runs are done and what reads them; ends with exit code 1 where one failed."""
     failed = [result for result in results if result.state == "failed"]
     print(f"{len(results) - len(failed)} of {len(results)} runs done, {len(failed)} failed")
-    print(f"next     mechdyn report {' '.join(str(result.folder) for result in results if result not in failed)}")
+    if len(failed) < len(results):
+        print(f"next     mechdyn report {' '.join(str(result.folder) for result in results if result not in failed)}")
     if failed:
         sys.exit(1)
 
 
-def _tell(result: "SweepResult") -> None:
+def tell_result(result: "SweepResult") -> None:
+    """A line when a run has ended."""
     outcome = f": {result.verdict}" if result.verdict else f": {result.error}" if result.error else ""
     print(visible(f"{result.state:11} {result.run.name}{outcome}"), flush=True)
 

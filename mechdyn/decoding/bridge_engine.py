@@ -9,7 +9,7 @@ from torch import Tensor
 from mechdyn.decoding.cache import select_rows, shallow_copy, to_cache, to_prompts
 from mechdyn.decoding.capture import Capture, Sight, edit_hooks, hidden_hook, mask_and_windows
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
-from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
+from mechdyn.decoding.prefill import Prefilled, extend, prefill
 from mechdyn.decoding.writes import Writes, read_along
 from mechdyn.models.model import Model
 
@@ -28,7 +28,7 @@ class BridgeEngine:
     def prefill(
         self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
     ) -> DecodeState:
-        found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
+        found = prefill(self.model, prompts, positions, self.chunk, apart)
         return _state(found)
 
     def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], *, keep: int = 0) -> DecodeState:
@@ -37,7 +37,7 @@ class BridgeEngine:
         held = Prefilled(to_prompts(state.memory), state.visible, state.positions, state.next_position)
         return _state(extend(self.model, held, tokens, self.chunk, keep))
 
-    def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
+    def fork(self, state: DecodeState, rows: Sequence[int], *, passing: bool = False) -> DecodeState:
         return state.select(select_rows(state.memory, rows), rows)
 
     @torch.inference_mode()
@@ -46,6 +46,7 @@ class BridgeEngine:
     ) -> tuple[StepOutput, DecodeState]:
         if edit is not None and edit.whole:
             raise ValueError("an engine with a cache cannot edit past positions; use ReferenceEngine")
+        state.require_whole()
         model, capture = self.model, Capture()
         after = state.fed(shallow_copy(state.memory))
         sight = Sight(model.windows, after.visible, after.positions, state.next_position[:, None])

@@ -15,41 +15,71 @@ from mechdyn.decoding.memory import Prompts
 class PromptLayer(DynamicLayer):
     """One layer's keys and values, allocated once for all rows and positions and written in place, chunk by chunk.
 
-    Where a chunk has one row, it is a prefix that all rows share; `spread` gives it to the others.
+    What is never written, to the left of a shorter prompt, is zero.
     """
 
     def __init__(self, n_rows: int, width: int) -> None:
         super().__init__()
         self.keys: Tensor | None = None
         self.values: Tensor | None = None
-        self._n_rows, self._width, self._length = n_rows, width, 0
+        self._shape, self._length = (n_rows, width), 0
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
-        if self.keys is None or self.values is None:
-            self.keys, self.values = self._room_for(key_states), self._room_for(value_states)
-        n_rows, start = key_states.shape[0], self._length
+        start = self._length
         self._length += key_states.shape[2]
-        self.keys[:n_rows, :, start : self._length] = key_states
-        self.values[:n_rows, :, start : self._length] = value_states
-        return self.keys[:n_rows, :, : self._length], self.values[:n_rows, :, : self._length]
+        keys, values = self.rooms(key_states, value_states)
+        keys[:, :, start : self._length] = key_states
+        values[:, :, start : self._length] = value_states
+        return keys[:, :, : self._length], values[:, :, : self._length]
 
     def get_seq_length(self) -> int:
         return self._length
 
-    def _room_for(self, states: Tensor) -> Tensor:
-        return states.new_empty(self._n_rows, states.shape[1], self._width, states.shape[3])
+    def rooms(self, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
+        """Where keys and values of all rows go, made when the first of them come."""
+        if self.keys is None or self.values is None:
+            n_rows, width = self._shape
+            self.keys, self.values = (
+                states.new_zeros(n_rows, states.shape[1], width, states.shape[3]) for states in (key_states, value_states)
+            )
+        return self.keys, self.values
 
-    def spread(self) -> None:
-        """Copy what the first row holds to all others."""
+    def spread(self, length: int) -> None:
+        """What the first row holds, so many positions, is every row's."""
         for states in (self.keys, self.values):
             if states is not None:
-                states[1:, :, : self._length] = states[:1, :, : self._length]
+                states[1:, :, :length] = states[:1, :, :length]
+        self._length = length
+
+    def copy_beginning(self, source: int, row: int, starts: tuple[int, int], length: int) -> None:
+        """Give a row the first keys and values of another one; each row's prompt begins at its start."""
+        for states in (self.keys, self.values):
+            if states is not None:
+                states[row, :, starts[1] : starts[1] + length] = states[source, :, starts[0] : starts[0] + length]
+
+
+class PartLayer(DynamicLayer):
+    """Some neighbouring rows of a `PromptLayer`, whose prompts all begin at `start`; `length` positions of them are written already."""
+
+    def __init__(self, whole: PromptLayer, rows: slice, start: int, length: int = 0) -> None:
+        super().__init__()
+        self._whole, self._rows, self._start, self._end = whole, rows, start, start + length
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, Tensor]:
+        new = slice(self._end, self._end + key_states.shape[2])
+        self._end = new.stop
+        keys, values = (states[self._rows] for states in self._whole.rooms(key_states, value_states))
+        keys[:, :, new], values[:, :, new] = key_states, value_states
+        return keys[:, :, self._start : self._end], values[:, :, self._start : self._end]
+
+    def get_seq_length(self) -> int:
+        return self._end - self._start
 
 
 class WindowLayer(DynamicLayer):
     """One layer's last `room` keys and values: all that queries to come can see through its window.
 
-    As with `PromptLayer`, a chunk of one row is a prefix that all rows share.
+    A chunk of one row is a prefix that all rows share; `spread` gives it to the others.
     """
 
     def __init__(self, n_rows: int, room: int) -> None:
@@ -69,8 +99,8 @@ class WindowLayer(DynamicLayer):
     def get_seq_length(self) -> int:
         return self._length
 
-    def spread(self) -> None:
-        """What the first row holds is every row's."""
+    def spread(self, length: int) -> None:
+        """What the first row holds is every row's; `length` is how many positions it has read."""
         if self.keys is not None and self.values is not None:
             self.keys, self.values = (states.expand(self._n_rows, -1, -1, -1) for states in (self.keys, self.values))
 

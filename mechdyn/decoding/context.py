@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from einops import rearrange, repeat
@@ -16,6 +15,8 @@ from mechdyn.scores.score import Score, StepContext
 from mechdyn.tasks.sample import Sample
 
 ByLayer = Callable[[int], Float[Tensor, "row head key"]]
+_TOGETHER = 1 << 20
+"""Weights that are scored at once: few enough for a copy of them to be nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,13 +123,26 @@ def _writes(output: StepOutput, predicted: Int[Tensor, " row"], n_copies: int = 
 def _by_layer(
     patterns: Iterable[Float[Tensor, "row head key"]], step: StepContext, score: Score, writes: ByLayer | None
 ) -> list[Float[Tensor, "row head"]]:
-    """Scores of each layer, all on the first one's device; layers may lie on several."""
+    """Scores of each layer, all on the first one's device; layers may lie on several.
+
+    A score is asked of some layers at once, as rows beside each other: short rows cost more in calls than in numbers.
+    """
     scores: list[Tensor] = []
-    for layer, pattern in enumerate(patterns):
-        if pattern.device != step.predicted.device:
-            tokens, needle, visible, predicted = (
-                part.to(pattern.device) for part in (step.tokens, step.needle, step.visible, step.predicted)
-            )
-            step = StepContext(tokens, needle, visible, predicted)
-        scores.append(score(pattern, step if writes is None else replace(step, writes=partial(writes, layer))))
-    return [layer.to(scores[0].device) for layer in scores]
+    layers = list(enumerate(patterns))
+    while layers:
+        first = layers[0][1]
+        most = max(1, _TOGETHER // max(first.numel(), 1))
+        alike = (n for n, (_, each) in enumerate(layers) if each.shape != first.shape or each.device != first.device)
+        some = layers[: min(most, next(alike, len(layers)))]
+        layers = layers[len(some) :]
+        found = score(torch.cat([pattern for _, pattern in some]), _beside(step, [layer for layer, _ in some], first.device, writes))
+        scores += found.to(scores[0].device if scores else found.device).split(len(first))
+    return scores
+
+
+def _beside(step: StepContext, layers: Sequence[int], device: torch.device, writes: ByLayer | None) -> StepContext:
+    """The context of the rows of some layers, one layer's behind the other's."""
+    tokens, needle, visible, predicted = (part.to(device) for part in (step.tokens, step.needle, step.visible, step.predicted))
+    n = len(layers)
+    beside = StepContext(tokens.repeat(n, 1), needle.repeat(n, 1), visible.repeat(n, 1), predicted.repeat(n))
+    return beside if writes is None else replace(beside, writes=lambda: torch.cat([writes(layer) for layer in layers]))

@@ -52,6 +52,9 @@ class DecodeState:
     `positions` are the position ids of prompt and fed tokens (anything at padding), `next_position` is each row's next one. To go on
     further behind (tokens in between are hidden), replace it. `memory` is the engine's own: keys and values, or for an engine without a
     cache the tokens so far. In a `narrowed` state rows that go on from one prompt see different parts of it.
+
+    `evicted` is what single heads do not see of the prompt, for the steps from here on: replace it at each step as you like, the keys stay
+    where they are. Only the fast engine can do that.
     """
 
     memory: Any
@@ -60,6 +63,7 @@ class DecodeState:
     next_position: Int[Tensor, " row"]
     n_fed: int = 0
     narrowed: bool = False
+    evicted: Bool[Tensor, "row layer head pos"] | None = None
 
     @property
     def visible(self) -> Int[Tensor, "row key"]:
@@ -70,7 +74,13 @@ class DecodeState:
         """The named rows, with the memory of those."""
         index = torch.tensor(list(rows))  # on the CPU: layers may lie on several devices
         rows_of = (self.prompt_visible[index], self.positions[index], self.next_position[index])
-        return DecodeState(memory, *rows_of, self.n_fed, self.narrowed)
+        evicted = None if self.evicted is None else self.evicted[index]
+        return DecodeState(memory, *rows_of, self.n_fed, self.narrowed, evicted)
+
+    def require_whole(self) -> None:
+        """Refuse a state of which single heads do not see everything, in an engine that cannot do that."""
+        if self.evicted is not None:
+            raise ValueError("only a step of the fast engine hides parts of a prompt from single heads; take FastEngine, or evicted=None")
 
     def going_back(self, n_tokens: Int[Tensor, " row"]) -> "DecodeState":
         """Directly behind a prompt, as it was before each row's last tokens, so many of them, which lie side by side: they are hidden.
@@ -105,6 +115,10 @@ class StepOutput:
     trail: Any = None
     writes: Callable[[int, Int[Tensor, " row"]], Float[Tensor, "row head key"]] | None = None
 
+    def carried(self, rows: Sequence[int], state: DecodeState) -> "StepOutput":
+        """What an edited step of these rows, forked as `state` from the state of this step, can be given as `observed`."""
+        return replace(self, trail=None if self.trail is None else self.trail.select(rows, state))
+
 
 @runtime_checkable
 class Engine(Protocol):
@@ -130,8 +144,11 @@ class Engine(Protocol):
         """
         ...
 
-    def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        """A state of the named rows, in that order; a row may be named several times."""
+    def fork(self, state: DecodeState, rows: Sequence[int], *, passing: bool = False) -> DecodeState:
+        """A state of the named rows, in that order; a row may be named several times.
+
+        A `passing` one is for a single step: nothing long is copied to let go of what other rows hold.
+        """
         ...
 
     def step(

@@ -10,8 +10,8 @@ from torch import Tensor
 from mechdyn.decoding.capture import check_hidden, hooked_points
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.memory import Memory
-from mechdyn.decoding.one_query import MemoryQuery, StepView
-from mechdyn.decoding.prefill import Prefilled, extend, prefill, prefill_apart
+from mechdyn.decoding.one_query import MemoryQuery, StepView, Trail
+from mechdyn.decoding.prefill import Prefilled, extend, prefill
 from mechdyn.decoding.writes import Writes
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
@@ -33,18 +33,19 @@ class FastEngine:
         self, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]] | None = None, *, apart: bool = False
     ) -> DecodeState:
         self._refuse_hooks()
-        found = (prefill_apart if apart else prefill)(self.model, prompts, positions, self.chunk)
+        found = prefill(self.model, prompts, positions, self.chunk, apart)
         return _state(found)
 
     def extend(self, state: DecodeState, tokens: Sequence[Int[Tensor, " _"]], *, keep: int = 0) -> DecodeState:
         if not any(len(row) for row in tokens):
             return state
         self._refuse_hooks()
+        state.require_whole()
         held = Prefilled(state.memory.laid_out(), state.visible, state.positions, state.next_position)
         return _state(extend(self.model, held, tokens, self.chunk, keep))
 
-    def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
-        return state.select(state.memory.fork(rows), rows)
+    def fork(self, state: DecodeState, rows: Sequence[int], *, passing: bool = False) -> DecodeState:
+        return state.select(state.memory.fork(rows, passing), rows)
 
     @torch.inference_mode()
     def step(
@@ -53,8 +54,10 @@ class FastEngine:
         """An edited step takes the layers before its first edited head from `observed`."""
         if edit is not None and edit.whole:
             raise ValueError("an engine with a cache cannot edit past positions; use ReferenceEngine")
+        if edit is not None and edit.averaged is not None:
+            state.require_whole()
         seen = observed.trail if edit is not None and observed is not None else None
-        if seen is not None and (seen.before is not state.memory or not torch.equal(seen.tokens, tokens)):
+        if seen is not None and not seen.goes_with(state, tokens):
             raise ValueError("observed must be what the same state gave for the same tokens")
         query = MemoryQuery(state.memory, tokens, StepView.of(self.model.windows, state), edit, seen)
         device = self.model.twin.get_input_embeddings().weight.device
@@ -69,7 +72,7 @@ class FastEngine:
             ).logits
         after = state.fed(query.memory())
         hidden = query.final if self.hidden == "final" else query.residual
-        trail = query if edit is None else None
+        trail = Trail.of(query) if query.observing else None
         return StepOutput(logits[:, -1], query.patterns(), hidden, trail, Writes(self.model, query.read_along)), after
 
     def _refuse_hooks(self) -> None:

@@ -6,6 +6,7 @@ which prompt each of its rows goes on from. Rows that share a prompt have its ke
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from einops import rearrange
@@ -88,13 +89,15 @@ class Grid:
         """The prompt of each row."""
         return [place // self.n_copies for place in self.places]
 
-    @property
+    @cached_property
     def full(self) -> bool:
         """Whether the rows are the places, in order."""
         return self.places == tuple(range(self.n_prompts * self.n_copies))
 
     def lay(self, rows: Shaped[Tensor, "row kv_head group _"]) -> Shaped[Tensor, "prompt kv_head copy_group _"]:
         """Queries, attention rows or masks to where their prompt is; empty places are zero."""
+        if self.n_copies == 1 and self.full:
+            return rows
         if not self.full:
             row_at = {place: row for row, place in enumerate(self.places)}
             order = [row_at.get(place, len(rows)) for place in range(self.n_prompts * self.n_copies)]
@@ -103,8 +106,19 @@ class Grid:
 
     def take(self, laid: Float[Tensor, "prompt kv_head copy_group _"]) -> Float[Tensor, "row kv_head group _"]:
         """The way back."""
+        if self.n_copies == 1 and self.full:
+            return laid
         rows = rearrange(laid, "prompt kv_head (copy group) last -> (prompt copy) kv_head group last", copy=self.n_copies)
         return rows if self.full else rows[torch.tensor(self.places)]
+
+
+def take_rows(layers: Sequence[Tensor], rows: Sequence[int]) -> tuple[Tensor, ...]:
+    """Some rows of every layer; neighbours without a copy."""
+    chosen = list(rows)
+    if chosen == list(range(chosen[0], chosen[0] + len(chosen))):
+        return tuple(states[chosen[0] : chosen[0] + len(chosen)] for states in layers)
+    index = torch.tensor(chosen)
+    return tuple(states[index] for states in layers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,21 +135,20 @@ class Memory:
         """Directly behind a prefill: a row a prompt."""
         return cls(prompts, Grid.of(range(n_rows), n_rows))
 
-    def fork(self, rows: Sequence[int]) -> "Memory":
+    def fork(self, rows: Sequence[int], passing: bool = False) -> "Memory":
         """The named rows, in that order; a row may be named several times.
 
-        Prompts that no row needs any more are dropped where that is free (at either end) or worth a copy (half of those left or more).
+        Prompts that no row needs any more are dropped where that is free (at either end) or worth a copy (half of those left or more); for
+        a `passing` fork it is not.
         """
         wanted = [self.grid.prompts[row] for row in rows]
         used = sorted(set(wanted))
-        if 2 * len(used) <= used[-1] - used[0] + 1:
+        if not passing and 2 * len(used) <= used[-1] - used[0] + 1:
             prompts, kept = self.prompts.select(used), used
         else:
             prompts, kept = self.prompts.narrow(used[0], used[-1]), list(range(used[0], used[-1] + 1))
         grid = Grid.of([kept.index(prompt) for prompt in wanted], len(kept))
-        index = torch.tensor(list(rows))
-        tails = tuple(keys[index] for keys in self.tail_keys), tuple(values[index] for values in self.tail_values)
-        return Memory(prompts, grid, *tails)
+        return Memory(prompts, grid, take_rows(self.tail_keys, rows), take_rows(self.tail_values, rows))
 
     def laid_out(self) -> Prompts:
         """Prompt and tail of each row in one, copied: what a forward of several tokens reads. Padding is the state's to tell."""

@@ -1,6 +1,6 @@
 """One decode step's attention over a `Memory`: grouped queries, rows kept, heads overwritten before `o_proj`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mechdyn.decoding.engine import DecodeState, HeadEdit
-from mechdyn.decoding.memory import Memory
+from mechdyn.decoding.memory import Memory, take_rows
 from mechdyn.decoding.writes import along_values, grouped
 from mechdyn.models.attention import Weighing, weights
 from mechdyn.models.windows import Windows, visible_keys
@@ -22,12 +22,14 @@ class StepView:
     """What a step sees through each layer's window.
 
     `unseen` has for each window the first key that any row sees, and which keys from there on each row does not; for layers without one
-    (None) only where rows see different parts of their prompt. `n_keys` counts all keys of a row, the fed token among them.
+    (None) only where rows see different parts of their prompt. `n_keys` counts all keys of a row, the fed token among them. `evicted` is
+    what single heads do not see of the prompt.
     """
 
     windows: Windows
     n_keys: int
     unseen: Mapping[int | None, tuple[int, Bool[Tensor, "row key"]]]
+    evicted: Bool[Tensor, "row layer head pos"] | None = None
 
     @classmethod
     def of(cls, windows: Windows, state: DecodeState) -> "StepView":
@@ -38,7 +40,35 @@ class StepView:
             seen = visible_keys(after.visible.bool(), after.positions, state.next_position[:, None], window)[:, 0]
             first = int(seen.any(dim=0).int().argmax())
             unseen[window] = first, ~seen[:, first:]
-        return cls(windows, state.positions.shape[1] + 1, unseen)
+        return cls(windows, state.positions.shape[1] + 1, unseen, state.evicted)
+
+
+@dataclass(frozen=True, eq=False)
+class Trail:
+    """Some rows of what a forward showed on its way, for an edited forward of the same input that goes on from `before`."""
+
+    query: "MemoryQuery"
+    before: Memory
+    evicted: Bool[Tensor, "row layer head pos"] | None
+    rows: tuple[int, ...]
+
+    @classmethod
+    def of(cls, query: "MemoryQuery") -> "Trail":
+        """All rows."""
+        return cls(query, query.before, query.evicted, tuple(range(len(query.tokens))))
+
+    def select(self, rows: Sequence[int], state: DecodeState) -> "Trail":
+        """Some of the rows, which are now those of `state`."""
+        return Trail(self.query, state.memory, state.evicted, tuple(self.rows[row] for row in rows))
+
+    def goes_with(self, state: DecodeState, tokens: Int[Tensor, " row"]) -> bool:
+        """Whether these tokens were fed to this state, and heads saw the same of it."""
+        return self.before is state.memory and self.evicted is state.evicted and torch.equal(self.tokens, tokens)
+
+    @property
+    def tokens(self) -> Int[Tensor, " row"]:
+        """What was fed."""
+        return self.query.tokens[list(self.rows)]
 
 
 class MemoryQuery:
@@ -53,9 +83,9 @@ class MemoryQuery:
         tokens: Int[Tensor, " row"],
         view: StepView,
         edit: HeadEdit | None = None,
-        seen: "MemoryQuery | None" = None,
+        seen: "Trail | None" = None,
     ) -> None:
-        self.before, self.tokens, self.observing = before, tokens, edit is None
+        self.before, self.tokens, self.observing = before, tokens, seen is None
         self._view = view
         self.residual = self.final = torch.empty(0)
         self._edit = edit
@@ -68,12 +98,24 @@ class MemoryQuery:
         if seen is not None:
             self._take_over(seen)
 
-    def _take_over(self, seen: "MemoryQuery") -> None:
+    @property
+    def evicted(self) -> Bool[Tensor, "row layer head pos"] | None:
+        """What single heads did not see of the prompt."""
+        return self._view.evicted
+
+    def _take_over(self, seen: "Trail") -> None:
         """All layers before the first edited one are those of the observing forward."""
-        self.first = min(self._edited, default=len(seen._outputs))
-        self._patterns.update((layer, seen._patterns[layer]) for layer in range(self.first))
-        self._tails.update((layer, seen._tails[layer]) for layer in range(self.first))
-        self._outputs = seen._outputs[: self.first]
+        query, self.first = seen.query, min(self._edited, default=len(seen.query._outputs))
+        known = range(self.first)
+        patterns = take_rows([query._patterns[layer] for layer in known], seen.rows)
+        keys = take_rows([query._tails[layer][0] for layer in known], seen.rows)
+        values = take_rows([query._tails[layer][1] for layer in known], seen.rows)
+        self._patterns.update(enumerate(patterns))
+        self._tails.update(enumerate(zip(keys, values, strict=True)))
+        if self.first:
+            last = query._outputs[self.first - 1]
+            (hidden,) = take_rows([last[0] if isinstance(last, tuple) else last], seen.rows)
+            self._outputs = [(hidden, *last[1:]) if isinstance(last, tuple) else hidden]
 
     def attend(
         self,
@@ -97,6 +139,7 @@ class MemoryQuery:
         if far_keys is not None:
             torch.matmul(queries, far_keys.mT, out=scores[..., :n_far])
         self._hide(how.scores(scores), layer, grouped.shape[2])
+        self._evict(scores[..., :n_far], layer, key.shape[1])
         pattern = weights(scores, None if how.sinks is None else self._lay_sinks(how.sinks, key.shape[1]))
         z = grid.take(pattern[..., n_far:]) @ values
         if far_values is not None:
@@ -172,6 +215,14 @@ class MemoryQuery:
         elif padding is not None:
             hidden = rearrange(padding.to(scores.device), "prompt pos -> prompt 1 1 pos")
             scores[..., : padding.shape[1]].masked_fill_(hidden, lowest)
+
+    def _evict(self, scores: Float[Tensor, "prompt kv_head copy_group far"], layer: int, n_kv_heads: int) -> None:
+        """The same for what single heads do not see of the prompt, of which the layer holds the last keys."""
+        if self._view.evicted is None or not scores.shape[-1]:
+            return
+        gone = self._view.evicted[:, layer, :, -scores.shape[-1] :].to(scores.device)
+        gone = rearrange(gone, "row (kv_head group) far -> row kv_head group far", kv_head=n_kv_heads)
+        scores.masked_fill_(self.before.grid.lay(gone), torch.finfo(scores.dtype).min)
 
     def _lay_sinks(self, sinks: Float[Tensor, " head"], n_kv_heads: int) -> Float[Tensor, "1 kv_head copy_group 1"]:
         copies = self.before.grid.n_copies

@@ -10,18 +10,18 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers.cache_utils import Cache
 
-from mechdyn.decoding.cache import PromptLayer, WindowLayer
+from mechdyn.decoding.cache import PartLayer, PromptLayer, WindowLayer
 from mechdyn.decoding.capture import Sight, hooked_points, mask_and_windows
 from mechdyn.decoding.memory import Prompts
+from mechdyn.decoding.prefixes import MIN_SHARED, groups_of
 from mechdyn.errors import InputError
+from mechdyn.models.attention import until_keys_of
 from mechdyn.models.footprint import CHUNK
 from mechdyn.models.model import Model
 from mechdyn.models.windows import ChunkView, widest_gaps
 
 HOOKED_CHUNK = 256
 """Tokens a chunk through the bridge, which holds a chunk x length pattern for every head."""
-MIN_SHARED = 64
-"""A common prefix shorter than this is not worth a forward of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +40,37 @@ def prefill(
     prompts: Sequence[Int[Tensor, " _"]],
     positions: Sequence[Int[Tensor, " _"]] | None = None,
     chunk: int | None = None,
+    apart: bool = False,
 ) -> Prefilled:
-    """Run the prompts through the twin, chunk by chunk, as one batch of equal width.
+    """Run the prompts through the twin, chunk by chunk; the state has them left padded to one width.
 
-    A prefix that all prompts share (a haystack up to its needle) is read once. The rest is padded on its left, so padding may lie
-    between the shared prefix and the rest.
+    Neighbours of one length are read together and the others apart, so that no forward has padding, which would cost masks and half of
+    causal attention's gain. What a prompt shares with the beginning of one before it (a haystack up to its needle) is read once and copied.
+    Prompts shorter than `MIN_SHARED` tokens are read as one padded batch, unless `apart`. Where layers have windows, or the bridge carries
+    hooks, so are all prompts; there a prefix is read once if all have it, and padding may lie between it and the rest.
     """
     positions = check_positions(prompts, positions)
+    longest = max(map(len, prompts))
+    if hooked_points(model) or any(window is not None for window in model.windows):
+        return _stacked(model, prompts, positions, chunk) if apart and all(map(len, prompts)) else _padded(model, prompts, positions, chunk)
+    if not longest or (longest < MIN_SHARED and not apart):
+        return _padded(model, prompts, positions, chunk)
+    tokens, visible = left_pad(prompts)
+    laid, _ = left_pad(positions)
+    layers = [PromptLayer(*tokens.shape) for _ in range(model.n_layers)]
+    for group in groups_of(prompts, positions):
+        start = tokens.shape[1] - group.length
+        if group.source is not None:
+            for layer in layers:
+                layer.copy_beginning(group.source, group.rows.start, (tokens.shape[1] - len(prompts[group.source]), start), group.n_shared)
+        parts = [PartLayer(layer, group.rows, start, group.n_shared) for layer in layers]
+        seen = visible[group.rows, start:], laid[group.rows, start:]
+        _Reader(model, Cache(layers=parts), chunk)(tokens[group.rows, start + group.n_shared :], seen[1], seen[0])
+    return _filled(model, layers, visible, laid, behind(positions))
+
+
+def _padded(model: Model, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]], chunk: int | None) -> Prefilled:
+    """All prompts as one batch. A prefix that all share is read once; the rest is padded on its left, behind the prefix."""
     n_shared = min(_shared_prefix(prompts), _shared_prefix(positions)) if len(prompts) > 1 else 0
     if n_shared < MIN_SHARED:
         n_shared = 0
@@ -55,26 +79,18 @@ def prefill(
     visible = torch.cat([torch.ones(len(prompts), n_shared, dtype=torch.long), rest_visible], dim=1)
     laid = torch.cat([positions[0][None, :n_shared].expand(len(prompts), -1), rest_positions], dim=1)
     layers = _layers(model, visible)
-    read = _Reader(model, Cache(layers=layers), chunk)
     if n_shared:
-        read(prompts[0][None, :n_shared], laid[:1, :n_shared], visible[:1, :n_shared])
+        first = [PartLayer(layer, slice(0, 1), 0) if isinstance(layer, PromptLayer) else layer for layer in layers]
+        _Reader(model, Cache(layers=first), chunk)(prompts[0][None, :n_shared], laid[:1, :n_shared], visible[:1, :n_shared])
         for layer in layers:
-            layer.spread()
-    read(rest, laid, visible)
+            layer.spread(n_shared)
+    _Reader(model, Cache(layers=layers), chunk)(rest, laid, visible)
     return _filled(model, layers, visible, laid, behind(positions))
 
 
-def prefill_apart(
-    model: Model,
-    prompts: Sequence[Int[Tensor, " _"]],
-    positions: Sequence[Int[Tensor, " _"]] | None = None,
-    chunk: int | None = None,
-) -> Prefilled:
-    """The same, each prompt read by itself: where lengths differ much, padding and its masks cost more than batching gains."""
-    if not all(len(prompt) for prompt in prompts):
-        return prefill(model, prompts, positions, chunk)
-    positions = check_positions(prompts, positions)
-    found = [prefill(model, [prompt], [row], chunk) for prompt, row in zip(prompts, positions, strict=True)]
+def _stacked(model: Model, prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]], chunk: int | None) -> Prefilled:
+    """Each prompt read by itself: where lengths differ much, padding and its masks cost more than batching gains."""
+    found = [_padded(model, [prompt], [row], chunk) for prompt, row in zip(prompts, positions, strict=True)]
     width = max(one.visible.shape[1] for one in found)
     visible = torch.cat([pad(one.visible, (width - one.visible.shape[1], 0)) for one in found])
     laid = torch.cat([pad(one.positions, (width - one.positions.shape[1], 0)) for one in found])
@@ -130,6 +146,8 @@ class _Reader:
     def __init__(self, model: Model, cache: Cache, chunk: int | None) -> None:
         self._model, self._cache = model, cache
         self._hooked, self._windowed = bool(hooked_points(model)), any(window is not None for window in model.windows)
+        # A model whose weights come and go with its layers must finish each of them.
+        self._last = None if getattr(model.twin, "hf_device_map", None) else model.n_layers - 1
         self._chunk = chunk or (HOOKED_CHUNK if self._hooked else CHUNK)
 
     def __call__(self, tokens: Int[Tensor, "row pos"], positions: Int[Tensor, "row key"], visible: Int[Tensor, "row key"]) -> None:
@@ -145,6 +163,12 @@ class _Reader:
         self, tokens: Int[Tensor, "row pos"], positions: Int[Tensor, "row key"], visible: Int[Tensor, "row key"], padded: bool
     ) -> None:
         """One chunk."""
+        with until_keys_of(None if self._hooked else self._last):
+            self._forward(tokens, positions, visible, padded)
+
+    def _forward(
+        self, tokens: Int[Tensor, "row pos"], positions: Int[Tensor, "row key"], visible: Int[Tensor, "row key"], padded: bool
+    ) -> None:
         model, n_read = self._model, tokens.shape[1]
         queries = positions[:, positions.shape[1] - n_read :]
         forward = partial(

@@ -46,13 +46,14 @@ class ReferenceEngine:
         laid = torch.cat([state.positions, positions], dim=1)
         return DecodeState(memory, torch.cat([state.visible, more_visible], dim=1), laid, next_position)
 
-    def fork(self, state: DecodeState, rows: Sequence[int]) -> DecodeState:
+    def fork(self, state: DecodeState, rows: Sequence[int], *, passing: bool = False) -> DecodeState:
         return state.select(state.memory.select(list(rows)), rows)
 
     @torch.inference_mode()
     def step(
         self, state: DecodeState, tokens: Int[Tensor, " row"], edit: HeadEdit | None = None, observed: StepOutput | None = None
     ) -> tuple[StepOutput, DecodeState]:
+        state.require_whole()
         model, capture, past = self.model, Capture(), state.memory
         sequence = torch.cat([past.tokens, tokens[:, None].cpu()], dim=1)
         edits = past.edits if edit is None else (*past.edits, (sequence.shape[1] - 1, edit))

@@ -131,8 +131,8 @@ def trace_conditions(
         for names in _alike(ablations):
             places = [(index, name) for index in range(len(samples)) for name in names]
             rows = [Row(samples[index], ablations[name]) for index, name in places]
-            forked = engine.fork(state, [index for index, _ in places])
-            for (index, name), result in zip(places, _run(engine, model, rows, chosen, forked), strict=True):
+            starts = [index for index, _ in places]
+            for (index, name), result in zip(places, _run(engine, model, rows, chosen, state, starts=starts), strict=True):
                 found[index][name] = result
     return [{name: traces[name] for name in conditions} for traces in found]
 
@@ -165,6 +165,7 @@ def _run(
     options: TraceOptions,
     state: DecodeState | None = None,
     on_step: Callable[[Sequence[Row]], None] | None = None,
+    starts: Sequence[int] | None = None,
 ) -> list[Trace]:
     """Check, generate and wrap up one batch, from its prefilled state where there is one."""
     check_backing(options.backing or (), model.n_layers, model.n_heads)
@@ -174,7 +175,7 @@ def _run(
             row.ablation.check(model)
     if state is None:
         state = engine.prefill([row.sample.tokens[:-1] for row in rows])
-    generate(engine, model, rows, options, state, on_step)
+    generate(engine, model, rows, options, state, on_step, starts)
     return [finish(row, model, options) for row in rows]
 
 

@@ -1,6 +1,8 @@
 """An attention function for transformers that lets a decode step do its own attention, and is sdpa otherwise where sdpa can do it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -75,6 +77,28 @@ class OneQuery(Protocol):
         ...
 
 
+_LAST: ContextVar[int | None] = ContextVar("_LAST", default=None)
+
+
+class _KeysHeld(Exception):
+    """A forward has given its last keys and values."""
+
+
+@contextmanager
+def until_keys_of(layer: int | None) -> Iterator[None]:
+    """A forward inside ends as soon as this layer has put its keys and values into the cache; one whose attention is its own goes on.
+
+    All that is left to do, the layer's attention and what comes behind it, would change no key and no value.
+    """
+    before = _LAST.set(layer)
+    try:
+        yield
+    except _KeysHeld:
+        pass
+    finally:
+        _LAST.reset(before)
+
+
 def attention(
     module: Any,
     query: Float[Tensor, "row head query d_head"],
@@ -93,6 +117,8 @@ def attention(
     """
     scaling, *others = (options.pop(name, None) for name in ("scaling", "softcap", "s_aux", "sliding_window"))
     how = Weighing(query.shape[-1] ** -0.5 if scaling is None else scaling, *others)
+    if module.layer_idx == _LAST.get():
+        raise _KeysHeld
     if one_query is not None:
         return one_query.attend(module.layer_idx, query, key, value, how), None
     if chunk_view is not None and (chunk_view.windows[module.layer_idx] is not None or not how.plain):

@@ -12,6 +12,7 @@ from mechdyn.models.hardware import Device, find_device
 from mechdyn.models.precision import DTYPES
 from mechdyn.models.registry import CONTROLS
 from mechdyn.models.shape import ModelShape, planned_shape
+from mechdyn.models.together import BATCH_TOKENS, samples_together
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class RunSize:
         n_samples: samples of each length.
         n_conditions: ways in which each sample is continued.
         n_new: tokens of an answer, at most.
-        batch_size: samples that run together, each under all of its conditions.
+        batch_size: samples that run together, each under all of its conditions; as many as `batch_tokens` holds where None.
+        batch_tokens: prompt tokens that run together.
         ablate: whether heads are switched off at each step: one forward observes, a second is ablated.
         chunk: tokens of a prompt that are read at a time.
     """
@@ -32,13 +34,15 @@ class RunSize:
     n_samples: int = 1
     n_conditions: int = 1
     n_new: int = 64
-    batch_size: int = 8
+    batch_size: int | None = 8
     ablate: bool = False
     chunk: int = CHUNK
+    batch_tokens: int = BATCH_TOKENS
 
     def batch(self, length: int) -> Workload:
         """A whole batch of prompts of one length."""
-        n_samples, n_forwards = min(self.batch_size, self.n_samples), 2 if self.ablate else 1
+        together = self.batch_size or samples_together(length, self.n_conditions, self.batch_tokens)
+        n_samples, n_forwards = min(together, self.n_samples), 2 if self.ablate else 1
         return Workload(length, self.n_new, n_samples, self.n_conditions, n_forwards, self.chunk)
 
 

@@ -12,10 +12,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.models.context import context_of, pin_longrope
 from mechdyn.models.failures import first_line, is_out_of_memory, load_error
-from mechdyn.models.fetch import fetched_file
-from mechdyn.models.gguf import gguf_config, gguf_in, gguf_revision, kept_folder
-from mechdyn.models.registry import FETCHED, MINI_FOLDER, PAPER_MODELS, list_models
+from mechdyn.models.gguf import gguf_config, kept_folder
 from mechdyn.models.revision import folder_revision
+from mechdyn.models.source import gguf_file_of, gguf_revision, source_of
 from mechdyn.models.weights import check_generation_config, check_weights
 from mechdyn.tasks.chat import require_offsets
 
@@ -43,7 +42,7 @@ def read_checkpoint(name: str, dtype: torch.dtype | str, max_length: int | None,
     config = read_config(source if file else name)
     pin_longrope(config, max_length)
     context_of(name, config.get_text_config(), max_length)
-    tokenizer = _read_tokenizer(name, source)
+    tokenizer = read_tokenizer(name, source)
     hf = _read_weights(name, source, config, dtype, device_map)
     return Checkpoint(hf.eval(), tokenizer, _revision(name, file, source))
 
@@ -68,33 +67,12 @@ def _config(name: str) -> Any:
         raise load_error(name, source, error) from error
 
 
-def gguf_file_of(name: str) -> Path | None:
-    """The GGUF file behind a name: a path of one, a folder that holds one, or a model that `mechdyn models get` has fetched.
+def read_tokenizer(name: str, source: str) -> Any:
+    """The tokenizer in a folder or under a hub id; `name` is what the model was asked for by.
 
     Raises:
-        InputError: a file that is not there, several in one folder, or a model that is not fetched yet.
+        InputError: it is missing or damaged.
     """
-    return fetched_file(FETCHED[name]) if name in FETCHED else gguf_in(Path(name).expanduser())
-
-
-def source_of(name: str) -> str:
-    """The folder or hub id behind a name."""
-    if name == "mini":
-        return str(MINI_FOLDER)
-    if name in PAPER_MODELS:
-        return PAPER_MODELS[name]
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise InputError(f"folder {name} holds no config.json and no GGUF file; give a Hugging Face model directory or a GGUF file")
-        return str(path)
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return name
-    known = ", ".join(listing.name for listing in list_models())
-    raise InputError(f"unknown model {name!r}: give one of {known}, a local Hugging Face directory, a GGUF file, or a hub id owner/name")
-
-
-def _read_tokenizer(name: str, source: str) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # tokenizers raises bare Exception for a damaged tokenizer.json

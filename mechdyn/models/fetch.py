@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mechdyn.errors import InputError
-from mechdyn.models.registry import FetchedModel
+from mechdyn.models.registry import BUNDLED, FETCHED, FetchedModel
 from mechdyn.models.revision import file_digest, user_cache
 
 _CHUNK = 2**20
@@ -35,6 +35,11 @@ def fetched_file(model: FetchedModel) -> Path:
     if not _is_right(model, file):
         raise InputError(f"{file} is not the file of {model.name} that is wanted: its SHA-256 is another; `{command}` fetches it again")
     return file
+
+
+def models_here() -> list[str]:
+    """The models by short name that load without network: those of the package, and those that were fetched."""
+    return [*BUNDLED, *(name for name, model in FETCHED.items() if is_fetched(model))]
 
 
 def is_fetched(model: FetchedModel) -> bool:

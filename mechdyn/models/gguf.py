@@ -26,6 +26,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from mechdyn.errors import InputError, MechdynError, UnsupportedModelError
 from mechdyn.models.failures import first_line, is_out_of_memory
 from mechdyn.models.revision import file_digest, user_cache
+from mechdyn.models.source import gguf_revision
 from mechdyn.tasks.chat import require_offsets
 
 _KEPT_VERSION = 1
@@ -39,28 +40,9 @@ _PROBE = "It’s 1.5 \"quoted\" 'words',\n\n  2 lines\twith été, 漢字 and 1,
 _ANSWER = "0xANSWER0x"
 
 
-def gguf_in(path: Path) -> Path | None:
-    """The GGUF file that a path means: itself, or the only one in a folder without `config.json`; None for anything else.
-
-    Raises:
-        InputError: a path that ends in `.gguf` and is no file, or a folder with several.
-    """
-    if path.suffix == ".gguf" and not path.is_dir():
-        if not path.is_file():
-            raise InputError(f"no file {path}; give the path of a GGUF file that is there")
-        return path
-    if not path.is_dir() or (path / "config.json").is_file():
-        return None
-    found = sorted(path.glob("*.gguf"))
-    if len(found) > 1:
-        names = ", ".join(file.name for file in found)
-        raise InputError(f"folder {path} holds {len(found)} GGUF files ({names}); give the path of one of them")
-    return found[0] if found else None
-
-
 def gguf_config(name: str, file: Path) -> Any:
     """The configuration that a GGUF file states, with the dtype that is the file's own."""
-    kept = next((folder for folder in _kept_of(_digest(name, file)) if _note(folder).get("own_dtype") and _is_whole(folder)), None)
+    kept = next((folder for folder in _kept_of(gguf_revision(name, file)) if _note(folder).get("own_dtype") and _is_whole(folder)), None)
     if kept is not None:
         return AutoConfig.from_pretrained(kept, trust_remote_code=False)
     _require_package(name)
@@ -68,11 +50,6 @@ def gguf_config(name: str, file: Path) -> Any:
     config = _read_with(AutoConfig, name, file)
     config.dtype = _own_dtype(reader)
     return config
-
-
-def gguf_revision(name: str, file: Path) -> str:
-    """The SHA-256 of a GGUF file: it holds all that decides what the model computes."""
-    return _digest(name, file)
 
 
 def kept_folder(name: str, file: Path, dtype: torch.dtype | str) -> Path:
@@ -87,7 +64,7 @@ def kept_folder(name: str, file: Path, dtype: torch.dtype | str) -> Path:
         InputError: a file that is damaged or one part of several, no package `gguf`, or no room in the cache.
         UnsupportedModelError: an architecture or a tokenizer that transformers does not read from GGUF.
     """
-    digest = _digest(name, file)
+    digest = gguf_revision(name, file)
     if isinstance(dtype, str):
         kept = next((folder for folder in _kept_of(digest) if _note(folder).get("own_dtype") and _is_whole(folder)), None)
         if kept is not None:
@@ -122,13 +99,6 @@ def end_of_turn(tokenizer: Any) -> int | None:
     ids = tokenizer(behind.lstrip(), add_special_tokens=False)["input_ids"] if found else []
     known = tokenizer.added_tokens_decoder
     return int(ids[0]) if ids and ids[0] in known and known[ids[0]].special else None
-
-
-def _digest(name: str, file: Path) -> str:
-    try:
-        return file_digest(file)
-    except OSError as error:
-        raise InputError(f"model {name}: {file} cannot be read ({error.strerror or error}); give a file that may be read") from error
 
 
 def _require_package(name: str) -> None:

@@ -22,14 +22,13 @@ from mechdyn.models.failures import first_line, is_out_of_memory
 from mechdyn.models.hardware import GIB, memory_of_device
 from mechdyn.models.hooks import require_hooks
 from mechdyn.models.model import Model
-from mechdyn.models.planted import build_planted, planted_kind, planted_tokenizer
+from mechdyn.models.planted.design import planted_kind
+from mechdyn.models.planted.model import build_planted, planted_tokenizer
 from mechdyn.models.precision import chosen_dtype
-from mechdyn.models.registry import CONTROLS, MINI_FOLDER
+from mechdyn.models.registry import BUNDLED, CONTROLS, MINI_FOLDER
 from mechdyn.models.shape import planned_shape
 from mechdyn.models.windows import windows_of
 from mechdyn.tasks.chat import require_offsets
-
-_BUNDLED = ("mini", *CONTROLS)
 
 
 def load_model(
@@ -81,11 +80,11 @@ def load_checkpoint(
         raise InputError("give device, or device_map to spread a checkpoint's layers over several, not both; controls take a device")
     device = _default_device(device)
     dtype = chosen_dtype(dtype, device)
-    with _quiet():
+    with quiet():
         if name in CONTROLS:
             checkpoint = _load_control(name, dtype or torch.float32)
         else:
-            default = torch.float32 if device.type == "cpu" or name in _BUNDLED else "auto"
+            default = torch.float32 if device.type == "cpu" or name in BUNDLED else "auto"
             checkpoint = read_checkpoint(name, dtype or default, max_length, device_map)
         if device_map is None:
             return Checkpoint(checkpoint.hf.to(device), checkpoint.tokenizer, checkpoint.revision), device
@@ -144,7 +143,7 @@ def wrap_model(
     if not hf.config.architectures:
         hf.config.architectures = [type(hf).__name__]  # a model made from a bare config does not say what it is
     try:
-        with _quiet():
+        with quiet():
             twin = weight_sharing_copy(hf)
             use_own_attention(twin)
             bridge = TransformerBridge.boot_transformers(
@@ -228,7 +227,7 @@ def _load_control(name: str, dtype: torch.dtype) -> Checkpoint:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Loading shows no bars and no advice; both come back afterwards."""
     verbosity = transformers.logging.get_verbosity()
     bars = transformers.utils.logging.is_progress_bar_enabled()

@@ -7,6 +7,8 @@ from mechdyn.models.planted.design import KINDS
 
 MINI_FOLDER = Path(__file__).parent / "mini"
 CONTROLS = tuple(f"planted-{kind}" for kind in KINDS)
+BUNDLED = ("mini", *CONTROLS)
+"""They run in float32 where no other dtype is asked for."""
 PAPER_MODELS = {
     "llama3.1-8b": "meta-llama/Llama-3.1-8B-Instruct",
     "llama3.2-3b": "meta-llama/Llama-3.2-3B-Instruct",

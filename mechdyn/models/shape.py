@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mechdyn.models.checkpoint import read_config
 from mechdyn.models.context import context_of
-from mechdyn.models.planted import build_planted, planted_kind
+from mechdyn.models.planted.design import planted_kind
+from mechdyn.models.planted.model import build_planted
 from mechdyn.models.published import published_config
 from mechdyn.models.registry import CONTROLS, MINI_FOLDER
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from mechdyn.errors import InputError
@@ -142,6 +141,8 @@ def linear_probe(data: ProbeData, *, seed: int = 0) -> Predictor:
     """Logistic regression of every head for binary targets (the `linear` probe), ridge regression (penalty 1) for scores."""
     if data.binary:
         return fit_probe(data, "linear", seed=seed, describe="linear probe")
+    from sklearn.linear_model import Ridge  # takes a second to import
+
     return RidgeRegression(Ridge().fit(data.train.hidden.to(torch.float64).numpy(), data.train.target.numpy()))
 
 

@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float
-from sklearn import metrics
 from torch import Tensor
 
 from mechdyn.errors import InputError
@@ -77,7 +76,9 @@ def best_threshold(prediction: Predicted, target: Predicted) -> float:
     """
     if not bool((target > 0).any()):
         raise InputError("a threshold needs a retrieving step among the validation samples, there is none; trace more samples")
-    precision, recall, thresholds = metrics.precision_recall_curve(target.numpy().ravel(), prediction.numpy().ravel())
+    from sklearn.metrics import precision_recall_curve  # takes a second to import
+
+    precision, recall, thresholds = precision_recall_curve(target.numpy().ravel(), prediction.numpy().ravel())
     scores = 2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)
     return float(thresholds[scores[:-1].argmax()])
 
@@ -124,11 +125,11 @@ def regression(prediction: Predicted, rows: ProbeRows, *, seed: int = 0) -> Regr
 
 def auprc_by_head(prediction: Predicted, rows: ProbeRows) -> Float[np.ndarray, " head"]:
     """Each head's own average precision; NaN for a head without a positive target in these rows."""
+    from sklearn.metrics import average_precision_score  # takes a second to import
+
     target = rows.target.numpy() > 0.5
     scores = prediction.numpy()
-    return np.array(
-        [metrics.average_precision_score(column, scores[:, head]) if column.any() else np.nan for head, column in enumerate(target.T)]
-    )
+    return np.array([average_precision_score(column, scores[:, head]) if column.any() else np.nan for head, column in enumerate(target.T)])
 
 
 def r2_by_head(prediction: Predicted, rows: ProbeRows) -> Float[np.ndarray, " head"]:

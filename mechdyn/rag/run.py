@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mechdyn.decoding.engine import Engine
@@ -13,21 +13,12 @@ from mechdyn.models.model import Model
 from mechdyn.rag.calls import Attend, CallResult, ModelCall, Observe, Seen, Write, Written
 from mechdyn.rag.log import RagLog
 from mechdyn.rag.loop import Asking, Trial, answer
-from mechdyn.rag.options import RagOptions
 from mechdyn.rag.serve import Server
-from mechdyn.rag.strategy import Strategy
+from mechdyn.rag.strategy import Condition as Condition
 from mechdyn.rag.visibility import find_context
 from mechdyn.scores.reasoning import Reasoning
 from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.tasks.sample import Sample
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A strategy and the numbers it runs with."""
-
-    strategy: Strategy
-    options: RagOptions = field(default_factory=RagOptions)
 
 
 def dynamic_rag(

@@ -12,7 +12,7 @@ A strategy is a frozen dataclass of one of these kinds under `@strategy("name")`
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, TypeVar
 
 from mechdyn.errors import InputError
@@ -60,6 +60,14 @@ class HeadStrategy(Strategy, ABC):
             sample: the sample's key.
             round: how many rounds of this answer came before.
         """
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A strategy and the numbers it runs with."""
+
+    strategy: Strategy
+    options: RagOptions = field(default_factory=RagOptions)
 
 
 @dataclass(frozen=True, eq=False)

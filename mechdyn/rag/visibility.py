@@ -27,13 +27,17 @@ class Context:
     """
 
     sample: Sample
-    offsets: tuple[Span, ...]
-    """Characters of the prompt that each of its tokens covers."""
+    prompt: Prompt
     start: int
     end: int
 
     def __len__(self) -> int:
         return self.end - self.start
+
+    @property
+    def offsets(self) -> tuple[Span, ...]:
+        """Characters of the prompt that each of its tokens covers."""
+        return self.prompt.offsets
 
     @property
     def whole(self) -> tuple[Span, ...]:
@@ -66,7 +70,7 @@ class Context:
                 raise InputError(f"a piece of the context lies between its characters 0 and {length}, got {first} to {last}")
             if first < last:
                 characters.append((offset + first, offset + last))
-        found = token_spans(Prompt(self.sample.prompt, self.sample.tokens, self.offsets), characters)
+        found = token_spans(self.prompt, characters)
         return merge((start, end) for start, end in found if start < end)
 
     def characters(self, span: Span) -> Span:
@@ -90,7 +94,7 @@ def find_context(tokenizer: Any, sample: Sample) -> Context:
     positions = positions_of(prompt, (sample.context_span,))
     if not len(positions):
         raise InputError("the sample has no context to retrieve from; take a task with one (world, hotpotqa)")
-    return Context(sample, prompt.offsets, int(positions[0]), int(positions[-1]) + 1)
+    return Context(sample, prompt, int(positions[0]), int(positions[-1]) + 1)
 
 
 def record(context: Context) -> QuestionRecord:

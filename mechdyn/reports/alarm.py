@@ -9,7 +9,7 @@ from mechdyn.studies.alarm import DEPLOYABLE, WeightedHeads, readings_of
 from mechdyn.studies.claimed_tokens import ClaimReading, claimed_tokens
 from mechdyn.traces.trace import Trace
 from mechdyn.views.alarm import alarm
-from mechdyn.views.tokens import Html
+from mechdyn.views.html import Html
 
 _NUMBERS = ("value (95 % by sample)", "n")
 

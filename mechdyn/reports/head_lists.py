@@ -8,11 +8,11 @@ from mechdyn.heads import RankedHeads
 from mechdyn.reports.tables import table_html
 from mechdyn.stats.head_lists import TOP, concentration, tied_at
 from mechdyn.studies.head_lists import Comparison
-from mechdyn.views.head_map import head_map, head_map_difference
-from mechdyn.views.list_matrix import layer_profiles, list_matrix
+from mechdyn.views.head_lists import layer_profiles, list_matrix
+from mechdyn.views.head_maps import head_map, head_map_difference
+from mechdyn.views.html import Html
 from mechdyn.views.page import View, document, drawn, joined
 from mechdyn.views.theme import look
-from mechdyn.views.tokens import Html
 
 _STYLE = """
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}

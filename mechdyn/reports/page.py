@@ -7,8 +7,8 @@ from mechdyn.evidence import Table
 from mechdyn.reports.sections import Report, Section
 from mechdyn.reports.tables import html_text, markdown_text, table_html, table_markdown
 from mechdyn.text import visible
+from mechdyn.views.html import Html
 from mechdyn.views.page import document, drawn, joined
-from mechdyn.views.tokens import Html
 
 NOT_RUN = "What was not run"
 MADE = "What made this"

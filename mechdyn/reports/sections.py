@@ -15,6 +15,7 @@ from mechdyn.evidence import Table, Verdict
 from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import FIGURE_3
 from mechdyn.reports.detection import detected_tables
+from mechdyn.reports.evidence_figures import evidence_figures, stored_controls
 from mechdyn.reports.follows import follows_tables, modes_remark
 from mechdyn.reports.improve import improve_tables
 from mechdyn.reports.results import (
@@ -49,14 +50,13 @@ from mechdyn.studies.facts import clean_traces, fact_report, has_facts
 from mechdyn.views.ablation import ablation_grids, progressive_figures
 from mechdyn.views.facts import fact_page
 from mechdyn.views.follows import follows_figures
-from mechdyn.views.forest import forest
-from mechdyn.views.head_map import head_map
+from mechdyn.views.head_maps import head_map
+from mechdyn.views.over_models import forest
 from mechdyn.views.page import View
 from mechdyn.views.probe import correlations
-from mechdyn.views.sensitivity import sensitivity_figure
+from mechdyn.views.sensitivity import sensitivity_figures
 from mechdyn.views.timeline import timeline
 
-_ONE_SAMPLE = "one sample (Figures 1 and 5)"
 _AXES = {"lengths": "length", "depths": "depth", "runs": "runs", "questions": "questions"}
 """Fields of a run's config that take the place of the preset's own, and their options."""
 
@@ -125,8 +125,8 @@ def _together(judged: Sequence[Run]) -> list[Section]:
 
 
 def _registered(run: Run) -> str:
-    """Whether a verdict is judged by what was fixed before the first trace; dynamic RAG registers nothing."""
-    found = run.content.registered if isinstance(run.content, Judged) else None
+    """Whether a verdict is judged by what was fixed before the first trace or answer."""
+    found = run.content.registered if isinstance(run.content, Judged | Strategies) else None
     if found is None:
         return "no" if run.folder.record.registered is None else "yes, but its claim is not installed here to be compared"
     return found.text
@@ -176,13 +176,12 @@ def _facts(run: Run) -> Section:
 
 def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
     remark = layout_of(verdict.claim).remark
-    _, figures = verdict_figures(verdict, run.folder.roles)
-    named = figures if isinstance(figures, Mapping) else dict(zip((_ONE_SAMPLE,), figures, strict=False))
+    _, figures = verdict_figures(verdict, run.folder.roles, stored_controls(verdict, run.folder.path))
     return Section(
         heading=f"{verdict.claim}{_of_paper(verdict.claim)}: {run.model}, {run.task.name}: {verdict.outcome}",
         command=run.command,
         tables=tuple(verdict_tables(verdict)),
-        figures=named,
+        figures=figures,
         remarks=(*_otherwise(found), *verdict.reasons, *((remark,) if remark else ())),
     )
 
@@ -228,10 +227,10 @@ def _progressive(found: Points, run: Run) -> list[Section]:
 @sections.register
 def _settings(found: Settings, run: Run) -> list[Section]:
     title = f"Dynamism on {run.model}, {run.task.name}: sink, local window and threshold of Eq. 2"
-    figure = sensitivity_figure(found.cells, title=f"{run.model}, {run.task.name}")
+    figures = sensitivity_figures(found.cells, title=f"{run.model}, {run.task.name}")
     remark = "The paper states none of the three numbers and shows no such grid."
     heading = f"Sensitivity of Eq. 2: {run.model}, {run.task.name}"
-    return [Section(heading, run.command, (sensitivity_table(found.cells, title),), {"verdict by setting": figure}, (remark,))]
+    return [Section(heading, run.command, (sensitivity_table(found.cells, title),), figures, (remark,))]
 
 
 @sections.register
@@ -246,7 +245,9 @@ def _followed(found: FollowedSets, run: Run) -> list[Section]:
 @sections.register
 def _strategies(found: Strategies, run: Run) -> list[Section]:
     heading = f"{found.verdict.claim} (5, Table 4): {run.model}, {run.task.name}: {found.verdict.outcome}"
-    return [Section(heading, run.command, tuple(rag_tables(found.rows, found.verdict)), {}, (*_otherwise(found), *found.verdict.reasons))]
+    figures = evidence_figures(found.verdict, stored_controls(found.verdict, run.folder.path))
+    remarks = (*_otherwise(found), *found.verdict.reasons)
+    return [Section(heading, run.command, tuple(rag_tables(found.rows, found.verdict)), dict(figures), remarks)]
 
 
 @sections.register

@@ -18,7 +18,9 @@ from mechdyn.paper.parts import NEEDLES
 from mechdyn.paper.values import TABLE_1, PaperDynamism
 from mechdyn.registry import Registry
 from mechdyn.reports.alarm import alarm_answers, alarm_tables
+from mechdyn.reports.evidence_figures import evidence_figures, setting, stored_controls
 from mechdyn.reports.head_lists import verdict_on_lists
+from mechdyn.reports.kv_budgets import budget_curves, budget_tables
 from mechdyn.reports.tables import interval_text, methods_text, output, print_tables
 from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
 from mechdyn.studies.dose_response import SETS
@@ -26,6 +28,7 @@ from mechdyn.tasks.task import TASKS, is_correct
 from mechdyn.text import visible
 from mechdyn.traces.trace import Trace
 from mechdyn.views.ablation import ablation_grids
+from mechdyn.views.condition_panels import conditions
 from mechdyn.views.page import View, save_page
 from mechdyn.views.probe import verdict_curves
 from mechdyn.views.timeline import timeline
@@ -79,15 +82,26 @@ def _under(heading: str, criteria: Criteria) -> list[str]:
 
 
 def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], folder: Path) -> Path | None:
-    """The claim's figures as a page, by default Figure 1 of one sample; None without any step."""
-    name, figures = verdict_figures(verdict, traces)
+    """What the verdict rests on and the claim's own figures as a page; None where there is neither a number nor a step.
+
+    Control models whose verdicts on the same question are stored in folders beside this one are drawn with it.
+    """
+    name, figures = verdict_figures(verdict, traces, stored_controls(verdict, folder))
     return save_page(figures, folder / f"{name}.html", title=f"{verdict.claim} on {verdict.model}: {verdict.outcome}") if figures else None
 
 
-def verdict_figures(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> tuple[str, Figures]:
-    """The claim's figures, and what to call their page; none without any step."""
+def verdict_figures(
+    verdict: Verdict, traces: Mapping[str, Sequence[Trace]], controls: Sequence[Verdict] = ()
+) -> tuple[str, Mapping[str, View]]:
+    """What to call the page, and by heading what the verdict rests on, then the claim's own figures of what it was judged on."""
     found = layout_of(verdict.claim)
-    return found.page, found.figures(verdict, traces)
+    own = found.figures(verdict, traces)
+    named = own if isinstance(own, Mapping) else dict(zip(_numbered(len(own)), own, strict=True))
+    return found.page if named else "verdict", {**evidence_figures(verdict, controls, traces), **named}
+
+
+def _numbered(n: int) -> list[str]:
+    return [ONE_SAMPLE, *(f"{ONE_SAMPLE}, {number}" for number in range(2, n + 1))][:n]
 
 
 def plain_tables(verdict: Verdict) -> list[Table]:
@@ -199,15 +213,19 @@ def one_timeline(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Fig
 
 
 def _grids(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
-    """Figure 2; where the claim stopped at the detection set, one of its samples."""
-    return ablation_grids(traces, title=verdict.model) if CLEAN in traces else one_timeline(verdict, traces)
+    """Every condition in one figure, then Figure 2; where the claim stopped at the detection set, one of its samples."""
+    if CLEAN not in traces:
+        return one_timeline(verdict, traces)
+    shown = {"Conditions": conditions(verdict, about=setting(traces))} if verdict.find(DIFFERENCE, condition=CLEAN, commit="clean") else {}
+    return {**shown, **ablation_grids(traces, title=verdict.model)}
 
 
 def _curves(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
-    """What was measured by offset; where nothing could be, one sample."""
-    return verdict_curves(verdict) or one_timeline(verdict, traces)
+    """What was measured by offset, then one sample."""
+    return {**verdict_curves(verdict), **dict(zip([ONE_SAMPLE], one_timeline(verdict, traces), strict=False))}
 
 
+ONE_SAMPLE = "One of the samples (Figures 1 and 5)"
 NOT_PRINTED = "The paper prints these results as a picture only, so there are no values to set beside them."
 
 
@@ -242,5 +260,7 @@ LAYOUTS.register("dynamism", Layout(_dynamism_tables))
 LAYOUTS.register("irreplaceability", Layout(_irreplaceability_tables, _grids, "ablation", NOT_PRINTED))
 for _property in ("sparse", "intrinsic", "universal"):
     LAYOUTS.register(f"wu2024.{_property}", Layout(verdict_on_lists))
+LAYOUTS.register("step_budgets", Layout(budget_tables, budget_curves, "kv_budgets"))
+LAYOUTS.register("retmask", Layout(figures=lambda verdict, traces: {}, page="retmask"))
 LAYOUTS.register("correlation", Layout(figures=_curves, page="correlation"))
 LAYOUTS.register("anticipation", Layout(figures=_curves, page="anticipation"))

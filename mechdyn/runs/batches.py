@@ -4,11 +4,15 @@ Floating-point results depend in their last digits on the shape of the batch tha
 that a plan asks for, in its order, whatever of them is there already: a resumed run, or one with other workers, has the same batches.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mechdyn.hashing import content_hash
+from mechdyn.models.together import BATCH_TOKENS, UNKNOWN_LENGTH, samples_together
 from mechdyn.traces.unit import Unit
+
+_MOST_UNLIKE = 1.25
+"""How much longer than the shortest prompt of a batch any may be."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +49,33 @@ class Batch:
         return replace(self, aside=frozenset(keys) & {unit.key for unit in self.units})
 
 
-def batches_of(units: Iterable[Unit], batch_size: int) -> list[Batch]:
-    """All units in batches of `batch_size` samples that are decoded alike under the same ablations.
+def batches_of(units: Iterable[Unit], batch_size: int | None = None, batch_tokens: int = BATCH_TOKENS) -> list[Batch]:
+    """All units in batches of samples that are decoded alike under the same ablations.
 
-    Those of like length come together, so that little is padding, and otherwise in the order of the plan: nothing else decides, neither
+    A batch has `batch_size` samples or, where None, as many as `batch_tokens` tokens of prompt hold (`samples_together`). Those of like
+    length come together, so that little is padding (none is longer than the batch's first by more than a quarter), and of these such as
+    are drawn by the same seed, which may share their haystack; otherwise they are in the order of the plan. Nothing else decides, neither
     the model's revision nor what has been run before.
     """
     groups: dict[tuple[str, ...], list[Conditions]] = {}
     for sample in _by_sample(units):
         groups.setdefault((content_hash(dict(sample.first.decoding)), *sample.ablations), []).append(sample)
-    cut = [
-        tuple(ordered[start : start + batch_size])
-        for ordered in (sorted(group, key=_length) for group in groups.values())
-        for start in range(0, len(ordered), batch_size)
-    ]
+    cut = [batch for group in groups.values() for batch in _cut(sorted(group, key=_place), batch_size, batch_tokens)]
     return [Batch(number, samples) for number, samples in enumerate(cut)]
+
+
+def _cut(ordered: Sequence[Conditions], batch_size: int | None, batch_tokens: int) -> Iterator[tuple[Conditions, ...]]:
+    """Samples of ascending length in batches."""
+    batch: list[Conditions] = []
+    for sample in ordered:
+        length, _ = _place(sample)
+        most = batch_size or samples_together(length or UNKNOWN_LENGTH, len(sample.units), batch_tokens)
+        if batch and (len(batch) >= most or length > _MOST_UNLIKE * _place(batch[0])[0]):
+            yield tuple(batch)
+            batch = []
+        batch.append(sample)
+    if batch:
+        yield tuple(batch)
 
 
 def singles(samples: Sequence[Conditions]) -> list[Conditions]:
@@ -79,5 +95,8 @@ def _by_sample(units: Iterable[Unit]) -> list[Conditions]:
     return [Conditions(tuple(unit for _, unit in pairs), tuple(name for name, _ in pairs)) for pairs in ordered]
 
 
-def _length(sample: Conditions) -> int:
-    return int(sample.first.sample.get("length", 0))
+def _place(sample: Conditions) -> tuple[int, int]:
+    """What samples are ordered by: length, 0 where it is not known beforehand, and seed."""
+    spec = sample.first.sample
+    length, seed = spec.get("length", 0), spec.get("seed", 0)
+    return int(length), seed if isinstance(seed, int) else 0

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mechdyn.models.together import BATCH_TOKENS
+
 _LONGEST_NAME = 100
 
 
@@ -39,7 +41,13 @@ class RunOptions:
     device: str | None = how(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = how(None, "auto: spread the layers over all CUDA devices.")
     engine: str = how("auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
-    batch_size: int = how(8, "Samples generated together, each under all of its conditions.", min=1, max=100_000)
+    batch_size: int | None = how(
+        None,
+        "Samples generated together, each under all of its conditions; by --batch-tokens when left out.",
+        min=1,
+        max=100_000,
+    )
+    batch_tokens: int = how(BATCH_TOKENS, "Prompt tokens of the samples that are generated together.", min=1)
     executor: str = how("local", "local or ray: this machine, or a Ray cluster (pip install 'mechdyn[cluster]').")
     address: str | None = how(None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT; one on this machine when left out.")
     workers: int | None = how(None, "Processes with a model each; one, or on Ray as many as fit, when left out.", min=1, max=10_000)
@@ -96,7 +104,9 @@ class VerifyConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
     """What `mechdyn verify` was asked."""
 
     kind: ClassVar[str] = "verify"
-    claim: str = argument("dynamism, irreplaceability, correlation, anticipation, alarm, wu2024.causal, … or a claim of another package")
+    claim: str = argument(
+        "dynamism, irreplaceability, correlation, anticipation, alarm, retmask, wu2024.causal, … or one of another package"
+    )
     heads: str | None = option(None, "A file of ranked heads, or FILE:format=…, in place of the static heads that the claim ranks itself.")
 
 
@@ -182,7 +192,7 @@ class ProgressiveConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
 
     kind: ClassVar[str] = "progressive"
     masked: tuple[int, ...] = option(
-        (), "Heads to switch off at each step; may be repeated. Steps that suit the model when left out.", flag="-k/--masked"
+        (), "Heads to switch off at each step; may be repeated. Steps that suit the model when left out.", flag="-k/--masked", min=0
     )
 
 
@@ -203,8 +213,8 @@ class SensitivityConfig(SampleOptions, TaskOptions, RunOptions):
 
     kind: ClassVar[str] = "sensitivity"
     task: str = option("world", "world, hotpotqa, or another task whose heads are found by the reasoning score.")
-    sinks: tuple[int, ...] = option((), "Size of the sink; may be repeated. 1, 4 and 16 when left out.", flag="--sink")
-    locals: tuple[int, ...] = option((), "Size of the local window; may be repeated. 0, 32 and 128 when left out.", flag="--local")
+    sinks: tuple[int, ...] = option((), "Size of the sink; may be repeated. 1, 4 and 16 when left out.", flag="--sink", min=0)
+    locals: tuple[int, ...] = option((), "Size of the local window; may be repeated. 0, 32 and 128 when left out.", flag="--local", min=0)
     thresholds: tuple[float, ...] = option((), "Threshold; may be repeated. 0.3, 0.5 and 0.7 when left out.", flag="--threshold")
 
 
@@ -215,7 +225,7 @@ class RagOptionsConfig(LengthOptions, TaskOptions, RunOptions):
     task: str = option("world", "world, hotpotqa, own, or another task with a context to retrieve from.")
     questions: int | None = option(None, "Questions at each length (of a file at most half) instead of the preset's.", min=1, max=10_000)
     probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
-    heads: int = option(5, "Heads that each strategy chooses.")
+    heads: int = option(5, "Heads that each strategy chooses.", min=1)
     mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")
 
 
@@ -250,8 +260,10 @@ class RagSweepConfig(RagOptionsConfig):
     thresholds: tuple[float, ...] = option(
         (), "RIND threshold; may be repeated. 0.4, 0.8, 1.2, 1.6 and 2.4 if left out.", flag="--threshold"
     )
-    ks: tuple[int, ...] = option((), "Context positions; may be repeated. 4, 8, 16, 32 and 64 if left out.", flag="-k")
-    windows: tuple[int, ...] = option((), "Tokens to either side; may be repeated. 8, 16, 32, 64 and 128 if left out.", flag="--window")
+    ks: tuple[int, ...] = option((), "Context positions; may be repeated. 4, 8, 16, 32 and 64 if left out.", flag="-k", min=1)
+    windows: tuple[int, ...] = option(
+        (), "Tokens to either side; may be repeated. 8, 16, 32, 64 and 128 if left out.", flag="--window", min=0
+    )
     batch_size: int = how(4, "Questions answered together, each under all strategies and settings.", min=1)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +17,6 @@ from mechdyn.plans import Plan, chosen_preset, named_preset
 from mechdyn.runs.configs import DetectConfig
 from mechdyn.runs.reads import Reads
 from mechdyn.runs.session import Session, Traces, check_samples
-from mechdyn.runs.worker import Worker
 from mechdyn.scores.counting import Counting
 from mechdyn.scores.prompt import PromptScore
 from mechdyn.scores.score import NamedScore
@@ -38,12 +37,14 @@ from mechdyn.studies.detection import (
     reached,
     rounds,
 )
-from mechdyn.studies.question_rows import read_documents
 from mechdyn.tasks.documents import asked_documents
 from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
+
+if TYPE_CHECKING:
+    from mechdyn.runs.worker import Worker
 
 HEADS, RESULTS = "heads.json", "results.json"
 Rounds = Mapping[str, Sequence[Unit]]
@@ -219,8 +220,10 @@ def _from_prompts(run: Session, planned: Rounds, score: PromptScore, enough: Eno
     return found
 
 
-def read_prompt(worker: Worker, unit: Unit, score: PromptScore) -> Float[np.ndarray, " head"]:
+def read_prompt(worker: "Worker", unit: Unit, score: PromptScore) -> Float[np.ndarray, " head"]:
     """What a score reads of one prompt, layer by layer."""
+    from mechdyn.studies.question_rows import read_documents  # runs the model
+
     asked = asked_documents(worker.model, build_sample(worker.model, unit.sample))
     return score(read_documents(worker.model, asked), asked.gold).flatten().double().numpy()
 

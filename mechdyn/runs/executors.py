@@ -4,19 +4,22 @@ An executor gives every worker the same call with another item, and hands result
 folders: what is asked, and what becomes of the results, is the session's.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.runs.failure import Failure
-from mechdyn.runs.worker import Worker, WorkerOptions
+
+if TYPE_CHECKING:
+    from mechdyn.runs.worker import Worker
 
 LOCAL, RAY = "local", "ray"
 EXECUTORS = (LOCAL, RAY)
-Call = Callable[[Worker, Any, Any], Any]
+Call = Callable[["Worker", Any, Any], Any]
 """A function of a module: worker, item and what all items share. It is found by its name where a worker is another process."""
 LOST = "WorkerLost"
 """The kind of a failure that is the worker's death."""
@@ -74,7 +77,7 @@ class Executor(Protocol):
 class HereExecutor:
     """One worker: this process."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: "Worker") -> None:
         self._worker = worker
         self._at: tuple[int, float] | None = None
 
@@ -103,7 +106,7 @@ class HereExecutor:
         """Nothing is to be ended."""
 
 
-def make_executor(config: Any, worker: Worker | None = None) -> Executor:
+def make_executor(config: Any, worker: "Worker | None" = None) -> Executor:
     """The executor that a config asks for.
 
     Args:
@@ -114,6 +117,8 @@ def make_executor(config: Any, worker: Worker | None = None) -> Executor:
         InputError: an executor that there is not, or options that do not go together; Ray missing or not to be reached.
     """
     check_executor(config)
+    from mechdyn.runs.worker import Worker, WorkerOptions  # brings transformers and TransformerLens
+
     if config.executor == RAY:
         from mechdyn.runs.ray_executor import RayExecutor
 
@@ -122,7 +127,11 @@ def make_executor(config: Any, worker: Worker | None = None) -> Executor:
         from mechdyn.runs.processes import ProcessExecutor
 
         return ProcessExecutor(WorkerOptions.of(config), config.workers)
-    return HereExecutor(worker or Worker.load(WorkerOptions.of(config)))
+    if worker is None:
+        if sys.stderr.isatty():
+            print(f"loading {config.model} ...", file=sys.stderr, flush=True)
+        worker = Worker.load(WorkerOptions.of(config))
+    return HereExecutor(worker)
 
 
 def check_executor(config: Any) -> None:
@@ -138,7 +147,7 @@ def outline(model: Model) -> Model:
     return replace(model, bridge=None, twin=None)
 
 
-def attempted(call: Call, worker: Worker, index: int, item: Any, shared: Any) -> Finished:
+def attempted(call: Call, worker: "Worker", index: int, item: Any, shared: Any) -> Finished:
     """Make a call; whatever it raises is an outcome too."""
     try:
         return Finished(index, call(worker, item, shared), "here", 0.0)

@@ -8,9 +8,7 @@ from typing import Any
 
 import torch
 
-from mechdyn.decoding.replay import can_replay, replay
 from mechdyn.errors import InputError
-from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
 from mechdyn.runs.configs import ExploreConfig
 from mechdyn.studies.conditions import CLEAN, CONDITIONS, condition_name
@@ -88,12 +86,21 @@ def explore(config: ExploreConfig) -> Explored:
     sample = choose(stored_samples(store), config.sample)
     names = _conditions(sample, config.conditions)
     traces = store.load([sample.units[name] for name in names])
-    if config.sources and any(map(can_replay, traces)):
-        model = _load(config, store)
-        again = iter(replay(model, [trace for trace in traces if can_replay(trace)], keep_sources=config.sources))
-        traces = [next(again) if can_replay(trace) else trace for trace in traces]
+    if config.sources:
+        traces = _with_sources(config, store, traces)
     title = " · ".join(part for part in (store.manifest.model, sample.task, sample.about) if part)
     return Explored(sample, dict(zip(names, traces, strict=True)), title)
+
+
+def _with_sources(config: ExploreConfig, store: TraceStore, traces: list[Trace]) -> list[Trace]:
+    """Traces that can be replayed with their sources, for which the model is loaded; the others as they are."""
+    from mechdyn.decoding.replay import can_replay, replay
+
+    again = [trace for trace in traces if can_replay(trace)]
+    if not again:
+        return traces
+    replayed = iter(replay(_load(config, store), again, keep_sources=config.sources))
+    return [next(replayed) if can_replay(trace) else trace for trace in traces]
 
 
 def choose(samples: Sequence[StoredSample], wanted: str | None) -> StoredSample:
@@ -112,6 +119,8 @@ def choose(samples: Sequence[StoredSample], wanted: str | None) -> StoredSample:
 
 def _load(config: ExploreConfig, store: TraceStore) -> Model:
     """The run's model, in the dtype it ran in."""
+    from mechdyn.models.load import load_model
+
     name = config.model or store.manifest.model
     try:
         return load_model(name, dtype=getattr(torch, store.manifest.dtype))

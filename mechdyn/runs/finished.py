@@ -52,8 +52,8 @@ class RunFolder:
 
     @property
     def roles(self) -> Roles:
-        """The traces of a run with one store."""
-        return next(iter(self.traces.values()))
+        """The traces of a run with one store; none where it has no store."""
+        return next(iter(self.traces.values()), {})
 
 
 def read_folder(path: Path, record: RunRecord, command: str, *, traced: bool = True, partial: bool = False) -> RunFolder:

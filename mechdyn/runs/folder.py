@@ -1,10 +1,11 @@
 """The folder of a run: what was asked, its results; written so that nothing is ever half there."""
 
+import errno
 import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,11 @@ class RunRecord:
         about = {"kind": self.kind, "version": self.version, "asked": dict(self.asked)}
         return about | {"model": dict(self.model), "source": self.source} | fixed
 
-    def differences(self, other: "RunRecord", config_type: type) -> list[str]:
-        """A line for each thing asked that differs; an option that one of the two did not know has its default there."""
+    def differences(self, other: "RunRecord", config_type: type, besides: Collection[str] = ()) -> list[str]:
+        """A line for each thing asked that differs, but for `besides`; an option that one of the two did not know has its default."""
         defaults = {item.name: None if item.default is MISSING else item.default for item in identity_fields(config_type)}
         defaults = json.loads(json.dumps(defaults))
-        names = [*dict.fromkeys((*self.asked, *other.asked))]
+        names = [name for name in dict.fromkeys((*self.asked, *other.asked)) if name not in besides]
         pairs: list[tuple[str, Any, Any]] = [("kind", self.kind, other.kind)]
         pairs += [(name, *(record.asked.get(name, defaults.get(name)) for record in (self, other))) for name in names]
         pairs += [(f"model's {name}", self.model.get(name), other.model.get(name)) for name in {**self.model, **other.model}]
@@ -109,23 +110,66 @@ def open_folder(folder: str | Path, record: RunRecord, config_type: type) -> Pat
         StoreError: the folder belongs to another run.
     """
     folder = Path(folder)
-    if is_url(folder):
-        raise InputError(f"the folder of a run lies on this machine, got {folder}; name a local folder with --out")
     try:
-        if (folder / RECORD).is_file():
-            differences = read_record(folder).differences(record, config_type)
-            if differences:
-                raise StoreError(f"output folder {folder} belongs to another run: {differences[0]}; name a new folder with --out")
+        if _is_run(folder):
+            _require_same(folder, read_record(folder).differences(record, config_type))
             return folder
-        if folder.exists() and (not folder.is_dir() or any(not name.startswith(".") for name in os.listdir(folder))):
-            raise InputError(
-                f"output folder {folder} exists and is not the folder of a run (it has no {RECORD}); name a new one with --out"
-            )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unwritable(folder, error) from error
     write_json(folder / RECORD, record.as_json())
     return folder
+
+
+def check_folder(folder: Path, config: Any) -> None:
+    """Refuse a folder that this run cannot go into, as far as that can be told before its model is loaded; nothing is written.
+
+    Raises:
+        InputError, StoreError: as `open_folder` has them.
+    """
+    try:
+        if _is_run(folder):
+            _require_same(folder, other_than_asked(folder, config))
+        elif not (there := next(each for each in (folder, *folder.absolute().parents) if each.exists())).is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def other_than_asked(folder: Path, config: Any) -> list[str]:
+    """What a run's folder says otherwise than a config asks, as far as that can be told from the config alone.
+
+    What is left to the command, such as a preset's lengths, is not compared, nor the order of a list, which the command may have changed.
+    """
+    found = read_record(folder)
+    asked = RunRecord.of(config, found.model)
+    known = found.asked
+    besides = [name for name, value in asked.asked.items() if value in (None, []) or _in_another_order(value, known.get(name))]
+    return found.differences(asked, type(config), besides)
+
+
+def _in_another_order(one: Any, other: Any) -> bool:
+    return isinstance(one, list) and isinstance(other, list) and {*map(json.dumps, one)} == {*map(json.dumps, other)}
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether it is a run's folder; False where there is nothing.
+
+    Raises:
+        InputError: it holds something else than a run, or is no folder of this machine.
+    """
+    if is_url(folder):
+        raise InputError(f"the folder of a run lies on this machine, got {folder}; name a local folder with --out")
+    if (folder / RECORD).is_file():
+        return True
+    if folder.exists() and (not folder.is_dir() or any(not name.startswith(".") for name in os.listdir(folder))):
+        raise InputError(f"output folder {folder} exists and is not the folder of a run (it has no {RECORD}); name a new one with --out")
+    return False
+
+
+def _require_same(folder: Path, differences: Sequence[str]) -> None:
+    if differences:
+        raise StoreError(f"output folder {folder} belongs to another run: {differences[0]}; name a new folder with --out")
 
 
 def is_url(path: str | Path) -> bool:

@@ -38,6 +38,8 @@ def run_follows(config: FollowsConfig, out: str | Path | None = None) -> Followe
         StoreError: a folder of `beside` that is no such run.
     """
     named_preset(PRESETS, config.preset)
+    for name in config.beside:
+        read_record(Path(name))
     with Session.open(config, out) as run:
         beside = {name: _answers(name, run.model.identity()) for name in config.beside}
         plan = follows_plan(run.request, chosen_preset(PRESETS, run.request), haystacks=config.haystacks, orders=config.orders)

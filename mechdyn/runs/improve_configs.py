@@ -59,3 +59,27 @@ class SealConfig(ImproveOptions):
     scales: str | None = option(None, "Folder of scales learned before (RUN/seal-head), in place of learning; --by is then left out.")
     control: bool = option(True, "Also the same factors dealt to other heads of the model, at random.")
     checkpoint: str | None = how(None, "Also write a Hugging Face checkpoint with the first scales folded in, into this new folder.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KVBudgetsConfig(ImproveOptions):
+    """What `mechdyn improve kv-budgets` was asked."""
+
+    kind: ClassVar[str] = "kv-budgets"
+    heads: str | None = option(
+        None, "A file of ranked heads, or FILE:format=…, whose scores deal a static budget out; found on --task when left out."
+    )
+    sources: tuple[str, ...] = option(
+        (),
+        "uniform, random, static, oracle, persistence, echo or forecast: what deals the budget out; may be repeated. uniform, static, echo "
+        "and forecast when left out.",
+        flag="--source",
+    )
+    caches: tuple[float, ...] = option(
+        (), "Share of the prompt that a head sees, above 0 and at most 1; may be repeated. 0.1 and 0.2 when left out.", flag="--cache"
+    )
+    per: str = option("query", "query or kv: a budget for each query head, or one for the heads that share keys.")
+    for_good: bool = option(False, "What is dropped never comes back.")
+    beta: float = option(1.5, "HeadKV's β, from 1 on: the larger, the smaller the part that scores deal out.")
+    window: int = option(8, "The prompt's last positions, which every head sees; at most half of its budget.", min=1)
+    kernel: int = option(7, "Neighbours over which attention is max-pooled before positions are ranked; odd.", min=1)

@@ -1,15 +1,17 @@
 """How a run switches heads off, as its config says: the rest of a unit's ablation, and activations where the method needs them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mechdyn.decoding.ablation import METHODS, REFERENCED, SCOPES, Ablation, ReferenceActivations, reference_activations
 from mechdyn.errors import InputError
 from mechdyn.runs.session import Session
-from mechdyn.runs.worker import Worker
 from mechdyn.schedules import NoAblation
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.unit import Unit
+
+if TYPE_CHECKING:
+    from mechdyn.runs.worker import Worker
 
 N_REFERENCES = 16
 """Prompts whose activations stand in for ablated heads under mean and resample."""
@@ -32,7 +34,7 @@ def references(run: Session, methods: Sequence[str], units: Callable[[], Sequenc
     return run.ask_worker(_reference, units()[:N_REFERENCES]) if set(methods) & set(REFERENCED) else None
 
 
-def _reference(worker: Worker, units: Sequence[Unit], _: None) -> ReferenceActivations:
+def _reference(worker: "Worker", units: Sequence[Unit], _: None) -> ReferenceActivations:
     return reference_activations(worker.model, [build_sample(worker.model, unit.sample) for unit in units])
 
 

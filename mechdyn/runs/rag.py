@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mechdyn.claims.dynamic_rag import judge_rag
+from mechdyn.claims.claim import Rules
+from mechdyn.claims.dynamic_rag import RULES, judge_rag
 from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Verdict
 from mechdyn.hashing import content_hash
@@ -18,13 +19,14 @@ from mechdyn.probes.probe import Probe
 from mechdyn.probes.storage import load_probe, save_probe
 from mechdyn.rag.log import QuestionRecord, RagLog
 from mechdyn.rag.options import RagOptions
-from mechdyn.rag.run import Condition
 from mechdyn.rag.strategies import OWN, check_number, check_strategy, make_strategy, table_order
+from mechdyn.rag.strategy import Condition
 from mechdyn.rag.visibility import find_context, record
 from mechdyn.runs.ablate import RESULTS, require_detection, save_ranking
 from mechdyn.runs.configs import RagConfig
 from mechdyn.runs.rag_answers import Question, answer_questions
-from mechdyn.runs.rag_logs import RagLogs
+from mechdyn.runs.rag_logs import QUESTIONS_ROLE, RagLogs, rag_standing
+from mechdyn.runs.registered import noted, register
 from mechdyn.runs.run_log import MAX_FAILURES
 from mechdyn.runs.session import Session, check_samples, chosen_task
 from mechdyn.runs.site import HERE, Site
@@ -80,11 +82,15 @@ def rag(config: RagConfig, out: str | Path | None = None, site: Site = HERE) -> 
     """
     names = strategies_of(config)
     options = options_of(config)
+    if config.probe:
+        load_probe(config.probe)
     with Session.open(config, out, site) as run:
         prepared = prepare(run, options)
         given = load_probe(config.probe, run.model.identity()) if config.probe else None
         run.resolve(strategies=names)
-        conditions, facts = choose_conditions(prepared, names, {"": prepared.options}, given)
+        if not RagLogs(run.folder).begun:
+            register(run.folder, RULES, {QUESTIONS_ROLE: [build_sample(run.model, unit.sample).key for unit in prepared.units]})
+        conditions, facts = choose_conditions(prepared, names, {"": prepared.options}, given, RULES)
         questions, logs = run_conditions(prepared, conditions, describe=f"RAG on {Path(config.model).name}")
         return conclude(run, questions, logs, facts)
 
@@ -128,9 +134,12 @@ def prepare(run: Session, options: RagOptions) -> Prepared:
 
 
 def choose_conditions(
-    prepared: Prepared, names: Sequence[str], settings: Mapping[str, RagOptions], given: Probe | None
+    prepared: Prepared, names: Sequence[str], settings: Mapping[str, RagOptions], given: Probe | None, rules: Rules | None = None
 ) -> tuple[dict[str, Condition], dict[str, Any]]:
-    """Every strategy under every setting, by `strategy` or `strategy, setting`; and how heads and probe came about."""
+    """Every strategy under every setting, by `strategy` or `strategy, setting`; and how heads and probe came about.
+
+    With `rules` the units of the detection set are registered before they are traced.
+    """
     config, folder = prepared.run.config, prepared.run.folder
     probe, ranking = given, None
     needs = {need for name in names for need in check_strategy(name)}
@@ -138,7 +147,7 @@ def choose_conditions(
     if given is not None:
         keep_probe(given, folder)
     if "ranking" in needs or ("probe" in needs and probe is None):
-        traces = prepared.run.traces(Plan({DETECTION_ROLE: prepared.detection}))[DETECTION_ROLE]
+        traces = prepared.run.traces(Plan({DETECTION_ROLE: prepared.detection}), rules=rules)[DETECTION_ROLE]
         if "ranking" in needs:
             ranking, facts = _rank(traces, config.heads, folder, prepared)
         if "probe" in needs and probe is None:
@@ -175,6 +184,7 @@ def conclude(run: Session, questions: Sequence[QuestionRecord], logs: Mapping[st
     verdict = judge_rag(Path(run.config.model).name, questions, logs, facts)
     aside = tuple(f"set aside after {MAX_FAILURES} failures: {failure.about} ({failure})" for failure in run.set_aside.values())
     verdict = replace(verdict, notes=(*verdict.notes, *aside[:NAMED])) if aside else verdict
+    verdict = noted(verdict, rag_standing(run.folder, questions))
     run.write(RESULTS, {**verdict.as_json(), "conditions": [row.as_json() for row in rows]})
     run.write(VERDICTS, [verdict.as_json()])
     return RagRun(questions, logs, rows, verdict, run.folder)

@@ -3,18 +3,21 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from mechdyn.rag.log import RagLog
-from mechdyn.rag.run import Condition, dynamic_rag
+from mechdyn.rag.strategy import Condition
 from mechdyn.runs.executors import Executor
 from mechdyn.runs.failure import Failure, about
 from mechdyn.runs.rag_logs import RagLogs
 from mechdyn.runs.run_log import MAX_FAILURES, RunLog
-from mechdyn.runs.worker import Worker
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.unit import Unit
+
+if TYPE_CHECKING:
+    from mechdyn.runs.worker import Worker
 
 Done = dict[str, dict[str, RagLog]]
 """Logs by condition and sample."""
@@ -36,8 +39,10 @@ class Answers:
     failures: tuple[Failure, ...] = ()
 
 
-def answer_batch(worker: Worker, questions: Sequence[Question], conditions: Mapping[str, Condition]) -> Answers:
+def answer_batch(worker: "Worker", questions: Sequence[Question], conditions: Mapping[str, Condition]) -> Answers:
     """Answer questions together under every condition; where that fails, each alone."""
+    from mechdyn.rag.run import dynamic_rag  # runs the model
+
     try:
         samples = [build_sample(worker.model, question.unit.sample) for question in questions]
         return Answers(tuple(dynamic_rag(worker.model, samples, conditions, engine=worker.engine)))

@@ -4,11 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mechdyn.claims.dynamic_rag import RULES
 from mechdyn.hashing import content_hash
 from mechdyn.rag.log import QuestionRecord, RagLog, log_from_json, question_from_json
-from mechdyn.runs.folder import write_text
+from mechdyn.runs.finished import parsed
+from mechdyn.runs.folder import read_record, write_text
 from mechdyn.runs.json_lines import append_lines, as_line, read_lines
+from mechdyn.runs.registered import ROLES, Standing, standing
+from mechdyn.studies.conditions import DETECTION_ROLE
 
+QUESTIONS_ROLE = "questions"
+"""What a registration calls the questions that are answered."""
 _QUESTIONS = "questions.jsonl"
 
 
@@ -17,6 +23,11 @@ class RagLogs:
     """`questions.jsonl` and `logs/CONDITION.jsonl` under `folder`."""
 
     folder: Path
+
+    @property
+    def begun(self) -> bool:
+        """Whether a question has been answered."""
+        return (self.folder / "logs").is_dir()
 
     def write_questions(self, questions: Sequence[QuestionRecord]) -> None:
         """All questions at once."""
@@ -48,3 +59,10 @@ class RagLogs:
         if name != condition:
             name = f"{name}-{content_hash(condition)[:8]}"
         return self.folder / "logs" / f"{name}.jsonl"
+
+
+def rag_standing(folder: Path, questions: Sequence[QuestionRecord]) -> Standing:
+    """What became of a run's registration: its questions, and the detection set where one was traced."""
+    roles = parsed(folder / ROLES, dict) if (folder / ROLES).is_file() else {}
+    detection = {DETECTION_ROLE: roles[DETECTION_ROLE]} if DETECTION_ROLE in roles else {}
+    return standing(read_record(folder), RULES, {QUESTIONS_ROLE: [question.sample for question in questions], **detection})

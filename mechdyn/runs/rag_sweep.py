@@ -40,6 +40,8 @@ def rag_sweep(config: RagSweepConfig, out: str | Path | None = None) -> RagSweep
     base = RagConfig(**{item.name: getattr(config, item.name) for item in fields(RagConfig) if hasattr(config, item.name)})
     names = strategies_of(replace(base, strategies=config.strategies or _STRATEGIES))
     options = options_of(base)
+    if config.probe:
+        load_probe(config.probe)
     with Session.open(config, out) as run:
         run.resolve(strategies=names, thresholds=values["threshold"], ks=values["k"], windows=values["window"])
         prepared = prepare(run, options)

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from mechdyn.claims.claim import CLAIMS, get_claim, paper_parts, rules_of
 from mechdyn.claims.dynamic_rag import judge_rag
+from mechdyn.claims.retmask import RULES
 from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
 from mechdyn.errors import StoreError
 from mechdyn.evidence import Evidence, Verdict
@@ -36,10 +37,12 @@ from mechdyn.runs.detect import HEADS, Detected
 from mechdyn.runs.finished import RunFolder, parsed, read_folder, unfinished
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.runs.improve import Improved, read_improved
-from mechdyn.runs.improve_configs import DecoreConfig, SealConfig
+from mechdyn.runs.improve_configs import DecoreConfig, KVBudgetsConfig, SealConfig
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
-from mechdyn.runs.rag_logs import RagLogs
-from mechdyn.runs.registered import Standing, judged, standing, unit_keys
+from mechdyn.runs.rag_logs import RagLogs, rag_standing
+from mechdyn.runs.registered import Standing, judged, noted, standing, unit_keys
+from mechdyn.runs.retmask import judge_again
+from mechdyn.runs.retmask_configs import RetmaskConfig
 from mechdyn.runs.sensitivity import window_name
 from mechdyn.runs.verify import VERDICTS, noting_absent
 from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA
@@ -140,6 +143,7 @@ class Strategies:
     verdict: Verdict
     again: bool
     changed: tuple[str, ...]
+    registered: Standing | None = None
     measures: frozenset[str] = frozenset({DYNAMIC_RAG})
 
 
@@ -345,9 +349,10 @@ def _strategies(folder: RunFolder, again: bool) -> Strategies:
             f"run {folder.path} lacks answers of {lacking[0] if lacking else 'every strategy'}; go on with it by running it again"
         )
     logs = {name: [found[name][question.sample] for question in questions] for name in names}
-    verdict = judge_rag(recorded.model, questions, logs, recorded.facts) if again else recorded
+    found_standing = rag_standing(folder.path, questions)
+    verdict = noted(judge_rag(recorded.model, questions, logs, recorded.facts), found_standing) if again else recorded
     rows = tuple(rag_row(name, questions, answers) for name, answers in logs.items())
-    return Strategies(rows, verdict, again, _changed(recorded, verdict))
+    return Strategies(rows, verdict, again, _changed(recorded, verdict), found_standing)
 
 
 def _detected(folder: RunFolder, again: bool) -> DetectedList:
@@ -357,6 +362,14 @@ def _detected(folder: RunFolder, again: bool) -> DetectedList:
 
 def _improved(folder: RunFolder, again: bool) -> EvaluatedVariants:
     return EvaluatedVariants(parsed(folder.path / RESULTS, lambda values: read_improved(values, folder.path)))
+
+
+def _retmasked(folder: RunFolder, again: bool) -> Judged:
+    """The verdict from each sample's answers, as they were counted."""
+    recorded = parsed(folder.path / VERDICTS, lambda rows: Verdict.from_json(rows[0]))
+    found = parsed(folder.path / RESULTS, lambda values: standing(folder.record, RULES, values["samples"]))
+    verdict = parsed(folder.path / RESULTS, lambda values: judge_again(values, recorded, found)) if again else recorded
+    return Judged(verdict, again, _changed(recorded, verdict), None, {}, found)
 
 
 def _single(folder: RunFolder, again: bool) -> Single:
@@ -403,7 +416,9 @@ KINDS: Mapping[str, Kind] = {
         Kind(SensitivityConfig, "mechdyn sensitivity", (RESULTS,), _settings),
         Kind(RagConfig, "mechdyn rag", (VERDICTS,), _strategies, traced=False),
         Kind(TraceConfig, "mechdyn trace", (RECORD,), _single),
+        Kind(RetmaskConfig, "mechdyn retmask verify", (VERDICTS,), _retmasked, traced=False),
         Kind(DecoreConfig, "mechdyn improve decore", (RESULTS,), _improved, traced=False),
         Kind(SealConfig, "mechdyn improve seal", (RESULTS,), _improved, traced=False),
+        Kind(KVBudgetsConfig, "mechdyn improve kv-budgets", (RESULTS,), _improved, traced=False),
     )
 }

@@ -14,19 +14,18 @@ from dataclasses import replace
 from functools import cached_property, partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from mechdyn.claims.claim import Rules
-from mechdyn.decoding.ablation import ReferenceActivations
-from mechdyn.decoding.engines import make_engine
 from mechdyn.errors import InputError, StoreError
 from mechdyn.hashing import content_hash
 from mechdyn.heads import RankedHeads, parse_heads_or_file
 from mechdyn.models.model import Model
 from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.runs.absent import failed_trace, load_role
+from mechdyn.runs.asked import check_asked
 from mechdyn.runs.configs import DetectConfig, ScoreOptions, VerifyConfig, default_folder
 from mechdyn.runs.executors import Call, Executor, HereExecutor, check_executor, make_executor
 from mechdyn.runs.failure import Failure
@@ -36,7 +35,6 @@ from mechdyn.runs.registered import register
 from mechdyn.runs.run_log import LOG, RunLog
 from mechdyn.runs.site import HERE, Site
 from mechdyn.runs.units import run_units
-from mechdyn.runs.worker import Worker
 from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.studies.detection import as_detector
 from mechdyn.tasks.fitting import check_request
@@ -44,6 +42,9 @@ from mechdyn.tasks.task import Task, build_sample, make_task
 from mechdyn.traces.manifest import Manifest, package_versions
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
+
+if TYPE_CHECKING:
+    from mechdyn.decoding.ablation import ReferenceActivations
 
 Traces = Mapping[str, Sequence[Trace]]
 ROLES = "traces.json"
@@ -76,10 +77,11 @@ class Session:
         """
         task = chosen_task(config)
         check_executor(config)
+        where = Path(out) if out is not None else default_folder(config.kind, config)
+        check_asked(config, where)
         executor = site.executor or make_executor(config)
         try:
             request = make_request(config, task, executor.model)
-            where = Path(out) if out is not None else default_folder(config.kind, config)
             run = cls(config, where, executor.model, request, replace(site, executor=executor))
         except BaseException:
             if site.executor is None:
@@ -95,13 +97,18 @@ class Session:
     @cached_property
     def executor(self) -> Executor:
         """What runs units."""
-        return self.site.executor or HereExecutor(Worker(self.model, make_engine(self.model, self.config.engine)))
+        if self.site.executor is not None:
+            return self.site.executor
+        from mechdyn.decoding.engines import make_engine  # whoever reads a finished run does without
+        from mechdyn.runs.worker import Worker
+
+        return HereExecutor(Worker(self.model, make_engine(self.model, self.config.engine)))
 
     @cached_property
     def log(self) -> RunLog:
         """The run's log, `log.jsonl`, begun."""
         log = RunLog(self.folder / LOG)
-        how = {name: getattr(self.config, name) for name in ("executor", "workers", "batch_size", "engine")}
+        how = {name: getattr(self.config, name) for name in ("executor", "workers", "batch_size", "batch_tokens", "engine")}
         log.write("start", process=os.getpid(), version=metadata.version("mechdyn"), kind=self.config.kind, **how)
         if self.config.retry_failed and log.failures:
             log.write("retry", units=len(log.failures))
@@ -132,7 +139,7 @@ class Session:
         *,
         describe: str = "",
         store: str = "traces",
-        reference: ReferenceActivations | None = None,
+        reference: "ReferenceActivations | None" = None,
         rules: Rules | None = None,
     ) -> Traces:
         """Run what a plan asks for and the store lacks; a plan that unfolds is asked again with what came out, until it names nothing new.
@@ -169,6 +176,7 @@ class Session:
                 units,
                 opened,
                 batch_size=self.config.batch_size,
+                batch_tokens=self.config.batch_tokens,
                 describe=f"{describe or self.config.kind}: {label}",
                 reference=reference,
                 log=self.log,

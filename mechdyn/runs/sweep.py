@@ -4,13 +4,13 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mechdyn.errors import InputError, MechdynError
 from mechdyn.hashing import content_hash
 from mechdyn.runs.ablate import ablate
 from mechdyn.runs.executors import Executor, check_executor, make_executor
-from mechdyn.runs.folder import RECORD, RunRecord, is_url, read_record
+from mechdyn.runs.folder import RECORD, is_url, other_than_asked
 from mechdyn.runs.mirror import pull, push
 from mechdyn.runs.progressive import progressive
 from mechdyn.runs.rag import rag
@@ -20,7 +20,9 @@ from mechdyn.runs.session import chosen_task
 from mechdyn.runs.site import Site
 from mechdyn.runs.sweep_plan import SweepRun
 from mechdyn.runs.verify import verify
-from mechdyn.runs.worker import WorkerOptions
+
+if TYPE_CHECKING:
+    from mechdyn.runs.worker import WorkerOptions
 
 COMMANDS: Mapping[str, Callable[..., Any]] = {
     "verify": verify,
@@ -108,15 +110,11 @@ def is_done(run: SweepRun, folder: Path) -> bool:
     """Whether the folder holds this very run, ended and with no unit to be tried again."""
     if not (folder / RECORD).is_file() or run.config.retry_failed:
         return False
-    found = read_record(folder)
     ends = [event for event in read_log(folder / LOG) if event["event"] in ("start", "end")]
     if not ends or ends[-1].get("how") != "done":
         return False
     # What the command filled in itself is in the folder's record alone; the model's weights are held against it by whoever loads them.
-    asked = RunRecord.of(run.config, found.model)
-    left_open = {name for name, value in asked.asked.items() if value in (None, [])}
-    differing = [name for name, value in asked.asked.items() if name not in left_open and found.asked.get(name) != value]
-    return found.kind == asked.kind and not differing
+    return not other_than_asked(folder, run.config)
 
 
 def _verdict(folder: Path) -> str:
@@ -145,6 +143,8 @@ class _Executors:
         self._open: tuple[WorkerOptions, Executor] | None = None
 
     def of(self, config: Any) -> Executor:
+        from mechdyn.runs.worker import WorkerOptions
+
         options = WorkerOptions.of(config)
         if self._open is None or self._open[0] != options:
             self.close()

@@ -147,7 +147,7 @@ def _size(units: Iterable[Unit], config: Any) -> RunSize | None:
     lengths = sorted({length for length, _ in ways})
     n_samples = -(-len(ways) // len(lengths))
     n_conditions = -(-sum(ways.values()) // len(ways))
-    return RunSize(tuple(lengths), n_samples, n_conditions, n_new, config.batch_size, ablate)
+    return RunSize(tuple(lengths), n_samples, n_conditions, n_new, config.batch_size, ablate, batch_tokens=config.batch_tokens)
 
 
 def _dtype(config: Any) -> str | None:

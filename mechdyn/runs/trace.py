@@ -21,6 +21,8 @@ ROLE = "trace"
 def trace_one(config: TraceConfig, out: str | Path | None = None) -> tuple[Trace, Path]:
     """Trace the sample, or read its trace where the folder has it already; and the folder."""
     check_modes([config.method], [config.scope])
+    if config.off is None and (config.method, config.scope) != ("zero", "position"):
+        raise InputError(f"--method {config.method} --scope {config.scope} says how heads are off; say which with --off")
     with Session.open(config, out) as run:
         spec = run.request.task.single(length=config.length, depth=config.depth, seed=config.seed, named=config.sample)
         reference = references(run, [config.method] if config.off else [], lambda: _others(run))
@@ -38,8 +40,6 @@ def _others(run: Session) -> tuple[Unit, ...]:
 def _ablation(config: TraceConfig, model: Model, reference: ReferenceActivations | None) -> dict[str, Any] | None:
     """The JSON of the ablation that `--off` asks for: a schedule by its spec, heads, or the first of a file of ranked ones."""
     if config.off is None:
-        if (config.method, config.scope) != ("zero", "position"):
-            raise InputError(f"--method {config.method} --scope {config.scope} says how heads are off; say which with --off")
         return None
     ablation = Ablation(_schedule(config.off, model), config.method, config.scope, reference=reference, seed=config.seed)
     ablation.check(model)

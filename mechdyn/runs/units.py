@@ -5,20 +5,24 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from mechdyn.decoding.ablation import ReferenceActivations
 from mechdyn.errors import InputError, RunError
 from mechdyn.models.model import Model
+from mechdyn.models.together import BATCH_TOKENS
 from mechdyn.runs.batches import Batch, Conditions, batches_of
 from mechdyn.runs.executors import Executor, Finished
 from mechdyn.runs.failure import Failure, about
 from mechdyn.runs.run_log import MAX_FAILURES, RunLog
-from mechdyn.runs.worker import BatchResult, trace_batch
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
+
+if TYPE_CHECKING:
+    from mechdyn.decoding.ablation import ReferenceActivations
+    from mechdyn.runs.worker import BatchResult
 
 PART, PART_SECONDS = 32, 30.0
 """A part is written once so many traces wait, which keeps parts few, or once so many seconds have passed, so that a kill loses little."""
@@ -32,9 +36,10 @@ def run_units(
     units: Sequence[Unit],
     store: TraceStore,
     *,
-    batch_size: int = 8,
+    batch_size: int | None = None,
+    batch_tokens: int = BATCH_TOKENS,
     describe: str = "tracing",
-    reference: ReferenceActivations | None = None,
+    reference: "ReferenceActivations | None" = None,
     log: RunLog | None = None,
     fail_fast: bool = False,
 ) -> int:
@@ -49,8 +54,9 @@ def run_units(
         executor: what runs them, with the model that the units name.
         units: each is run once, however often it is named.
         store: where the traces go.
-        batch_size: samples generated together, each under all of its ablations. Batches are those of the whole plan, whatever of it is
-            stored: one of which anything is missing is run whole.
+        batch_size: samples generated together, each under all of its ablations; as many as `batch_tokens` holds when None. Batches
+            are those of the whole plan, whatever of it is stored: one of which anything is missing is run whole.
+        batch_tokens: prompt tokens of the samples generated together.
         describe: what the progress bar says.
         reference: for units with mean or resample ablation.
         log: the run's.
@@ -65,7 +71,7 @@ def run_units(
     """
     run = _Run(store, log or RunLog(), describe, fail_fast, {unit.key: unit for unit in units})
     _require_model(executor.model, run.wanted)
-    batches = batches_of(run.wanted.values(), batch_size)
+    batches = batches_of(run.wanted.values(), batch_size, batch_tokens)
     aside = run.log.set_aside
     missing = run.wanted.keys() - store.keys()
     run.announce(len(missing))
@@ -87,7 +93,9 @@ def run_units(
     return run.n_broken
 
 
-def _outcomes(executor: Executor, batches: Sequence[Batch], reference: ReferenceActivations | None) -> Iterator[tuple[Batch, Finished]]:
+def _outcomes(executor: Executor, batches: Sequence[Batch], reference: "ReferenceActivations | None") -> Iterator[tuple[Batch, Finished]]:
+    from mechdyn.runs.worker import trace_batch
+
     return ((batches[outcome.index], outcome) for outcome in executor.run(trace_batch, batches, reference))
 
 
@@ -113,8 +121,9 @@ class _Run:
     def announce(self, n_missing: int) -> None:
         n_asked = len(self.wanted)
         self.log.write("stage", name=self.describe, units=n_asked, present=n_asked - n_missing)
-        if 0 < n_missing < n_asked:
-            tqdm.write(f"{self.describe}: {n_asked - n_missing} of {n_asked} traces are here already", file=sys.stderr)
+        if n_missing < n_asked:
+            there = f"{n_asked - n_missing} of {n_asked}" if n_missing else f"all {n_asked}"
+            tqdm.write(f"{self.describe}: {there} traces are here already", file=sys.stderr)
 
     def take(self, batch: Batch, outcome: Finished) -> int:
         """Keep what came of a batch; how many traces were lacking."""
@@ -175,9 +184,11 @@ class _Run:
             _log.warning("%d of %d units failed %d times and are set aside", len(aside), len(self.wanted), MAX_FAILURES)
 
 
-def _lost(batch: Batch, failure: Failure) -> BatchResult:
+def _lost(batch: Batch, failure: Failure) -> "BatchResult":
     """What a batch comes to whose workers died: each of its units has failed."""
     each = (Failure(unit.key, about(unit.sample), failure.kind, failure.message, failure.traceback) for unit in batch.units)
+    from mechdyn.runs.worker import BatchResult
+
     return BatchResult((), tuple(each))
 
 

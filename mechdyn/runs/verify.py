@@ -9,7 +9,7 @@ from mechdyn.claims.claim import get_claim, rules_of
 from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Verdict
 from mechdyn.heads import read_heads
-from mechdyn.plans import Request
+from mechdyn.plans import PRESET_NAMES, Request
 from mechdyn.runs.configs import VerifyConfig, command_line, default_folder
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.finished import STATIC, read_folder
@@ -129,6 +129,8 @@ def noting_absent(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], set_a
 
 
 def _open(config: VerifyConfig, out: str | Path | None, site: Site = HERE) -> Session:
+    if config.preset not in PRESET_NAMES and type(get_claim(config.claim)).__module__.startswith("mechdyn."):
+        raise InputError(f"unknown preset {config.preset!r}; give one of {', '.join(PRESET_NAMES)}")
     return Session.open(config, out if out is not None else default_folder(config.claim, config), site)
 
 

@@ -20,7 +20,7 @@ from mechdyn.runs.batches import Batch, Conditions, singles
 from mechdyn.runs.failure import Failure, about
 from mechdyn.tasks.task import build_sample
 from mechdyn.traces.trace import Trace
-from mechdyn.traces.unit import EFFECT
+from mechdyn.traces.unit import BUDGETS, EFFECT
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,8 @@ def _traced(worker: Worker, samples: Sequence[Conditions], reference: ReferenceA
     model, first = worker.model, samples[0]
     if EFFECT in first.first.decoding:
         return _effects(worker, samples)
+    if BUDGETS in first.first.decoding:
+        return _budgets(worker, samples)
     ablations: dict[str, Ablation | None] = {
         name: ablation_from_json(unit.ablation, model.n_layers, model.n_heads, reference)
         for name, unit in zip(first.ablations, first.units, strict=True)
@@ -129,6 +131,19 @@ def _effects(worker: Worker, samples: Sequence[Conditions]) -> list[Trace]:
     sets = {name: Ablation(schedule) for name, schedule in schedules_of(asked, model.n_layers, model.n_heads).items()}
     built = [build_sample(model, conditions.first.sample) for conditions in samples]
     found = trace_effects(model, built, sets, lags=lags, engine=worker.engine, options=TraceOptions.of(**options))
+    return [replace(trace, unit=conditions.first.key, meta=_meta(trace)) for conditions, trace in zip(samples, found, strict=True)]
+
+
+def _budgets(worker: Worker, samples: Sequence[Conditions]) -> list[Trace]:
+    """The clean trace of every sample, with what the caches that the units ask for do along its answer."""
+    from mechdyn.improve.budgets.measure import BudgetSetting, trace_budgets
+
+    model, options = worker.model, dict(samples[0].first.decoding)
+    setting = BudgetSetting.from_json(options.pop(BUDGETS), model.n_layers, model.n_heads)
+    if any(unit.ablation for conditions in samples for unit in conditions.units):
+        raise InputError("caches are tried on the answer with every head on, and a unit asks for an ablation too; make two of it")
+    built = [build_sample(model, conditions.first.sample) for conditions in samples]
+    found = trace_budgets(model, built, setting, engine=worker.engine, options=TraceOptions.of(**options))
     return [replace(trace, unit=conditions.first.key, meta=_meta(trace)) for conditions, trace in zip(samples, found, strict=True)]
 
 

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import special
 
 from mechdyn.stats.proportions import Bounds
 
@@ -41,10 +41,10 @@ def bca_bounds(values: Values, estimate: float, left_out: Float[np.ndarray, " cl
     influence = left_out.mean() - left_out
     square = float((influence**2).sum())
     acceleration = float((influence**3).sum()) / (6 * square**1.5) if square else 0.0
-    reach = math.sqrt(n / (n - 1)) * float(special.stdtrit(degrees_of_freedom(left_out), (1 + level) / 2))
+    reach = math.sqrt(n / (n - 1)) * float(scipy.special.stdtrit(degrees_of_freedom(left_out), (1 + level) / 2))
     bias = _bias(values, estimate)
     low, high = (_accelerated(bias + sign * reach, bias, acceleration) for sign in (-1, 1))
-    bounds = np.quantile(values, special.ndtr([low, high]))
+    bounds = np.quantile(values, scipy.special.ndtr([low, high]))
     return float(bounds[0]), float(bounds[1])
 
 
@@ -61,7 +61,7 @@ def _bias(values: Values, estimate: float) -> float:
     """z₀; finite even where every resample lies to one side."""
     tolerance = _TIE * max(1.0, abs(estimate))
     below = np.count_nonzero(values < estimate - tolerance) + 0.5 * np.count_nonzero(np.abs(values - estimate) <= tolerance)
-    return float(special.ndtri(np.clip(below, 0.5, len(values) - 0.5) / len(values)))
+    return float(scipy.special.ndtri(np.clip(below, 0.5, len(values) - 0.5) / len(values)))
 
 
 def _accelerated(x: float, bias: float, acceleration: float) -> float:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Shaped
-from scipy import linalg
 
 from mechdyn.errors import InputError
 
@@ -56,7 +56,7 @@ def fit_cca(x: Float[np.ndarray, "row x"], y: Float[np.ndarray, "row y"], *, n_c
         if white.weights.shape[1] == 0:
             raise InputError(f"canonical correlations need both sides to vary, the {side} side is constant over all {len(x)} rows")
     cross = x_white(x).T @ y_white(y) / len(x)
-    left, correlations, right = linalg.svd(cross, full_matrices=False)
+    left, correlations, right = scipy.linalg.svd(cross, full_matrices=False)
     kept = slice(n_components)
     return CCAFit(
         Whitening(x_white.mean, x_white.weights @ left[:, kept]),
@@ -78,7 +78,7 @@ def pca_whitening(blocks: Sequence[Block], variance: float, what: str) -> Whiten
     n_rows = sum(len(block) for block in blocks)
     mean = sum(chunk.sum(axis=0) for chunk in _chunks(blocks)) / n_rows
     covariance = sum((chunk - mean).T @ (chunk - mean) for chunk in _chunks(blocks)) / n_rows
-    values, directions = linalg.eigh(covariance)
+    values, directions = scipy.linalg.eigh(covariance)
     values, directions = values[::-1], directions[:, ::-1]
     if values[0] <= _RANK_TOLERANCE**2 * float((mean**2).max()):
         raise InputError(f"{what} are constant over all {n_rows} steps, so nothing can correlate with them; trace samples that vary")
@@ -106,6 +106,6 @@ def _whiten(x: Float[np.ndarray, "row column"], floor: float) -> Whitening:
     varies = spread > np.maximum(floor, 1e-12 * np.abs(mean))
     scale = np.where(varies, 1.0 / np.where(varies, spread, 1.0), 0.0)
     scaled = (x - mean) * scale
-    values, directions = linalg.eigh(scaled.T @ scaled / len(x))
+    values, directions = scipy.linalg.eigh(scaled.T @ scaled / len(x))
     kept = values > _RANK_TOLERANCE * max(values[-1], 0.5)
     return Whitening(mean, scale[:, None] * directions[:, kept] / np.sqrt(values[kept]))

@@ -1,8 +1,8 @@
 """What two sets of heads share by chance: where many of a model's few heads retrieve, any two sets overlap."""
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-from scipy.special import gammaln
 
 
 def chance_jaccard(first: Int[np.ndarray, " row"], second: Int[np.ndarray, " row"], total: int) -> Float[np.ndarray, " row"]:
@@ -21,4 +21,4 @@ def chance_jaccard(first: Int[np.ndarray, " row"], second: Int[np.ndarray, " row
 
 
 def _log_choose(n: Float[np.ndarray, "*shape"] | int, k: Float[np.ndarray, "*other"]) -> Float[np.ndarray, "*both"]:
-    return gammaln(np.add(n, 1)) - gammaln(k + 1) - gammaln(np.subtract(n, k) + 1)
+    return scipy.special.gammaln(np.add(n, 1)) - scipy.special.gammaln(k + 1) - scipy.special.gammaln(np.subtract(n, k) + 1)

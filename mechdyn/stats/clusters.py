@@ -3,8 +3,8 @@
 from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
+import scipy
 from jaxtyping import Int
-from scipy import sparse
 
 
 def clusters_by_shared(shared: Sequence[Collection[Hashable]]) -> Int[np.ndarray, " sample"]:
@@ -22,5 +22,7 @@ def clusters_by_shared(shared: Sequence[Collection[Hashable]]) -> Int[np.ndarray
     rows, columns = np.array(pairs).T
     everywhere = np.bincount(columns) == len(shared)
     kept = ~everywhere[columns]
-    belongs = sparse.coo_array((np.ones(kept.sum()), (rows[kept], columns[kept])), shape=(len(shared), len(number)))
-    return sparse.csgraph.connected_components(belongs @ belongs.T, directed=False)[1].astype(np.int64)
+    # Samples and things are the nodes: linking samples to one another would take a square of them where thousands share a haystack.
+    size = len(shared) + len(number)
+    links = scipy.sparse.coo_array((np.ones(kept.sum()), (rows[kept], len(shared) + columns[kept])), shape=(size, size))
+    return scipy.sparse.csgraph.connected_components(links, directed=False)[1][: len(shared)].astype(np.int64)

@@ -1,8 +1,8 @@
 """Entropy of how often each head retrieves, with and without the heads that were not seen."""
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import special
 
 Counts = Float[np.ndarray, "_row _head"]
 PerRow = Float[np.ndarray, " _row"]
@@ -10,7 +10,7 @@ PerRow = Float[np.ndarray, " _row"]
 
 def plain_entropy(counts: Counts, whole: Float[np.ndarray, " _row"]) -> PerRow:
     """−Σ p ln p in nats, p being each count's share of the row's `whole`; NaN where nothing was counted."""
-    values = special.entr(counts / whole[:, None]).sum(axis=1)
+    values = scipy.special.entr(counts / whole[:, None]).sum(axis=1)
     return np.where(counts.any(axis=1), values, np.nan)
 
 
@@ -29,5 +29,5 @@ def chao_shen_entropy(counts: Counts) -> PerRow:
     with np.errstate(divide="ignore", invalid="ignore"):
         share = (1 - once / total)[:, None] * counts / total[:, None]
         seen = -np.expm1(total[:, None] * np.log1p(-share))
-        values = np.where(counts > 0, special.entr(share) / seen, 0.0).sum(axis=1)
+        values = np.where(counts > 0, scipy.special.entr(share) / seen, 0.0).sum(axis=1)
     return np.where(total > 0, values, np.nan)

@@ -57,7 +57,7 @@ class FixedList:
     """The quantities of the module's docstring, and what they rest on.
 
     `n_pairs` counts the pairs with a step at which both retrieve, `n_steps` those steps, `n_silent` the shared steps at which one of the
-    two or both do not; `n_clusters` is what the intervals resample.
+    two or both do not; `n_clusters` is what the intervals resample. `excess_by_pair` are the values that `excess` is the mean of.
     """
 
     matched: Interval
@@ -74,6 +74,7 @@ class FixedList:
     n_clusters: int
     n_steps: int
     n_silent: int
+    excess_by_pair: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def fixed_list(
     means = np.column_stack([_overlaps(steps, len(pairs), places_in(ranking)), _exchanges(steps, len(pairs))])
     some = ~np.isnan(means[:, 0])
     consecutive = some & ~np.isnan(means[:, -1])
+    excesses = (means[:, -2] - means[:, -1])[consecutive]
     means[~consecutive, _N_OVERLAPS:] = 0.0
     columns = np.column_stack([means, np.ones(len(pairs)), consecutive])[some]
     found = _intervals(columns, index[some], seed, n_resamples)
@@ -122,6 +124,7 @@ def fixed_list(
         n_clusters=len(np.unique(index[some])),
         n_steps=int(steps.both.sum()),
         n_silent=int((~steps.both).sum()),
+        excess_by_pair=tuple(excesses.tolist()),
     )
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-from scipy import cluster, spatial, stats
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, RankedHeads
@@ -102,7 +102,7 @@ def overlap(first: RankedHeads, second: RankedHeads, k: int = TOP) -> Overlap:
     total = n_heads_of(first)
     one, other = set(first.heads[:k]), set(second.heads[:k])
     shared = len(one & other)
-    drawn = stats.hypergeom(total, len(one), len(other))
+    drawn = scipy.stats.hypergeom(total, len(one), len(other))
     counts = np.arange(max(0, len(one) + len(other) - total), min(len(one), len(other)) + 1)
     jaccards = counts / (len(one) + len(other) - counts)
     upper = drawn.sf(counts - 1)
@@ -133,7 +133,7 @@ def rank_correlation(first: RankedHeads, second: RankedHeads) -> RankCorrelation
     pairs = np.array([(value, other[head]) for head, value in one.items() if head in other])
     if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
         return RankCorrelation(float("nan"), len(pairs))
-    ranks = stats.rankdata(pairs, axis=0)
+    ranks = scipy.stats.rankdata(pairs, axis=0)
     return RankCorrelation(float(np.corrcoef(ranks, rowvar=False)[0, 1]), len(pairs))
 
 
@@ -155,7 +155,7 @@ def concentration(ranked: RankedHeads) -> Concentration:
         return Concentration(float("nan"), float("nan"), int((scores < 0).sum()))
     places = np.arange(1, len(values) + 1)
     gini = float(((2 * places - len(values) - 1) * values).sum() / (len(values) * values.sum()))
-    return Concentration(gini, float(np.exp(stats.entropy(values))), int((scores < 0).sum()))
+    return Concentration(gini, float(np.exp(scipy.stats.entropy(values))), int((scores < 0).sum()))
 
 
 def jaccard_matrix(lists: Sequence[RankedHeads], k: int = TOP) -> Float[np.ndarray, "list list"]:
@@ -181,9 +181,9 @@ def clusters(jaccards: Float[np.ndarray, "list list"]) -> Clusters:
     """
     if len(jaccards) < 2:
         raise InputError(f"clusters need at least two lists, got {len(jaccards)}")
-    distances = spatial.distance.squareform(1 - jaccards, checks=False)
-    joins = cluster.hierarchy.linkage(distances, method="average", optimal_ordering=True)
-    return Clusters(tuple(cluster.hierarchy.leaves_list(joins).tolist()), joins)
+    distances = scipy.spatial.distance.squareform(1 - jaccards, checks=False)
+    joins = scipy.cluster.hierarchy.linkage(distances, method="average", optimal_ordering=True)
+    return Clusters(tuple(scipy.cluster.hierarchy.leaves_list(joins).tolist()), joins)
 
 
 def _by_head(ranked: RankedHeads) -> dict[Head, float]:

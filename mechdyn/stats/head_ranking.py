@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import stats
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, RankedHeads, Spread
@@ -157,5 +157,5 @@ def _correlation(one: Values, other: Values) -> float:
     constant = [bool(np.ptp(values) == 0) for values in (one, other)]
     if any(constant):
         return 1.0 if all(constant) else 0.0
-    ranks = stats.rankdata(one), stats.rankdata(other)
+    ranks = scipy.stats.rankdata(one), scipy.stats.rankdata(other)
     return float(np.corrcoef(*ranks)[0, 1])

@@ -8,8 +8,8 @@ needle out makes no copies.
 import math
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import special
 
 from mechdyn.errors import InputError
 from mechdyn.stats.interval import Interval
@@ -41,7 +41,7 @@ def jackknife_many(statistic: Statistics, n_clusters: int, *, level: float = 0.9
     found: Float[np.ndarray, "sample value"] = statistic(weights)
     left_out = found[1:]
     error = np.sqrt((n_clusters - 1) / n_clusters * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
-    reach = float(special.stdtrit(n_clusters - 1, (1 + level) / 2)) * error
+    reach = float(scipy.special.stdtrit(n_clusters - 1, (1 + level) / 2)) * error
     reach = np.where(np.isfinite(reach), reach, math.nan)
     pairs = zip(found[0].tolist(), reach.tolist(), strict=True)
     return tuple(Interval(value, value - half, value + half, n_clusters, JACKKNIFE) for value, half in pairs)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy import optimize, special
 
 from mechdyn.errors import InputError
 
@@ -47,7 +47,7 @@ def fit_logistic(features: Float[np.ndarray, "row feature"], fires: Bool[np.ndar
     rows, counts, hits = _counted(features - mean, fires)
     n_features, n_heads = rows.shape[1], fires.shape[1]
     rate = (fires.sum(axis=0) + _HALF) / (len(fires) + 1)
-    start = np.concatenate([special.logit(rate)[None, :], np.zeros((n_features, n_heads))])
+    start = np.concatenate([scipy.special.logit(rate)[None, :], np.zeros((n_features, n_heads))])
     if not n_features:
         return Logistic(mean, start[1:], start[0])
 
@@ -57,12 +57,14 @@ def fit_logistic(features: Float[np.ndarray, "row feature"], fires: Bool[np.ndar
         odds = intercept + rows @ weights
         value = (counts[:, None] * np.logaddexp(0.0, odds) - hits * odds).sum()
         value += (np.logaddexp(0.0, intercept) - _HALF * intercept).sum() + 0.5 * penalty * (weights**2).sum()
-        residual = counts[:, None] * special.expit(odds) - hits
-        slope = np.concatenate([(residual.sum(axis=0) + special.expit(intercept) - _HALF)[None, :], rows.T @ residual + penalty * weights])
+        residual = counts[:, None] * scipy.special.expit(odds) - hits
+        slope = np.concatenate(
+            [(residual.sum(axis=0) + scipy.special.expit(intercept) - _HALF)[None, :], rows.T @ residual + penalty * weights]
+        )
         return float(value), slope.ravel()
 
     options = {"maxiter": _MOST_ITERATIONS, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-5}
-    found = optimize.minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(start.shape)
+    found = scipy.optimize.minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(start.shape)
     return Logistic(mean, found[1:], found[0])
 
 

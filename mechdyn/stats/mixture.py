@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy import special
 
 from mechdyn.errors import InputError
 
@@ -33,11 +33,11 @@ class Mixture:
     def joint(self, sets: Sets) -> Float[np.ndarray, "row mode"]:
         """The log probability of each row together with each mode."""
         numbers = sets.astype(np.float64)
-        return numbers @ special.logit(self.rates).T + np.log1p(-self.rates).sum(axis=1) + np.log(self.weights)
+        return numbers @ scipy.special.logit(self.rates).T + np.log1p(-self.rates).sum(axis=1) + np.log(self.weights)
 
     def log_likelihood(self, sets: Sets) -> Float[np.ndarray, " row"]:
         """The log probability of each row, in nats."""
-        return special.logsumexp(self.joint(sets), axis=1)
+        return scipy.special.logsumexp(self.joint(sets), axis=1)
 
 
 def fit_mixture(sets: Sets, n_modes: int, *, n_starts: int = N_STARTS, seed: int = 0) -> Mixture:
@@ -67,7 +67,7 @@ def _start(numbers: Float[np.ndarray, "row head"], n_modes: int, rng: np.random.
     centres = np.unique(numbers, axis=0)
     centres = centres[rng.choice(len(centres), n_modes, replace=len(centres) < n_modes)]
     distances = numbers.sum(axis=1)[:, None] + centres.sum(axis=1) - 2 * numbers @ centres.T
-    return special.softmax(-_SHARPNESS * distances + 1e-3 * rng.standard_normal(distances.shape), axis=1)
+    return scipy.special.softmax(-_SHARPNESS * distances + 1e-3 * rng.standard_normal(distances.shape), axis=1)
 
 
 def _climbed(
@@ -80,7 +80,7 @@ def _climbed(
         rates = (share.T @ numbers + base) / (counts[:, None] + 1.0)
         mixture = Mixture((counts + 1.0) / (counts + 1.0).sum(), rates)
         joint = mixture.joint(numbers > 0)
-        likelihood = special.logsumexp(joint, axis=1)
+        likelihood = scipy.special.logsumexp(joint, axis=1)
         prior = (base * np.log(rates) + (1 - base) * np.log1p(-rates)).sum() + np.log(mixture.weights).sum()
         now = float(likelihood.sum() + prior)
         if now - before < _TOLERANCE * len(numbers):

@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
-from scipy import optimize
 
 from mechdyn.errors import InputError
 from mechdyn.stats.interval import Interval
@@ -137,7 +137,7 @@ def agreement(one: Mixture, other: Mixture) -> float:
     """
     first, second = (_standardised(mixture.profiles) for mixture in (one, other))
     correlations = first @ second.T
-    rows, columns = optimize.linear_sum_assignment(-correlations)
+    rows, columns = scipy.optimize.linear_sum_assignment(-correlations)
     return float(np.average(correlations[rows, columns], weights=one.weights[rows] + other.weights[columns]))
 
 

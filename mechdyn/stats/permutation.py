@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Num
-from scipy import stats
 
 from mechdyn.errors import InputError
 
@@ -42,7 +42,7 @@ def permutation_test(
     differences = differences[~np.isnan(differences)]
     if len(differences) < 2:
         return PermutationTest(float(differences.sum()) if len(differences) else float("nan"), float("nan"), len(differences))
-    result = stats.permutation_test(
+    result = scipy.stats.permutation_test(
         (differences,),
         lambda flipped, axis: flipped.mean(axis=axis),
         permutation_type="samples",

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import optimize, special
 
 from mechdyn.errors import InputError
 
@@ -28,7 +28,7 @@ def normal_quantile(level: float) -> float:
     """
     if not 0.0 < level < 1.0:
         raise InputError(f"level must lie between 0 and 1, got {level}; 0.95 gives a 95 % interval")
-    return float(special.ndtri((1 + level) / 2))
+    return float(scipy.special.ndtri((1 + level) / 2))
 
 
 def wilson(share: float, n: Number, z: float) -> Bounds:
@@ -73,7 +73,7 @@ def tango(first_only: Number, second_only: Number, n: Number, z: float) -> Bound
 def _root_between(excess: Callable[[float], float], inside: float, end: float) -> float:
     """Where the score test turns from accepting, near the estimate, to refusing; the end of the range where it accepts throughout."""
     start = inside + _STEP * (end - inside)  # at the estimate itself, without any discordant pair, it does neither
-    return end if inside == end or excess(end) <= 0 else float(optimize.brentq(excess, start, end, xtol=1e-12))
+    return end if inside == end or excess(end) <= 0 else float(scipy.optimize.brentq(excess, start, end, xtol=1e-12))
 
 
 def effective_size(hits: Float[np.ndarray, " cluster"], trials: Float[np.ndarray, " cluster"]) -> float:

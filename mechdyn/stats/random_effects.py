@@ -18,8 +18,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import optimize, special, stats
 
 from mechdyn.errors import InputError
 from mechdyn.stats.interval import Interval
@@ -67,7 +67,7 @@ def random_effects(estimates: PerModel, errors: PerModel, *, level: float = 0.95
     mean = _mean(estimates, weights)
     scale = max(1.0, _heterogeneity(estimates, variances, tau_squared) / (k - 1))
     error = math.sqrt(scale / weights.sum())
-    reach = float(special.stdtrit(k - 1, (1 + level) / 2)) * error
+    reach = float(scipy.special.stdtrit(k - 1, (1 + level) / 2)) * error
     plain = 1 / variances
     typical = (k - 1) * plain.sum() / (plain.sum() ** 2 - (plain**2).sum())
     return RandomEffects(
@@ -87,7 +87,7 @@ def standard_error(interval: Interval) -> float | None:
         return None
     bootstrapped = interval.method in (BOOTSTRAP, CLUSTER_BOOTSTRAP)
     freedom = (interval.freedom or interval.n - 1.0) if bootstrapped else math.inf
-    return width / (2 * float(special.stdtrit(freedom, 0.975) if math.isfinite(freedom) else special.ndtri(0.975)))
+    return width / (2 * float(scipy.special.stdtrit(freedom, 0.975) if math.isfinite(freedom) else scipy.special.ndtri(0.975)))
 
 
 def _mean(estimates: PerModel, weights: PerModel) -> float:
@@ -109,7 +109,7 @@ def _reml(estimates: PerModel, variances: PerModel) -> float:
         return float(np.log(total).sum() + math.log((1 / total).sum())) + _heterogeneity(estimates, variances, tau_squared)
 
     most = 10 * float(estimates.var(ddof=1)) + 1e-300
-    found = optimize.minimize_scalar(loss, bounds=(0.0, most), method="bounded", options={"xatol": 1e-9 * most})
+    found = scipy.optimize.minimize_scalar(loss, bounds=(0.0, most), method="bounded", options={"xatol": 1e-9 * most})
     return float(found.x) if loss(float(found.x)) < loss(0.0) else 0.0
 
 
@@ -132,7 +132,7 @@ def _prediction(estimates: PerModel, variances: PerModel, level: float) -> Bound
 def _q_profile(estimates: PerModel, variances: PerModel, level: float) -> Bounds:
     """Bounds of τ, the root of the Q-profile's."""
     k = len(estimates)
-    high, low = stats.chi2.isf([(1 - level) / 2, (1 + level) / 2], k - 1)
+    high, low = scipy.stats.chi2.isf([(1 - level) / 2, (1 + level) / 2], k - 1)
     return _tau_at(estimates, variances, float(high)), _tau_at(estimates, variances, float(low))
 
 
@@ -141,5 +141,5 @@ def _tau_at(estimates: PerModel, variances: PerModel, wanted: float) -> float:
     if _heterogeneity(estimates, variances, 0.0) <= wanted:
         return 0.0
     most = float(estimates.var(ddof=1)) * len(estimates) / wanted
-    root = optimize.brentq(lambda tau_squared: _heterogeneity(estimates, variances, tau_squared) - wanted, 0.0, 2 * most)
+    root = scipy.optimize.brentq(lambda tau_squared: _heterogeneity(estimates, variances, tau_squared) - wanted, 0.0, 2 * most)
     return math.sqrt(float(root))

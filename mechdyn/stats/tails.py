@@ -10,6 +10,7 @@ interval's method is:
 - Bootstrap: a bound at reach t is proportional to Student's t with the interval's own degrees of freedom (`mechdyn.stats.bca`), or n − 1
   where a file does not say; so p is the tail of that distribution beyond t₀.₉₇₅ · |estimate − bound| / |estimate − facing end|. The share
   of resamples beyond the bound would be p as well, but 2,000 of them know nothing of tails below 0.001.
+- Over samples and seeds (`mechdyn.stats.seeds`): the same, where the degrees of freedom are known.
 - no spread: all n clusters gave the same, so that a share of z² / (n + z²) of the population may be otherwise.
 
 There is no p for an interval without bounds, of a method that is none of these, or whose estimate lies beyond its own end.
@@ -17,12 +18,13 @@ There is no p for an interval without bounds, of a method that is none of these,
 
 import math
 
-from scipy import special
+import scipy
 
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import CLUSTER_WILSON, TANGO, WILSON
 from mechdyn.stats.proportions import normal_quantile
 from mechdyn.stats.resampling import BOOTSTRAP, CLUSTER_BOOTSTRAP, NO_SPREAD
+from mechdyn.stats.seeds import SEEDS
 
 LEVEL = 0.95
 """Of the intervals that p is made from."""
@@ -63,14 +65,14 @@ def _beyond(interval: Interval, bound: float) -> float | None:
         return None
     if interval.method == NO_SPREAD:
         return _normal_tail(_unseen(interval, distance / reach))
-    if interval.method in (BOOTSTRAP, CLUSTER_BOOTSTRAP):
+    if interval.method in (BOOTSTRAP, CLUSTER_BOOTSTRAP) or (interval.method == SEEDS and interval.freedom):
         freedom = interval.freedom or interval.n - 1
-        return float(special.stdtr(freedom, -special.stdtrit(freedom, (1 + LEVEL) / 2) * distance / reach))
+        return float(scipy.special.stdtr(freedom, -scipy.special.stdtrit(freedom, (1 + LEVEL) / 2) * distance / reach))
     return None
 
 
 def _normal_tail(z: float | None) -> float | None:
-    return None if z is None else float(special.ndtr(-z))
+    return None if z is None else float(scipy.special.ndtr(-z))
 
 
 def _wilson(interval: Interval, bound: float) -> float | None:

@@ -1,7 +1,7 @@
 """Simulated answers whose truth is known: what makes a token wrong, and what retrieval and doubt have to do with it, drawn by rule.
 
 A sample is an answer of up to ten content tokens that ends at its first wrong one. Each has an entropy; max p goes with it. What a verdict
-makes of such answers is its error rate (`experiments/alarm_error_rates.py`).
+makes of such answers is its error rate (`experiments/error_rates.py`).
 """
 
 from collections.abc import Callable

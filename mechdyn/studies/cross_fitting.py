@@ -4,7 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from mechdyn.evidence import FIRST, LESS, MIN_RETRIEVING_SAMPLES, SECOND, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
+from mechdyn.evidence import (
+    FIRST,
+    LESS,
+    MIN_RETRIEVING_SAMPLES,
+    SECOND,
+    Asked,
+    Criteria,
+    Criterion,
+    Evidence,
+    Outcome,
+    Side,
+    Verdict,
+    outcome,
+)
 from mechdyn.plans import Request
 from mechdyn.probes.baselines import with_shuffled_targets
 from mechdyn.probes.crossfit import Areas, Fit, compared_areas, cross_fit
@@ -13,7 +26,6 @@ from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.probe import Predictor
 from mechdyn.probes.ridge import ridge_probe
 from mechdyn.stats.cca_crossfit import CrossFittedCorrelation, cross_fitted_correlation
-from mechdyn.stats.interval import Interval
 from mechdyn.stats.tails import p_above, p_below
 from mechdyn.studies.probing import AUPRC, PROBES, TOP_CORRELATION, Outline, attempt, cca_samples, training_device
 from mechdyn.traces.trace import Trace
@@ -21,6 +33,8 @@ from mechdyn.traces.trace import Trace
 SMALL = 0.02
 """A difference that is surely below this refutes."""
 N_FOLDS = 5
+NULL = "its null"
+"""What evidence calls the correlation with other samples' scores, which a correlation is held against."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,8 @@ def correlation_rows(found: CrossFittedAt) -> list[Evidence]:
     measured = found.correlation
     return [
         Evidence(TOP_CORRELATION, measured.correlation, place, measured.null.estimate),
-        Evidence(TOP_CORRELATION, measured.ahead, {**place, LESS: "its null"}, 0.0),
+        Evidence(TOP_CORRELATION, measured.null, {**place, "samples": NULL}),
+        Evidence(TOP_CORRELATION, measured.ahead, {**place, LESS: NULL}, 0.0),
     ]
 
 
@@ -73,21 +88,24 @@ def area_rows(found: CrossFittedAt) -> list[Evidence]:
     return rows + [Evidence(AUPRC, ahead, {"k": found.offset, "predictor": first, LESS: name}, 0.0) for name, ahead in pairs]
 
 
-def lies_above_zero(what: str, difference: Interval) -> Criterion:
+def lies_above_zero(what: str, found: Evidence) -> Criterion:
     """To support: the whole interval of a difference is above 0."""
-    return Criterion(f"{what}, {difference}, lies wholly above 0", below(0.0, difference.low), p_above(difference, 0.0))
+    difference = found.interval
+    return Criterion.asking(f"{what}, {difference}, lies wholly above 0", Asked(found, Side.ABOVE, 0.0), p=p_above(difference, 0.0))
 
 
-def is_small(what: str, difference: Interval) -> Criterion:
+def is_small(what: str, found: Evidence) -> Criterion:
     """To refute: the upper end of a difference is below 0.02."""
-    return Criterion(f"{what}, {difference}, has its upper end below {SMALL}", below(difference.high, SMALL), p_below(difference, SMALL))
+    difference, asked = found.interval, Asked(found, Side.BELOW, SMALL)
+    return Criterion.asking(f"{what}, {difference}, has its upper end below {SMALL}", asked, p=p_below(difference, SMALL))
 
 
-def differences(found: CrossFittedAt, names: Sequence[str], *, correlation: bool = True) -> Mapping[str, Interval]:
+def differences(found: CrossFittedAt, names: Sequence[str], *, correlation: bool = True) -> Mapping[str, Evidence]:
     """In words what is compared at this offset, and the difference: the correlation to its null, the probe to each named predictor."""
     k, first = found.offset, next(iter(found.areas.areas))
-    pairs = {f"k = {k}: top correlation less its null": found.correlation.ahead} if correlation else {}
-    return pairs | {f"k = {k}: AUPRC of the {first} less that of {name}": found.areas.ahead[name] for name in names}
+    rows = {row.at[LESS]: row for row in (*correlation_rows(found), *area_rows(found)) if LESS in row.at}
+    pairs = {f"k = {k}: top correlation less its null": rows[NULL]} if correlation else {}
+    return pairs | {f"k = {k}: AUPRC of the {first} less that of {name}": rows[name] for name in names}
 
 
 def crossed_margins(k: int) -> dict[str, float]:

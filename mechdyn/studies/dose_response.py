@@ -13,7 +13,7 @@ steps that reach k. A sample's value is its mean over those steps; means and dif
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,7 @@ class Dose:
         above: D less `static` and D less `neither`.
         flips: of each difference the share of sign flips whose mean reaches it: were the two alike, either sign would be as likely.
         n_steps: how many steps of all samples reach k.
+        by_sample: the values that each of `above` is the mean of.
     """
 
     k: int
@@ -62,6 +63,7 @@ class Dose:
     above: Mapping[str, Interval]
     flips: Mapping[str, float]
     n_steps: int
+    by_sample: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def n_samples(self) -> int:
@@ -126,6 +128,7 @@ def dose(k: int, samples: Sequence[SampleDose], *, seed: int = 0) -> Dose:
         above={name: bootstrap_mean(values[OWN] - values[name], ones, seed=seed) for name in (STATIC, NEITHER)},
         flips={name: permutation_test(values[OWN], values[name], alternative="greater", seed=seed).p_value for name in (STATIC, NEITHER)},
         n_steps=sum(sample.n_steps for sample in samples),
+        by_sample={name: tuple((values[OWN] - values[name]).tolist()) for name in (STATIC, NEITHER)},
     )
 
 

@@ -1,7 +1,7 @@
 """Simulated dose-response experiments whose truth is known: what heads off at one step take from log p, drawn by rule.
 
 A sample has some steps, each with room for some k; its heads' true effects vary from sample to sample (gamma, so skewed, as measured ones
-are), and every step adds noise. What a verdict makes of these is its error rate (`experiments/irreplaceability_error_rates.py`).
+are), and every step adds noise. What a verdict makes of these is its error rate (`experiments/error_rates.py`).
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Simulated hidden states and retrieving heads whose relation is known, to be judged by correlation and anticipation as a model's are.
 
 Every world draws traces of some steps: which heads retrieve, the token of each step, and a hidden state that is told something of these in
-noise. What it is told is the truth that a verdict has to find (`experiments/hidden_error_rates.py`).
+noise. What it is told is the truth that a verdict has to find (`experiments/error_rates.py`).
 """
 
 from collections.abc import Callable

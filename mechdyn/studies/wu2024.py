@@ -13,10 +13,10 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mechdyn.errors import InputError
-from mechdyn.evidence import Criterion, Evidence, Verdict, below, outcome
+from mechdyn.evidence import Asked, Criterion, Evidence, Side, Verdict, outcome
 from mechdyn.heads import RankedHeads
 from mechdyn.stats.head_lists import TOP, n_heads_of, overlap, rank_correlation
 from mechdyn.stats.interval import Interval
@@ -26,6 +26,7 @@ THRESHOLD = 0.1
 FEW, MANY = 0.05, 0.10
 """Their "less than 5 %"; and a share that is no small one any more."""
 FEWEST_MODELS = 5
+COUNTED = "heads with a score of 0.1 or more"
 METHOD = "Student's t, head by head"
 """What intervals are called that are made here."""
 FAR_ABOVE, ABOVE, SAME = 0.001, 0.05, 0.5
@@ -54,7 +55,7 @@ def retrieval_heads(ranked: RankedHeads) -> Interval:
     if ranked.spread is None or any(math.isnan(each.sd) for each in ranked.spread):
         return Interval(count, math.nan, math.nan, ranked.n or 0)
     n = np.array([each.n for each in ranked.spread])
-    reach = stats.t.ppf(0.975, n - 1) * np.array([each.sd for each in ranked.spread]) / np.sqrt(n)
+    reach = scipy.stats.t.ppf(0.975, n - 1) * np.array([each.sd for each in ranked.spread]) / np.sqrt(n)
     low, high = ((scores + sign * reach >= THRESHOLD).sum() for sign in (-1, 1))
     return Interval(count, float(low), float(high), int(n.min()), METHOD)
 
@@ -73,17 +74,19 @@ def sparse(name: str, ranked: RankedHeads) -> Verdict:
     heads = retrieval_heads(ranked)
     share = Interval(heads.estimate / total, heads.low / total, heads.high / total, heads.n, heads.method)
     numbers = f"share {share:.3f}"
-    some = None if math.isnan(heads.low) else heads.low >= 1
+    found, counted = Evidence("share of heads with a score of 0.1 or more", share), Evidence(COUNTED, heads)
     supports = (
-        Criterion(f"at least one head surely scores {THRESHOLD:g} or more ({heads.low:g} do)", some),
-        Criterion(f"the whole interval lies below {FEW:g} ({numbers})", below(share.high, FEW)),
+        Criterion.asking(
+            f"at least one head surely scores {THRESHOLD:g} or more ({heads.low:g} do)", Asked(counted, Side.AT_LEAST, 1.0, unit="heads")
+        ),
+        Criterion.asking(f"the whole interval lies below {FEW:g} ({numbers})", Asked(found, Side.BELOW, FEW)),
     )
-    refutes = (Criterion(f"the whole interval lies above {MANY:g} ({numbers})", below(MANY, share.low)),)
+    refutes = (Criterion.asking(f"the whole interval lies above {MANY:g} ({numbers})", Asked(found, Side.ABOVE, MANY)),)
     return Verdict(
         name,
         "wu2024.sparse",
         outcome(supports, refutes),
-        (Evidence("share of heads with a score of 0.1 or more", share), Evidence("heads with a score of 0.1 or more", heads)),
+        (found, counted),
         supports,
         refutes,
         (_SCORE, _SAMPLES),
@@ -105,18 +108,21 @@ def intrinsic(name: str, base: RankedHeads, derived: RankedHeads, k: int = TOP) 
     """
     found, ranks = overlap(base, derived, k), rank_correlation(base, derived)
     shared = f"{found.shared} of {min(found.sizes)} shared, p = {found.p:.2g}"
+    n, at = min(found.sizes), {"k": k}
+    jaccard = Evidence("Jaccard", Interval(found.jaccard, math.nan, math.nan, n), at, null=found.chance)
+    by_chance = Evidence("probability that random lists share as many", Interval(found.p, math.nan, math.nan, n), at)
+    rare, common = (Asked(by_chance, side, bound, True, unit="p") for side, bound in ((Side.BELOW, FAR_ABOVE), (Side.AT_LEAST, ABOVE)))
     supports = (
-        Criterion(f"random lists share as many with a probability under {FAR_ABOVE:g} ({shared})", found.p < FAR_ABOVE),
-        Criterion(f"the Jaccard is {SAME:g} or more ({found.jaccard:.3f})", found.jaccard >= SAME),
+        Criterion.asking(f"random lists share as many with a probability under {FAR_ABOVE:g} ({shared})", rare),
+        Criterion.asking(f"the Jaccard is {SAME:g} or more ({found.jaccard:.3f})", Asked(jaccard, Side.AT_LEAST, SAME, True)),
     )
-    refutes = (Criterion(f"random lists share as many with a probability of {ABOVE:g} or more ({shared})", found.p >= ABOVE),)
-    at = {"k": k}
+    refutes = (Criterion.asking(f"random lists share as many with a probability of {ABOVE:g} or more ({shared})", common),)
     return Verdict(
         name,
         "wu2024.intrinsic",
         outcome(supports, refutes),
         (
-            Evidence("Jaccard", Interval(found.jaccard, math.nan, math.nan, min(found.sizes)), at, null=found.chance),
+            jaccard,
             Evidence("rank correlation", Interval(ranks.rho, math.nan, math.nan, ranks.n), note="beside it; has no say"),
         ),
         supports,
@@ -143,12 +149,16 @@ def universal(lists: Mapping[str, RankedHeads]) -> Verdict:
     surely = [name for name, count in counts.items() if count.low >= 1]
     none = [name for name, count in counts.items() if count.high < 1]
     each = None if unknown else len(surely) == len(lists)
+    evidence = tuple(Evidence(COUNTED, count, {"file": name}) for name, count in counts.items())
+    asked = tuple(Asked(row, Side.AT_LEAST, 1.0, unit="heads") for row in evidence)
+    enough = Asked(
+        Evidence("lists", Interval(len(lists), math.nan, math.nan, len(lists))), Side.AT_LEAST, FEWEST_MODELS, True, unit="lists"
+    )
     supports = (
-        Criterion(f"there are at least {FEWEST_MODELS} lists ({len(lists)})", len(lists) >= FEWEST_MODELS),
-        Criterion(f"each has a head that surely scores {THRESHOLD:g} or more ({len(surely)} of {len(lists)})", each),
+        Criterion.asking(f"there are at least {FEWEST_MODELS} lists ({len(lists)})", enough),
+        Criterion(f"each has a head that surely scores {THRESHOLD:g} or more ({len(surely)} of {len(lists)})", each, asked=asked),
     )
     refutes = (Criterion(f"one has no head that possibly does ({', '.join(none) or 'none'})", bool(none) or (None if unknown else False)),)
-    evidence = tuple(Evidence("heads with a score of 0.1 or more", count, {"file": name}) for name, count in counts.items())
     return Verdict("all lists", "wu2024.universal", outcome(supports, refutes), evidence, supports, refutes, (_SCORE, _SAMPLES))
 
 

@@ -1,8 +1,10 @@
 """Rendering a system and a user text as the model expects them, and finding character spans in its tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -10,19 +12,47 @@ from jaxtyping import Int
 from torch import Tensor
 
 from mechdyn.errors import InputError, UnsupportedModelError
+from mechdyn.tasks.pieces import ALL_SORTS, Pieces, Spelled, whole
 from mechdyn.tasks.sample import Sample, Span
 
 DATE = "26 Jul 2024"
 """The date that Llama 3's own template falls back on."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prompt:
-    """A rendered prompt: its text, its ids and, for each token, the characters it covers."""
+    """A rendered prompt: its text, how many tokens it has and, read when they are asked for, their ids and the characters each covers."""
 
     text: str
-    tokens: Int[Tensor, " pos"]
-    offsets: tuple[Span, ...]
+    n_tokens: int
+    _spell: Callable[[], Spelled]
+
+    def __len__(self) -> int:
+        return self.n_tokens
+
+    @classmethod
+    def of(cls, text: str, spelled: Spelled) -> "Prompt":
+        """A prompt whose tokens are known."""
+        return cls(text, len(spelled), lambda: spelled)
+
+    @cached_property
+    def _spelled(self) -> Spelled:
+        return self._spell()
+
+    @cached_property
+    def tokens(self) -> Int[Tensor, " pos"]:
+        """The ids."""
+        return torch.tensor(self._spelled.ids, dtype=torch.long)
+
+    @cached_property
+    def offsets(self) -> tuple[Span, ...]:
+        """The characters [start, end) of each token."""
+        return tuple((start, end) for start, end in self._spelled.edges.tolist())
+
+    def covering(self, span: Span) -> np.ndarray:
+        """Input positions of the tokens that overlap a character span, ascending."""
+        edges, (start, end) = self._spelled.edges, span
+        return np.flatnonzero((edges[:, 0] < end) & (start < edges[:, 1]))
 
 
 def render(tokenizer: Any, system: str | None, user: str, begun: str = "") -> Prompt:
@@ -49,28 +79,22 @@ def render(tokenizer: Any, system: str | None, user: str, begun: str = "") -> Pr
 
 
 def encode(tokenizer: Any, text: str, add_special_tokens: bool) -> Prompt:
-    """Tokenise `text` with character offsets."""
-    encoding = tokenizer(text, add_special_tokens=add_special_tokens, return_offsets_mapping=True)
-    offsets = tuple((int(start), int(end)) for start, end in encoding["offset_mapping"])
-    return Prompt(text, torch.tensor(encoding["input_ids"], dtype=torch.long), offsets)
+    """Tokenise `text` with character offsets, from remembered pieces where the tokenizer allows."""
+    pieces = Pieces.of(tokenizer)
+    if not pieces.fits:
+        return Prompt.of(text, whole(tokenizer, text, add_special_tokens))
+    return Prompt(text, pieces.count(text, add_special_tokens), partial(pieces.spell, text, add_special_tokens))
 
 
 def positions_of(prompt: Prompt, spans: tuple[Span, ...]) -> Int[Tensor, " pos"]:
     """Input positions of every token that overlaps one of the character spans, ascending."""
-    return torch.tensor(
-        [
-            position
-            for position, (start, end) in enumerate(prompt.offsets)
-            if any(start < span_end and span_start < end for span_start, span_end in spans)
-        ],
-        dtype=torch.long,
-    )
+    found = [prompt.covering(span) for span in spans]
+    return torch.from_numpy(np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64))
 
 
 def token_spans(prompt: Prompt, spans: Sequence[Span]) -> list[list[int]]:
     """Input positions [first, last + 1) of the tokens that overlap each character span; [0, 0] for a span that no token covers."""
-    offsets = np.array(prompt.offsets, dtype=np.int64).reshape(-1, 2)
-    found = (np.flatnonzero((offsets[:, 0] < end) & (start < offsets[:, 1])) for start, end in spans)
+    found = map(prompt.covering, spans)
     return [[int(positions[0]), int(positions[-1]) + 1] if len(positions) else [0, 0] for positions in found]
 
 
@@ -113,7 +137,40 @@ def require_offsets(tokenizer: Any) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """What a template puts before and behind a user's text; `plain` is False where that depends on the text."""
+
+    before: str
+    after: str
+    plain: bool
+
+    @classmethod
+    def of(cls, tokenizer: Any, system: str | None) -> "_Frame":
+        first, second = (_rendered(tokenizer, system, text) for text in _TRIED)
+        before, _, after = first.partition(_TRIED[0])
+        return cls(before, after, second == f"{before}{_TRIED[1]}{after}")
+
+
+_TRIED = (ALL_SORTS.replace("<", ""), "x")
+_FRAMES: WeakKeyDictionary[Any, dict[tuple[str | None, str], _Frame]] = WeakKeyDictionary()
+
+
 def _through_template(tokenizer: Any, system: str | None, user: str) -> str:
+    """The template itself is run twice for a system text; what it puts around the user's is then known.
+
+    Templates may trim a text, or look for tags in it: such texts go through it each time.
+    """
+    if not user or user[0].isspace() or user[-1].isspace() or "<" in user:
+        return _rendered(tokenizer, system, user)
+    frames, key = _FRAMES.setdefault(tokenizer, {}), (system, tokenizer.chat_template)
+    if key not in frames:
+        frames[key] = _Frame.of(tokenizer, system)
+    frame = frames[key]
+    return f"{frame.before}{user}{frame.after}" if frame.plain else _rendered(tokenizer, system, user)
+
+
+def _rendered(tokenizer: Any, system: str | None, user: str) -> str:
     from jinja2.exceptions import TemplateError
 
     # A fixed date: templates that write today's (Llama 3) would give another prompt tomorrow.

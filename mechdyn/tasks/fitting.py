@@ -29,7 +29,7 @@ class Fitted:
     others: tuple[Span, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.prompt.tokens)
+        return len(self.prompt)
 
 
 def check_request(length: int, depth: float, n_ctx: int | None, room: int = ROOM) -> None:

@@ -1,7 +1,8 @@
 """Procedural English prose: the haystack that needs no download."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 ADJECTIVES = (
     "young quiet tall narrow green heavy gentle broken silver distant warm pale bright wooden "
@@ -35,35 +36,34 @@ _WHEN = (
     "without saying a word",
     "for most of the evening",
 )
-_FORMS = (
-    "The {a} {p} {v} the {t} near the {l}.",
-    "The {p} {v} a {a} {t} {w}.",
-    "Nobody in the {l} {v} the {t} of the {p}.",
-    "{W}, the {p} {v} the {a} {t}.",
-    "The {l} was {a} and {b}, and the {p} {v} the {t} {d}.",
-    "A {a} {t} stood behind the {l}.",
-    "The {p} and the {q} walked {d} to the {l} {w}.",
-    "There was a {a} {l} where the {p} {v} every {t}.",
-    "It was a {a} day, so the {p} {v} the {t} {d}.",
-    "Was the {a} {l} the place where the {p} {v} the {t}?",
+_FORMS: tuple[Callable[..., str], ...] = (
+    lambda a, b, p, q, v, t, s, d, w: f"The {a} {p} {v} the {t} near the {s}.",
+    lambda a, b, p, q, v, t, s, d, w: f"The {p} {v} a {a} {t} {w}.",
+    lambda a, b, p, q, v, t, s, d, w: f"Nobody in the {s} {v} the {t} of the {p}.",
+    lambda a, b, p, q, v, t, s, d, w: f"{w[0].upper()}{w[1:]}, the {p} {v} the {a} {t}.",
+    lambda a, b, p, q, v, t, s, d, w: f"The {s} was {a} and {b}, and the {p} {v} the {t} {d}.",
+    lambda a, b, p, q, v, t, s, d, w: f"A {a} {t} stood behind the {s}.",
+    lambda a, b, p, q, v, t, s, d, w: f"The {p} and the {q} walked {d} to the {s} {w}.",
+    lambda a, b, p, q, v, t, s, d, w: f"There was a {a} {s} where the {p} {v} every {t}.",
+    lambda a, b, p, q, v, t, s, d, w: f"It was a {a} day, so the {p} {v} the {t} {d}.",
+    lambda a, b, p, q, v, t, s, d, w: f"Was the {a} {s} the place where the {p} {v} the {t}?",
 )
+_DRAWN: tuple[Sequence[Any], ...] = (_WHEN, _FORMS, ADJECTIVES, ADJECTIVES, _PEOPLE, _PEOPLE, _PAST_VERBS, THINGS, PLACES, _ADVERBS)
+"""What is drawn for a sentence, in this order, whether its form has room for it or not."""
+_SIZES = tuple((words, len(words), len(words).bit_length()) for words in _DRAWN)
 
 
 def procedural_sentence(rng: random.Random) -> str:
     """One made-up English sentence."""
-    when = rng.choice(_WHEN)
-    return rng.choice(_FORMS).format(
-        a=rng.choice(ADJECTIVES),
-        b=rng.choice(ADJECTIVES),
-        p=rng.choice(_PEOPLE),
-        q=rng.choice(_PEOPLE),
-        v=rng.choice(_PAST_VERBS),
-        t=rng.choice(THINGS),
-        l=rng.choice(PLACES),
-        d=rng.choice(_ADVERBS),
-        w=when,
-        W=when[0].upper() + when[1:],
-    )
+    bits, drawn = rng.getrandbits, []
+    for words, size, n_bits in _SIZES:
+        # What `rng.choice` does, without its calls: this is most of what a prompt costs.
+        index = bits(n_bits)
+        while index >= size:
+            index = bits(n_bits)
+        drawn.append(words[index])
+    when, form, *parts = drawn
+    return form(*parts, when)
 
 
 def procedural_sentences(rng: random.Random) -> Iterator[str]:

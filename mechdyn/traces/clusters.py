@@ -22,7 +22,7 @@ def trace_clusters(*columns: Sequence[Trace]) -> Int[np.ndarray, " sample"]:
     Args:
         columns: the traces of the samples; more columns for more traces of each sample in the same order, such as retests.
     """
-    return clusters_by_shared([set().union(*map(_things, row)) for row in zip(*columns, strict=True)])
+    return clusters_by_shared([set().union(*map(shared_things, row)) for row in zip(*columns, strict=True)])
 
 
 def sample_clusters(samples: Sequence[Sample]) -> Int[np.ndarray, " sample"]:
@@ -30,12 +30,13 @@ def sample_clusters(samples: Sequence[Sample]) -> Int[np.ndarray, " sample"]:
     return clusters_by_shared([_shared(sample.tokens, sample.needle_positions, sample.meta) for sample in samples])
 
 
-def _things(trace: Trace) -> set[Hashable]:
+def shared_things(trace: Trace) -> set[Hashable]:
+    """What other traces may have as well."""
     return _shared(trace.prompt_tokens, trace.needle_positions, trace.meta)
 
 
 def _shared(tokens: Int[Tensor, " pos"], needle_positions: Int[Tensor, " needle"], meta: Mapping[str, Any]) -> set[Hashable]:
-    """What others may have as well. Copies of a sample that were drawn apart (`mechdyn.claims.power`) have nothing in common."""
+    """Copies of a sample that were drawn apart (`mechdyn.claims.power`) have nothing in common."""
     needle, drawn = tuple(tokens[needle_positions].tolist()), meta.get("drawn")
     text = (meta.get("haystack"), meta.get("seed"))
     return ({("needle", drawn, *needle)} if needle else set()) | ({("haystack", drawn, *text)} if None not in text else set())

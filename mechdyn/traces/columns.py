@@ -12,14 +12,15 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.traces.backing import Backing
+from mechdyn.traces.budgets import BudgetEffects
 from mechdyn.traces.effect import Effect
 from mechdyn.traces.manifest import Manifest, to_json
 from mechdyn.traces.schema import INDEX, steps_schema, traces_schema
 from mechdyn.traces.trace import Trace
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
-_EFFECT, _BACKING = "effect", "backing"
-"""The keys of the meta's JSON under which a measured effect and a backing lie (their `as_json`); traces without have neither."""
+_EFFECT, _BACKING, _BUDGETS = "effect", "backing", "budgets"
+"""The keys of the meta's JSON under which what was measured beside a trace lies (its `as_json`); others have none of them."""
 _TEXTS = ("unit", "sample", "task", "question", "answer", "text", "stopped")
 
 
@@ -58,7 +59,7 @@ def trace_row(trace: Trace, manifest: Manifest) -> pa.RecordBatch:
     columns["prompt_tokens"] = _int32(trace.prompt_tokens)
     columns["needle_positions"] = _int32(trace.needle_positions)
     columns["n_sentences"] = 0 if trace.sentence_scores is None else trace.sentence_scores.shape[1]
-    measured = {_EFFECT: trace.effect, _BACKING: trace.backing}
+    measured = {_EFFECT: trace.effect, _BACKING: trace.backing, _BUDGETS: trace.budgets}
     beside = {name: each.as_json() for name, each in measured.items() if each is not None}
     columns["meta"] = to_json({**trace.meta, **beside}, f"the meta of trace {trace.unit}")
     columns["ablated"] = trace.ablated is not None
@@ -71,11 +72,12 @@ def trace_of(row: pa.Table, steps: pa.Table, manifest: Manifest) -> Trace:
     """The trace that one row of `traces/` and its rows of `steps/` hold."""
     values = row.drop_columns(["prompt_tokens", "needle_positions"]).to_pylist()[0]
     meta, tokens, texts = json.loads(values["meta"]), _int64(_whole(steps["token"])), tuple(steps["token_text"].to_pylist())
-    effect, backing = meta.pop(_EFFECT, None), meta.pop(_BACKING, None)
+    effect, backing, budgets = (meta.pop(name, None) for name in (_EFFECT, _BACKING, _BUDGETS))
     return Trace(
         **{name: values[name] for name in (*_TEXTS, "threshold")},
         effect=None if effect is None else Effect.from_json(effect, tokens, texts, manifest.n_layers, manifest.n_heads),
         backing=None if backing is None else Backing.from_json(backing),
+        budgets=None if budgets is None else BudgetEffects.from_json(budgets),
         meta=meta,
         prompt_tokens=_int64(_whole(row["prompt_tokens"]).flatten()),
         needle_positions=_int64(_whole(row["needle_positions"]).flatten()),

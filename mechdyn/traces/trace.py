@@ -11,6 +11,7 @@ from torch import Tensor
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
 from mechdyn.traces.backing import Backing
+from mechdyn.traces.budgets import BudgetEffects
 from mechdyn.traces.effect import Effect
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Trace:
     """What sets of heads that are off at one step do to the tokens of this answer; there only where it was measured."""
     backing: Backing | None = None
     """How much attention each token has on its like in the context, and its step's distribution; there only where it was asked for."""
+    budgets: BudgetEffects | None = None
+    """What smaller key-value caches do to the tokens of this answer; there only where it was measured."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """JSON values: the sample's meta and what decided the run."""
 

@@ -10,6 +10,8 @@ EFFECT = "effect"
 """The key of `Unit.decoding` under which a unit names the sets of heads whose effect is measured along its answer."""
 BACKING = "backing"
 """The key under which it names the heads whose backing of each token is read."""
+BUDGETS = "budgets"
+"""The key under which it names the key-value caches that its answer is tried with."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +19,8 @@ class Unit:
     """One sample to trace with one model, one way of decoding and one ablation; JSON values only.
 
     `model` names the model and its revision; `sample` is a task's name and arguments (`{"task": "niah", "length": 512, ...}`); `decoding`
-    holds score, token limit and the like, and under `effect` which sets of heads are measured along the answer (`mechdyn.contrasts`);
-    `ablation` the schedule (empty: none).
+    holds score, token limit and the like, under `effect` which sets of heads are measured along the answer (`mechdyn.contrasts`), and under
+    `budgets` which caches (`mechdyn.studies.kv_budgets`); `ablation` the schedule (empty: none).
     """
 
     model: Mapping[str, Any]

@@ -11,9 +11,9 @@ from mechdyn.studies.claimed_tokens import ClaimReading, claimed_tokens
 from mechdyn.text import short, visible
 from mechdyn.traces.trace import Trace
 from mechdyn.views.given import takes_traces
+from mechdyn.views.html import Html
 from mechdyn.views.rind import gradient, paint, parted
 from mechdyn.views.theme import FONT, MONO, ColorScale, evenly, heading, look
-from mechdyn.views.tokens import Html
 
 _MEASURES = {"deployable": DEPLOYABLE, "labelled": LABELLED, "copies": COPIES}
 _SAID = {

@@ -11,8 +11,6 @@ from typing import Any, ParamSpec, TypeVar
 import plotly.graph_objects as go
 
 from mechdyn.errors import InputError
-from mechdyn.tasks.sample import Sample
-from mechdyn.traces.trace import Trace
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -31,7 +29,7 @@ def takes_traces(*names: str, by_condition: bool = False) -> Callable[[Callable[
 
 
 def takes_figure(name: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Let a function start only where this argument is a plotly figure."""
+    """Let a function start only where this argument is what a view drew: a plotly figure or HTML."""
     return _checked(_check_figure, [name])
 
 
@@ -57,6 +55,8 @@ def _checked(check: Check, names: tuple[str, ...] | list[str]) -> Callable[[Call
 
 
 def _check_trace(value: Any, view: str, by_condition: bool) -> None:
+    from mechdyn.traces.trace import Trace  # brings torch, which a page of tables and maps needs not
+
     if isinstance(value, Trace):
         return
     if by_condition and isinstance(value, Mapping):
@@ -70,8 +70,10 @@ def _check_trace(value: Any, view: str, by_condition: bool) -> None:
 
 
 def _check_figure(value: Any, what: str) -> None:
-    if not isinstance(value, go.Figure):
-        raise InputError(f"{what} takes a plotly figure, got {type(value).__name__}; timeline, layer_head, compare and grid make one")
+    if isinstance(value, go.Figure) or (hasattr(value, "html") and hasattr(value, "scripts")):
+        return
+    remedy = "an Explorer is a page of its own" if hasattr(value, "save") else "the views of mechdyn.views give them"
+    raise InputError(f"{what} takes a plotly figure or the Html of a view, got {type(value).__name__}; {remedy}")
 
 
 def _check_views(value: Any, page: str, kinds: tuple[type, ...]) -> None:
@@ -86,6 +88,9 @@ def _check_views(value: Any, page: str, kinds: tuple[type, ...]) -> None:
 
 
 def _remedy(value: Any) -> str:
+    from mechdyn.tasks.sample import Sample
+    from mechdyn.traces.trace import Trace
+
     if isinstance(value, Sample):
         return "trace the sample first: md.trace(model, sample)"
     if isinstance(value, list | tuple) and value and isinstance(value[0], Trace):

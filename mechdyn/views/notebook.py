@@ -4,21 +4,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 import plotly.io as pio
-from plotly.io.base_renderers import MimetypeRenderer
 
 from mechdyn.views.page import figure_html
 
 _NAME = "mechdyn_embedded"
 _count = 0
-
-
-class _Embedded(MimetypeRenderer):
-    """HTML that carries plotly's script."""
-
-    def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
-        global _count
-        _count += 1
-        return {"text/html": figure_html(go.Figure(fig_dict, skip_invalid=True), f"notebook-figure-{_count}", script=True)}
 
 
 def embed_plotly() -> None:
@@ -27,5 +17,15 @@ def embed_plotly() -> None:
     JupyterLab, Notebook and VS Code have plotly's script and need no network for figures as they are. Colab loads it from a CDN, and a
     notebook that was turned into HTML shows nothing without a script: there, call this once.
     """
-    pio.renderers[_NAME] = _Embedded()
+    from plotly.io.base_renderers import MimetypeRenderer  # imports IPython
+
+    class Embedded(MimetypeRenderer):
+        """HTML that carries plotly's script."""
+
+        def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
+            global _count
+            _count += 1
+            return {"text/html": figure_html(go.Figure(fig_dict, skip_invalid=True), f"notebook-figure-{_count}", script=True)}
+
+    pio.renderers[_NAME] = Embedded()
     pio.renderers.default = f"plotly_mimetype+{_NAME}"

@@ -14,8 +14,8 @@ from plotly.offline import get_plotlyjs
 from mechdyn.errors import InputError
 from mechdyn.text import visible
 from mechdyn.views.given import takes_views
+from mechdyn.views.html import Html, scripts_in
 from mechdyn.views.theme import FONT, look
-from mechdyn.views.tokens import Html, scripts_in
 
 View: TypeAlias = go.Figure | Html
 
@@ -88,15 +88,19 @@ def joined(parts: Iterable[Html]) -> Html:
     return Html("\n".join(piece.html for piece in pieces), tuple(script for piece in pieces for script in piece.scripts))
 
 
-def policy(scripts: Sequence[str]) -> str:
+def policy(scripts: Sequence[str], *, parts: bool = False) -> str:
     """A page's content security policy: nothing is loaded from anywhere, and no script runs but these, known by their SHA-256.
+
+    With `parts` these scripts themselves, and nothing else on the page, may load further ones: the data files of a viewer, which a page on
+    a disk cannot fetch.
 
     So a tag or an attribute such as `onerror` that should get into the page with some data does nothing. Plotly compiles a piece of
     WebAssembly that it carries.
     """
     hashes = " ".join(dict.fromkeys(f"'sha256-{_digest(script)}'" for script in scripts)) or "'none'"
     wasm = " 'wasm-unsafe-eval'" if scripts else ""
-    return f"default-src 'none'; script-src {hashes}{wasm}; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+    loaded = " 'strict-dynamic'" if parts else ""
+    return f"default-src 'none'; script-src {hashes}{loaded}{wasm}; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
 
 
 def _digest(script: str) -> str:
@@ -171,4 +175,5 @@ def _described(name: str, figure: View) -> str:
     if name or isinstance(figure, Html):
         return name or "tokens"
     title = figure.layout.title
-    return html.unescape(" — ".join(part for part in (title.text, title.subtitle.text) if part)) or "figure"
+    lines = (title.text, (title.subtitle.text or "").replace("<br>", " "))
+    return html.unescape(" — ".join(part for part in lines if part)) or "figure"

@@ -6,7 +6,7 @@ from mechdyn.claims.power import Power
 from mechdyn.views.curves import Axis, Curve, curves
 
 
-def power_figure(power: Power, *, dark: bool = False) -> go.Figure:
+def power_figure(power: Power, *, title: str = "", dark: bool = False) -> go.Figure:
     """A line each for supported and refuted, over their 95 % bands."""
     sizes = [point.n for point in power.points]
     lines = [
@@ -17,7 +17,7 @@ def power_figure(power: Power, *, dark: bool = False) -> go.Figure:
         lines,
         x="samples",
         y=Axis("share of runs", (-0.03, 1.03)),
-        title=f"Power of {power.claim}",
+        title=title or f"Power of {power.claim}",
         subtitle=f"bands: {power.points[0].supported.method}",
         dark=dark,
     )

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
-from sklearn.calibration import calibration_curve
 from torch import Tensor
 
 from mechdyn.errors import InputError
@@ -104,6 +103,8 @@ def calibration(
     Raises:
         InputError: no prediction, or one outside [0, 1].
     """
+    from sklearn.calibration import calibration_curve  # takes a second to import
+
     if not predictions:
         raise InputError("a calibration plot needs at least one predictor, got none")
     colors = look(dark)

@@ -11,10 +11,10 @@ from mechdyn.rag.strategies import about
 from mechdyn.rag.windows import Span
 from mechdyn.tasks.task import answer_quality
 from mechdyn.text import visible
+from mechdyn.views.html import Html
 from mechdyn.views.page import save_page
 from mechdyn.views.rind import rind
 from mechdyn.views.theme import FONT, Look, look
-from mechdyn.views.tokens import Html
 
 _MAX_SAMPLES = 6
 _ENDED = {
@@ -24,7 +24,7 @@ _ENDED = {
     "error": "failed: NaN or infinite logits",
 }
 _STYLE = f"""
-.md-rag {{ color: var(--ink); font: 15px/1.6 {FONT}; }}
+.md-rag {{ background: var(--background); color: var(--ink); padding: 8px 12px; font: 15px/1.6 {FONT}; }}
 .md-rag details {{ border: 1px solid var(--line); border-radius: 4px; margin: 0 0 8px; padding: 6px 12px; }}
 .md-rag summary {{ cursor: pointer; overflow-wrap: anywhere; }}
 .md-rag p {{ margin: 6px 0; overflow-wrap: anywhere; }}
@@ -41,7 +41,7 @@ _STYLE = f"""
 """
 
 
-def rag_sample(question: QuestionRecord, logs: Mapping[str, RagLog], *, dark: bool = False) -> Html:
+def rag_sample(question: QuestionRecord, logs: Mapping[str, RagLog], *, title: str = "", dark: bool = False) -> Html:
     """A question's answers, each strategy folded.
 
     Round by round the draft by RIND value, the heads, the context with its visible windows marked and its supporting facts underlined, and
@@ -50,6 +50,7 @@ def rag_sample(question: QuestionRecord, logs: Mapping[str, RagLog], *, dark: bo
     Args:
         question: what the run kept of the sample.
         logs: by condition.
+        title: a line above, none when left out.
         dark: for a dark background.
 
     Raises:
@@ -62,7 +63,7 @@ def rag_sample(question: QuestionRecord, logs: Mapping[str, RagLog], *, dark: bo
         )
     colors = look(dark)
     parts = "\n".join(_strategy(question, name, log, index == 0, dark) for index, (name, log) in enumerate(logs.items()))
-    head = (
+    head = (f"<p><b>{_text(title)}</b></p>\n" if title else "") + (
         f"<p><b>{_text(question.question)}</b> Expected: <b>{_text(question.answer)}</b></p>\n"
         f'<p class="small">Context of {_text(str(question.context_tokens))} tokens. '
         f'<span class="shown">Marked</span>: visible to what is rewritten; '
@@ -139,6 +140,6 @@ def _text(text: str) -> str:
 
 
 def _variables(colors: Look) -> str:
-    names = {"ink": colors.ink, "muted": colors.muted, "line": colors.line, "accent": colors.accent}
+    names = {"background": colors.background, "ink": colors.ink, "muted": colors.muted, "line": colors.line, "accent": colors.accent}
     names |= {"shown": colors.scale[1], "on-shown": colors.ink}
     return ";".join(f"--{name}:{color}" for name, color in names.items())

@@ -6,8 +6,8 @@ from html import escape
 from mechdyn.errors import InputError
 from mechdyn.rag.rind import Rind, WordValue
 from mechdyn.text import short, visible
+from mechdyn.views.html import Html
 from mechdyn.views.theme import FONT, MONO, ColorScale, Look, color_at, evenly, ink_on, look, score_scale
-from mechdyn.views.tokens import Html
 
 # A word's numbers appear in one place under the draft: a box beside the word would leave a narrow page. Colours are variables of the
 # element, so that several drafts, light and dark, can stand on one page.

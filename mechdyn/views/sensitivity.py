@@ -6,10 +6,21 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mechdyn.claims.dynamism import CONSECUTIVE, EXPLAINED, HEADS, LOSS, RELIABILITY, TURNOVER
+from mechdyn.claims.dynamism import (
+    CONSECUTIVE,
+    DYNAMIC_BELOW,
+    EXPLAINED,
+    FIXED_ABOVE,
+    HEADS,
+    LOSS,
+    MIN_RELIABILITY,
+    RELIABILITY,
+    TURNOVER,
+)
 from mechdyn.claims.sensitivity import SensitivityCell, flipped, reference_cell
 from mechdyn.evidence import LESS, Outcome, Verdict
 from mechdyn.stats.interval import Interval
+from mechdyn.views.panels import Panel, interval_panels
 from mechdyn.views.text import escape
 from mechdyn.views.theme import finish, look
 
@@ -17,6 +28,35 @@ _ORDER = (Outcome.REFUTED, Outcome.INCONCLUSIVE, Outcome.SUPPORTED)
 _INK = {False: ("#000000", "#000000", "#FFFFFF"), True: ("#000000", "#FFFFFF", "#000000")}
 """What can be read on the colours of `Look.quality`, by whether the figure is dark."""
 _ROW_PIXELS = 74
+
+
+def sensitivity_figures(cells: Sequence[SensitivityCell], *, title: str = "", dark: bool = False) -> dict[str, go.Figure]:
+    """By heading: the verdict of each setting as a grid, then the numbers that each rests on with their intervals and bounds."""
+    drawn = {"Verdict by setting": sensitivity_figure(cells, title=title, dark=dark)}
+    return {**drawn, "What each verdict rests on": sensitivity_numbers(cells, title=title, dark=dark)}
+
+
+def sensitivity_numbers(cells: Sequence[SensitivityCell], *, title: str = "", dark: bool = False) -> go.Figure:
+    """A row for each setting, coloured by its verdict: Q, T - L and the reliability with intervals; the dotted lines are the bounds.
+
+    Args:
+        cells: the verdict under each setting.
+        title: the first line above.
+        dark: for a dark background.
+
+    Raises:
+        InputError: no setting of which anything was measured.
+    """
+    colors = look(dark)
+    names = {setting_text(cell): f"{cell.verdict.outcome}: {setting_text(cell)}" for cell in cells}
+    colored = {names[setting_text(cell)]: colors.quality[_ORDER.index(cell.verdict.outcome)] for cell in cells}
+    numbers = [[(names[setting_text(cell)], value) for cell in cells if (value := measured(cell.verdict)[place])] for place in range(3)]
+    bounds = ((DYNAMIC_BELOW, FIXED_ABOVE), (0.0,), (MIN_RELIABILITY,))
+    panels = [
+        Panel(name, {"": dict(rows)}, bound) for name, rows, bound in zip(("Q", "T - L", "reliability"), numbers, bounds, strict=True)
+    ]
+    subtitle = f"dotted: the bounds that criteria put them to; reference: {setting_text(reference_cell(cells))}"
+    return interval_panels(panels, title=title or "sensitivity", subtitle=subtitle, colored=colored, dark=dark)
 
 
 def sensitivity_figure(cells: Sequence[SensitivityCell], *, title: str = "", dark: bool = False) -> go.Figure:

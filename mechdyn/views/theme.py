@@ -7,33 +7,29 @@ lines also differ by dash and marker, cells carry numbers or hovers.
 Importing this module registers the templates `mechdyn` and `mechdyn_dark` with plotly and leaves plotly's default as it was.
 """
 
-import math
+import html
+import re
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
 from jaxtyping import Float
 
-from mechdyn.errors import InputError
-from mechdyn.traces.trace import Trace
-from mechdyn.views.given import takes_figure
 from mechdyn.views.text import escape
+
+if TYPE_CHECKING:
+    from mechdyn.traces.trace import Trace
 
 FONT = "Inter, 'Noto Sans', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 MONO = "'DejaVu Sans Mono', Menlo, Consolas, 'Noto Sans Mono', monospace"
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
-_PAPER_PIXELS = {1: 315, 2: 650}
-"""Widths of one and two columns of an A4 paper: 83 and 172 mm at 96 pixels an inch."""
-
-_PAPER_LABEL_PIXELS = 9.5
-"""Room that an upright label of 8 pixels needs."""
 _TITLE_LETTER, _MOST_TITLE_PIXELS = 8, 640
+_SUBTITLE_LETTER, _SUBTITLE_LINE, _TITLE_PIXELS = 7, 18, 72
 
 ColorScale = list[tuple[float, str]]
 
@@ -145,20 +141,40 @@ def faded(color: str, opacity: float) -> str:
 
 
 def finish(figure: go.Figure, title: str, subtitle: str, *, dark: bool, height: int, min_width: int = 360) -> go.Figure:
-    """Give a figure the look, a title of two lines and its size. Pages scroll a figure sideways below its `min_width`.
+    """Give a figure the look, a title, a second line broken to fit, and its size. Pages scroll a figure sideways below its `min_width`.
 
     The title has its room too, up to 640 pixels.
     """
+    width = max(min_width, min(_MOST_TITLE_PIXELS, 24 + _TITLE_LETTER * len(_letters_of(title))))
+    lines = _broken(subtitle, (width - 24) // _SUBTITLE_LETTER)
+    more = _SUBTITLE_LINE * (len(lines) - 1)
     figure.update_layout(
         template=look(dark).name,
-        title={"text": title, "subtitle": {"text": subtitle}},
-        height=height,
-        meta={"min_width": max(min_width, min(_MOST_TITLE_PIXELS, 24 + _TITLE_LETTER * len(title)))},
+        title={"text": title, "subtitle": {"text": "<br>".join(lines)}},
+        height=height + more,
+        margin_t=(figure.layout.margin.t or _TITLE_PIXELS) + more,
+        meta={"min_width": width},
     )
     return figure
 
 
-def heading(trace: Trace, title: str = "") -> str:
+def _broken(text: str, letters: int) -> list[str]:
+    """Lines of so many letters at most, broken between words; an entity such as &lt; is one letter, a tag none."""
+    lines = [""]
+    for word in text.split(" "):
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
+        if lines[-1] and len(_letters_of(joined)) > letters:
+            lines.append(word)
+        else:
+            lines[-1] = joined
+    return lines
+
+
+def _letters_of(text: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", text))
+
+
+def heading(trace: "Trace", title: str = "") -> str:
     """The title if there is one, else `model · task · length, depth, seed`, escaped; what the trace does not say is left out."""
     if title:
         return escape(title)
@@ -171,33 +187,6 @@ def heading(trace: Trace, title: str = "") -> str:
         f"seed {meta['seed']}" if isinstance(meta.get("seed"), int) else "",
     ]
     return " · ".join(escape(str(part)) for part in (name, trace.task, ", ".join(filter(None, setting))) if part)
-
-
-@takes_figure("figure")
-def for_paper(figure: go.Figure, columns: int = 1) -> go.Figure:
-    """A copy sized for one or two columns of a paper, its smallest text about 6 points at that width.
-
-    Write it at its own size: `for_paper(figure).write_image("timeline.pdf")`. The title goes, since a paper's caption says it. Where the
-    labels of tokens would overlap, every second or further one is left out, and the axis says so.
-
-    Raises:
-        InputError: something else than a plotly figure, or another number of columns.
-    """
-    if columns not in _PAPER_PIXELS:
-        raise InputError(f"a paper's figure spans 1 or 2 columns, got {columns}")
-    copy = go.Figure(deepcopy(figure.to_dict()))
-    height = copy.layout.height or 450
-    copy.update_layout(width=_PAPER_PIXELS[columns], height=max(150, round(height * 0.62)), title=None, font_size=9)
-    lines = max((note.text.count("<br>") for note in copy.layout.annotations if note.text), default=0)
-    copy.update_layout(margin={"l": 8, "r": 8, "t": 20 + 11 * lines, "b": 8}, legend_font_size=8)
-    copy.update_xaxes(tickfont_size=8, title_font_size=9)
-    copy.update_yaxes(tickfont_size=8, title_font_size=9)
-    copy.update_coloraxes(colorbar={"thickness": 8, "tickfont": {"size": 8}, "title": {"font": {"size": 9}}})
-    copy.update_traces(textfont_size=8, selector={"type": "scatter"})
-    copy.update_annotations(font_size=9)
-    copy.for_each_xaxis(lambda axis: _thin_labels(axis, _PAPER_PIXELS[columns]))
-    copy.for_each_trace(lambda drawn: _shrink_markers(drawn, copy, _PAPER_PIXELS[columns]), selector={"type": "scatter"})
-    return copy
 
 
 def token_axis(n_steps: int, most: int) -> tuple[list[int], str]:
@@ -225,31 +214,6 @@ def score_key(figure: go.Figure, scores: Float[np.ndarray, "..."], threshold: fl
 def channels(color: str) -> Float[np.ndarray, " channel"]:
     """Red, green and blue of `#RRGGBB`, 0 to 255."""
     return np.array([int(color[start : start + 2], 16) for start in (1, 3, 5)], dtype=np.float64)
-
-
-def _thin_labels(axis: Any, pixels: int) -> None:
-    """Leave out labels that stand upright until the rest have room; those of other axes stay."""
-    if axis.tickangle != -90 or axis.range is None or len(axis.tickvals or ()) < 2:
-        return
-    steps = axis.tickvals[1] - axis.tickvals[0]
-    every = math.ceil(_PAPER_LABEL_PIXELS / (steps * _step_pixels(axis, pixels)))
-    title = (axis.title.text or "").partition(" (every ")[0] + every_nth(steps * every)
-    axis.update(tickvals=axis.tickvals[::every], ticktext=axis.ticktext[::every], title_text=title)
-
-
-def _shrink_markers(drawn: go.Scatter, figure: go.Figure, pixels: int) -> None:
-    """Markers at three fifths of their size, and no wider than a step above an axis of tokens."""
-    if not isinstance(drawn.marker.size, int | float):
-        return
-    axis = figure.layout["xaxis" + (drawn.xaxis or "x")[1:]]
-    axis = figure.layout["xaxis" + axis.matches[1:]] if axis.matches else axis
-    room = _step_pixels(axis, pixels) if axis.tickangle == -90 and axis.range is not None else math.inf
-    drawn.marker.size = max(2, min(0.6 * drawn.marker.size, 0.9 * room))
-
-
-def _step_pixels(axis: Any, pixels: int) -> float:
-    """Pixels between two whole numbers of an axis, roughly: a sixth of the width goes to the other axis."""
-    return pixels * 5 / 6 * (axis.domain[1] - axis.domain[0] if axis.domain else 1) / (axis.range[1] - axis.range[0])
 
 
 def _template(chosen: Look) -> go.layout.Template:

@@ -52,7 +52,7 @@ def timeline(
         raise InputError(
             f"a timeline needs at least one generated token, the trace has none (it stopped at {trace.stopped}); trace another sample"
         )
-    chosen, how = _choose(trace, heads, n)
+    chosen, how = choose_heads(trace, heads, n)
     layers, columns = [head.layer for head in chosen], [head.head for head in chosen]
     scores = trace.retrieval_scores.numpy()[:, layers, columns].T
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=_row_heights(len(chosen)))
@@ -95,8 +95,8 @@ def highest(scores: Float[np.ndarray, "step head"]) -> Int[np.ndarray, " head"]:
     return np.argsort(-np.round(scores.astype(np.float64).mean(axis=0), 12), kind="stable")
 
 
-def _choose(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], n: int) -> tuple[list[Head], str]:
-    """The heads to draw from top to bottom, and how they were chosen in words."""
+def choose_heads(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], n: int) -> tuple[list[Head], str]:
+    """The heads to draw from top to bottom, and how they were chosen in words; `heads` and `n` as for `timeline`."""
     _, n_layers, n_heads = trace.retrieval_scores.shape
     if not isinstance(heads, str):
         wanted = [Head(*head) for head in heads]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -84,3 +86,16 @@ def test_of_those_that_have_ended_the_latest_are_kept() -> None:
         entry = bench.entry(names[-1])
         assert entry is not None and entry.job.wait(60.0).ended
     assert [bench.entry(name) is None for name in names] == [True] * 2 + [False] * KEPT
+
+
+def test_another_model_of_the_menu_is_loaded_when_it_is_asked_for() -> None:
+    bench = Bench(load_model("mini"), others=["mini", "planted-static"])
+    assert bench.names == ("mini", "planted-static")
+    result = finished(bench, name := bench.ask(replace(SHORT, model="planted-static", new_tokens=2)))
+    entry = bench.entry(name)
+    assert entry is not None and entry.model.name == "planted-static"
+    assert result.retrieval_scores.shape[1:] == (entry.model.n_layers, entry.model.n_heads)
+    with pytest.raises(InputError, match="this page has no model 'planted-step'; choose one of mini, planted-static"):
+        bench.ask(replace(SHORT, model="planted-step"))
+    with pytest.raises(InputError, match="unknown score 'nope'"):
+        bench.ask(replace(SHORT, score="nope"))

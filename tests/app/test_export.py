@@ -1,7 +1,9 @@
 """What is taken home is what was on the page, and the Python beside it makes the same."""
 
+import base64
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ import torch
 
 from mechdyn.app.ask import Ask
 from mechdyn.app.bench import Bench, Entry
-from mechdyn.app.export import npz, snippet
+from mechdyn.app.export import figures, heads_of_upload, npz, snippet
+from mechdyn.errors import InputError
+from mechdyn.heads import Head, RankedHeads
 from mechdyn.models.load import load_model
 from mechdyn.traces.trace import Trace
 from tests.views.made_up import made_up, random_scores
@@ -37,11 +41,11 @@ def finished(bench: Bench, name: str) -> tuple[Entry, Trace]:
 def test_the_python_makes_the_same_traces(bench: Bench, ask: Ask) -> None:
     entry, clean = finished(bench, bench.ask(ask))
     names: dict[str, Trace] = {}
-    exec(snippet(entry, None, "mini"), names)
+    exec(snippet(entry, None), names)
     assert "without" not in names and names["trace"].text == clean.text
     torch.testing.assert_close(names["trace"].retrieval_scores, clean.retrieval_scores)
     ablated, without = finished(bench, bench.without(bench.ask(ask), ["L3H6", "L4H5"]))
-    exec(snippet(ablated, ablated.off, "mini"), names)
+    exec(snippet(ablated, ablated.off), names)
     assert names["without"].text == without.text and torch.equal(names["without"].ablated, without.ablated)
 
 
@@ -53,3 +57,33 @@ def test_the_file_holds_the_trace_and_needs_no_pickle() -> None:
     assert found["token_texts"].tolist() == list(trace.token_texts) and "ablated_scores" not in found
     facts = json.loads(str(found["facts"]))
     assert (facts["text"], facts["threshold"], facts["meta"]) == (trace.text, 0.0, {"model": {"name": "mini"}})
+
+
+def test_the_python_names_the_score_that_was_chosen(bench: Bench) -> None:
+    entry, clean = finished(bench, bench.ask(replace(ASKS[0], score="reasoning:sink=1,local=2")))
+    names: dict[str, Trace] = {}
+    exec(snippet(entry, None), names)
+    torch.testing.assert_close(names["trace"].retrieval_scores, clean.retrieval_scores)
+    assert names["trace"].threshold == clean.threshold == 0.5
+
+
+def test_the_figures_are_one_page_with_a_comparison_where_there_is_one(bench: Bench) -> None:
+    _, clean = finished(bench, bench.ask(ASKS[0]))
+    alone, both = figures(clean, None, 1, False), figures(clean, clean, 1, True)
+    assert "At step 1" in alone and "Without some heads" not in alone and "Without some heads" in both
+    assert "<script src=" not in both
+
+
+def test_the_first_heads_of_a_file_in_any_layout(tmp_path) -> None:
+    ranked = RankedHeads(tuple(Head(layer, head) for layer in range(2) for head in range(3)), tuple(0.6 - 0.1 * i for i in range(6)))
+    for format, suffix in (("mechdyn", ".json"), ("wu", ".json"), ("duoattention:query_heads=3", ".tsv")):
+        ranked.fit(2, 3).save(tmp_path / f"list{suffix}", format=format)
+        sent = "data:application/octet-stream;base64," + base64.b64encode((tmp_path / f"list{suffix}").read_bytes()).decode()
+        assert heads_of_upload(sent, f"list{suffix}", 2) == (Head(0, 0), Head(0, 1))
+
+
+def test_a_file_that_is_no_list_is_named_as_it_was_chosen() -> None:
+    with pytest.raises(InputError, match=r"'?mine\.json'? is no list of heads"):
+        heads_of_upload("data:text/plain;base64," + base64.b64encode(b"bees").decode(), "mine.json", 3)
+    with pytest.raises(InputError, match="did not arrive whole"):
+        heads_of_upload("data:,*", "mine.json", 3)

@@ -134,7 +134,7 @@ def test_a_newcomer_runs_looks_switches_a_head_off_and_compares(url: str) -> Non
         browser.wait("document.querySelector('#status').textContent.startsWith('Done')", 60)
         n_steps = int(browser.text("#status").split()[1])
         browser.wait(f"document.querySelectorAll('#timeline .x2tick').length === {n_steps}")
-        assert browser.run("document.documentElement.scrollHeight") <= 1000
+        assert browser.run("document.documentElement.scrollHeight") <= 900
         assert browser.text("#answer") in browser.run("document.querySelector('#needle').value")
         choose = "document.querySelectorAll('#view input')[{}].click()"
         browser.run(choose.format(1))
@@ -173,6 +173,12 @@ def test_a_newcomer_runs_looks_switches_a_head_off_and_compares(url: str) -> Non
         for width in (1280, 400):
             browser.size(width)
             assert not browser.run("document.documentElement.scrollWidth > innerWidth")
+        # And in another tab, from the address alone: what was asked and chosen, not what was generated.
+        link = browser.run("location.href")
+        browser.run("sessionStorage.clear()")
+        browser.open(link, ready="document.querySelector('#run') !== null")
+        browser.wait(f"document.querySelector('#off').textContent.startsWith('{kept[:4]}')")
+        assert browser.text("#off") == kept and browser.text("#status") == "Nothing has run yet."
         loaded = browser.run("performance.getEntriesByType('resource').map(each => each.name)")
         assert [name for name in loaded if not name.startswith((url, "data:"))] == []
         assert browser.run("window.seen") == []

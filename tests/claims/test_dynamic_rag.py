@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mechdyn.claims.dynamic_rag import criteria, judge_rag
-from mechdyn.evidence import Outcome, outcome
+from mechdyn.evidence import Evidence, Outcome, outcome
 from mechdyn.stats.interval import Interval
 from tests.studies.rag_logs import QUESTIONS, logs
 
@@ -41,8 +41,8 @@ def test_without_the_pair_there_is_no_verdict():
 
 
 def test_an_interval_that_touches_zero_decides_nothing():
-    assert outcome(*criteria(Interval(0.1, 0.0, 0.2, 50))) == Outcome.INCONCLUSIVE
-    assert outcome(*criteria(Interval(-0.1, -0.2, 0.0, 50))) == Outcome.INCONCLUSIVE
+    assert outcome(*criteria(Evidence("F1", Interval(0.1, 0.0, 0.2, 50)))) == Outcome.INCONCLUSIVE
+    assert outcome(*criteria(Evidence("F1", Interval(-0.1, -0.2, 0.0, 50)))) == Outcome.INCONCLUSIVE
     assert outcome(*criteria(Interval(0.1, 1e-9, 0.2, 50))) == Outcome.SUPPORTED
     assert outcome(*criteria(Interval(-0.1, -0.2, -1e-9, 50))) == Outcome.REFUTED
 

@@ -8,7 +8,7 @@ import torch
 
 from mechdyn.claims.claim import get_claim
 from mechdyn.claims.wu2024_causal import BESIDE, HOWS, MODES, PUBLISHED, head_lists
-from mechdyn.claims.wu2024_reasoning import DIRECT, MORE, RATIONALE, in_style, on_needles
+from mechdyn.claims.wu2024_reasoning import DIRECT, KEEPS_MORE, MORE, RATIONALE, in_style, on_needles
 from mechdyn.decoding.ablation import Ablation
 from mechdyn.errors import InputError
 from mechdyn.evidence import Outcome
@@ -175,6 +175,34 @@ def test_reasoning_says_where_direct_answers_could_not_fall_further(direct, told
     verdict = REASONING.judge(ASKED, asked(0, direct, clean=(40, 20), random=(40, 20)))
     assert verdict.outcome is Outcome.SUPPORTED
     assert any("could not fall further" in note for note in verdict.notes) == told
+
+
+RELATED = {
+    "the rationale keeps less": (asked(2, 36), Outcome.SUPPORTED),
+    "direct answers had less to lose": (asked(20, 10, random=(40, 20), clean=(40, 20)), Outcome.INCONCLUSIVE),
+    "both keep alike": (asked(100, 50, random=(200, 100), clean=(200, 100), n=200), Outcome.INCONCLUSIVE),
+    "direct keeps less": (asked(36, 2), Outcome.REFUTED),
+    "random heads do it too": (asked(2, 36, random=(2, 36)), Outcome.INCONCLUSIVE),
+    "both at the floor": (asked(0, 0, clean=(100, 50), random=(100, 50), n=100), Outcome.INCONCLUSIVE),
+    "no direct answer to lose": (asked(2, 2, clean=(40, 4)), Outcome.INCONCLUSIVE),
+}
+
+
+@pytest.mark.parametrize("case", RELATED)
+def test_relative_criteria_of_reasoning(case):
+    traces, wanted = RELATED[case]
+    (relative,) = REASONING.judge(ASKED, traces).beside
+    assert relative.named == "relative criteria (2026-11-22)" and relative.outcome is wanted
+    json.dumps(relative.as_json(), allow_nan=False)
+    if case == "both at the floor":
+        assert relative.notes == ("direct answers keep 0.000 [0.000, 0.037]: both styles are at the floor",) and not relative.refutes
+
+
+def test_what_a_style_keeps_is_its_share_of_the_clean_f1():
+    (relative,) = REASONING.judge(ASKED, asked(10, 15, clean=(40, 20), random=(40, 20))).beside
+    kept = {evidence.at["style"]: evidence.interval.estimate for evidence in relative.evidence if "style" in evidence.at}
+    assert kept == pytest.approx({RATIONALE: 10 / 40, DIRECT: 15 / 20})
+    assert relative.find(KEEPS_MORE, condition=LISTED).interval.estimate == pytest.approx(0.5)
 
 
 def test_reasoning_lists_heads_on_needles_and_asks_the_same_questions_twice():

@@ -31,7 +31,7 @@ def test_show_says_what_a_file_is(run, files):
 
 def test_convert_writes_another_layout(run, files):
     code, out, _ = run("heads", "convert", files / "few.json", "x.yaml", "--format", "qrhead", "--top", "3", "--model", "o/m")
-    assert (code, out) == (0, "wrote    x.yaml: 3 heads as qrhead\n")
+    assert (code, out) == (0, "wrote    x.yaml: 3 heads as qrhead\nnext     mechdyn heads show x.yaml\n")
     read = read_heads(files / "x.yaml")
     assert (read.heads, read.model) == (sampled(0, 6).heads[:3], "o/m")
     assert run("heads", "convert", files / "q.yaml", "y.json", "--shape", "4x6")[0] == 0

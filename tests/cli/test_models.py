@@ -10,13 +10,14 @@ from mechdyn.decoding.bridge_engine import BridgeEngine
 
 def test_a_model_that_passes_is_listed_check_by_check(run):
     code, out, _ = run("models", "check", "planted-static")
-    first, *lines, verdict = out.splitlines()
+    first, *lines, verdict, following = out.splitlines()
     assert code == 0
     assert first == "planted-static: float32, context 8192"
     checks = [line for line in lines if not line.startswith("quirk")]
     assert len(checks) == 13 and all(re.match(r"ok     [a-z ]+", line) for line in checks)
     assert re.search(r"^ok +logits +against plain eager forwards \(\d\.\de-\d+, at most 1e-04\)$", out, re.MULTILINE)
     assert verdict == "planted-static: runs as plain Hugging Face code does"
+    assert following == "next: mechdyn verify dynamism --model planted-static"
 
 
 def test_a_failed_check_is_named_and_sets_the_exit_code(run, monkeypatch):

@@ -116,7 +116,7 @@ def test_chunked_prefill_equals_one_go(pair, lengths):
 
 @pytest.mark.parametrize("kind", [BridgeEngine, FastEngine])
 def test_a_shared_prefix_is_read_once_and_changes_nothing(pair, kind, monkeypatch):
-    """Prompts that part behind a common haystack, of different lengths, so that padding lies between prefix and rest."""
+    """Prompts that part behind a common haystack, of different lengths; the last is the haystack itself."""
     plain, wrapped = pair
     (prefix,) = random_prompts((80,), seed=11)
     prompts = [torch.cat([prefix, rest]) for rest in random_prompts((5, 23, 0), seed=12)]
@@ -125,7 +125,7 @@ def test_a_shared_prefix_is_read_once_and_changes_nothing(pair, kind, monkeypatc
     monkeypatch.setattr(type(wrapped.twin), "forward", lambda self, ids, **rest: read.append(ids.numel()) or forward(self, ids, **rest))
     engine = kind(wrapped)
     prefilled = engine.prefill(prompts)
-    assert sum(read) == 80 + 3 * 23
+    assert sum(read) == 80 + 5 + 23
     output, state = engine.step(prefilled, fed)
     for row, prompt in enumerate(prompts):
         logits, patterns, _ = plain_forward(plain, torch.cat([prompt, fed[row : row + 1]]))

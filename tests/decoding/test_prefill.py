@@ -86,3 +86,27 @@ def test_nothing_more_changes_nothing(pair, kind):
     engine = kind(pair[1])
     state = engine.prefill(prompts_of((5, 3), seed=6))
     assert engine.extend(state, prompts_of((0, 0), seed=7)) is state
+
+
+@pytest.mark.parametrize("kind", [BridgeEngine, FastEngine])
+@pytest.mark.parametrize("chunk", [16, None])
+def test_prompts_of_any_lengths_and_common_beginnings_are_one_state(pair, kind, chunk):
+    """Read together, apart, copied from another, the same as another, or empty; in one go and in chunks."""
+    plain, wrapped = pair
+    (haystack,) = prompts_of((90,), seed=30)
+    rests = prompts_of((7, 20, 7, 0), seed=31)
+    begun = [torch.cat([haystack[:size], rest]) for size, rest in zip((90, 70, 90, 90), rests, strict=True)]
+    prompts = [*prompts_of((70, 70, 33), seed=32), *begun, begun[1], *prompts_of((0,), seed=33)]
+    require_same(plain, kind(wrapped, chunk=chunk), kind(wrapped, chunk=chunk).prefill(prompts), prompts)
+
+
+def test_the_last_layers_attention_is_left_out_and_the_model_is_as_it_was(pair, monkeypatch):
+    plain, wrapped = pair
+    (prompt,) = prompts_of((80,), seed=34)
+    seen = []
+    handles = [layer.register_forward_hook(lambda *_: seen.append(1)) for layer in wrapped.twin.model.layers]
+    state = FastEngine(wrapped).prefill([prompt])
+    assert len(seen) == wrapped.n_layers - 1
+    for handle in handles:
+        handle.remove()
+    require_same(plain, FastEngine(wrapped), state, [prompt])

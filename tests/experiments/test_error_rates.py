@@ -1,9 +1,13 @@
 """The table of error rates counts what the claims say, goes on where it stopped, and is made of all chunks."""
 
+from collections import Counter
+
 import pytest
 
 from experiments import error_rates
-from experiments.error_rates import AS_WRITTEN, Cell, Chunk, Rates, page_of, rates, read_chunks, run_chunk
+from experiments.error_rates import Cell, Chunk, Rates, page_of, rates, read_chunks, run_chunk
+from experiments.error_subjects import AS_WRITTEN, DOUBT_ALONE, SUBJECTS
+from mechdyn.claims.dynamism import Dynamism, as_first_written
 from mechdyn.errors import InputError
 from mechdyn.evidence import FIRST, SECOND, Outcome
 from mechdyn.studies.worlds import WORLDS, Truth, request_for, simulate
@@ -28,12 +32,10 @@ def asked(tmp_path, **options):
 
 def test_a_chunk_counts_the_verdicts_of_its_seeds():
     chunk = run_chunk(Cell("dynamism", NESTED, 20), 3, 3)
-    subject = error_rates.SUBJECTS["dynamism"]
-    verdicts = [subject.claim.judge(request_for(WORLDS[NESTED]), simulate(WORLDS[NESTED], 20, seed=seed)) for seed in (3, 4, 5)]
-    for name in (SECOND, AS_WRITTEN, FIRST):
-        assert sum(chunk.outcomes[name].values()) == 3
-        for outcome in Outcome:
-            assert chunk.outcomes[name].get(str(outcome), 0) == sum(subject.readings[name](verdict) is outcome for verdict in verdicts)
+    verdicts = [Dynamism(n_resamples=400).judge(request_for(WORLDS[NESTED]), simulate(WORLDS[NESTED], 20, seed=seed)) for seed in (3, 4, 5)]
+    read = {SECOND: lambda verdict: verdict.outcome, AS_WRITTEN: as_first_written, FIRST: lambda verdict: verdict.beside[0].outcome}
+    for name, reading in read.items():
+        assert chunk.outcomes[name] == Counter(str(reading(verdict)) for verdict in verdicts)
     assert Chunk.from_json(chunk.as_json()) == chunk
 
 
@@ -69,3 +71,28 @@ def test_what_is_not_simulated_is_one_line(tmp_path):
         asked(tmp_path, claim=["wu2024"])
     with pytest.raises(InputError, match="no chunk has been run"):
         page_of([])
+
+
+@pytest.mark.parametrize(
+    "claim, world, n, outcome",
+    [
+        ("irreplaceability", "only the step's own heads matter", 40, "supported"),
+        ("irreplaceability", "what own and static heads share does everything", 40, "refuted"),
+        ("alarm", "silent where it is wrong", 200, "supported"),
+        ("alarm", "noise", 200, "refuted"),
+    ],
+)
+def test_worlds_of_each_claim_come_out_as_they_were_built(claim, world, n, outcome):
+    chunk = run_chunk(Cell(claim, world, n), 0, 2)
+    assert chunk.outcomes[SECOND].get(outcome, 0) >= 1 and sum(chunk.outcomes[SECOND].values()) == 2
+
+
+def test_the_alarm_is_fooled_where_models_know_doubt_alone():
+    world = "follows place only, and so does what is wrong"
+    outcomes = run_chunk(Cell("alarm", world, 200), 0, 2).outcomes
+    assert outcomes[DOUBT_ALONE] == {"supported": 2} and "supported" not in outcomes[SECOND]
+
+
+def test_every_truth_of_every_world_has_its_false_verdicts():
+    for subject in SUBJECTS.values():
+        assert set(subject.truths.values()) <= set(subject.false) and subject.sizes and subject.readings[0] == SECOND

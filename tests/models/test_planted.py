@@ -11,8 +11,9 @@ import torch
 
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.heads import Head, HeadSet
-from mechdyn.models.planted import KINDS, build_planted, n_layers, planted_heads, planted_kind, planted_tokenizer
 from mechdyn.models.planted.codes import MAX_COSINE, N_CODES, token_codes
+from mechdyn.models.planted.design import KINDS, n_layers, planted_heads, planted_kind
+from mechdyn.models.planted.model import build_planted, planted_tokenizer
 from mechdyn.tasks.niah import niah, random_uuid
 from tests.bundled import mini_tokenizer
 

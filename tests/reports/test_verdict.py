@@ -128,7 +128,7 @@ def test_figures_are_saved_as_one_page(tmp_path):
     traces = experiment({DYNAMIC: 2}, n=20)
     path = save_verdict_figure(Irreplaceability().judge(Request(MODEL, Niah()), traces), traces, tmp_path)
     assert path == tmp_path / "ablation.html"
-    assert path.read_text().count("<section") == 8
+    assert path.read_text().count("<section") == 10
 
 
 @pytest.mark.parametrize("n_steps", [8, 0])

@@ -55,9 +55,8 @@ def test_replayed_traces_have_the_sources_of_a_fresh_one(run):
     assert explored.title == f"mini · niah · length 160, depth {depth}, seed {seed}"
 
 
-def test_without_sources_no_model_is_loaded(run, monkeypatch):
-    monkeypatch.setattr("mechdyn.runs.explore.load_model", None)
-    assert explore(ExploreConfig(run=str(run), sources=0)).traces["clean"].sources is None
+def test_without_sources_no_model_is_loaded(run):
+    assert explore(ExploreConfig(run=str(run), sources=0, model="no-such-model")).traces["clean"].sources is None
 
 
 def test_what_is_not_there_is_named(run, tmp_path):

@@ -62,6 +62,23 @@ def test_the_folder_holds_what_was_run_and_found(done):
     assert (done.folder / "probe" / "probe.json").is_file() and (done.folder / "static_heads.json").is_file()
 
 
+def test_questions_and_detection_set_are_registered_before_the_first_answer(done):
+    registered = json.loads((done.folder / "run.json").read_text())["registered"]
+    assert registered["claim"] == "dynamic RAG" and set(registered["margins"].values()) == {0.0}
+    assert registered["splits"]["questions"]["units"] == 3 and registered["later"]["detection"]["units"] == 14
+    assert done.verdict.notes[-1] == f"registered before the first trace: yes, hash {registered['hash']}"
+    assert read_run(done.folder).content.registered.text.startswith("yes, hash")
+
+
+def test_a_run_that_was_not_registered_is_not_registered_afterwards(done, tmp_path):
+    old = shutil.copytree(done.folder, tmp_path / "old")
+    record = json.loads((old / "run.json").read_text())
+    (old / "run.json").write_text(json.dumps({name: value for name, value in record.items() if name != "registered"}))
+    (old / ".seals.json").unlink(missing_ok=True)
+    assert rag(RagConfig(**SMALL), old).verdict.notes[-1] == "registered before the first trace: no"
+    assert "registered" not in json.loads((old / "run.json").read_text())
+
+
 def test_detection_shares_no_sample_with_the_questions(done):
     units, detection = parts(RagConfig(**SMALL))
     assert not {unit.key for unit in units} & {unit.key for unit in detection}

@@ -7,6 +7,7 @@ import torch
 
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.tasks.chat import Prompt, encode, locate, positions_of, render, require_offsets
+from mechdyn.tasks.pieces import Spelled
 from tests.tokenizers import tokenizer_styles
 
 
@@ -60,7 +61,7 @@ def test_positions_are_those_that_share_a_character(seed: int) -> None:
         offsets += [(cursor, cursor + size)] * rng.choice([1, 1, 3])
         cursor += size
     spans = tuple((start, start + rng.randint(1, 9)) for start in rng.sample(range(38), 3))
-    prompt = Prompt("x" * 60, torch.zeros(len(offsets), dtype=torch.long), tuple(offsets))
+    prompt = Prompt.of("x" * 60, Spelled([0] * len(offsets), [edge for pair in offsets for edge in pair]))
     inside = {character for start, end in spans for character in range(start, end)}
     touching = [position for position, (start, end) in enumerate(offsets) if inside & set(range(start, end))]
     found = positions_of(prompt, spans).tolist()

@@ -3,18 +3,18 @@
 import random
 
 import pytest
-import torch
 
 from mechdyn.errors import InputError
 from mechdyn.tasks.chat import Prompt
 from mechdyn.tasks.fitting import Fitted, fit, fit_text, inserted, repeated
 from mechdyn.tasks.haystack import sentence_ends
+from mechdyn.tasks.pieces import Spelled
 from mechdyn.tasks.prose import procedural_prose
 
 
 def of_tokens(n: int) -> Fitted:
     """A prompt of which only the number of tokens matters."""
-    return Fitted(Prompt("", torch.zeros(n, dtype=torch.long), ((0, 0),) * n), (), (0, 0))
+    return Fitted(Prompt.of("", Spelled([0] * n, [0] * 2 * n)), (), (0, 0))
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -123,6 +123,7 @@ REFUSED = {
     "decoys:n=20": "n must be a whole number from 0 to 19, got 20",
     "decoys:edits=9": "edits must be a whole number from 0 to 8, got 9",
     "permuted:pieces=5": "pieces must be an even number, got 5",
+    "paraphrase:digits=1": "digits must be a whole number from 2 to 6, got 1",
     "permuted:order=6": "order must be a whole number from 0 to 5, got 6",
     "permuted:kind=words": "kind must be one of digits, numbers, hex, got 'words'",
 }

@@ -3,6 +3,7 @@
 import random
 from itertools import islice
 
+from mechdyn.tasks import prose
 from mechdyn.tasks.haystack import split_sentences
 from mechdyn.tasks.prose import procedural_prose, procedural_sentence, procedural_sentences
 
@@ -25,3 +26,16 @@ def test_sentences_are_whole() -> None:
         assert "{" not in sentence
         assert split_sentences(sentence) == [sentence]
     assert len({procedural_sentence(random.Random(seed)) for seed in range(200)}) > 190
+
+
+def test_words_are_drawn_as_python_draws_a_choice() -> None:
+    """The prose of a seed has not changed since the first release, nor with it any sample."""
+    for seed in range(50):
+        rng, ours = random.Random(seed), random.Random(seed)
+        drawn = [rng.choice(words) for words in prose._DRAWN]
+        when, form, *parts = drawn
+        assert procedural_sentence(ours) == form(*parts, when)
+        assert rng.random() == ours.random()
+    assert (
+        procedural_prose(3, 2) == "A small mirror stood behind the tower. There was a curious library where the clerk found every ladder."
+    )

@@ -34,3 +34,8 @@ def made_up(scores: Any, texts: Any = None, **fields: Any) -> Trace:
 def random_scores(seed: int, steps: int = 12, layers: int = 4, heads: int = 8, rate: float = 0.2) -> np.ndarray:
     """Binary scores of a given rate."""
     return (np.random.default_rng(seed).random((steps, layers, heads)) < rate).astype(np.float32)
+
+
+def subtitle(figure: Any) -> str:
+    """A figure's second line, however it was broken to fit."""
+    return figure.layout.title.subtitle.text.replace("<br>", " ")

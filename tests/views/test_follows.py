@@ -12,6 +12,7 @@ from mechdyn.stats.modes import Modes
 from mechdyn.views.follows import follows_figures, interval_bars, modes_map
 from mechdyn.views.page import save_page
 from tests.browser import Browser, needs_browser
+from tests.views.made_up import subtitle
 
 NONE = Interval(float("nan"), float("nan"), float("nan"), 0)
 
@@ -43,8 +44,8 @@ def test_the_heat_map_holds_the_rates_by_layer_and_head():
     assert figure.data[0].z == pytest.approx(modes.mixture.rates)
     assert list(figure.layout.xaxis.ticktext) == ["L0H0", "L0H2", "L1H0", "L1H2", "L2H0", "L2H2"]
     assert list(figure.layout.yaxis.ticktext) == ["mode 0, 75%", "mode 1, 25%"]
-    assert "circuits" in figure.layout.title.subtitle.text
-    assert "10 more differ less" in modes_map(made_modes(70), 16).layout.title.subtitle.text
+    assert "circuits" in subtitle(figure)
+    assert "10 more differ less" in subtitle(modes_map(made_modes(70), 16))
 
 
 @pytest.mark.parametrize("view", [follows_figures, interval_bars, modes_map])

@@ -7,6 +7,7 @@ from mechdyn.errors import InputError
 from mechdyn.views import Cells, grid
 from mechdyn.views.grid import opacity
 from mechdyn.views.theme import LIGHT
+from tests.views.made_up import subtitle
 from tests.views.test_theme import contrast
 
 
@@ -43,13 +44,13 @@ def test_opacity_grows_with_the_samples_of_all_conditions() -> None:
     figure = grid({"a": planted([[1, 4]]), "b": planted([[8, 0]])})
     np.testing.assert_allclose(1 - figure.data[1].z, [[0.25 + 0.75 / 8, 0.25 + 0.75 / 2]])
     assert 1 - figure.data[4].z[0, 0] == 1
-    assert figure.layout.title.subtitle.text == "opacity: samples of the cell, 1 to 8; blank: none"
+    assert subtitle(figure) == "opacity: samples of the cell, 1 to 8; blank: none"
 
 
 def test_equal_counts_are_opaque_and_the_title_says_how_many() -> None:
     figure = grid({"a": planted([[5, 5], [0, 5]])})
     assert np.nanmax(figure.data[1].z) == 0
-    assert "5 samples a cell" in figure.layout.title.subtitle.text
+    assert "5 samples a cell" in subtitle(figure)
     np.testing.assert_array_equal(opacity(np.array([0, 5]), 5, 5), [0, 1])
 
 

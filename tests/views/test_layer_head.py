@@ -4,7 +4,7 @@ import torch
 
 from mechdyn.errors import InputError
 from mechdyn.views import layer_head
-from tests.views.made_up import made_up, random_scores
+from tests.views.made_up import made_up, random_scores, subtitle
 
 
 def test_the_cells_are_the_scores_of_the_step() -> None:
@@ -18,7 +18,7 @@ def test_negative_steps_count_from_the_end_and_the_title_says_which() -> None:
     scores = random_scores(5, steps=4, layers=2, heads=2, rate=0.5)
     figure = layer_head(made_up(scores, texts=["a", "b", "c", "<d>"]), -1)
     np.testing.assert_array_equal(figure.data[0].z, scores[3])
-    assert figure.layout.title.subtitle.text == f"step 3, generating “&lt;d&gt;”: {int(scores[3].sum())} of 4 heads retrieve"
+    assert subtitle(figure) == f"step 3, generating “&lt;d&gt;”: {int(scores[3].sum())} of 4 heads retrieve"
 
 
 def test_ablated_heads_are_framed() -> None:

@@ -14,6 +14,7 @@ from mechdyn.stats.cca_offsets import cca_by_offset
 from mechdyn.stats.interval import Interval
 from mechdyn.views.probe import by_head, calibration, correlations, probe_figures, verdict_curves
 from tests.probes.made_up import HEADS, LAYERS, planted_traces, random_traces
+from tests.views.made_up import subtitle
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_each_head_has_its_cell_and_undefined_ones_are_blank(data, predictors):
     expected = auprc_by_head(predictors["rate of the step"](data.test), data.test).reshape(LAYERS, HEADS)
     assert np.array_equal(figures["rate of the step by head"].data[0].z, expected)
     blank = by_head(np.array([[0.5, np.nan]]))
-    assert "defined for 1 of 2 heads" in blank.layout.title.subtitle.text
+    assert "defined for 1 of 2 heads" in subtitle(blank)
 
 
 def test_regressors_are_shown_by_r2_of_each_head():

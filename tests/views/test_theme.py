@@ -7,8 +7,8 @@ import plotly.io as pio
 import pytest
 
 from mechdyn.errors import InputError
-from mechdyn.views import timeline
-from mechdyn.views.theme import DARK, LIGHT, Look, channels, color_at, faded, for_paper, heading, ink_on, score_axis, score_scale
+from mechdyn.views import for_paper, timeline
+from mechdyn.views.theme import DARK, LIGHT, Look, channels, color_at, faded, heading, ink_on, score_axis, score_scale
 from tests.views.made_up import made_up, random_scores
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.

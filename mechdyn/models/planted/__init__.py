@@ -20,8 +20,3 @@ digits are all letters (1 in 2500: the space before it is then no token of its o
 most 2048 tokens, the full stop and the hyphen one token each. Other tasks get no sensible answer. Right for up to `MAX_POSITIONS`
 tokens. Layer 0 bears the loss of any four of its heads at a step, not always of five.
 """
-
-from mechdyn.models.planted.design import KINDS, PlantedKind, n_layers, planted_heads, planted_kind
-from mechdyn.models.planted.model import MAX_POSITIONS, build_planted, planted_tokenizer
-
-__all__ = ["KINDS", "MAX_POSITIONS", "PlantedKind", "build_planted", "n_layers", "planted_heads", "planted_kind", "planted_tokenizer"]

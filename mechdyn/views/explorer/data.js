@@ -1,10 +1,10 @@
 // The page's data: one deflated block of binary arrays behind a JSON header, as pack.py lays it out.
 
 const ARRAYS = {
-  "|u1": Uint8Array, "<u2": Uint16Array, "<u4": Uint32Array, "<f4": Float32Array,
+  "|u1": Uint8Array, "<u2": Uint16Array, "<u4": Uint32Array, "<f4": Float32Array, "<f8": Float64Array,
 };
 
-async function readData(base64) {
+async function readBlock(base64) {
   const text = atob(base64);
   const packed = new Uint8Array(text.length);
   for (let index = 0; index < text.length; index++) packed[index] = text.charCodeAt(index);
@@ -12,20 +12,30 @@ async function readData(base64) {
   const raw = await new Response(inflated).arrayBuffer();
   const size = new DataView(raw).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(raw, 4, size)));
-  const base = Math.ceil((4 + size) / 4) * 4;
+  const base = Math.ceil((4 + size) / 8) * 8;
   const array = name => {
     if (!(name in header.arrays)) return null;
     const [dtype, start, length] = header.arrays[name];
     return new ARRAYS[dtype](raw, base + start, length);
   };
+  return {header, array};
+}
+
+async function readData(base64) {
+  const {header, array} = await readBlock(base64);
   const conditions = header.conditions.map((facts, index) => condition(header, facts, part => array(`${index}.${part}`)));
   return {...header, conditions, promptIds: array("prompt.ids"), total: header.layers * header.heads};
 }
 
+// Truth values that lie eight a byte, the highest bit first.
+const unpacked = (bits, length) => bits && Uint8Array.from({length}, (_, index) => bits[index >> 3] >> (7 - index % 8) & 1);
+
 // One generation: what was stored of it, and what every view asks of it.
 function condition(header, facts, array) {
   const total = header.layers * header.heads;
-  const scores = array("scores"), ablated = array("ablated"), positions = array("positions"), weights = array("weights");
+  const cells = facts.steps * total;
+  const scores = array("scores") ?? unpacked(array("scores.bits"), cells), ablated = array("ablated") ?? unpacked(array("ablated.bits"), cells);
+  const positions = array("positions"), weights = array("weights");
   const none = positions instanceof Uint16Array ? 2 ** 16 - 1 : 2 ** 32 - 1;
   const score = (step, head) => scores[step * total + head];
   const active = (step, head) => score(step, head) > facts.threshold;
@@ -50,6 +60,16 @@ function condition(header, facts, array) {
       .map(head => ({head, weight: sources(step, head).find(source => source.position === position)?.weight ?? 0}))
       .filter(look => look.weight > 0)
       .sort((one, other) => other.weight - one.weight),
+  };
+}
+
+// What changes at each step from one generation to another: 1 where only the other has the head, -1 where only this one has.
+function difference(run, other) {
+  const steps = Math.min(run.steps, other.steps);
+  const change = (step, head) => other.active(step, head) - run.active(step, head);
+  return {
+    name: `difference: ${other.name} less ${run.name}`, steps, labels: other.labels.slice(0, steps), score: change, change,
+    active: (step, head) => change(step, head) !== 0, off: () => false, only: step => step > 0 ? other.name : run.name,
   };
 }
 

@@ -18,7 +18,7 @@ function makeDetails(data, app, show) {
   }
 
   function sourceList(run, step, head) {
-    if (!run.ranks) return [make("p", {className: "note", textContent: "Sources of this run were not captured."})];
+    if (!run.ranks) return [make("p", {className: "note", textContent: `Sources of this run were not captured.${data.again ? ` ${data.again} makes them, with the model.` : ""}`})];
     const found = run.sources(step, head), held = found.reduce((sum, source) => sum + source.weight, 0);
     const keys = data.prompt.length + step;
     const line = `score ${Number(run.score(step, head).toFixed(3))}; ${found.length} of ${keys.toLocaleString("en")} positions hold ${Math.round(100 * held)} % of its attention`;

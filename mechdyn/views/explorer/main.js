@@ -1,21 +1,15 @@
 // Wires the parts together: one state, drawn afresh whenever it changes.
 
 const PLAY_EVERY = 700;
-const byId = id => document.getElementById(id);
-
-function make(tag, properties = {}, attributes = {}) {
-  const element = Object.assign(document.createElement(tag), properties);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
 
 async function start() {
-  const data = await readData(byId("data").textContent);
-  byId("data").remove();
+  const data = await openData();
   let timer = null, strips = "";
   const app = makeState(data, draw);
   const timeline = makeTimeline(data, app, byId("timeline"), app.run, "cell");
   const otherTimeline = makeTimeline(data, app, byId("other-timeline"), app.other, "other-cell");
+  const changed = () => app.other() && difference(app.run(), app.other());
+  const differenceTimeline = makeTimeline(data, app, byId("difference-timeline"), changed, "difference-cell");
   const context = makeContext(data, app);
   const details = makeDetails(data, app, position => context.show(position));
 
@@ -53,6 +47,10 @@ async function start() {
     if (!other) return;
     byId("other-grid-name").textContent = other.name;
     otherTimeline.draw();
+    byId("difference-name").textContent = changed().name;
+    byId("only-this").textContent = `only under ${run.name}`;
+    byId("only-other").textContent = `only under ${other.name}`;
+    differenceTimeline.draw();
   }
 
   // The generated text of the condition, and of the one that it is compared with.
@@ -110,7 +108,9 @@ async function start() {
 
   function reveal() {
     timeline.reveal();
-    if (app.other()) otherTimeline.reveal();
+    if (!app.other()) return;
+    otherTimeline.reveal();
+    differenceTimeline.reveal();
   }
 
   function follow() {
@@ -160,6 +160,7 @@ async function start() {
     }
     byId("timeline").addEventListener("click", follow);
     byId("other-timeline").addEventListener("click", follow);
+    byId("difference-timeline").addEventListener("click", follow);
   }
 
   // Letters and arrows, unless something that takes them itself has the focus.

@@ -1,7 +1,7 @@
 """Traces as the explorer's page holds them: one block of binary arrays behind a JSON header, deflated.
 
-Layout: the header's length in bytes as a little-endian uint32, the header (UTF-8), then the arrays, each from a multiple of 4 bytes on.
-The header's `arrays` says of each array by name its dtype, its first byte (counted from the header's end, that multiple of 4) and length.
+Layout: the header's length in bytes as a little-endian uint32, the header (UTF-8), then the arrays, each from a multiple of 8 bytes on.
+The header's `arrays` says of each array by name its dtype, its first byte (counted from the header's end, that multiple of 8) and length.
 """
 
 import json
@@ -36,25 +36,25 @@ def pack(traces: Mapping[str, Trace]) -> bytes:
     arrays: dict[str, np.ndarray] = {"prompt.ids": first.prompt_tokens.numpy().astype(np.uint32)}
     conditions = []
     for index, (name, trace) in enumerate(traces.items()):
-        found = _arrays(trace, ranks)
+        found = condition_arrays(trace, ranks)
         arrays |= {f"{index}.{part}": array for part, array in found.items()}
-        conditions.append(_condition(name, trace, ranks))
+        conditions.append(condition_facts(name, trace, ranks))
     texts = first.prompt_texts or next((trace.prompt_texts for trace in traces.values() if trace.prompt_texts), None)
     header = {
         "question": first.question,
         "answer": first.answer,
         "layers": first.retrieval_scores.shape[1],
         "heads": first.retrieval_scores.shape[2],
-        "prompt": [_running(text) for text in texts] if texts else [f"[{token}]" for token in first.prompt_tokens.tolist()],
+        "prompt": [running(text) for text in texts] if texts else [f"[{token}]" for token in first.prompt_tokens.tolist()],
         "texts": texts is not None,
         "needle": stretches(first.needle_positions.numpy()),
         "conditions": conditions,
     }
-    return zlib.compress(_block(header, arrays), level=6)
+    return block(header, arrays)
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The header and the arrays that `pack` wrote."""
+    """The header and the arrays of a `block`."""
     raw = zlib.decompress(data)
     size = int.from_bytes(raw[:4], "little")
     header = json.loads(raw[4 : 4 + size])
@@ -95,7 +95,8 @@ def _position_type(trace: Trace) -> str:
     return "<u2" if len(trace.prompt_tokens) + trace.n_steps < NONE_16 else "<u4"
 
 
-def _condition(name: str, trace: Trace, ranks: int) -> dict[str, Any]:
+def condition_facts(name: str, trace: Trace, ranks: int) -> dict[str, Any]:
+    """What a page knows of one generation beside its arrays."""
     return {
         "name": name,
         "text": trace.text,
@@ -106,12 +107,13 @@ def _condition(name: str, trace: Trace, ranks: int) -> dict[str, Any]:
         "steady": len(steady(trace.active.flatten(1).numpy())),
         "steps": trace.n_steps,
         "ranks": ranks if trace.sources is not None else 0,
-        "tokens": [_running(text) for text in trace.token_texts],
+        "tokens": [running(text) for text in trace.token_texts],
         "labels": [printable(text) for text in trace.token_texts],
     }
 
 
-def _arrays(trace: Trace, ranks: int) -> dict[str, np.ndarray]:
+def condition_arrays(trace: Trace, ranks: int) -> dict[str, np.ndarray]:
+    """One generation's arrays by name."""
     scores, active = trace.retrieval_scores.flatten(1).numpy(), trace.active.flatten(1).numpy()
     found = {
         "ids": trace.tokens.numpy().astype("<u4"),
@@ -130,7 +132,8 @@ def _arrays(trace: Trace, ranks: int) -> dict[str, np.ndarray]:
     return found
 
 
-def _block(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+def block(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+    """A header and arrays by name as one deflated block, which `unpack` and the page's `readBlock` read."""
     places, start = {}, 0
     for name, array in arrays.items():
         places[name] = (array.dtype.str, start, array.size)
@@ -140,14 +143,14 @@ def _block(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes
     pieces = [len(head).to_bytes(4, "little"), head, b"\0" * (_padded(4 + len(head)) - 4 - len(head))]
     for array in arrays.values():
         pieces += [array.tobytes(), b"\0" * (_padded(array.nbytes) - array.nbytes)]
-    return b"".join(pieces)
+    return zlib.compress(b"".join(pieces), level=6)
 
 
 def _padded(size: int) -> int:
-    return -(-size // 4) * 4
+    return -(-size // 8) * 8
 
 
 @lru_cache(maxsize=2**16)
-def _running(text: str) -> str:
+def running(text: str) -> str:
     """A token in running text: visible, its line ends both shown and kept."""
     return "⏎\n".join(visible(part) for part in text.split("\n"))

@@ -2,7 +2,7 @@
 
 import base64
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +14,8 @@ from mechdyn.views.given import takes_traces
 from mechdyn.views.page import policy, save_text
 from mechdyn.views.theme import DARK, FONT, LIGHT, MONO, Look, heading
 
-_SCRIPTS = ("data.js", "state.js", "timeline.js", "details.js", "context.js", "main.js")
+EMBEDDED = "embedded.js"
+_SCRIPTS = ("dom.js", "data.js", "state.js", "timeline.js", "details.js", "context.js")
 _FRAME_PIXELS = 900
 
 
@@ -55,23 +56,48 @@ def explorer(traces: Trace | Mapping[str, Trace], *, title: str = "", dark: bool
     """
     named = {"clean" if traces.ablated is None else "ablated": traces} if isinstance(traces, Trace) else dict(traces)
     data = base64.b64encode(pack(named)).decode()
-    assets = files("mechdyn.views.explorer")
     heading_html = html.escape(title) or heading(next(iter(named.values())))
-    script = '\n"use strict";\n' + "\n".join(assets.joinpath(each).read_text(encoding="utf-8") for each in _SCRIPTS) + "\n"
-    scheme = "light dark" if dark is None else "dark" if dark else "light"
-    filled = Template(assets.joinpath("page.html").read_text(encoding="utf-8")).substitute(
-        title=heading_html,
-        policy=policy([script]),
-        colors=f":root {{ color-scheme: {scheme}; }}\n{_colors(dark)}",
-        style=assets.joinpath("style.css").read_text(encoding="utf-8"),
+    return Explorer(explorer_page(heading_html, asset(EMBEDDED), dark=dark, data=data))
+
+
+def explorer_page(title: str, source: str, *, dark: bool | None, data: str = "", parts: bool = False) -> str:
+    """The explorer's page.
+
+    Args:
+        title: of the page, escaped already.
+        source: the script whose `openData` says where the data are.
+        dark: as of `explorer`.
+        data: what the page itself holds.
+        parts: whether its script may load others from beside it.
+    """
+    script = joined_scripts([*map(asset, _SCRIPTS), source, asset("main.js")])
+    return Template(asset("page.html")).substitute(
+        title=title,
+        policy=policy([script], parts=parts),
+        colors=page_colors(dark),
+        style=asset("style.css"),
         script=script,
         data=data,
     )
-    return Explorer(filled)
+
+
+def asset(name: str) -> str:
+    """A file of the explorer: script, style or page."""
+    return files("mechdyn.views.explorer").joinpath(name).read_text(encoding="utf-8")
+
+
+def joined_scripts(scripts: Sequence[str]) -> str:
+    """One strict script of several."""
+    return '\n"use strict";\n' + "\n".join(scripts) + "\n"
+
+
+def page_colors(dark: bool | None) -> str:
+    """The theme as CSS: the look that was asked for, or both, chosen by what the reader's system asks for."""
+    scheme = "light dark" if dark is None else "dark" if dark else "light"
+    return f":root {{ color-scheme: {scheme}; }}\n{_colors(dark)}"
 
 
 def _colors(dark: bool | None) -> str:
-    """The look that was asked for, or both, chosen by what the reader's system asks for."""
     if dark is not None:
         return f":root {{ {_variables(DARK if dark else LIGHT)} }}"
     return f":root {{ {_variables(LIGHT)} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}"

@@ -72,6 +72,7 @@ function makeTimeline(data, app, grid, shown, prefix) {
   function about(head, step) {
     const run = shown();
     if (step >= run.steps) return `${run.name} ended before step ${step}`;
+    if (run.change) return `${headName(data, head)}, step ${step}: ${run.change(step, head) ? `retrieves only under ${run.only(run.change(step, head))}` : "the same"}`;
     const score = run.score(step, head);
     const retrieves = run.active(step, head) ? "retrieves" : "does not retrieve";
     return `${headName(data, head)}, step ${step}: ${retrieves}, score ${Number(score.toFixed(3))}${run.off(step, head) ? ", switched off" : ""}`;
@@ -109,6 +110,7 @@ function makeTimeline(data, app, grid, shown, prefix) {
 // Grey up to the threshold of a continuous score, coloured above it; a binary score is one of two colours.
 function color(run, score) {
   if (!Number.isFinite(score)) return "transparent";
+  if (run.change) return score > 0 ? "var(--accent)" : score < 0 ? "var(--series)" : "var(--scale-0)";
   if (run.binary) return score > run.threshold ? "var(--scale-3)" : "var(--scale-0)";
   if (score <= run.threshold) return mix("var(--below-0)", "var(--below-1)", run.threshold > 0 ? score / run.threshold : 0);
   const place = Math.min(1, Math.max(0, (score - run.threshold) / Math.max(1e-9, 1 - run.threshold))) * 3;

@@ -307,3 +307,18 @@ def test_a_trace_without_sources_says_so(browser: Browser, tmp_path: Path) -> No
     browser.open(explorer(replace(hand_made()[0], sources=None)).save(tmp_path / "p.html"), ready=READY)
     assert browser.text("#sources") == "Sources of this run were not captured."
     assert browser.trouble() == []
+
+
+def test_the_difference_grid_is_what_each_condition_has_alone(browser: Browser, tmp_path: Path) -> None:
+    clean, ablated = hand_made()
+    scores = clean.retrieval_scores.clone()
+    scores[1, 1, 2], scores[4, 2, 3] = 0, 1
+    written = explorer({"clean": clean, "other": replace(ablated, retrieval_scores=scores)}).save(tmp_path / "page.html")
+    browser.open(written, "#condition=clean&versus=other&show=all", ready=READY)
+    labels = browser.run("[...document.querySelectorAll('#difference-timeline .cell')].map(cell => cell.getAttribute('aria-label'))")
+    assert len(labels) == STEPS * LAYERS * HEADS
+    assert sorted(label for label in labels if not label.endswith(": the same")) == [
+        "L1H2, step 1: retrieves only under clean",
+        "L2H3, step 4: retrieves only under other",
+    ]
+    assert browser.text("#difference-name") == "difference: other less clean" and browser.trouble() == []

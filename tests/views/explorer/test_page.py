@@ -28,7 +28,7 @@ def test_colours_come_from_the_theme() -> None:
 def test_a_single_trace_is_named_by_whether_it_was_ablated() -> None:
     page = explorer(with_sources())
     assert "<title>mini · niah</title>" in page.html
-    assert re.fullmatch(r"Explorer\(0\.0 MB; \.save\(path\) writes it\)", repr(page))
+    assert re.fullmatch(r"Explorer\(0\.\d MB; \.save\(path\) writes it\)", repr(page))
 
 
 def test_a_notebook_gets_a_frame_around_the_whole_page() -> None:

@@ -1,0 +1,81 @@
+"""The figures that show what a verdict rests on, with control models whose verdicts are stored beside it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mechdyn.errors import InputError, StoreError
+from mechdyn.evidence import Verdict
+from mechdyn.models.registry import CONTROLS
+from mechdyn.runs.folder import read_json, read_record
+from mechdyn.runs.verify import VERDICTS
+from mechdyn.traces.trace import Trace
+from mechdyn.views.page import View
+from mechdyn.views.verdict import verdict as draw
+from mechdyn.views.verdict_rows import verdict_rows
+
+RESTS_ON = "What the verdict rests on"
+_FEW = 3
+"""More lengths or depths than this are told by the first and the last."""
+
+
+def evidence_figures(
+    verdict: Verdict, controls: Sequence[Verdict] = (), traces: Mapping[str, Sequence[Trace]] | None = None
+) -> dict[str, View]:
+    """By heading: a figure of the verdict, and one for each beside it; none of a verdict that asks nothing of a number."""
+    about, figures = setting(traces or {}), {}
+    for each in (verdict, *verdict.beside):
+        if verdict_rows(each):
+            heading = RESTS_ON if each is verdict else f"{RESTS_ON}, under the {each.named}"
+            figures[heading] = draw(each, controls=[found for control in controls for found in _like(control, each)], about=about)
+    return figures
+
+
+def setting(traces: Mapping[str, Sequence[Trace]]) -> str:
+    """What the samples of a verdict were: `niah · 256, 512 tokens, depth 0.1 to 0.9, seed 0`; empty without a trace."""
+    found = [trace for role in traces.values() for trace in role]
+    if not found:
+        return ""
+    seeds = {trace.meta.get("seed") for trace in found}
+    parts = [
+        _told("", [trace.meta.get("length") for trace in found], " tokens"),
+        _told("depth ", [trace.meta.get("depth") for trace in found]),
+        _told("seed ", list(seeds)) if len(seeds) == 1 else f"{len(seeds):,} seeds",
+    ]
+    return " · ".join(part for part in (found[0].task, ", ".join(filter(None, parts))) if part)
+
+
+def stored_controls(verdict: Verdict, folder: Path) -> list[Verdict]:
+    """The verdicts of control models on the same claim, of runs beside this one that were asked the same but for the model.
+
+    A neighbour that cannot be read is passed over.
+    """
+    folder = folder.resolve()
+    try:
+        asked, found = read_record(folder).asked, {}
+    except StoreError:
+        return []
+    for path in sorted(folder.parent.glob(f"*/{VERDICTS}")):
+        if path.parent == folder:
+            continue
+        try:
+            record = read_record(path.parent)
+            if record.asked == asked and record.model.get("name") in CONTROLS and record.model.get("name") != verdict.model:
+                found[record.model["name"]] = Verdict.from_json(read_json(path)[0])
+        except (StoreError, InputError, LookupError, TypeError, ValueError):
+            continue
+    return [control for control in found.values() if control.claim == verdict.claim]
+
+
+def _like(control: Verdict, verdict: Verdict) -> list[Verdict]:
+    """The control's verdict under the same criteria, where it has one."""
+    return [each for each in (control, *control.beside) if each.named == verdict.named][:1]
+
+
+def _told(before: str, values: Sequence[Any], after: str = "") -> str:
+    known = sorted({value for value in values if isinstance(value, int | float)})
+    if not known:
+        return ""
+    texts = [f"{value:,}" if isinstance(value, int) else f"{value:.2g}" for value in known]
+    said = ", ".join(texts) if len(texts) <= _FEW else f"{texts[0]} to {texts[-1]}"
+    return f"{before}{said}{after}"

@@ -1,0 +1,81 @@
+"""What a command imports: torch where tensors are read, transformers and TransformerLens where a model is run, and nothing of it else."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mechdyn.cli import app, run_command
+from mechdyn.heads import Head, RankedHeads
+
+ROOT = str(Path(__file__).resolve().parents[2])
+MODEL_CODE = ("transformers", "transformer_lens", "IPython")
+TORCH = ("torch", "sklearn", *MODEL_CODE)
+SAID = """
+import atexit, json, sys
+atexit.register(lambda: print(json.dumps([name for name in %r if name in sys.modules]), file=sys.stderr))
+sys.argv[0] = "mechdyn"
+from mechdyn.cli import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A list of heads, and a trace's run twice."""
+    where = tmp_path_factory.mktemp("start_up")
+    ranked = RankedHeads(tuple(Head(layer, head) for layer in range(2) for head in range(3)), tuple(0.6 - 0.1 * i for i in range(6)))
+    ranked.fit(2, 3).save(where / "heads.json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(where)
+        patch.setattr("sys.argv", ["mechdyn", "trace", "--length", "128", "--no-show", "--out", "run"])
+        run_command(app)
+    shutil.copytree(where / "run", where / "again")
+    return where
+
+
+def imported_by(folder, arguments, of):
+    """Which of the packages a process of its own imported by a command line, and what it printed."""
+    command = [sys.executable, "-c", SAID % (of,), *arguments]
+    result = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stderr.splitlines()[-1]), result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["-h"],
+        ["--version"],
+        ["trace", "-h"],
+        ["models"],
+        ["heads", "show", "heads.json"],
+        ["heads", "convert", "heads.json", "heads.tsv", "--format", "duoattention:query_heads=3"],
+        ["heads", "compare", "one=heads.json", "two=heads.json", "--k", "3"],
+        ["status", "run"],
+    ],
+    ids=" ".join,
+)
+def test_no_torch_where_there_are_no_tensors(folder, arguments):
+    imported, out = imported_by(folder, arguments, TORCH)
+    assert imported == [] and out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", "run"],
+        ["merge", "both", "run", "again"],
+        ["explore", "run", "--list"],
+        ["trace", "--length", "128", "--no-show", "--out", "run"],
+    ],
+    ids=" ".join,
+)
+def test_no_model_code_where_no_model_runs(folder, arguments):
+    imported, out = imported_by(folder, arguments, MODEL_CODE)
+    assert imported == [] and out
