@@ -26,6 +26,7 @@ RESULTS = {
     "bring_your_own_model.md": 4,
     "data_out.md": 13,
     "extending.md": 12,
+    "improve.md": 1,
     "own_text.md": 8,
     "rag.md": 3,
     "tasks.md": 20,

@@ -1,5 +1,6 @@
 """What a variant's answers cost beside the base's: time and memory."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import bootstrap_mean
 from mechdyn.stats.resampling import Weights, bootstrap
 
+_FEWEST_BATCHES = 5
+"""Of fewer batches there is no interval: two that happen to agree would give one of no width."""
 _COUNTED = ("seconds_before", "seconds_after", "difference", "ratio")
 _SIZES = ("tokens_before", "tokens_after", "cache_before", "cache_after", "peak_before", "peak_after")
 
@@ -28,7 +31,7 @@ class Cost:
         seconds_after: the same of the variant.
         difference: after less before, sample by sample.
         ratio: of the sums, after over before, of seconds for each generated token (an answer without a token counts as one): longer answers
-            are no slower decoding.
+            are no slower decoding. Of fewer than five batches no time has bounds.
         tokens_before: mean tokens of an answer.
         tokens_after: the same of the variant.
         cache_before: keys and values of the largest answer, bytes; None where not known.
@@ -74,10 +77,10 @@ def cost_of(variant: str, task: str, before: Sequence[Answer], after: Sequence[A
     return Cost(
         variant=variant,
         task=task,
-        seconds_before=bootstrap_mean(seconds[0], ones, batches, seed=seed),
-        seconds_after=bootstrap_mean(seconds[1], ones, batches, seed=seed),
-        difference=bootstrap_mean(seconds[1] - seconds[0], ones, batches, seed=seed),
-        ratio=bootstrap(ratio, len(before), clusters=batches, seed=seed),
+        seconds_before=_surely(bootstrap_mean(seconds[0], ones, batches, seed=seed), len(set(batches))),
+        seconds_after=_surely(bootstrap_mean(seconds[1], ones, batches, seed=seed), len(set(batches))),
+        difference=_surely(bootstrap_mean(seconds[1] - seconds[0], ones, batches, seed=seed), len(set(batches))),
+        ratio=_surely(bootstrap(ratio, len(before), clusters=batches, seed=seed), len(set(batches))),
         tokens_before=float(np.mean([len(answer.tokens) for answer in before])),
         tokens_after=float(np.mean([len(answer.tokens) for answer in after])),
         cache_before=_largest(before, "cache_bytes"),
@@ -85,6 +88,11 @@ def cost_of(variant: str, task: str, before: Sequence[Answer], after: Sequence[A
         peak_before=_largest(before, "peak_bytes"),
         peak_after=_largest(after, "peak_bytes"),
     )
+
+
+def _surely(interval: Interval, n_batches: int) -> Interval:
+    """The interval, without bounds where there are too few batches for any."""
+    return interval if n_batches >= _FEWEST_BATCHES else Interval(interval.estimate, math.nan, math.nan, interval.n)
 
 
 def _largest(answers: Sequence[Answer], field: str) -> int | None:

@@ -8,6 +8,7 @@ from mechdyn.improve.cost import Cost
 from mechdyn.improve.drift import Drift
 from mechdyn.improve.evaluation import Change, Evaluation
 from mechdyn.reports.tables import interval_text, methods_text
+from mechdyn.stats.interval import Interval
 
 _MIB = 2**20
 _ALL = "all"
@@ -97,8 +98,8 @@ def _drift(found: Evaluation) -> Table:
 
 def _drift_row(drift: Drift) -> tuple[str, ...]:
     before, after = drift.perplexities
-    difference = interval_text(drift.difference, spec="+.4f")
-    return drift.variant, f"{before:.3f}", f"{after:.3f}", difference, interval_text(drift.kl, spec=".4f"), str(drift.n_tokens)
+    difference = _bounded(drift.difference, "+.4f")
+    return drift.variant, f"{before:.4g}", f"{after:.4g}", difference, _bounded(drift.kl, ".4f"), str(drift.n_tokens)
 
 
 def _cost(costs: Sequence[Cost], base: str) -> Table:
@@ -109,7 +110,7 @@ def _cost(costs: Sequence[Cost], base: str) -> Table:
             cost.task,
             f"{cost.seconds_before.estimate:.3f}",
             f"{cost.seconds_after.estimate:.3f}",
-            f"{cost.ratio.estimate:.2f} (one batch)" if math.isnan(cost.ratio.low) else interval_text(cost.ratio, spec=".2f"),
+            _bounded(cost.ratio, ".2f"),
             f"{cost.tokens_before:.1f} → {cost.tokens_after:.1f}",
             _sizes(cost.cache_before, cost.cache_after),
             _sizes(cost.peak_before, cost.peak_after),
@@ -118,6 +119,11 @@ def _cost(costs: Sequence[Cost], base: str) -> Table:
     )
     caption = methods_text((cost.ratio for cost in costs), f"before is {base}; of the largest answer: keys and values, most held")
     return Table("Cost", columns, rows, caption, columns[2:], droppable=("peak", "tokens an answer"))
+
+
+def _bounded(interval: Interval, spec: str) -> str:
+    """With bounds where there are any."""
+    return f"{interval.estimate:{spec}} (no interval)" if math.isnan(interval.low) else interval_text(interval, spec=spec)
 
 
 def _sizes(before: int | None, after: int | None) -> str:

@@ -1,6 +1,7 @@
 """DeCoRe against two passes of plain Hugging Face a step: whole sequences, heads off by hooks, no cache and no code shared."""
 
 import math
+import secrets
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from mechdyn.tasks.niah import niah
 from tests.architectures import LIVE, WINDOWED, tiny_model
 from tests.bundled import mini_tokenizer
 from tests.plain import plain_copy_paste, plain_forward
+from tests.real_model import real_model, real_plain
 
 LIST = "L0H1 L1H4 L2H3"
 N_NEW = 5
@@ -136,6 +138,15 @@ def test_a_batch_gives_what_each_sample_gives_alone(model):
         variant = Decore(model, schedule)
         together = [answer.tokens for answer in variant.answers(samples(), max_new_tokens=N_NEW)]
         assert together == [variant.answers([sample], max_new_tokens=N_NEW)[0].tokens for sample in samples()]
+
+
+@pytest.mark.real
+def test_a_real_model_decodes_as_two_plain_passes_do():
+    model, plain = real_model(), real_plain()
+    listed = heads("L6H0 L14H3 L17H3 L18H6 L20H3 L22H7").fit(model.n_layers, model.n_heads)
+    sample = niah(model, length=150, depth=0.3, seed=secrets.randbits(31))
+    expected, _ = two_passes(plain, sample, lambda *seen: listed.mask(), uniform=True, n_new=8)
+    assert Decore(model, Static(listed)).answers([sample], max_new_tokens=8)[0].tokens == expected, sample
 
 
 def test_strength_is_the_entropy_or_what_was_asked():
