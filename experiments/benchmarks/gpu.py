@@ -2,9 +2,9 @@
 
 `python -m experiments.benchmarks.gpu --device cuda --out gpu.json` checks the recorded step against the reference engine on a tiny model,
 then times an observing step of Llama shapes with random weights (0.1B, 1B, 8B) behind 5 k, 32 k and 128 k tokens, one row and 64, in
-bfloat16. What does not fit is named and left out, and nothing is begun after `--minutes`. The floor is what reading weights, keys and values
-once takes at the speed of a copy. Goal: a recorded step at 8B behind 5 k tokens within 1.3 x of it. `--tiny --device cpu` runs the script's
-own parts. It has been run on the CPU alone.
+bfloat16. What does not fit is named and left out, and nothing is begun after `--minutes`. The floor is what reading weights, keys and
+values once takes at the speed of a copy. Goal: a recorded step at 8B behind 5 k tokens within 1.3 x of it. `--tiny --device cpu` runs the
+script's own parts. It has been run on the CPU alone.
 """
 
 import argparse

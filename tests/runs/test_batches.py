@@ -1,6 +1,7 @@
 """Which units run together: by tokens, and by nothing but the plan."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_a_batch_holds_so_many_tokens_and_little_padding(seed):
     assert sorted(length for batch in found for length in batch) == sorted(lengths)
     for batch in found:
         assert len(batch) == 1 or (sum(batch) <= n_tokens and len(batch) * n_conditions <= BATCH_ROWS and max(batch) <= 1.25 * min(batch))
-    for one, following in zip(found, found[1:], strict=False):
+    for one, following in pairwise(found):
         wide = max([*one, following[0]])
         assert len(one) == samples_together(wide, n_conditions, n_tokens) or following[0] > 1.25 * one[0] or len(one) > n_tokens // wide
 
