@@ -5,6 +5,7 @@
 - `generate`: Hugging Face's `generate` with sdpa, nothing observed: what everything else is measured in;
 - `trace`: mechdyn's trace of one sample;
 - `clean + dynamic`: mechdyn's trace with and without its dynamic heads, from one prefill;
+- `all eight conditions`: mechdyn's traces under every condition of the ablation experiment, from one prefill;
 - `eager with cache`: Wu et al.'s way in plain Hugging Face, eager attention with a cache and `output_attentions=True` at each step;
 - `TransformerLens bridge`: the bridge alone, prompt and steps, patterns read by hooks.
 
@@ -18,6 +19,7 @@ import dataclasses
 import json
 import os
 import platform
+import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -32,9 +34,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mechdyn.decoding.trace import trace, trace_conditions
+from mechdyn.heads import Head, HeadSet, RankedHeads
 from mechdyn.models.load import load_checkpoint, load_model, weight_sharing_copy
 from mechdyn.models.model import Model
-from mechdyn.schedules import Dynamic
+from mechdyn.schedules import Dynamic, RandomHeads, SizeMatched, Static
 from mechdyn.tasks.niah import niah
 from mechdyn.tasks.sample import Sample
 
@@ -89,6 +92,26 @@ def own_conditions(subject: Subject, sample: Sample) -> Found:
     """Clean and dynamic; what is compared is the clean one."""
     conditions = {"clean": None, "dynamic": Dynamic()}
     found = trace_conditions(subject.model, [sample], conditions, max_new_tokens=subject.n_steps)[0]["clean"]
+    return Found(tuple(found.tokens.tolist()))
+
+
+def own_eight(subject: Subject, sample: Sample) -> Found:
+    """All conditions of the ablation experiment, of five heads or as many as retrieve; what is compared is the clean one."""
+    model = subject.model
+    every = [Head(layer, head) for layer in range(model.n_layers) for head in range(model.n_heads)]
+    random.Random(0).shuffle(every)
+    ranking = RankedHeads(tuple(every), tuple(map(float, range(len(every), 0, -1))), model.n_layers, model.n_heads)
+    conditions = {
+        "clean": None,
+        "dynamic": Dynamic(),
+        "static-average": Static(HeadSet.of(every[:5], model.n_layers, model.n_heads)),
+        "random-average": RandomHeads(5, seed=1),
+        "random-fixed": RandomHeads(5, seed=1, fresh=False),
+        "static-matched": SizeMatched(ranking),
+        "random-layers": RandomHeads(matched="layer", seed=2, exclude="active"),
+        "random-matched": SizeMatched(RandomHeads(seed=3, exclude="active")),
+    }
+    found = trace_conditions(model, [sample], conditions, max_new_tokens=subject.n_steps)[0]["clean"]
     return Found(tuple(found.tokens.tolist()))
 
 
@@ -148,6 +171,7 @@ WAYS: dict[str, Callable[[Subject, Sample], Found]] = {
     BASE: plain_generate,
     "trace": own_trace,
     "clean + dynamic": own_conditions,
+    "all eight conditions": own_eight,
     "eager with cache": eager_with_cache,
     "TransformerLens bridge": transformer_lens,
 }
