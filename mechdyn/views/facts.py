@@ -86,7 +86,7 @@ def fact_timeline(trace: Trace, *, title: str = "", dark: bool = False) -> go.Fi
     subtitle = f"{_plain(trace.question, 120)} Expected: {_plain(trace.answer, 60)}; EM {outcome.answer.em:g}"
     height = 250 + 34 * max(2, len(rows))
     first = escape(title) or f"{heading(trace)} · {_plain(outcome.id, 40)}"
-    return finish(figure, first, subtitle, dark=dark, height=height, min_width=100 + 14 * len(shown))
+    return finish(figure, first, subtitle, dark=dark, height=height, min_width=max(360, 100 + 14 * len(shown)))
 
 
 def fact_page(report: FactReport, traces: Sequence[Trace], *, title: str = "", dark: bool = False) -> dict[str, go.Figure]:
