@@ -1,4 +1,4 @@
-"""Pictures of README and documentation, from the bundled model: `python -m experiments.pictures`, or `make pictures`.
+"""Pictures of README and documentation, from the bundled model and smollm2-135m: `python -m experiments.pictures`, or `make pictures`.
 
 They go into docs/pictures. Needs Chromium and the extra [images]. Runs go into build/pictures, and go on there when the command is given
 again.
@@ -57,10 +57,10 @@ def screenshot_of_viewer(run: Path, work: Path, picture: Path) -> Path:
 
 
 def figures(out: Path) -> list[Path]:
-    """The figures of the README's first lines, as SVG."""
+    """The figures of the README's first lines, as SVG: of `smollm2-135m`, which `mechdyn models get smollm2-135m` fetches."""
     import mechdyn as md
 
-    model = md.load_model("mini")
+    model = md.load_model("smollm2-135m")
     trace = md.trace(model, md.niah(model, length=512, depth=0.5, seed=0))
     drawn = {"timeline.svg": md.views.timeline(trace), "layer_head.svg": md.views.layer_head(trace, step=16)}
     for name, figure in drawn.items():

@@ -224,7 +224,7 @@ def _bars(**look: Any) -> Any:
 
 EXAMPLES: Mapping[str, Draw] = {
     "alarm": lambda made, **look: views.alarm(made_trace(made), **look),
-    "attention": lambda made, **look: views.attention(made_trace(made), 3, (0, 0), **look),
+    "attention": lambda made, **look: views.attention(made_trace(made), min(3, made.steps - 1), (0, 0), **look),
     "by_head": lambda made, **look: views.by_head(np.random.default_rng(0).random((made.layers, made.heads)), **look),
     "calibration": lambda made, **look: _calibration(**look),
     "cca": lambda made, **look: views.cca(
@@ -245,7 +245,7 @@ EXAMPLES: Mapping[str, Draw] = {
         {"one": made_ranking(made, 1), made.texts[0]: made_ranking(made, 2)}, **look
     ),
     "interval_bars": lambda made, **look: _bars(**look),
-    "layer_head": lambda made, **look: views.layer_head(made_trace(made), 3, **look),
+    "layer_head": lambda made, **look: views.layer_head(made_trace(made), min(3, made.steps - 1), **look),
     "layer_profiles": lambda made, **look: views.layer_profiles(_lists(made), **look),
     "list_matrix": lambda made, **look: views.list_matrix(_lists(made), **look),
     "modes_map": lambda made, **look: views.modes_map(made_modes(made), made.heads, **look),

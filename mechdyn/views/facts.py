@@ -85,8 +85,8 @@ def fact_timeline(trace: Trace, *, title: str = "", dark: bool = False) -> go.Fi
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     subtitle = f"{_plain(trace.question, 120)} Expected: {_plain(trace.answer, 60)}; EM {outcome.answer.em:g}"
     height = 250 + 34 * max(2, len(rows))
-    shown_title = escape(title) or f"{heading(trace)} · {_plain(outcome.id, 40)}"
-    return finish(figure, shown_title, subtitle, dark=dark, height=height, min_width=100 + 14 * len(shown))
+    first = escape(title) or f"{heading(trace)} · {_plain(outcome.id, 40)}"
+    return finish(figure, first, subtitle, dark=dark, height=height, min_width=max(360, 100 + 14 * len(shown)))
 
 
 def fact_page(report: FactReport, traces: Sequence[Trace], *, title: str = "", dark: bool = False) -> dict[str, go.Figure]:

@@ -1,6 +1,7 @@
 """Where heads look at every generated token: the whole pattern through circuitsvis where the context is short, else a map of it."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -23,7 +24,7 @@ SHORT = 128
 """Tokens of prompt and answer up to which circuitsvis draws the pattern: it draws a cell for every pair."""
 _BINS, _FLOOR, _DECADES = 400, 1e-4, 4
 """Stretches of a longer context, the least weight that is told apart, and the powers of ten above it."""
-_STEP_PIXELS, _LEAST_PIXELS, _BETWEEN, _MOST_LABELS = 12, 90, 46, 24
+_STEP_PIXELS, _LEAST_PIXELS, _MOST_PIXELS, _BETWEEN, _MOST_LABELS = 12, 90, 320, 46, 24
 
 Rows = list[list[np.ndarray]]
 """By head and step: the weights of every position before the step's token."""
@@ -74,7 +75,8 @@ def _whole(trace: Trace, chosen: Sequence[Head], rows: Rows, lines: tuple[str, s
 def _map(trace: Trace, chosen: Sequence[Head], rows: Rows, lines: tuple[str, str], colors: Look) -> go.Figure:
     n_keys = len(trace.prompt_tokens) + trace.n_steps
     edges = np.unique(np.linspace(0, n_keys, min(_BINS, n_keys) + 1).astype(int))
-    total = max(_LEAST_PIXELS, _STEP_PIXELS * trace.n_steps) * len(chosen) + _BETWEEN * (len(chosen) - 1)
+    height = max(_LEAST_PIXELS, min(_MOST_PIXELS, _STEP_PIXELS * trace.n_steps))
+    total = height * len(chosen) + _BETWEEN * (len(chosen) - 1)
     names = [f"<b>{head}</b>" for head in chosen]
     gap = _BETWEEN / total if len(chosen) > 1 else 0
     figure = make_subplots(rows=len(chosen), cols=1, shared_xaxes=True, vertical_spacing=gap, subplot_titles=names)
@@ -87,12 +89,17 @@ def _map(trace: Trace, chosen: Sequence[Head], rows: Rows, lines: tuple[str, str
     figure.update_yaxes(showgrid=False, tickfont={"family": MONO, "size": 10})
     figure.update_xaxes(showgrid=False, range=[-0.5, n_keys - 0.5])
     figure.update_xaxes(title_text="position in the context", row=len(chosen), col=1)
-    bar = {"title": {"text": "weight"}, "tickvals": list(range(-_DECADES, 1)), "ticktext": ["0.0001", "0.001", "0.01", "0.1", "1"]}
+    bar: dict[str, Any] = {
+        "title": {"text": "weight"},
+        "tickvals": list(range(-_DECADES, 1)),
+        "ticktext": ["0.0001", "0.001", "0.01", "0.1", "1"],
+    }
+    bar |= {"lenmode": "pixels", "len": min(280, total), "y": 1, "yanchor": "top"}
     figure.update_layout(coloraxis={"cmin": -_DECADES, "cmax": 0, "colorscale": evenly(colors.scale), "colorbar": bar}, margin_t=96)
     figure.update_annotations(font_size=13)
     cut = f"the largest weight of each of {len(edges) - 1} stretches" if len(edges) <= n_keys else "every position"
     said = f"{lines[1]}; {n_keys:,} tokens, too many for circuitsvis: {cut}"
-    return finish(figure, lines[0], said, dark=colors.name.endswith("dark"), height=int(total) + 210, min_width=480)
+    return finish(figure, lines[0], said, dark=colors.name.endswith("dark"), height=total + 210, min_width=480)
 
 
 def _cells(trace: Trace, steps: Sequence[np.ndarray], edges: Int[np.ndarray, " edge"]) -> go.Heatmap:

@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 
@@ -106,8 +107,6 @@ def test_a_view_of_a_trace_names_model_length_depth_and_seed(name):
 @pytest.mark.parametrize("name", OF_TRACES)
 @pytest.mark.parametrize("made", [Made(steps=43), Made(steps=1, prompt=20), Made(layers=32, heads=32, steps=4)], ids=["43", "one", "1,024"])
 def test_long_short_and_wide_traces_are_drawn(name, made):
-    if name == "attention" and made.steps == 1:
-        made = Made(steps=4, prompt=20)
     drawn = EXAMPLES[name](made)
     if isinstance(drawn, go.Figure):
         assert all(for_paper(drawn, columns).layout.height for columns in (1, 2))
@@ -134,7 +133,7 @@ def test_a_map_of_patterns_holds_the_largest_weight_of_each_stretch():
     weights = figure.data[0].customdata
     assert trace.sources is not None
     for step in range(trace.n_steps):
-        assert weights[step].max() == pytest.approx(float(trace.sources.weights[step, 0, 1].max()))
+        assert np.nanmax(weights[step]) == pytest.approx(float(trace.sources.weights[step, 0, 1].max()))
 
 
 def test_constant_heads_are_pinned_above_those_that_vary():
