@@ -53,7 +53,7 @@ def screenshot_of_viewer(run: Path, work: Path, picture: Path) -> Path:
     broken = max(viewed.samples, key=lambda sample: sample.interest)
     condition = next((name for name in broken.units if not broken.correct[name]), next(iter(broken.units)))
     page = make_viewer(viewed, work / "view").page
-    return screenshot(page, picture, urlencode({"condition": condition, "sample": broken.key, "head": "L3H6"}))
+    return screenshot(page, picture, urlencode({"condition": condition, "sample": broken.key}))
 
 
 def figures(out: Path) -> list[Path]:

@@ -77,10 +77,10 @@ def needle_places(trace: Trace) -> Float[np.ndarray, " step"]:
     found, before = np.full(trace.n_steps, np.nan), -2
     for step, token in enumerate(trace.tokens.tolist()):
         places = where.get(token, [])
-        at: int | None = places[0] if len(places) == 1 else before + 1 if before + 1 in places else None
-        before = -2 if at is None else at
-        if at is not None:
-            found[step] = at / len(needle)
+        after = places if len(places) == 1 else [each for each in places if each == before + 1]
+        before = after[0] if after else -2
+        if after:
+            found[step] = after[0] / len(needle)
     return found
 
 
