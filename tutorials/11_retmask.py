@@ -69,10 +69,9 @@ def contrast(heads_off):
 
 responses = contrast(off)
 print(PairCounts.of(responses))
-print("chosen:  ", responses[0].chosen)
-print("rejected:", responses[0].rejected)
 pairs = preferences(model.tokenizer, prompts, responses)
 assert pairs.column_names == ["prompt", "chosen", "rejected"]
+pairs.to_pandas()[["chosen", "rejected"]].head(4)
 
 # %% [markdown]
 # What if other heads were off? **Guess** how many pairs as many random heads leave.
