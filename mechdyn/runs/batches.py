@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mechdyn.hashing import content_hash
-from mechdyn.models.together import BATCH_TOKENS, UNKNOWN_LENGTH, samples_together
+from mechdyn.models.together import UNKNOWN_LENGTH, Tokens, samples_together
 from mechdyn.traces.unit import Unit
 
+BY_TOKENS = Tokens()
 _MOST_UNLIKE = 1.25
 """How much longer than the shortest prompt of a batch any may be."""
 
@@ -49,10 +50,10 @@ class Batch:
         return replace(self, aside=frozenset(keys) & {unit.key for unit in self.units})
 
 
-def batches_of(units: Iterable[Unit], batch_size: int | None = None, batch_tokens: int = BATCH_TOKENS) -> list[Batch]:
+def batches_of(units: Iterable[Unit], batch_size: int | Tokens = BY_TOKENS) -> list[Batch]:
     """All units in batches of samples that are decoded alike under the same ablations.
 
-    A batch has `batch_size` samples or, where None, as many as `batch_tokens` tokens of prompt hold (`samples_together`). Those of like
+    A batch has `batch_size` samples, or as many as so many tokens of prompt hold (`samples_together`). Those of like
     length come together, so that little is padding (none is longer than the batch's first by more than a quarter), and of these such as
     are drawn by the same seed, which may share their haystack; otherwise they are in the order of the plan. Nothing else decides, neither
     the model's revision nor what has been run before.
@@ -60,16 +61,18 @@ def batches_of(units: Iterable[Unit], batch_size: int | None = None, batch_token
     groups: dict[tuple[str, ...], list[Conditions]] = {}
     for sample in _by_sample(units):
         groups.setdefault((content_hash(dict(sample.first.decoding)), *sample.ablations), []).append(sample)
-    cut = [batch for group in groups.values() for batch in _cut(sorted(group, key=_place), batch_size, batch_tokens)]
+    cut = [batch for group in groups.values() for batch in _cut(sorted(group, key=_place), batch_size)]
     return [Batch(number, samples) for number, samples in enumerate(cut)]
 
 
-def _cut(ordered: Sequence[Conditions], batch_size: int | None, batch_tokens: int) -> Iterator[tuple[Conditions, ...]]:
+def _cut(ordered: Sequence[Conditions], batch_size: int | Tokens) -> Iterator[tuple[Conditions, ...]]:
     """Samples of ascending length in batches."""
     batch: list[Conditions] = []
     for sample in ordered:
         length, _ = _place(sample)
-        most = batch_size or samples_together(length or UNKNOWN_LENGTH, len(sample.units), batch_tokens)
+        most = batch_size
+        if isinstance(most, Tokens):
+            most = samples_together(length or UNKNOWN_LENGTH, len(sample.units), most.n)
         if batch and (len(batch) >= most or length > _MOST_UNLIKE * _place(batch[0])[0]):
             yield tuple(batch)
             batch = []

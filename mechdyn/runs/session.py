@@ -23,6 +23,7 @@ from mechdyn.errors import InputError, StoreError
 from mechdyn.hashing import content_hash
 from mechdyn.heads import RankedHeads, parse_heads_or_file
 from mechdyn.models.model import Model
+from mechdyn.models.together import Tokens
 from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.runs.absent import failed_trace, load_role
 from mechdyn.runs.asked import check_asked
@@ -175,8 +176,7 @@ class Session:
                 self.executor,
                 units,
                 opened,
-                batch_size=self.config.batch_size,
-                batch_tokens=self.config.batch_tokens,
+                batch_size=self.config.batch_size or Tokens(self.config.batch_tokens),
                 describe=f"{describe or self.config.kind}: {label}",
                 reference=reference,
                 log=self.log,

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from mechdyn.errors import InputError, RunError
 from mechdyn.models.model import Model
-from mechdyn.models.together import BATCH_TOKENS
-from mechdyn.runs.batches import Batch, Conditions, batches_of
+from mechdyn.models.together import Tokens
+from mechdyn.runs.batches import BY_TOKENS, Batch, Conditions, batches_of
 from mechdyn.runs.executors import Executor, Finished
 from mechdyn.runs.failure import Failure, about
 from mechdyn.runs.run_log import MAX_FAILURES, RunLog
@@ -36,8 +36,7 @@ def run_units(
     units: Sequence[Unit],
     store: TraceStore,
     *,
-    batch_size: int | None = None,
-    batch_tokens: int = BATCH_TOKENS,
+    batch_size: int | Tokens = BY_TOKENS,
     describe: str = "tracing",
     reference: "ReferenceActivations | None" = None,
     log: RunLog | None = None,
@@ -54,9 +53,8 @@ def run_units(
         executor: what runs them, with the model that the units name.
         units: each is run once, however often it is named.
         store: where the traces go.
-        batch_size: samples generated together, each under all of its ablations; as many as `batch_tokens` holds when None. Batches
+        batch_size: samples generated together, each under all of its ablations, or as many as so many `Tokens` of prompt hold. Batches
             are those of the whole plan, whatever of it is stored: one of which anything is missing is run whole.
-        batch_tokens: prompt tokens of the samples generated together.
         describe: what the progress bar says.
         reference: for units with mean or resample ablation.
         log: the run's.
@@ -71,7 +69,7 @@ def run_units(
     """
     run = _Run(store, log or RunLog(), describe, fail_fast, {unit.key: unit for unit in units})
     _require_model(executor.model, run.wanted)
-    batches = batches_of(run.wanted.values(), batch_size, batch_tokens)
+    batches = batches_of(run.wanted.values(), batch_size)
     aside = run.log.set_aside
     missing = run.wanted.keys() - store.keys()
     run.announce(len(missing))

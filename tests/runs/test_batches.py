@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from mechdyn.models.together import BATCH_ROWS, samples_together
+from mechdyn.models.together import BATCH_ROWS, Tokens, samples_together
 from mechdyn.runs.batches import batches_of
 from mechdyn.traces.unit import Unit
 
@@ -27,7 +27,7 @@ def test_a_batch_holds_so_many_tokens_and_little_padding(seed):
     n_conditions, n_tokens = rng.choice((1, 3, 8)), rng.choice((1000, 8192))
     lengths = [rng.choice((128, 150, 200, 512, 2048)) for _ in range(40)]
     units = [unit(length, number, condition) for number, length in enumerate(lengths) for condition in range(n_conditions)]
-    batches = batches_of(units, None, n_tokens)
+    batches = batches_of(units, Tokens(n_tokens))
     found = lengths_of(batches)
     assert sorted(length for batch in found for length in batch) == sorted(lengths)
     for batch in found:
