@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
-
 from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Verdict
 from mechdyn.models.registry import CONTROLS
 from mechdyn.runs.folder import read_json, read_record
 from mechdyn.runs.verify import VERDICTS
 from mechdyn.traces.trace import Trace
+from mechdyn.views.page import View
 from mechdyn.views.verdict import verdict as draw
 from mechdyn.views.verdict_rows import verdict_rows
 
@@ -22,9 +21,10 @@ _FEW = 3
 
 def evidence_figures(
     verdict: Verdict, controls: Sequence[Verdict] = (), traces: Mapping[str, Sequence[Trace]] | None = None
-) -> dict[str, go.Figure]:
+) -> dict[str, View]:
     """By heading: a figure of the verdict, and one for each beside it; none of a verdict that asks nothing of a number."""
-    about, figures = setting(traces or {}), {}
+    about = setting(traces or {})
+    figures: dict[str, View] = {}
     for each in (verdict, *verdict.beside):
         if verdict_rows(each):
             heading = RESTS_ON if each is verdict else f"{RESTS_ON}, under the {each.named}"
