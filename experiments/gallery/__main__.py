@@ -46,8 +46,8 @@ def gallery(
     model, real = real_views()
     for name in sorted(only or EXAMPLES):
         drawn = real[name]() if name in real else EXAMPLES[name](Made())
-        page, height = write_page(drawn, name, work)
-        picture = screenshot(page, pictures / f"{name}.png", width=_WIDTH, height=height)
+        page, (width, height) = write_page(drawn, name, work)
+        picture = screenshot(page, pictures / f"{name}.png", width=width, height=height)
         print(f"picture {picture}, {picture.stat().st_size:,} bytes")
     print(f"page    {save_text(written(model, real), docs / 'views.md')}")
 
@@ -85,13 +85,15 @@ def ranked(trace: Trace) -> list[tuple[md.Head, float]]:
     return [(md.Head(*divmod(place, n_heads)), float(means.flatten()[place])) for place in order]
 
 
-def write_page(drawn: Any, name: str, work: Path) -> tuple[Path, int]:
-    """A page of the view alone, and how high it is."""
+def write_page(drawn: Any, name: str, work: Path) -> tuple[Path, tuple[int, int]]:
+    """A page of the view alone, and how wide and high it is."""
     path = work / f"{name}.html"
     if isinstance(drawn, md.views.Explorer):
-        return drawn.save(path), 860
-    height = int(drawn.layout.height) + 80 if isinstance(drawn, go.Figure) else 420
-    return md.views.save_page([drawn], path, title=f"md.views.{name}"), height
+        return drawn.save(path), (_WIDTH, 860)
+    size = (_WIDTH, 420)
+    if isinstance(drawn, go.Figure):
+        size = max(_WIDTH, int(drawn.layout.meta["min_width"]) + 60), int(drawn.layout.height) + 80
+    return md.views.save_page([drawn], path, title=f"md.views.{name}"), size
 
 
 def written(model: str, real: Mapping[str, Any]) -> str:

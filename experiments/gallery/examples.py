@@ -127,7 +127,7 @@ def made_settings(made: Made) -> list[SensitivityCell]:
     cells = []
     for place, (sink, local, threshold) in enumerate((s, w, t) for s in (1, 4) for w in (0, 32) for t in (0.3, 0.5)):
         excess = (TURNOVER, {"between": CONSECUTIVE, LESS: LOSS}, number(0.2 - place / 20))
-        measured: tuple[tuple[str, dict[str, Any], Interval], ...] = (
+        measured: tuple[Any, ...] = (
             (EXPLAINED, {}, number(0.5 + place / 20)),
             excess,
             (RELIABILITY, {}, number(0.7)),

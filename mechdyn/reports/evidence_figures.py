@@ -23,7 +23,8 @@ def evidence_figures(
     verdict: Verdict, controls: Sequence[Verdict] = (), traces: Mapping[str, Sequence[Trace]] | None = None
 ) -> dict[str, View]:
     """By heading: a figure of the verdict, and one for each beside it; none of a verdict that asks nothing of a number."""
-    about, figures = setting(traces or {}), {}
+    about = setting(traces or {})
+    figures: dict[str, View] = {}
     for each in (verdict, *verdict.beside):
         if verdict_rows(each):
             heading = RESTS_ON if each is verdict else f"{RESTS_ON}, under the {each.named}"
