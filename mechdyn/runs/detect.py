@@ -25,9 +25,9 @@ from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import mean_interval
 from mechdyn.studies.detection import (
     PRESETS,
-    Asked,
     Counted,
     Detector,
+    Expectation,
     as_detector,
     asked_of,
     count_trace,
@@ -228,7 +228,7 @@ def read_prompt(worker: "Worker", unit: Unit, score: PromptScore) -> Float[np.nd
     return score(read_documents(worker.model, asked), asked.gold).flatten().double().numpy()
 
 
-def _asked(model: Model, sample: Sample) -> Asked:
+def _asked(model: Model, sample: Sample) -> Expectation:
     return asked_of(sample, len(model.tokenizer(sample.answer, add_special_tokens=False)["input_ids"]))
 
 

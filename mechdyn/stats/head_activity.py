@@ -72,7 +72,7 @@ class Shares:
 
 
 @dataclass(frozen=True)
-class Together:
+class CoActive:
     """Two heads: the share of the steps at which either retrieves at which both do (Jaccard).
 
     `chance` is that share if, within each sample, each retrieved as often but at steps that have nothing to do with the other's. The
@@ -150,7 +150,7 @@ def share_differences(first: Activities, second: Activities, *, seed: int = 0) -
     return bootstrap_many(difference, int(group.max()) + 1, limits=DIFFERENCE, seed=seed)
 
 
-def together(activities: Activities, n_heads: int, *, seed: int = 0) -> list[Together]:
+def together(activities: Activities, n_heads: int, *, seed: int = 0) -> list[CoActive]:
     """Every two of the `n_heads` heads that retrieve most often, of those that retrieve at all; ties by (layer, head)."""
     totals = activities.counts.sum(axis=0)
     chosen = [int(head) for head in np.lexsort((np.arange(len(totals)), -totals))[:n_heads] if totals[head]]
@@ -173,7 +173,7 @@ def together(activities: Activities, n_heads: int, *, seed: int = 0) -> list[Tog
     found = bootstrap_many(jaccard, int(group.max()) + 1, limits=UNIT, seed=seed)
     by_chance = expected.sum(axis=0) / (alone.sum(axis=0) - expected.sum(axis=0))
     names = [Head(*divmod(head, activities.n_heads)) for head in chosen]
-    return [Together(names[i], names[j], interval, float(chance)) for (i, j), interval, chance in zip(pairs, found, by_chance, strict=True)]
+    return [CoActive(names[i], names[j], interval, float(chance)) for (i, j), interval, chance in zip(pairs, found, by_chance, strict=True)]
 
 
 def share_intervals(hits: Float[np.ndarray, "cluster head"], trials: Float[np.ndarray, " cluster"], level: float = 0.95) -> Shares:

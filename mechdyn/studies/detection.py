@@ -64,7 +64,7 @@ class Detector:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Expectation:
     """What is known of a sample before a model runs: the texts that answers are held to, how many tokens they have, and its cell."""
 
     sample: str
@@ -84,7 +84,7 @@ class Asked:
 class Counted:
     """One sample: what it gives every head (flat) and its weight, or why it gives nothing."""
 
-    asked: Asked
+    asked: Expectation
     sums: Float[np.ndarray, " head"] | None = None
     count: float = 1.0
     dropped: str = ""
@@ -112,14 +112,14 @@ def rounds(request: Request, preset: Preset) -> dict[str, tuple[Unit, ...]]:
     return {f"detection {start // len(cells) + 1}": units[start : start + len(cells)] for start in range(0, len(units), len(cells))}
 
 
-def asked_of(sample: Sample, n_answer: int) -> Asked:
+def asked_of(sample: Sample, n_answer: int) -> Expectation:
     """What a sample asks; `n_answer` is how many tokens the expected answer has by itself."""
     needle = " ".join(sample.prompt[start:end].strip() for start, end in sample.needle_spans)
     cell = TASKS.get(sample.task).cell(sample.meta)
-    return Asked(sample.key, needle, sample.answer, len(sample.needle_positions), n_answer, cell)
+    return Expectation(sample.key, needle, sample.answer, len(sample.needle_positions), n_answer, cell)
 
 
-def count_trace(trace: Trace, asked: Asked, counting: Counting, pieces: Sequence[str]) -> Counted:
+def count_trace(trace: Trace, asked: Expectation, counting: Counting, pieces: Sequence[str]) -> Counted:
     """What a generation gives every head.
 
     Args:
@@ -170,7 +170,7 @@ def drop_counts(found: Sequence[Counted]) -> Mapping[str, int]:
     return {reason: reasons.count(reason) for reason in sorted(set(reasons), key=lambda reason: (-reasons.count(reason), reason))}
 
 
-def _refused(trace: Trace, asked: Asked, counting: Counting, pieces: Sequence[str]) -> str:
+def _refused(trace: Trace, asked: Expectation, counting: Counting, pieces: Sequence[str]) -> str:
     """Why a sample is not taken; empty where it is."""
     if counting.accept == TASK:
         return "" if is_correct(trace.task, trace.text, trace.answer) else "the answer is wrong, as the task counts it"
@@ -182,12 +182,12 @@ def _refused(trace: Trace, asked: Asked, counting: Counting, pieces: Sequence[st
     return "" if max(_likeness(text, asked)) > ACCEPT else f"F1 with answer and needle is not above {ACCEPT:g}"
 
 
-def _likeness(text: str, asked: Asked) -> tuple[float, float]:
+def _likeness(text: str, asked: Expectation) -> tuple[float, float]:
     """F1 of a text with the expected answer, and with the needle."""
     return f1(text, asked.answer), f1(text, asked.needle)
 
 
-def _steps(text: str, asked: Asked, counting: Counting, pieces: Sequence[str]) -> Bool[torch.Tensor, " step"]:
+def _steps(text: str, asked: Expectation, counting: Counting, pieces: Sequence[str]) -> Bool[torch.Tensor, " step"]:
     """The steps that count."""
     n_steps = len(pieces)
     if counting.steps == ALL_STEPS:

@@ -39,7 +39,7 @@ class SwitchedOff:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class PairedAnswers:
     """Generations under one condition beside those of the same samples without ablation.
 
     Attributes:
@@ -119,7 +119,7 @@ def heads_off(trace: Trace) -> tuple[Bool[np.ndarray, " head"], Float[np.ndarray
     return steps > 0, others
 
 
-def switched_off(answers: Mapping[str, Answers], head: int) -> list[SwitchedOff]:
+def switched_off(answers: Mapping[str, PairedAnswers], head: int) -> list[SwitchedOff]:
     """What went with switching a head off, by condition; conditions in which it was off in fewer than 2 samples are left out.
 
     Raises:
@@ -145,7 +145,7 @@ def switched_off(answers: Mapping[str, Answers], head: int) -> list[SwitchedOff]
     return found
 
 
-def all_switched_off(answers: Mapping[str, Answers], heads: Sequence[int]) -> dict[int, list[SwitchedOff]]:
+def all_switched_off(answers: Mapping[str, PairedAnswers], heads: Sequence[int]) -> dict[int, list[SwitchedOff]]:
     """`switched_off` of many heads; those that were off in the same samples of a condition share their intervals."""
     known: dict[tuple[str, bytes], list[SwitchedOff]] = {}
     found: dict[int, list[SwitchedOff]] = {head: [] for head in heads}

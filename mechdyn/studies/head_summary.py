@@ -12,8 +12,8 @@ from mechdyn.stats.clusters import clusters_by_shared
 from mechdyn.stats.head_activity import (
     Activities,
     Activity,
+    CoActive,
     Shares,
-    Together,
     head_shares,
     share_differences,
     shares_by_kind,
@@ -24,7 +24,7 @@ from mechdyn.stats.interval import Interval
 from mechdyn.studies.head_activity import (
     KINDS,
     N_PLACES,
-    Answers,
+    PairedAnswers,
     SwitchedOff,
     activity_of,
     all_switched_off,
@@ -75,7 +75,7 @@ class HeadSummary:
     differences: Mapping[str, tuple[Interval, ...]]
     places: tuple[Shares, ...] | None
     kinds: tuple[Shares, ...]
-    pairs: tuple[Together, ...]
+    pairs: tuple[CoActive, ...]
     switched_off: Mapping[int, Sequence[SwitchedOff]]
     rankings: Mapping[str, RankedHeads]
     n_samples: Mapping[str, int]
@@ -140,8 +140,8 @@ def _difference(kept: Sequence[Generation], beside: Mapping[str, Generation], n_
     return share_differences(_activities(references, clusters, n_heads), _activities(kept, clusters, n_heads), seed=seed)
 
 
-def _answers(kept: Sequence[Generation], beside: Mapping[str, Generation]) -> Answers:
-    return Answers(
+def _answers(kept: Sequence[Generation], beside: Mapping[str, Generation]) -> PairedAnswers:
+    return PairedAnswers(
         off=np.stack([each.off for each in kept]),
         others=np.stack([each.others for each in kept]),
         right=np.array([each.right for each in kept]),

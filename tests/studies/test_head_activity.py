@@ -8,7 +8,7 @@ from mechdyn.errors import InputError
 from mechdyn.stats.means import mean_interval, paired_difference
 from mechdyn.studies.head_activity import (
     KINDS,
-    Answers,
+    PairedAnswers,
     activity_of,
     all_switched_off,
     heads_off,
@@ -66,7 +66,7 @@ def test_a_heads_ablation_is_that_of_the_samples_in_which_it_was_off() -> None:
     off = rng.random((20, 3)) < 0.6
     off[:, 2] = False
     right, clean, clusters = rng.random(20) < 0.4, rng.random(20) < 0.9, np.arange(20) // 2
-    answers = {"dynamic": Answers(off, np.where(off, 4.0, 0.0), right, clean, clusters)}
+    answers = {"dynamic": PairedAnswers(off, np.where(off, 4.0, 0.0), right, clean, clusters)}
     there = off[:, 0]
     (found,) = switched_off(answers, 0)
     assert found.difference == paired_difference(right[there].astype(float), clean[there].astype(float), clusters[there])
