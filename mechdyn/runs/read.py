@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mechdyn.claims.claim import CLAIMS, get_claim, paper_parts, rules_of
 from mechdyn.claims.dynamic_rag import judge_rag
@@ -36,12 +36,10 @@ from mechdyn.runs.configs import (
 from mechdyn.runs.detect import HEADS, Detected
 from mechdyn.runs.finished import RunFolder, parsed, read_folder, unfinished
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
-from mechdyn.runs.improve import Improved, read_improved
 from mechdyn.runs.improve_configs import DecoreConfig, KVBudgetsConfig, SealConfig
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
 from mechdyn.runs.rag_logs import RagLogs, rag_standing
 from mechdyn.runs.registered import Standing, judged, noted, standing, unit_keys
-from mechdyn.runs.retmask import judge_again
 from mechdyn.runs.retmask_configs import RetmaskConfig
 from mechdyn.runs.sensitivity import window_name
 from mechdyn.runs.verify import VERDICTS, noting_absent
@@ -57,6 +55,9 @@ from mechdyn.studies.progressive import ProgressivePoint, progressive_point
 from mechdyn.studies.rag import RagRow, rag_row
 from mechdyn.tasks.task import Task
 from mechdyn.traces.trace import Trace
+
+if TYPE_CHECKING:
+    from mechdyn.runs.improve import Improved
 
 _TOLERANCE = 1e-6
 
@@ -159,7 +160,7 @@ class DetectedList:
 class EvaluatedVariants:
     """What improves a model, before and after, as recorded: answers are kept as text, not as traces."""
 
-    found: Improved
+    found: "Improved"
     measures: frozenset[str] = frozenset()
 
 
@@ -361,11 +362,15 @@ def _detected(folder: RunFolder, again: bool) -> DetectedList:
 
 
 def _improved(folder: RunFolder, again: bool) -> EvaluatedVariants:
+    from mechdyn.runs.improve import read_improved  # loads what runs models, which no other kind of run needs
+
     return EvaluatedVariants(parsed(folder.path / RESULTS, lambda values: read_improved(values, folder.path)))
 
 
 def _retmasked(folder: RunFolder, again: bool) -> Judged:
     """The verdict from each sample's answers, as they were counted."""
+    from mechdyn.runs.retmask import judge_again  # loads what runs models
+
     recorded = parsed(folder.path / VERDICTS, lambda rows: Verdict.from_json(rows[0]))
     found = parsed(folder.path / RESULTS, lambda values: standing(folder.record, RULES, values["samples"]))
     verdict = parsed(folder.path / RESULTS, lambda values: judge_again(values, recorded, found)) if again else recorded
