@@ -14,8 +14,8 @@ from mechdyn.views.theme import Look, faded, finish, look
 from mechdyn.views.verdict_marks import (
     CONTROL,
     TRACK,
-    Panel,
     Placed,
+    UnitPanel,
     bounds,
     control_marks,
     edge,
@@ -25,7 +25,7 @@ from mechdyn.views.verdict_marks import (
     numbers_of,
     samples,
 )
-from mechdyn.views.verdict_rows import Row, verdict_rows
+from mechdyn.views.verdict_rows import VerdictRow, verdict_rows
 
 _LINE, _GROUP = 16, 30
 """Pixels of a line of text, and of a group's heading."""
@@ -75,7 +75,7 @@ def verdict(found: Verdict, *, controls: Sequence[Verdict] = (), about: str = ""
     return finish(figure, escape(heading), escape(subtitle), dark=dark, height=height, min_width=340)
 
 
-def _panel(unit: str, rows: Sequence[Row], n_controls: int) -> Panel:
+def _panel(unit: str, rows: Sequence[VerdictRow], n_controls: int) -> UnitPanel:
     placed, headings, y, group = [], [], 0.0, None
     for row in rows:
         if row.group != group:
@@ -86,10 +86,10 @@ def _panel(unit: str, rows: Sequence[Row], n_controls: int) -> Panel:
         track = y + _LINE * len(lines) + TRACK / 2 + 2
         placed.append(Placed(row, lines, y, track))
         y = track + TRACK / 2 + CONTROL * n_controls + 4
-    return Panel(unit, tuple(placed), tuple(headings), y)
+    return UnitPanel(unit, tuple(placed), tuple(headings), y)
 
 
-def _draw(figure: go.Figure, panel: Panel, index: str, controls: Sequence[Verdict], colors: Look) -> None:
+def _draw(figure: go.Figure, panel: UnitPanel, index: str, controls: Sequence[Verdict], colors: Look) -> None:
     """One panel: bands and words, then what is drawn on the tracks, the estimates last."""
     axes = {"xaxis": f"x{index}", "yaxis": f"y{index}"}
     shown = {trace.name for trace in figure.data}
@@ -112,7 +112,7 @@ def _draw(figure: go.Figure, panel: Panel, index: str, controls: Sequence[Verdic
     _words(figure, panel, index, colors)
 
 
-def _words(figure: go.Figure, panel: Panel, index: str, colors: Look) -> None:
+def _words(figure: go.Figure, panel: UnitPanel, index: str, colors: Look) -> None:
     common: dict[str, Any] = {"xref": f"x{index} domain", "yref": f"y{index}", "x": 0, "xanchor": "left", "yanchor": "top", "align": "left"}
     plain: dict[str, Any] = {"showarrow": False, "bgcolor": colors.background, "borderpad": 0}
     for text, y in panel.headings:
@@ -142,12 +142,12 @@ def _range(traces: Sequence[go.Scatter]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _numbered(panels: Sequence[Panel]) -> list[str]:
+def _numbered(panels: Sequence[UnitPanel]) -> list[str]:
     """What plotly appends to the axes of the first, second, … panel."""
     return ["", *(str(number) for number in range(2, len(panels) + 1))]
 
 
-def _axes(figure: go.Figure, panels: Sequence[Panel], legend: int) -> None:
+def _axes(figure: go.Figure, panels: Sequence[UnitPanel], legend: int) -> None:
     """Each panel as high as its rows need, in pixels, the first at the top."""
     total = sum(panel.height for panel in panels) + _BETWEEN * (len(panels) - 1)
     top = total

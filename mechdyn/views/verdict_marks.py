@@ -8,10 +8,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from mechdyn.evidence import Asked, Evidence, Side, Verdict
+from mechdyn.evidence import Demand, Evidence, Side, Verdict
 from mechdyn.views.text import escape
 from mechdyn.views.theme import MARKERS, Look, faded
-from mechdyn.views.verdict_rows import Row, number_of
+from mechdyn.views.verdict_rows import VerdictRow, number_of
 
 TRACK, CONTROL = 26, 9
 """Pixels of the track that intervals are drawn on, and of each control below it."""
@@ -22,14 +22,14 @@ _MET = {True: "yes", False: "no", None: "undefined"}
 class Placed:
     """A row with its lines of text and where it stands, in pixels below the top of its panel."""
 
-    row: Row
+    row: VerdictRow
     lines: tuple[str, ...]
     top: float
     track: float
 
 
 @dataclass(frozen=True)
-class Panel:
+class UnitPanel:
     """The rows of one unit, which share an axis; `headings` are the groups with their places."""
 
     unit: str
@@ -38,14 +38,14 @@ class Panel:
     height: float
 
 
-def name_of(row: Row) -> str:
+def name_of(row: VerdictRow) -> str:
     """What a row is called: whether what is asked is met, then the number's own name."""
     if row.asked is None:
         return row.of.name
     return f"{_MET[row.asked.met]}: {row.of.name}"
 
 
-def numbers_of(row: Row) -> str:
+def numbers_of(row: VerdictRow) -> str:
     """The row's numbers in words: estimate, interval, samples, what is asked, and the null where it is not 0."""
     interval = row.of.interval
     known = not (math.isnan(interval.low) and math.isnan(interval.high))
@@ -55,7 +55,7 @@ def numbers_of(row: Row) -> str:
     return ", ".join(parts)
 
 
-def intervals(panel: Panel, colors: Look) -> Iterator[go.Scatter]:
+def intervals(panel: UnitPanel, colors: Look) -> Iterator[go.Scatter]:
     """Lines from low to high, then the estimates: filled where what is asked is met, hollow where not."""
     x: list[float | None] = []
     y: list[float | None] = []
@@ -80,7 +80,7 @@ def intervals(panel: Panel, colors: Look) -> Iterator[go.Scatter]:
     )
 
 
-def _told(row: Row) -> list[Any]:
+def _told(row: VerdictRow) -> list[Any]:
     """What a hover tells, the numbers unrounded first."""
     interval = row.of.interval
     lines = [numbers_of(row), interval.method, row.of.note, "" if row.criterion is None else row.criterion.text]
@@ -88,7 +88,7 @@ def _told(row: Row) -> list[Any]:
     return [_known(interval.low), _known(interval.high), interval.n, row.of.measure, f"<b>{escape(name_of(row))}</b>", words]
 
 
-def bounds(panel: Panel, colors: Look) -> Iterator[go.Scatter]:
+def bounds(panel: UnitPanel, colors: Look) -> Iterator[go.Scatter]:
     """The ends that what is asked must not cross, and the whole interval where the bound is a number of its own."""
     asked = [(each, each.row.asked) for each in panel.placed if each.row.asked is not None]
     if not asked:
@@ -111,7 +111,7 @@ def bounds(panel: Panel, colors: Look) -> Iterator[go.Scatter]:
     )
 
 
-def edge(asked: Asked) -> float:
+def edge(asked: Demand) -> float:
     """The value that the number must lie beyond: of a bound that is a number its nearer end."""
     if not isinstance(asked.bound, Evidence):
         return asked.bound
@@ -121,7 +121,7 @@ def edge(asked: Asked) -> float:
     return interval.low if asked.side is Side.BELOW else interval.high
 
 
-def marks(panel: Panel, colors: Look) -> Iterator[go.Scatter]:
+def marks(panel: UnitPanel, colors: Look) -> Iterator[go.Scatter]:
     """Nulls, and the paper's values above the track."""
     nulls = [(each, each.row.of.null) for each in panel.placed if each.row.of.null is not None]
     if nulls:
@@ -146,7 +146,7 @@ def marks(panel: Panel, colors: Look) -> Iterator[go.Scatter]:
         )
 
 
-def samples(panel: Panel, colors: Look) -> Iterator[go.Scatter]:
+def samples(panel: UnitPanel, colors: Look) -> Iterator[go.Scatter]:
     """The values of single samples, below the track."""
     some = [(each, value) for each in panel.placed for value in each.row.of.samples]
     if some:
@@ -160,7 +160,7 @@ def samples(panel: Panel, colors: Look) -> Iterator[go.Scatter]:
         )
 
 
-def control_marks(panel: Panel, control: Verdict, place: int, colors: Look) -> Iterator[go.Scatter]:
+def control_marks(panel: UnitPanel, control: Verdict, place: int, colors: Look) -> Iterator[go.Scatter]:
     """What a control measured of each row's number, its interval too, on a track of its own."""
     known = [(each, number) for each in panel.placed if (number := number_of(control, each.row.of)) is not None]
     if not known:

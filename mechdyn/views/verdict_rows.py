@@ -3,32 +3,32 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mechdyn.evidence import LESS, Asked, Criterion, Evidence, Verdict
+from mechdyn.evidence import LESS, Criterion, Demand, Evidence, Verdict
 
 SUPPORT, REFUTE = "to support, all of", "to refute, any of"
 COMPARED, BESIDE_PAPER = "what is compared", "beside the paper"
 
 
 @dataclass(frozen=True)
-class Row:
+class VerdictRow:
     """One number: what a criterion asks of it, if one does, and whether the criterion as a whole is met."""
 
     group: str
     of: Evidence
     unit: str
-    asked: Asked | None = None
+    asked: Demand | None = None
     criterion: Criterion | None = None
 
 
-def verdict_rows(verdict: Verdict) -> tuple[Row, ...]:
+def verdict_rows(verdict: Verdict) -> tuple[VerdictRow, ...]:
     """A row for each number that a criterion asks something of, then for the two numbers of each difference among them.
 
     Last come the numbers that the paper reports too and that no row has yet.
     """
     rows = [*_asked(SUPPORT, verdict.supports), *_asked(REFUTE, verdict.refutes)]
     for row in tuple(rows):
-        rows += [Row(COMPARED, term, row.unit) for term in _terms(verdict, row) if not _has(rows, term)]
-    rows += [Row(BESIDE_PAPER, evidence, "") for evidence in verdict.evidence if evidence.paper and not _has(rows, evidence)]
+        rows += [VerdictRow(COMPARED, term, row.unit) for term in _terms(verdict, row) if not _has(rows, term)]
+    rows += [VerdictRow(BESIDE_PAPER, evidence, "") for evidence in verdict.evidence if evidence.paper and not _has(rows, evidence)]
     return tuple(rows)
 
 
@@ -38,11 +38,11 @@ def number_of(verdict: Verdict, like: Evidence) -> Evidence | None:
     return next((found for found in (*asked, *verdict.evidence) if _same(found, like)), None)
 
 
-def _asked(group: str, criteria: Sequence[Criterion]) -> list[Row]:
-    return [Row(group, asked.of, asked.unit, asked, criterion) for criterion in criteria for asked in criterion.asked]
+def _asked(group: str, criteria: Sequence[Criterion]) -> list[VerdictRow]:
+    return [VerdictRow(group, asked.of, asked.unit, asked, criterion) for criterion in criteria for asked in criterion.asked]
 
 
-def _terms(verdict: Verdict, row: Row) -> Iterable[Evidence]:
+def _terms(verdict: Verdict, row: VerdictRow) -> Iterable[Evidence]:
     """What a difference is of: the same measure without what is subtracted, and what is subtracted in the place of one of its keys.
 
     A number that is held against another number is compared with that.
@@ -59,7 +59,7 @@ def _terms(verdict: Verdict, row: Row) -> Iterable[Evidence]:
             yield evidence
 
 
-def _has(rows: Sequence[Row], evidence: Evidence) -> bool:
+def _has(rows: Sequence[VerdictRow], evidence: Evidence) -> bool:
     return any(_same(row.of, evidence) for row in rows)
 
 
