@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from mechdyn.errors import InputError
 from mechdyn.measured import LESS as LESS
 from mechdyn.measured import OWN_COLUMNS, finite
-from mechdyn.measured import Asked as Asked
+from mechdyn.measured import Demand as Demand
 from mechdyn.measured import Evidence as Evidence
 from mechdyn.measured import Side as Side
 from mechdyn.measured import few as few
@@ -48,7 +48,7 @@ class Criterion:
     text: str
     met: bool | None
     p: float | None = None
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[Demand, ...] = ()
 
     def __str__(self) -> str:
         return f"{'undefined' if self.met is None else 'yes' if self.met else 'no'}: {self.text}"
@@ -57,7 +57,7 @@ class Criterion:
         return {"text": self.text, "met": self.met, "p": self.p, "asked": [asked.as_json() for asked in self.asked]}
 
     @classmethod
-    def asking(cls, text: str, *asked: Asked, p: float | None = None) -> "Criterion":
+    def asking(cls, text: str, *asked: Demand, p: float | None = None) -> "Criterion":
         """A condition that is met where all that is asked is; undefined where something is undefined and nothing fails."""
         met = [each.met for each in asked]
         return cls(text, False if False in met else None if None in met else True, p, asked)
@@ -65,7 +65,7 @@ class Criterion:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Criterion":
         """What `as_json` wrote."""
-        return cls(values["text"], values["met"], values.get("p"), tuple(map(Asked.from_json, values.get("asked", ()))))
+        return cls(values["text"], values["met"], values.get("p"), tuple(map(Demand.from_json, values.get("asked", ()))))
 
 
 Criteria: TypeAlias = tuple[Criterion, ...]

@@ -78,7 +78,7 @@ class Side(StrEnum):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Demand:
     """A number and the bound that a criterion puts it to.
 
     Attributes:
@@ -119,7 +119,7 @@ class Asked:
         return {"of": self.of.as_json(), "side": str(self.side), "bound": bound, **about}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Asked":
+    def from_json(cls, values: Mapping[str, Any]) -> "Demand":
         """What `as_json` wrote."""
         bound = values["bound"]
         known = Evidence.from_json(bound) if isinstance(bound, Mapping) else math.nan if bound is None else float(bound)

@@ -16,7 +16,7 @@ from mechdyn.claims.dynamism import CONSECUTIVE, EXPLAINED, HEADS, LOSS, RELIABI
 from mechdyn.claims.meta_analysis import together
 from mechdyn.claims.power import Power, PowerAt
 from mechdyn.claims.sensitivity import SensitivityCell
-from mechdyn.evidence import LESS, SECOND, Asked, Criterion, Evidence, Outcome, Side, Verdict
+from mechdyn.evidence import LESS, SECOND, Criterion, Demand, Evidence, Outcome, Side, Verdict
 from mechdyn.heads import Head, RankedHeads
 from mechdyn.rag.log import QuestionRecord, RagLog
 from mechdyn.rag.rind import Rind, WordValue
@@ -94,9 +94,9 @@ def made_verdict(made: Made, shift: float = 0.0) -> Verdict:
     excess = Evidence(TURNOVER, number(0.15 - shift / 4, 0.05), {"between": CONSECUTIVE, LESS: LOSS}, 0.0, samples=(0.1, 0.13, 0.19, 0.2))
     numbers = (Evidence(TURNOVER, number(0.4), {"between": CONSECUTIVE}), Evidence(LOSS, number(0.25)))
     near = Evidence("adjacent Jaccard", number(0.5 + shift), paper={"llama3.1-8b": 0.28, made.texts[0]: 0.37})
-    q_low, exchanged = Asked(explained, Side.BELOW, 0.75), Asked(excess, Side.ABOVE, 0.0)
+    q_low, exchanged = Demand(explained, Side.BELOW, 0.75), Demand(excess, Side.ABOVE, 0.0)
     supports = (Criterion.asking("Q is below 0.75", q_low), Criterion.asking("heads are exchanged", exchanged))
-    refutes = (Criterion.asking("Q is above 0.9", Asked(explained, Side.ABOVE, 0.9)),)
+    refutes = (Criterion.asking("Q is above 0.9", Demand(explained, Side.ABOVE, 0.9)),)
     outcome = Outcome.SUPPORTED if all(each.met for each in supports) else Outcome.INCONCLUSIVE
     return Verdict(made.model, "dynamism", outcome, (explained, excess, *numbers, near), supports, refutes, named=SECOND)
 
@@ -127,12 +127,8 @@ def made_settings(made: Made) -> list[SensitivityCell]:
     cells = []
     for place, (sink, local, threshold) in enumerate((s, w, t) for s in (1, 4) for w in (0, 32) for t in (0.3, 0.5)):
         excess = (TURNOVER, {"between": CONSECUTIVE, LESS: LOSS}, number(0.2 - place / 20))
-        measured: tuple[Any, ...] = (
-            (EXPLAINED, {}, number(0.5 + place / 20)),
-            excess,
-            (RELIABILITY, {}, number(0.7)),
-            (HEADS, {}, number(3.0)),
-        )
+        measured: list[tuple[str, dict[str, str], Interval]] = [(EXPLAINED, {}, number(0.5 + place / 20)), excess]
+        measured += [(RELIABILITY, {}, number(0.7)), (HEADS, {}, number(3.0))]
         evidence = tuple(Evidence(name, value, at) for name, at, value in measured)
         outcome = Outcome.SUPPORTED if place < 4 else Outcome.INCONCLUSIVE
         cells.append(SensitivityCell(sink, local, threshold, Verdict(made.model, "dynamism", outcome, evidence, notes=(made.texts[0],))))

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mechdyn.claims.claim import claim
-from mechdyn.evidence import Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, outcome
+from mechdyn.evidence import Criteria, Criterion, Demand, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.log_loss_gain import N_FOLDS, Gain
@@ -140,7 +140,7 @@ def criteria(n_errors: int, found: Gain) -> tuple[Criteria, Criteria]:
         return (), ()
     bound = MARGIN * found.without.estimate
     gain = Evidence(GAIN, found.gain, {"of": DEPLOYABLE, "over": PLACES}, 0.0)
-    above, small = Asked(gain, Side.ABOVE, 0.0, unit=NATS), Asked(gain, Side.BELOW, bound, unit=NATS)
+    above, small = Demand(gain, Side.ABOVE, 0.0, unit=NATS), Demand(gain, Side.BELOW, bound, unit=NATS)
     text = f"the deployable measure gains {found.gain:.4f} nats a token over {PLACES}"
     return (
         (Criterion.asking(f"{text}, lower end above 0", above),),

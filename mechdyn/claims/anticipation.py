@@ -29,9 +29,9 @@ from mechdyn.claims.claim import claim
 from mechdyn.evidence import (
     LESS,
     SECOND,
-    Asked,
     Criteria,
     Criterion,
+    Demand,
     Evidence,
     Outcome,
     Side,
@@ -206,7 +206,7 @@ def criteria(measured: Sequence[AnticipationAtOffset], *, strongest: bool = Fals
         k, name = at.cca.offset, at.strongest if strongest else PERSISTENCE
         probe, baseline = auprc_of(at.reports[PROBE]), auprc_of(at.reports[name])
         areas = {row.at["predictor"]: row for row in auprc_evidence(at.reports, k)}
-        asked = Asked(areas[PROBE], Side.ABOVE, areas[name])
+        asked = Demand(areas[PROBE], Side.ABOVE, areas[name])
         what, other = f"k = {k}: the probe's AUPRC {probe}", f"that of {name} {baseline}"
         supports.append(Criterion.asking(f"{what} lies wholly above {other}", asked))
         if at is measured[0]:

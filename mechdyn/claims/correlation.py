@@ -30,9 +30,9 @@ from mechdyn.claims.claim import claim
 from mechdyn.evidence import (
     LESS,
     SECOND,
-    Asked,
     Criteria,
     Criterion,
+    Demand,
     Evidence,
     Outcome,
     Side,
@@ -86,17 +86,17 @@ class CorrelationAtOffset:
     reports: Mapping[str, Report]
     regressors: Mapping[str, Report]
 
-    def compared(self) -> list[tuple[str, str, Asked]]:
+    def compared(self) -> list[tuple[str, str, Demand]]:
         """The three comparisons: what is held against what, and that the first lies wholly above the second."""
         k = self.cca.offset
         place = {"k": k, "samples": "held out"}
         top = correlation_evidence(self.cca.held_out, 1, place, self.cca.null_held_out.means[1].estimate)
         null = correlation_evidence(self.cca.null_held_out, 1, {**place, "samples": "its null"})
         areas = {row.at["predictor"]: row for row in auprc_evidence(self.reports, k)}
-        found = [(f"k = {k}: held-out top correlation {top.interval}", f"its null {null.interval}", Asked(top, Side.ABOVE, null))]
+        found = [(f"k = {k}: held-out top correlation {top.interval}", f"its null {null.interval}", Demand(top, Side.ABOVE, null))]
         for name in (BASE_RATE, SHUFFLED):
             what, other = f"k = {k}: the probe's AUPRC {areas[PROBE].interval}", f"that of {name} {areas[name].interval}"
-            found.append((what, other, Asked(areas[PROBE], Side.ABOVE, areas[name])))
+            found.append((what, other, Demand(areas[PROBE], Side.ABOVE, areas[name])))
         return found
 
 

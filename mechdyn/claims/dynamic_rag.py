@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from mechdyn.claims.claim import Rules
-from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Asked, Criteria, Criterion, Evidence, Side, Verdict, few, outcome
+from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Demand, Evidence, Side, Verdict, few, outcome
 from mechdyn.paper.parts import DYNAMIC_RAG
 from mechdyn.paper.values import TABLE_4
 from mechdyn.rag.log import QuestionRecord, RagLog
@@ -79,7 +79,7 @@ def main_quantity(verdict: Verdict) -> Evidence | None:
 def criteria(found: Evidence) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute, put to F1 of dynamic less static."""
     said = f"F1, dynamic less static, {found.interval}"
-    above, under = Asked(found, Side.ABOVE, 0.0), Asked(found, Side.BELOW, 0.0)
+    above, under = Demand(found, Side.ABOVE, 0.0), Demand(found, Side.BELOW, 0.0)
     supports = Criterion.asking(f"dynamic beats static: {said} lies wholly above 0", above, p=p_above(found.interval, 0.0))
     refutes = Criterion.asking(f"static beats dynamic: {said} lies wholly below 0", under, p=p_below(found.interval, 0.0))
     return (supports,), (refutes,)

@@ -31,7 +31,7 @@ import torch
 from mechdyn.claims.claim import claim
 from mechdyn.claims.dynamism_first import ADJACENT, MATCHED, RETEST, STATIC, best_static_list, first_verdict, without_retest
 from mechdyn.errors import InputError
-from mechdyn.evidence import LESS, SECOND, Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, below, few, outcome
+from mechdyn.evidence import LESS, SECOND, Criteria, Criterion, Demand, Evidence, Outcome, Side, Verdict, below, few, outcome
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.paper.parts import NEEDLES, PaperPart, claim_parts
 from mechdyn.paper.values import TABLE_1
@@ -157,8 +157,8 @@ def criteria(found: FixedList) -> tuple[Criteria, Criteria]:
     explained = f"Q, the share of what repeats that a fixed list explains, {found.explained}"
     excess = f"T - L, turnover of consecutive steps less loss in the retest, {found.excess}"
     q, exchange = Evidence(EXPLAINED, found.explained), _excess(found)
-    few_explained, exchanged = Asked(q, Side.BELOW, DYNAMIC_BELOW), Asked(exchange, Side.ABOVE, 0.0)
-    fixed, not_exchanged = Asked(q, Side.ABOVE, FIXED_ABOVE), replace(exchanged, negated=True)
+    few_explained, exchanged = Demand(q, Side.BELOW, DYNAMIC_BELOW), Demand(exchange, Side.ABOVE, 0.0)
+    fixed, not_exchanged = Demand(q, Side.ABOVE, FIXED_ABOVE), replace(exchanged, negated=True)
     supports = (
         Criterion.asking(f"{explained} has its upper end below {DYNAMIC_BELOW}", few_explained, p=p_below(found.explained, DYNAMIC_BELOW)),
         Criterion.asking(f"{excess} has its lower end above 0", exchanged, p=p_above(found.excess, 0.0)),

@@ -9,7 +9,7 @@ stands in docs/verdicts.md.
 
 from dataclasses import dataclass
 
-from mechdyn.evidence import FIRST, MIN_RETRIEVING_SAMPLES, Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, outcome
+from mechdyn.evidence import FIRST, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Demand, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.plans import Request
 from mechdyn.stats.overlap import DynamismTable
 from mechdyn.stats.resampling import Interval
@@ -72,21 +72,21 @@ def _criteria(overlaps: Overlaps, best_list: str) -> tuple[Criteria, Criteria]:
     compared = f" {retest}" if retest else ""
     near, listed = Evidence(ADJACENT, adjacent), Evidence(STATIC, static, {"list": best_list})
     again = [Evidence(RETEST, retest)] if retest else []
-    under = tuple(Asked(near, Side.BELOW, other) for other in again)
-    over = tuple(Asked(near, Side.AT_LEAST, other, by_estimate=True) for other in again)
+    under = tuple(Demand(near, Side.BELOW, other) for other in again)
+    over = tuple(Demand(near, Side.AT_LEAST, other, by_estimate=True) for other in again)
     supports = (
-        Criterion.asking(f"adjacent Jaccard {adjacent} has its upper end below {LOW}", Asked(near, Side.BELOW, LOW)),
-        Criterion.asking(f"{best} has its upper end below {LOW}", Asked(listed, Side.BELOW, LOW)),
+        Criterion.asking(f"adjacent Jaccard {adjacent} has its upper end below {LOW}", Demand(near, Side.BELOW, LOW)),
+        Criterion.asking(f"{best} has its upper end below {LOW}", Demand(listed, Side.BELOW, LOW)),
         _undefined_alone(f"adjacent lies wholly below retest{compared}", under),
     )
     refutes = (
-        Criterion.asking(f"adjacent Jaccard {adjacent} has its lower end above {HIGH}", Asked(near, Side.ABOVE, HIGH)),
-        Criterion.asking(f"{best} has its lower end above {HIGH}", Asked(listed, Side.ABOVE, HIGH)),
+        Criterion.asking(f"adjacent Jaccard {adjacent} has its lower end above {HIGH}", Demand(near, Side.ABOVE, HIGH)),
+        Criterion.asking(f"{best} has its lower end above {HIGH}", Demand(listed, Side.ABOVE, HIGH)),
         _undefined_alone(f"adjacent {adjacent} is not below retest{compared}", over),
     )
     return supports, refutes
 
 
-def _undefined_alone(text: str, asked: tuple[Asked, ...]) -> Criterion:
+def _undefined_alone(text: str, asked: tuple[Demand, ...]) -> Criterion:
     """A criterion that is undefined where there is nothing to ask."""
     return Criterion.asking(text, *asked) if asked else Criterion(text, None)

@@ -3,7 +3,7 @@
 The second criteria (2026-11-21) are the headline; the first (`mechdyn.claims.irreplaceability_first`) stand beside them, judged on the
 same run. They ask what heads do at one step along the clean answer, teacher-forced (`mechdyn.studies.dose_response`): D are k of the
 step's own heads that the static list lacks, C as many of the static list's that the step lacks, N as many of neither in D's layers, E all
-of the step's heads; Δ is what each takes from log p of the clean token. Asked only of a model whose clean accuracy (mean F1 for questions)
+of the step's heads; Δ is what each takes from log p of the clean token. Demand only of a model whose clean accuracy (mean F1 for questions)
 is at least 0.5, on the samples that it answers correctly, at the largest k that at least 20 samples reach, with paired differences over
 samples, 95 % intervals by sample:
 
@@ -36,9 +36,9 @@ from mechdyn.evidence import (
     LESS,
     MIN_RETRIEVING_SAMPLES,
     SECOND,
-    Asked,
     Criteria,
     Criterion,
+    Demand,
     Evidence,
     Outcome,
     Side,
@@ -180,15 +180,15 @@ def criteria(findings: DoseFindings) -> tuple[Criteria, Criteria]:
     text = (
         f"{where}: own less static {decisive.above[STATIC]} nats, upper end below {MARGIN} of what all of the step's heads do, {bound:.3f}"
     )
-    as_good_as_none = Asked(_own_less(decisive, STATIC), Side.BELOW, bound, unit=NATS)
+    as_good_as_none = Demand(_own_less(decisive, STATIC), Side.BELOW, bound, unit=NATS)
     return supports, (Criterion.asking(text, as_good_as_none, p=p_below(decisive.above[STATIC], bound)),)
 
 
-def _asked(dose: Dose, other: str) -> tuple[Asked, Asked]:
+def _asked(dose: Dose, other: str) -> tuple[Demand, Demand]:
     """That D is above the other heads, and that few sign flips reach it."""
     flips = Evidence(SIGN_FLIPS, Interval(dose.flips[other], math.nan, math.nan, dose.n_samples), {"heads": OWN, LESS: other, "k": dose.k})
-    above_zero = Asked(_own_less(dose, other), Side.ABOVE, 0.0, unit=NATS)
-    return above_zero, Asked(flips, Side.BELOW, FLIPS, by_estimate=True, unit=SIGN_FLIPS)
+    above_zero = Demand(_own_less(dose, other), Side.ABOVE, 0.0, unit=NATS)
+    return above_zero, Demand(flips, Side.BELOW, FLIPS, by_estimate=True, unit=SIGN_FLIPS)
 
 
 def _own_less(dose: Dose, other: str) -> Evidence:

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mechdyn.evidence import FIRST, MIN_RETRIEVING_SAMPLES, Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, outcome
+from mechdyn.evidence import FIRST, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Demand, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.stats.ablation import heads_ablated
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import mean_interval, paired_difference
@@ -115,14 +115,14 @@ def criteria(measured: Measured, controls: Sequence[str], commit: str = "clean")
     metric, difference = measured.metric, measured.differences
     falls = f"{metric} falls from clean to dynamic by {difference[CLEAN]}, lower end above 0"
     rows = {name: Evidence(DIFFERENCE, difference[name], {"condition": name, "commit": commit}, 0.0) for name in (CLEAN, *controls)}
-    supports = [Criterion.asking(falls, Asked(rows[CLEAN], Side.ABOVE, 0.0))]
+    supports = [Criterion.asking(falls, Demand(rows[CLEAN], Side.ABOVE, 0.0))]
     supports += [
-        Criterion.asking(f"dynamic is below {name} by {difference[name]}, lower end above 0", Asked(rows[name], Side.ABOVE, 0.0))
+        Criterion.asking(f"dynamic is below {name} by {difference[name]}, lower end above 0", Demand(rows[name], Side.ABOVE, 0.0))
         for name in controls
     ]
     refutes = [
         Criterion.asking(
-            f"the difference to {name} {difference[name]} has its upper end below {MARGIN}", Asked(rows[name], Side.BELOW, MARGIN)
+            f"the difference to {name} {difference[name]} has its upper end below {MARGIN}", Demand(rows[name], Side.BELOW, MARGIN)
         )
         for name in controls
     ]

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from mechdyn.claims.claim import claim
 from mechdyn.errors import InputError
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, outcome
+from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Demand, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.heads import HeadSet
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import DETECTION, NO_TRACES, Plan, Request, chosen_preset
@@ -117,14 +117,14 @@ def criteria(table: ModesTable, mode: Mode, control: str, n_right: int) -> tuple
     apart, loss = Evidence(ABOVE, above, other, 0.0), Evidence(LOSS, listed.loss, own, 0.0)
     supports = (
         Criterion.asking(
-            f"listed heads off: half of clean less what is left, {listed.beyond_half}, lower end above 0", Asked(lost, Side.ABOVE, 0.0)
+            f"listed heads off: half of clean less what is left, {listed.beyond_half}, lower end above 0", Demand(lost, Side.ABOVE, 0.0)
         ),
-        Criterion.asking(f"{control} heads off: the same, {others.beyond_half}, upper end below 0", Asked(kept, Side.BELOW, 0.0)),
-        Criterion.asking(f"{control} less listed, {above}, lower end above 0", Asked(apart, Side.ABOVE, 0.0)),
+        Criterion.asking(f"{control} heads off: the same, {others.beyond_half}, upper end below 0", Demand(kept, Side.BELOW, 0.0)),
+        Criterion.asking(f"{control} less listed, {above}, lower end above 0", Demand(apart, Side.ABOVE, 0.0)),
     )
     refutes = (
-        Criterion.asking(f"clean less listed, {listed.loss}, upper end below {MARGIN}", Asked(loss, Side.BELOW, MARGIN)),
-        Criterion.asking(f"{control} less listed, {above}, upper end below {MARGIN}", Asked(apart, Side.BELOW, MARGIN)),
+        Criterion.asking(f"clean less listed, {listed.loss}, upper end below {MARGIN}", Demand(loss, Side.BELOW, MARGIN)),
+        Criterion.asking(f"{control} less listed, {above}, upper end below {MARGIN}", Demand(apart, Side.BELOW, MARGIN)),
     )
     return supports, refutes
 

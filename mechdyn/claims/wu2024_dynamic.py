@@ -29,7 +29,7 @@ from jaxtyping import Float
 
 from mechdyn.claims.claim import claim
 from mechdyn.claims.wu2024_causal import retrieving
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Asked, Criterion, Evidence, Outcome, Side, Verdict, outcome
+from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criterion, Demand, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.interval import Interval
@@ -74,7 +74,7 @@ class WuDynamic:
         shares = token_shares(right, found.mask().numpy())
         share, evidence = _evidence(shares)
         facts["active_in_every_sample"] = int((shares > 0).all(axis=0).sum())
-        below, above = Asked(evidence[0], Side.BELOW, SOME), Asked(evidence[0], Side.ABOVE, ALWAYS)
+        below, above = Demand(evidence[0], Side.BELOW, SOME), Demand(evidence[0], Side.ABOVE, ALWAYS)
         supports = (Criterion.asking(f"the mean token share {share} has its upper end below {SOME}", below),)
         refutes = (Criterion.asking(f"the mean token share {share} has its lower end above {ALWAYS}", above),)
         return Verdict(model, self.name, outcome(supports, refutes), evidence, supports, refutes, facts=facts)

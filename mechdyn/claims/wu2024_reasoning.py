@@ -34,7 +34,7 @@ from jaxtyping import Float
 from mechdyn.claims.claim import claim
 from mechdyn.claims.wu2024_causal import PUBLISHED, head_lists
 from mechdyn.errors import InputError
-from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Asked, Criteria, Criterion, Evidence, Outcome, Side, Verdict, outcome
+from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Demand, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import DETECTION, NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.interval import Interval
@@ -148,10 +148,10 @@ def criteria(listed: Interval, beyond: Interval) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute."""
     more, beyond_random = Evidence(MORE, listed, {"condition": LISTED}, 0.0), Evidence(BEYOND, beyond, null=0.0)
     supports = (
-        Criterion.asking(f"{MORE}, {listed}, lower end above 0", Asked(more, Side.ABOVE, 0.0)),
-        Criterion.asking(f"the same less that of random heads, {beyond}, lower end above 0", Asked(beyond_random, Side.ABOVE, 0.0)),
+        Criterion.asking(f"{MORE}, {listed}, lower end above 0", Demand(more, Side.ABOVE, 0.0)),
+        Criterion.asking(f"the same less that of random heads, {beyond}, lower end above 0", Demand(beyond_random, Side.ABOVE, 0.0)),
     )
-    return supports, (Criterion.asking(f"{MORE}, {listed}, upper end below {MARGIN}", Asked(more, Side.BELOW, MARGIN)),)
+    return supports, (Criterion.asking(f"{MORE}, {listed}, upper end below {MARGIN}", Demand(more, Side.BELOW, MARGIN)),)
 
 
 def relative_verdict(model: str, values: Mapping[str, Mapping[str, Values]], why_not: tuple[str, ...], seed: int) -> Verdict:
@@ -174,10 +174,10 @@ def relative_verdict(model: str, values: Mapping[str, Mapping[str, Values]], why
         floor = f"direct answers keep {of_style[DIRECT].interval}: both styles are at the floor"
         return Verdict(model, WuReasoning.name, Outcome.INCONCLUSIVE, evidence, notes=(floor,), named=RELATIVE)
     supports = (
-        Criterion.asking(f"{KEEPS_MORE}, {more}, lower end above 0", Asked(of_listed, Side.ABOVE, 0.0)),
-        Criterion.asking(f"the same less that under random heads, {beyond}, lower end above 0", Asked(beyond_random, Side.ABOVE, 0.0)),
+        Criterion.asking(f"{KEEPS_MORE}, {more}, lower end above 0", Demand(of_listed, Side.ABOVE, 0.0)),
+        Criterion.asking(f"the same less that under random heads, {beyond}, lower end above 0", Demand(beyond_random, Side.ABOVE, 0.0)),
     )
-    refutes = (Criterion.asking(f"{KEEPS_MORE}, {more}, upper end below {MARGIN}", Asked(of_listed, Side.BELOW, MARGIN)),)
+    refutes = (Criterion.asking(f"{KEEPS_MORE}, {more}, upper end below {MARGIN}", Demand(of_listed, Side.BELOW, MARGIN)),)
     return Verdict(model, WuReasoning.name, outcome(supports, refutes), evidence, supports, refutes, named=RELATIVE)
 
 

@@ -9,9 +9,9 @@ from mechdyn.evidence import (
     LESS,
     MIN_RETRIEVING_SAMPLES,
     SECOND,
-    Asked,
     Criteria,
     Criterion,
+    Demand,
     Evidence,
     Outcome,
     Side,
@@ -91,12 +91,12 @@ def area_rows(found: CrossFittedAt) -> list[Evidence]:
 def lies_above_zero(what: str, found: Evidence) -> Criterion:
     """To support: the whole interval of a difference is above 0."""
     difference = found.interval
-    return Criterion.asking(f"{what}, {difference}, lies wholly above 0", Asked(found, Side.ABOVE, 0.0), p=p_above(difference, 0.0))
+    return Criterion.asking(f"{what}, {difference}, lies wholly above 0", Demand(found, Side.ABOVE, 0.0), p=p_above(difference, 0.0))
 
 
 def is_small(what: str, found: Evidence) -> Criterion:
     """To refute: the upper end of a difference is below 0.02."""
-    difference, asked = found.interval, Asked(found, Side.BELOW, SMALL)
+    difference, asked = found.interval, Demand(found, Side.BELOW, SMALL)
     return Criterion.asking(f"{what}, {difference}, has its upper end below {SMALL}", asked, p=p_below(difference, SMALL))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import scipy
 
 from mechdyn.errors import InputError
-from mechdyn.evidence import Asked, Criterion, Evidence, Side, Verdict, outcome
+from mechdyn.evidence import Criterion, Demand, Evidence, Side, Verdict, outcome
 from mechdyn.heads import RankedHeads
 from mechdyn.stats.head_lists import TOP, n_heads_of, overlap, rank_correlation
 from mechdyn.stats.interval import Interval
@@ -77,11 +77,11 @@ def sparse(name: str, ranked: RankedHeads) -> Verdict:
     found, counted = Evidence("share of heads with a score of 0.1 or more", share), Evidence(COUNTED, heads)
     supports = (
         Criterion.asking(
-            f"at least one head surely scores {THRESHOLD:g} or more ({heads.low:g} do)", Asked(counted, Side.AT_LEAST, 1.0, unit="heads")
+            f"at least one head surely scores {THRESHOLD:g} or more ({heads.low:g} do)", Demand(counted, Side.AT_LEAST, 1.0, unit="heads")
         ),
-        Criterion.asking(f"the whole interval lies below {FEW:g} ({numbers})", Asked(found, Side.BELOW, FEW)),
+        Criterion.asking(f"the whole interval lies below {FEW:g} ({numbers})", Demand(found, Side.BELOW, FEW)),
     )
-    refutes = (Criterion.asking(f"the whole interval lies above {MANY:g} ({numbers})", Asked(found, Side.ABOVE, MANY)),)
+    refutes = (Criterion.asking(f"the whole interval lies above {MANY:g} ({numbers})", Demand(found, Side.ABOVE, MANY)),)
     return Verdict(
         name,
         "wu2024.sparse",
@@ -111,10 +111,10 @@ def intrinsic(name: str, base: RankedHeads, derived: RankedHeads, k: int = TOP) 
     n, at = min(found.sizes), {"k": k}
     jaccard = Evidence("Jaccard", Interval(found.jaccard, math.nan, math.nan, n), at, null=found.chance)
     by_chance = Evidence("probability that random lists share as many", Interval(found.p, math.nan, math.nan, n), at)
-    rare, common = (Asked(by_chance, side, bound, True, unit="p") for side, bound in ((Side.BELOW, FAR_ABOVE), (Side.AT_LEAST, ABOVE)))
+    rare, common = (Demand(by_chance, side, bound, True, unit="p") for side, bound in ((Side.BELOW, FAR_ABOVE), (Side.AT_LEAST, ABOVE)))
     supports = (
         Criterion.asking(f"random lists share as many with a probability under {FAR_ABOVE:g} ({shared})", rare),
-        Criterion.asking(f"the Jaccard is {SAME:g} or more ({found.jaccard:.3f})", Asked(jaccard, Side.AT_LEAST, SAME, True)),
+        Criterion.asking(f"the Jaccard is {SAME:g} or more ({found.jaccard:.3f})", Demand(jaccard, Side.AT_LEAST, SAME, True)),
     )
     refutes = (Criterion.asking(f"random lists share as many with a probability of {ABOVE:g} or more ({shared})", common),)
     return Verdict(
@@ -150,8 +150,8 @@ def universal(lists: Mapping[str, RankedHeads]) -> Verdict:
     none = [name for name, count in counts.items() if count.high < 1]
     each = None if unknown else len(surely) == len(lists)
     evidence = tuple(Evidence(COUNTED, count, {"file": name}) for name, count in counts.items())
-    asked = tuple(Asked(row, Side.AT_LEAST, 1.0, unit="heads") for row in evidence)
-    enough = Asked(
+    asked = tuple(Demand(row, Side.AT_LEAST, 1.0, unit="heads") for row in evidence)
+    enough = Demand(
         Evidence("lists", Interval(len(lists), math.nan, math.nan, len(lists))), Side.AT_LEAST, FEWEST_MODELS, True, unit="lists"
     )
     supports = (

@@ -7,7 +7,7 @@ from mechdyn.errors import InputError
 from mechdyn.evidence import Verdict
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import COMMITS, CONDITIONS
-from mechdyn.views.panels import Panel, interval_panels
+from mechdyn.views.panels import IntervalPanel, interval_panels
 
 _METRICS = ("accuracy", "rouge_l", "f1", "em")
 
@@ -26,7 +26,7 @@ def conditions(found: Verdict, *, about: str = "", title: str = "", dark: bool =
     Raises:
         InputError: a verdict without conditions, such as one that stopped at the detection set.
     """
-    panels = [Panel(name, _by_commit(found, name), (0.0, MARGIN) if name == DIFFERENCE else ()) for name in (*_METRICS, DIFFERENCE)]
+    panels = [IntervalPanel(name, _by_commit(found, name), (0.0, MARGIN) if name == DIFFERENCE else ()) for name in (*_METRICS, DIFFERENCE)]
     shown = [panel for panel in panels if any(panel.series.values())]
     if not shown:
         raise InputError(f"the verdict {found.claim} on {found.model} has no conditions to draw; mechdyn verify irreplaceability has them")

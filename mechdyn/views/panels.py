@@ -19,7 +19,7 @@ _LETTER, _PANEL = 7, 190
 
 
 @dataclass(frozen=True)
-class Panel:
+class IntervalPanel:
     """One number measured of every row.
 
     Attributes:
@@ -34,7 +34,7 @@ class Panel:
 
 
 def interval_panels(
-    panels: Sequence[Panel], *, title: str, subtitle: str = "", colored: Mapping[str, str] | None = None, dark: bool = False
+    panels: Sequence[IntervalPanel], *, title: str, subtitle: str = "", colored: Mapping[str, str] | None = None, dark: bool = False
 ) -> go.Figure:
     """Estimates with their intervals, rows down, panels across; series differ by marker and colour.
 

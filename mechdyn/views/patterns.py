@@ -24,6 +24,7 @@ SHORT = 128
 """Tokens of prompt and answer up to which circuitsvis draws the pattern: it draws a cell for every pair."""
 _BINS, _FLOOR, _DECADES = 400, 1e-4, 4
 """Stretches of a longer context, the least weight that is told apart, and the powers of ten above it."""
+_MOST_DRAWN = 1200
 _STEP_PIXELS, _LEAST_PIXELS, _MOST_PIXELS, _BETWEEN, _MOST_LABELS = 12, 90, 320, 46, 24
 
 Rows = list[list[np.ndarray]]
@@ -69,7 +70,7 @@ def _whole(trace: Trace, chosen: Sequence[Head], rows: Rows, lines: tuple[str, s
         for step, weights in enumerate(steps):
             attention[place, len(trace.prompt_tokens) + step, : len(weights)] = weights
     drawn = attention_heads(attention, [shown(text) for text in texts], attention_head_names=[str(head) for head in chosen])
-    return framed(drawn.local_src, lines, dark)
+    return framed(drawn.local_src, lines, dark, most=_MOST_DRAWN)
 
 
 def _map(trace: Trace, chosen: Sequence[Head], rows: Rows, lines: tuple[str, str], colors: Look) -> go.Figure:

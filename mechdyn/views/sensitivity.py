@@ -20,7 +20,7 @@ from mechdyn.claims.dynamism import (
 from mechdyn.claims.sensitivity import SensitivityCell, flipped, reference_cell
 from mechdyn.evidence import LESS, Outcome, Verdict
 from mechdyn.stats.interval import Interval
-from mechdyn.views.panels import Panel, interval_panels
+from mechdyn.views.panels import IntervalPanel, interval_panels
 from mechdyn.views.text import escape
 from mechdyn.views.theme import finish, look
 
@@ -52,9 +52,8 @@ def sensitivity_numbers(cells: Sequence[SensitivityCell], *, title: str = "", da
     colored = {names[setting_text(cell)]: colors.quality[_ORDER.index(cell.verdict.outcome)] for cell in cells}
     numbers = [[(names[setting_text(cell)], value) for cell in cells if (value := measured(cell.verdict)[place])] for place in range(3)]
     bounds = ((DYNAMIC_BELOW, FIXED_ABOVE), (0.0,), (MIN_RELIABILITY,))
-    panels = [
-        Panel(name, {"": dict(rows)}, bound) for name, rows, bound in zip(("Q", "T - L", "reliability"), numbers, bounds, strict=True)
-    ]
+    names_of = ("Q", "T - L", "reliability")
+    panels = [IntervalPanel(name, {"": dict(rows)}, bound) for name, rows, bound in zip(names_of, numbers, bounds, strict=True)]
     subtitle = f"dotted: the bounds that criteria put them to; reference: {setting_text(reference_cell(cells))}"
     return interval_panels(panels, title=title or "sensitivity", subtitle=subtitle, colored=colored, dark=dark)
 

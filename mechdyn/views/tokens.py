@@ -113,13 +113,13 @@ def _by_head(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], title:
     return framed(drawn.local_src, (title, said), dark)
 
 
-def framed(drawn: str, lines: tuple[str, str], dark: bool) -> Html:
-    """What circuitsvis drew, under a title and a line that says what it shows, both escaped; it scrolls where it is large."""
+def framed(drawn: str, lines: tuple[str, str], dark: bool, *, most: int = _MOST_PIXELS) -> Html:
+    """What circuitsvis drew, under a title and a line that says what it shows, both escaped; it scrolls beyond `most` pixels."""
     colors = DARK if dark else LIGHT
     outer = f"background:{colors.background};color:{colors.ink};font:13px/1.5 {FONT};padding:8px"
     # circuitsvis draws on white alone: a dark view is its picture inverted, the hues turned back.
     turned = ";filter:invert(1) hue-rotate(180deg);mix-blend-mode:lighten" if dark else ""
-    inner = f"font-family:{MONO};overflow-wrap:anywhere;max-height:{_MOST_PIXELS}px;overflow:auto{turned}"
+    inner = f"font-family:{MONO};overflow-wrap:anywhere;max-height:{most}px;overflow:auto;color:{LIGHT.ink}{turned}"
     title = f'<div style="font-size:16px">{lines[0]}</div><div style="color:{colors.muted};margin-bottom:8px">{lines[1]}</div>'
     source = _closed(drawn)
     return Html(f'<div style="{outer}">{title}<div style="{inner}">{source}</div></div>', scripts_in(source))

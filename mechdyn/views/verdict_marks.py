@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from mechdyn.evidence import Asked, Evidence, Side, Verdict
+from mechdyn.evidence import Demand, Evidence, Side, Verdict
 from mechdyn.views.text import escape
 from mechdyn.views.theme import MARKERS, Look, faded
 from mechdyn.views.verdict_rows import VerdictRow, number_of
@@ -111,7 +111,7 @@ def bounds(panel: UnitPanel, colors: Look) -> Iterator[go.Scatter]:
     )
 
 
-def edge(asked: Asked) -> float:
+def edge(asked: Demand) -> float:
     """The value that the number must lie beyond: of a bound that is a number its nearer end."""
     if not isinstance(asked.bound, Evidence):
         return asked.bound

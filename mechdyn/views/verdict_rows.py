@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mechdyn.evidence import LESS, Asked, Criterion, Evidence, Verdict
+from mechdyn.evidence import LESS, Criterion, Demand, Evidence, Verdict
 
 SUPPORT, REFUTE = "to support, all of", "to refute, any of"
 COMPARED, BESIDE_PAPER = "what is compared", "beside the paper"
@@ -16,7 +16,7 @@ class VerdictRow:
     group: str
     of: Evidence
     unit: str
-    asked: Asked | None = None
+    asked: Demand | None = None
     criterion: Criterion | None = None
 
 

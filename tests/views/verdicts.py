@@ -1,6 +1,6 @@
 """Verdicts made up by hand, one that has everything a figure can show."""
 
-from mechdyn.evidence import LESS, SECOND, Asked, Criterion, Evidence, Outcome, Side, Verdict
+from mechdyn.evidence import LESS, SECOND, Criterion, Demand, Evidence, Outcome, Side, Verdict
 from mechdyn.stats.interval import Interval
 
 NAUGHTY = "<img src=x onerror=alert(1)>"
@@ -20,10 +20,10 @@ def made_up_verdict(model: str = "mini", shift: float = 0.0) -> Verdict:
     effect = Evidence("Δ log p", interval(2.0 + shift, 0.5), {"heads": "own", LESS: "static"}, 0.0)
     paper = Evidence("adjacent Jaccard", interval(0.35 + shift), paper={"llama3.1-8b": 0.2793, NAUGHTY: 0.31})
     supports = (
-        Criterion.asking("Q is below 0.75", Asked(share, Side.BELOW, 0.75), p=0.01),
-        Criterion.asking("the correlation is above its null", Asked(ahead, Side.ABOVE, 0.0), Asked(top, Side.ABOVE, null)),
-        Criterion.asking("own takes more", Asked(effect, Side.ABOVE, 0.0, unit="nats")),
+        Criterion.asking("Q is below 0.75", Demand(share, Side.BELOW, 0.75), p=0.01),
+        Criterion.asking("the correlation is above its null", Demand(ahead, Side.ABOVE, 0.0), Demand(top, Side.ABOVE, null)),
+        Criterion.asking("own takes more", Demand(effect, Side.ABOVE, 0.0, unit="nats")),
     )
-    refutes = (Criterion.asking("Q is above 0.9", Asked(share, Side.ABOVE, 0.9), Asked(ahead, Side.ABOVE, 0.0, negated=True)),)
+    refutes = (Criterion.asking("Q is above 0.9", Demand(share, Side.ABOVE, 0.9), Demand(ahead, Side.ABOVE, 0.0, negated=True)),)
     evidence = (share, top, null, ahead, effect, paper)
     return Verdict(model, "dynamism", Outcome.SUPPORTED, evidence, supports, refutes, named=SECOND)
