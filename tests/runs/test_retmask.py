@@ -136,6 +136,5 @@ def test_a_whole_run_that_is_stopped_anywhere_comes_to_the_same(tmp_path, monkey
     again = whole.retmask(config, tmp_path / "stopped").verdict
     assert [each.as_json() for each in again.evidence] == [each.as_json() for each in expected.evidence]
     assert {path.name for path in (tmp_path / "stopped" / "models").iterdir()} == {"retmask-0", "retmask-1"}
-    code, _, error = run("report", tmp_path / "stopped", "--out", "report.html")
-    assert code == 0, error
-    assert "again, otherwise" not in (tmp_path / "report.html").read_text()
+    code, out, error = run("report", tmp_path / "stopped")
+    assert code == 0 and "again, the same" in " ".join(out.split()), error
