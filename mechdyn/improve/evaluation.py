@@ -14,7 +14,6 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from mechdyn.decoding.batches import in_batches
 from mechdyn.errors import InputError
 from mechdyn.evidence import Evidence
 from mechdyn.hashing import content_hash
@@ -160,6 +159,7 @@ Answered = Mapping[str, Sequence[Answer]]
 
 def _answer_all(everyone: Sequence[Variant], tested: TaskSamples, batch_size: int, kept: Kept, bar: Any) -> Answered:
     """Batch by batch, and within a batch each in turn, another one first every time."""
+    from mechdyn.decoding.batches import in_batches  # reading an evaluation loads nothing that runs a model
 
     def run(batch: list[int]) -> None:
         first = batch[0] // batch_size % len(everyone)

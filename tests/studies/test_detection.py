@@ -14,7 +14,7 @@ from mechdyn.decoding.trace import trace
 from mechdyn.models.load import wrap_model
 from mechdyn.scores.prompt import get_prompt_score
 from mechdyn.scores.score import as_score
-from mechdyn.studies.detection import Asked, as_detector, asked_of, count_trace, drop_counts, head_scores, is_stable
+from mechdyn.studies.detection import Expectation, as_detector, asked_of, count_trace, drop_counts, head_scores, is_stable
 from mechdyn.studies.question_rows import read_documents
 from mechdyn.tasks.documents import asked_documents, document_spans
 from mechdyn.tasks.niah import niah
@@ -93,7 +93,7 @@ def test_a_sample_counts_as_the_published_loops_count_it(pair, method):
         assert found.tokens.tolist() == [predicted for *_, predicted in steps]
         # Texts that pass every gate, and no line break.
         words = ["word"] * found.n_steps
-        asked = Asked(sample.key, "".join(words), "".join(words), 10, 4, (36, 0.5))
+        asked = Expectation(sample.key, "".join(words), "".join(words), 10, 4, (36, 0.5))
         counted = count_trace(replace(found, text="".join(words)), asked, as_score(method).counting, words)
         assert counted.count == 1.0 and not counted.dropped
         wanted = counted_anew(method, steps, sample.needle_positions.tolist(), n_answer=4)
@@ -109,7 +109,7 @@ def test_repeats_of_a_copy_count_again_in_wu():
     for seed in range(30):
         sample = needle_of(seed, n_needle=2)
         found = trace(wrapped, sample, score="wu", max_new_tokens=N_NEW)
-        asked = Asked(sample.key, "word", "word", 2, 1, (36, 0.5))
+        asked = Expectation(sample.key, "word", "word", 2, 1, (36, 0.5))
         best = max(best, count_trace(found, asked, as_score("wu").counting, ["word "] * found.n_steps).sums.max())
     assert best > 1
 
@@ -124,7 +124,7 @@ def said():
 
 
 PIECES = ("It is", " 9", " f", "\n", "more")
-ASKED = Asked("key", "The word is 9 f", "9 f", 7, 2, (36, 0.5))
+ASKED = Expectation("key", "The word is 9 f", "9 f", 7, 2, (36, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_why_a_sample_is_dropped(said):
 
 
 def test_the_gate_of_wu_is_stemmed_recall(said):
-    asked = Asked("key", "eating sandwiches and sits in the park", "x", 7, 2, (36, 0.5))
+    asked = Expectation("key", "eating sandwiches and sits in the park", "x", 7, 2, (36, 0.5))
     scorer = RougeScorer(["rouge1"], use_stemmer=True)
     for text in ("eat a sandwich, sit there", "eat sandwich sitting", "eating sandwiches and sit", "the park and parks", "in in in the"):
         pieces = (*text.split(" ")[:4], " ".join(text.split(" ")[4:]))
@@ -226,7 +226,7 @@ def test_samples_of_one_needle_are_one_needle():
 
 def test_a_list_needs_needles_to_be_stable(said):
     counting = as_score("copy_paste").counting
-    found = [count_trace(said("9 f"), Asked(str(i), str(i), "9 f", 1, 1, (1, 0.0)), counting, PIECES) for i in range(12)]
+    found = [count_trace(said("9 f"), Expectation(str(i), str(i), "9 f", 1, 1, (1, 0.0)), counting, PIECES) for i in range(12)]
     assert is_stable(head_scores(found, 2, 2), 2)
     assert not is_stable(head_scores(found[:9], 2, 2), 2)
     assert head_scores([count_trace(said("no"), ASKED, counting, PIECES)], 2, 2) is None
