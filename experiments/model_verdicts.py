@@ -63,18 +63,18 @@ def page_of(verdicts: Sequence[Verdict]) -> str:
 def _section(claim: str, verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield f"## {claim}"
     main = [(verdict, main_quantity(verdict)) for verdict in verdicts]
-    measured = next((evidence.name for _, evidence in main if evidence is not None), "its main quantity")
+    measured = next((evidence.name for _, evidence in main if evidence is not None), "")
+    columns = ("model", "verdict", "beside it", *((measured, "n") if measured else ()))
     rows = tuple(
         (
             verdict.model,
             str(verdict.outcome),
             "; ".join(f"{other.named}: {other.outcome}" for other in verdict.beside) or "–",
-            interval_text(evidence.interval) if evidence else "–",
-            str(evidence.interval.n) if evidence else "–",
+            *((interval_text(evidence.interval), str(evidence.interval.n)) if evidence else ("–", "–") if measured else ()),
         )
         for verdict, evidence in main
     )
-    yield table_markdown(Table("", ("model", "verdict", "beside it", measured, "n"), rows, numbers=(measured, "n")))
+    yield table_markdown(Table("", columns, rows, numbers=columns[3:])).strip()
     yield "\n".join(f"- **{verdict.model}** {_because(verdict)}" for verdict in verdicts)
 
 
