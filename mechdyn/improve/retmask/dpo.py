@@ -204,7 +204,7 @@ def _collator(tokenizer: Any) -> Any:
     """TRL's own, its padding left visible.
 
     Padding stands behind an answer, where causal attention never looks, and is no part of the loss; a mask that hides it would only keep
-    attention from its fast path, which costs more than three times as much on a CPU.
+    attention from its fast path, which made a step of 1,024 tokens some 1.4 times as slow on a CPU.
     """
     from trl.trainer.dpo_trainer import DataCollatorForPreference
 
