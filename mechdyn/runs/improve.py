@@ -139,7 +139,7 @@ def put_to_test(
         variants,
         what.tasks,
         texts=what.texts,
-        batch_size=run.config.batch_size,
+        batch_size=run.batch_of([sample for tested in what.tasks for sample in tested.samples]),
         kept=AnswerFile(run.folder / ANSWERS),
         seed=run.config.seed,
         describe=f"{run.config.kind} on {Path(run.config.model).name}",

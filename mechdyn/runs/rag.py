@@ -169,7 +169,7 @@ def run_conditions(
     run, store = prepared.run, RagLogs(prepared.run.folder)
     samples = [build_sample(run.model, unit.sample) for unit in prepared.units]
     questions = [Question(unit, sample.key) for unit, sample in zip(prepared.units, samples, strict=True)]
-    size = run.config.batch_size
+    size = run.batch_of(samples)
     batches = [questions[start : start + size] for start in range(0, len(questions), size)]
     done = answer_questions(run.executor, batches, conditions, store, log=run.log, describe=describe, fail_fast=run.config.fail_fast)
     aside = run.set_aside

@@ -111,7 +111,7 @@ def _basevalues_for(ready: RetmaskInputs) -> Float[np.ndarray, "1 sample"]:
         for sample, answer in zip(batch, base.answers(batch, max_new_tokens=tested.room), strict=True):
             ready.kept[answer_key(BASE, sample, tested.room)] = answer.as_json()
 
-    for _ in in_batches([lacking], ready.run.config.batch_size, ask):
+    for _ in in_batches([lacking], ready.run.batch_of(tested.samples), ask):
         pass
     return values_for(ready, BASE)[None]
 

@@ -139,7 +139,7 @@ def _evaluated(ready: RetmaskInputs, called: str, folder: Path) -> float:
         [Plain(model, called)],
         [ready.tested],
         texts=ready.texts,
-        batch_size=run.config.batch_size,
+        batch_size=run.batch_of(ready.tested.samples),
         kept=ready.kept,
         seed=run.config.seed,
         describe=f"{run.config.kind}: {called}",

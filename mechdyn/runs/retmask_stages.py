@@ -176,7 +176,7 @@ def said(run: Session, model: Model, prompts: Sequence[Sample], sampling: Sampli
             found.update({str(row["prompt"]): row for row in rows})
             bar.update(len(batch))
 
-        for _ in in_batches([lacking], run.config.batch_size, ask):
+        for _ in in_batches([lacking], run.batch_of(prompts), ask):
             pass
     return {sample.key: found[sample.key] for sample in prompts}
 

@@ -23,7 +23,7 @@ from mechdyn.errors import InputError, StoreError
 from mechdyn.hashing import content_hash
 from mechdyn.heads import RankedHeads, parse_heads_or_file
 from mechdyn.models.model import Model
-from mechdyn.models.together import Tokens
+from mechdyn.models.together import Tokens, samples_together
 from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.runs.absent import failed_trace, load_role
 from mechdyn.runs.asked import check_asked
@@ -39,6 +39,7 @@ from mechdyn.runs.units import run_units
 from mechdyn.scores.score import ScoreLike, as_score
 from mechdyn.studies.detection import as_detector
 from mechdyn.tasks.fitting import check_request
+from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.task import Task, build_sample, make_task
 from mechdyn.traces.manifest import Manifest, package_versions
 from mechdyn.traces.store import TraceStore
@@ -185,6 +186,11 @@ class Session:
             absent = partial(failed_trace, task=self.request.task.name, manifest=opened.manifest, failures=self.log.failures)
             traces |= {role: load_role(opened, keys[role], absent) for role in new}
         return traces
+
+    def batch_of(self, samples: Sequence[Sample]) -> int:
+        """How many of these samples go together: `--batch-size`, or as many of the longest as `--batch-tokens` hold."""
+        longest = max(map(len, samples), default=1)
+        return self.config.batch_size or samples_together(longest, n_tokens=self.config.batch_tokens)
 
     @property
     def set_aside(self) -> dict[str, Failure]:

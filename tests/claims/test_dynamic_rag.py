@@ -43,10 +43,10 @@ def test_without_the_pair_there_is_no_verdict():
 def test_an_interval_that_touches_zero_decides_nothing():
     assert outcome(*criteria(Evidence("F1", Interval(0.1, 0.0, 0.2, 50)))) == Outcome.INCONCLUSIVE
     assert outcome(*criteria(Evidence("F1", Interval(-0.1, -0.2, 0.0, 50)))) == Outcome.INCONCLUSIVE
-    assert outcome(*criteria(Interval(0.1, 1e-9, 0.2, 50))) == Outcome.SUPPORTED
-    assert outcome(*criteria(Interval(-0.1, -0.2, -1e-9, 50))) == Outcome.REFUTED
+    assert outcome(*criteria(Evidence("F1", Interval(0.1, 1e-9, 0.2, 50)))) == Outcome.SUPPORTED
+    assert outcome(*criteria(Evidence("F1", Interval(-0.1, -0.2, -1e-9, 50)))) == Outcome.REFUTED
 
 
 def test_an_interval_without_bounds_leaves_both_undefined():
-    unknown = criteria(Interval(0.1, float("nan"), float("nan"), 50))
+    unknown = criteria(Evidence("F1", Interval(0.1, float("nan"), float("nan"), 50)))
     assert [criterion.met for (criterion,) in unknown] == [None, None] and outcome(*unknown) == Outcome.INCONCLUSIVE

@@ -68,8 +68,6 @@ def test_titles_stand_where_they_were_asked_for_escaped(view: Any) -> None:
 
 
 def test_what_is_no_plotly_figure_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match="for_paper takes a plotly figure, got Html; timeline, layer_head"):
-        views.for_paper(views.tokens(TRACE))
     with pytest.raises(InputError, match=r"got Explorer; an Explorer is a page of its own: explorer\.save\(path\)"):
         views.save_page([views.timeline(TRACE), views.explorer(TRACE)], "never.html", "t")
     with pytest.raises(InputError, match=r"save_page takes a list of figures, or .* by their heading, got Figure; put it into a list"):
