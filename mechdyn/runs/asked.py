@@ -47,7 +47,8 @@ def _given(config: Any, *names: str) -> Iterable[Any]:
     """The values of these options, as far as the command has them and they were given."""
     for name in names:
         value = getattr(config, name, None)
-        yield from value if isinstance(value, tuple) else [] if value is None else [value]
+        left_out = value is None or value == getattr(type(config), name, None)
+        yield from value if isinstance(value, tuple) else [] if left_out else [value]
 
 
 def _check_heads(text: str) -> None:

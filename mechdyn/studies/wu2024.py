@@ -152,7 +152,11 @@ def universal(lists: Mapping[str, RankedHeads]) -> Verdict:
     evidence = tuple(Evidence(COUNTED, count, {"file": name}) for name, count in counts.items())
     asked = tuple(Demand(row, Side.AT_LEAST, 1.0, unit="heads") for row in evidence)
     enough = Demand(
-        Evidence("lists", Interval(float(len(lists)), math.nan, math.nan, len(lists))), Side.AT_LEAST, FEWEST_MODELS, True, unit="lists"
+        Evidence("lists", Interval(float(len(lists)), math.nan, math.nan, len(lists))),
+        Side.AT_LEAST,
+        float(FEWEST_MODELS),
+        True,
+        unit="lists",
     )
     supports = (
         Criterion.asking(f"there are at least {FEWEST_MODELS} lists ({len(lists)})", enough),

@@ -14,7 +14,10 @@ def test_rag_writes_logs_results_and_a_page(run, tmp_path):
     code, out, err = run("rag", *SMALL, *chosen, "--threshold", "0.5", "--out", "run")
     assert code == 0, err
     assert "oracle: the top heads by Eq. 2" in out
-    assert "verdict  inconclusive: dynamic and static are compared, and one of them was not run\n" in out
+    assert (
+        "verdict  inconclusive: dynamic and static are compared, and one of them was not run; registered before the first trace: yes, hash "
+        in out
+    )
     folder = tmp_path / "run"
     assert sorted(path.name for path in folder.glob("[!.]*")) == [
         "log.jsonl",
@@ -23,6 +26,7 @@ def test_rag_writes_logs_results_and_a_page(run, tmp_path):
         "rag.html",
         "results.json",
         "run.json",
+        "verdict.html",
         "verdicts.json",
     ]
     results = json.loads((folder / "results.json").read_text())

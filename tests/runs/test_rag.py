@@ -12,7 +12,6 @@ from mechdyn.rag.run import dynamic_rag
 from mechdyn.rag.strategies import OWN
 from mechdyn.reports.sections import make_report
 from mechdyn.runs import rag as module
-from mechdyn.runs import rag_answers
 from mechdyn.runs.configs import RagConfig, RagSweepConfig
 from mechdyn.runs.rag import rag
 from mechdyn.runs.rag_sweep import rag_sweep
@@ -94,7 +93,7 @@ def test_a_killed_run_goes_on_with_what_is_lacking(done, monkeypatch):
         asked.append((len(samples), tuple(conditions)))
         return dynamic_rag(model, samples, conditions, **options)
 
-    monkeypatch.setattr(rag_answers, "dynamic_rag", spy)
+    monkeypatch.setattr("mechdyn.rag.run.dynamic_rag", spy)
     again = rag(RagConfig(**SMALL | {"batch_size": 1}), done.folder)
     assert asked == [(1, tuple(done.logs))] * 2, "the batches of the plan that lack an answer, and they alone"
     assert [log.text for log in again.logs["oracle"]] == [log.text for log in done.logs["oracle"]]
