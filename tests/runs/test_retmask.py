@@ -129,10 +129,9 @@ def test_a_whole_run_that_is_stopped_anywhere_comes_to_the_same(tmp_path, monkey
                 raise KeyboardInterrupt
             return once(*arguments, **options)
 
-        monkeypatch.setattr(arms, name, stopped)
-        with pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(arms, name, stopped)
             whole.retmask(config, tmp_path / "stopped")
-        monkeypatch.undo()
     again = whole.retmask(config, tmp_path / "stopped").verdict
     assert [each.as_json() for each in again.evidence] == [each.as_json() for each in expected.evidence]
     assert {path.name for path in (tmp_path / "stopped" / "models").iterdir()} == {"retmask-0", "retmask-1"}
