@@ -179,10 +179,10 @@ def with_tables(text: str, tables: Mapping[str, Table]) -> str:
     for name, table in tables.items():
         start = _MARK.format(name)
         pattern = re.compile(re.escape(start) + ".*?" + re.escape(_END), re.DOTALL)
-        if not pattern.search(text):
+        if not (found := pattern.search(text)):
             raise InputError(f"the page has no place for the table {name!r}; write {start.strip()!r} and {_END.strip()!r} where it goes")
-        made = f"{start}\n\n{table_markdown(table)}\n{_END}"
-        text = pattern.sub(lambda _, made=made: made, text)  # type: ignore[misc]
+        before, _, behind = text.partition(found.group())
+        text = f"{before}{start}\n\n{table_markdown(table)}\n{_END}{behind}"
     return text
 
 

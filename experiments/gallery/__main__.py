@@ -35,16 +35,17 @@ This page and its pictures are made by `make gallery`. {made}
 def gallery(
     docs: Annotated[Path, typer.Option(help="Folder of the documentation.")] = Path("docs"),
     work: Annotated[Path, typer.Option(help="Folder of the pages that the pictures are of.")] = Path("build/gallery"),
-    only: Annotated[list[str], typer.Option(help="Draw this view alone; may be given several times.")] = [],  # noqa: B006
+    only: Annotated[list[str] | None, typer.Option(help="Draw this view alone; may be given several times.")] = None,
 ) -> None:
     """A picture of every public view into docs/pictures/gallery, and docs/views.md around them."""
-    strangers = [name for name in only if name not in EXAMPLES]
+    chosen = sorted(only or EXAMPLES)
+    strangers = [name for name in chosen if name not in EXAMPLES]
     if strangers:
         raise InputError(f"the views are {', '.join(sorted(EXAMPLES))}, got {strangers[0]!r}")
     pictures = docs / "pictures" / "gallery"
     pictures.mkdir(parents=True, exist_ok=True)
     model, real = real_views()
-    for name in sorted(only or EXAMPLES):
+    for name in chosen:
         drawn = real[name]() if name in real else EXAMPLES[name](Made())
         page, (width, height) = write_page(drawn, name, work)
         picture = screenshot(page, pictures / f"{name}.png", width=width, height=height)

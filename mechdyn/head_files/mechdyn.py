@@ -12,7 +12,13 @@ from mechdyn.heads import Head, RankedHeads, Spread, head_format, shown
 FORMAT = "mechdyn heads"
 VERSIONS = (1, 2)
 """A list without spread is written as version 1, which earlier mechdyns read."""
-_FIELDS = {"model": str, "statistic": str, "n": (int, type(None)), "n_layers": (int, type(None)), "n_heads": (int, type(None))}
+_FIELDS: dict[str, Any] = {
+    "model": str,
+    "statistic": str,
+    "n": (int, type(None)),
+    "n_layers": (int, type(None)),
+    "n_heads": (int, type(None)),
+}
 """The fields beside the heads, as `RankedHeads` has them, and their types."""
 
 
@@ -99,6 +105,6 @@ def _spread_written(spread: Spread) -> Any:
 
 def _field(found: dict[str, Any], name: str) -> Any:
     value = found.get(name)
-    if isinstance(value, bool) or not isinstance(value, _FIELDS[name]):  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, _FIELDS[name]):
         raise InputError(f"the field {name!r} is of another kind, got {shown(value)}")
     return value

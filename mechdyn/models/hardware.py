@@ -3,7 +3,7 @@
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from math import log
@@ -12,6 +12,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn.functional import linear
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -144,9 +145,14 @@ def _rates(device: torch.device, dtype: torch.dtype, width: tuple[int, int], tim
     found = []
     for n_tokens in _SHARED:
         tokens, some = torch.ones(n_tokens, n_in, device=device, dtype=dtype), weights if n_tokens < 16 else weights[:2]
-        seconds = timer(lambda tokens=tokens, some=some: [linear(tokens, matrix) for matrix in some])  # type: ignore[misc]
+        seconds = timer(partial(_products, tokens, some))
         found.append(2 * n_tokens * n_out * n_in * len(some) / seconds)
     return tuple(found)
+
+
+def _products(tokens: Tensor, weights: Sequence[Tensor]) -> None:
+    for matrix in weights:
+        linear(tokens, matrix)
 
 
 @torch.inference_mode()
@@ -158,7 +164,7 @@ def _per_layer(device: torch.device, timer: _Timer) -> float:
             vocab_size=64, hidden_size=64, intermediate_size=64, num_hidden_layers=n_layers, num_attention_heads=2, num_key_value_heads=2
         )
         model, token = LlamaForCausalLM(config).to(device).eval(), torch.ones(1, 1, dtype=torch.long, device=device)
-        seconds.append(timer(lambda model=model, token=token: model(token, use_cache=True)))  # type: ignore[misc]
+        seconds.append(timer(partial(model, token, use_cache=True)))
     return max(seconds[1] - seconds[0], 0.0) / 8
 
 

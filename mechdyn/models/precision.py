@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -55,7 +56,7 @@ def measure_dtypes(clock: Callable[[], float] = time.perf_counter) -> dict[torch
     for dtype in _TRIED:
         model = made.to(dtype)
         _run(model, 8, 1)  # sets up what is set up once
-        found[dtype] = min(_timed(clock, lambda model=model: _run(model, _PROMPT, _STEPS)) for _ in range(2))  # type: ignore[misc]
+        found[dtype] = min(_timed(clock, partial(_run, model, _PROMPT, _STEPS)) for _ in range(2))
     return found
 
 

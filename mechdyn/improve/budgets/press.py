@@ -233,11 +233,11 @@ def register_presses(registry: MutableMapping[str, Any], scores: RankedHeads, fo
 def _press_class() -> Any:
     """`Dealing` as a class of kvpress'."""
     try:
-        kvpress = import_module("kvpress")
+        kvpress: Any = import_module("kvpress")
     except ImportError as error:
         raise InputError(f"{INSTALL} ({error})") from error
 
-    class HeadKVPress(Dealing, kvpress.PrefillDecodingPress):  # type: ignore[name-defined]
+    class HeadKVPress(Dealing, kvpress.PrefillDecodingPress):
         """HeadKV's budgets, static or by step."""
 
     return HeadKVPress

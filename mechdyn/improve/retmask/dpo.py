@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,11 +97,10 @@ def require_trl() -> Any:
         InputError: it is not installed.
     """
     try:
-        import peft  # noqa: F401
-        import trl
+        import_module("peft")
+        return import_module("trl")
     except ImportError as error:
         raise InputError(f"RetMask is trained by TRL and peft ({error}); install them with: pip install 'mechdyn[train]'") from error
-    return trl
 
 
 def train_dpo(model: str, pairs: "Dataset", settings: DPOSettings, folder: str | Path) -> Trained:
