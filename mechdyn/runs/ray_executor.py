@@ -84,7 +84,7 @@ class RayExecutor:
                 outcome = slot.outcome(reference, given[0])
                 if outcome.lost is None or outcome.lost.kind != LOST:
                     free.append(slot)
-                    yield outcome
+                    yield replace(outcome, losses=losses.get(given[0], 0))
                     continue
                 slot.there = False
                 pending[slot.ask()] = slot, None
@@ -92,7 +92,7 @@ class RayExecutor:
                 if losses[given[0]] < MAX_LOSSES:
                     again.append(given)
                 else:
-                    yield outcome
+                    yield replace(outcome, losses=losses[given[0]])
 
     def _ready(self, pending: Mapping[Any, Any]) -> list[Any]:
         """The next that have come.
