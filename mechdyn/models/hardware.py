@@ -94,8 +94,8 @@ def find_device(name: str, dtype: torch.dtype, width: tuple[int, int] = (1024, 1
     """A device by name: `cpu` and `cuda` are measured here (some seconds, once), the others come from their data sheets.
 
     Args:
-        name: `cpu`, `cuda`, one of `DATA_SHEETS`, or several of these, such as `2xh200`: their memory adds up, and layers run one behind the
-            other, so that time is that of one.
+        name: `cpu`, `cuda`, one of `DATA_SHEETS`, or several of these, such as `2xh200`: memory adds up, and layers run one behind
+            the other, so that time is that of one.
         dtype: what a measured device computes in.
         width: rows and columns of the matrices to measure with; a model's own, for times near its own.
 

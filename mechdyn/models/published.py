@@ -1,5 +1,7 @@
-"""Published configurations, as far as memory and time follow from them, so that planning needs no network: those of the paper's five
-models, and of one too large for a single device."""
+"""Published configurations, as far as memory and time follow from them, so that planning needs no network.
+
+They are those of the paper's five models, and of one that is too large for a single device.
+"""
 
 from typing import Any
 

@@ -157,9 +157,7 @@ OWN = {
     "a plan's number out of bounds": "sweep bounds.toml",
     "no such command": "dance",
 }
-CASES = {
-    f"{name}: {command}": f"{command} {options}" for name, options in SHARED.items() for command in RUNNERS
-}
+CASES = {f"{name}: {command}": f"{command} {options}" for name, options in SHARED.items() for command in RUNNERS}
 CASES |= OWN
 FILES = {
     "broken.toml": "models = [",

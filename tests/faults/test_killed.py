@@ -58,8 +58,11 @@ def test_kills_change_nothing(plan, expected, tmp_path, record_property, options
     counts = counts_of(outs[0])
     again = sum(work_done(each) for each in outs) - N_UNITS * len(outs)
     record_property("kills", kills)
-    record_property("measured", f"{kills} kills, {partly} of them with a part of the results stored; {len(outs)} sweeps of {counts['units']} "
-                    f"units in {counts['parts']} parts or more came to their end; {again} traces were lost with a kill and run again")
+    record_property(
+        "measured",
+        f"{kills} kills, {partly} of them with a part of the results stored; {len(outs)} sweeps of {counts['units']} "
+        f"units in {counts['parts']} parts or more came to their end; {again} traces were lost with a kill and run again",
+    )
 
 
 def test_other_workers_and_another_order_change_nothing(plan, expected, tmp_path, record_property):

@@ -82,7 +82,9 @@ def test_an_actor_that_is_killed_costs_its_batch_alone(plan, expected, cluster, 
         one_at_work(going, out, [cluster.first, cluster.second], n_done).kill()
     assert going.ended(SECONDS)
     assert results_of(out) == expected and lost_in(out) == 2
-    record_property("measured", f"2 actors killed in the middle of a batch, {lost_in(out)} batches run again by another, {N_UNITS} units: equal")
+    record_property(
+        "measured", f"2 actors killed in the middle of a batch, {lost_in(out)} batches run again by another, {N_UNITS} units: equal"
+    )
 
 
 def test_a_driver_that_is_killed_goes_on_where_it_was(plan, expected, cluster, tmp_path, record_property):
@@ -95,7 +97,10 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(plan, expected, cluster, t
     assert not alive, "an actor outlived its driver"
     finish(plan, out, *on(cluster), timeout=SECONDS)
     assert results_of(out) == expected
-    record_property("measured", f"the driver killed with a batch at work; its actors ended; resumed, {work_done(out)} traces run for {N_UNITS} units: equal")
+    record_property(
+        "measured",
+        f"the driver killed with a batch at work; its actors ended; resumed, {work_done(out)} traces run for {N_UNITS} units: equal",
+    )
 
 
 def test_a_node_that_is_killed_costs_its_batch_alone(plan, expected, cluster, tmp_path, record_property):
