@@ -151,7 +151,7 @@ OWN = {
     "report of a folder without a run": "report others",
     "merge into a file": "merge good.toml others others",
     "models": "models dance",
-    "heads": "heads dance",
+    "heads command": "heads dance",
     "a plan's claims in the wrong form": "sweep form.toml",
     "a plan's option that no command has": "sweep option.toml",
     "a plan's number out of bounds": "sweep bounds.toml",

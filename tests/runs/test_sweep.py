@@ -64,8 +64,9 @@ heads = ["L0H1", "L1H2 L1H3"]
 
 
 def test_the_order_of_a_file_decides_models_alone(tmp_path):
-    text = 'models = ["mini", "planted-step"]\ntasks = ["niah", "world"]\nclaims = ["dynamism", "alarm"]\nstudies = ["ablate", "progressive"]\n'
-    other = 'studies = ["progressive", "ablate"]\nclaims = ["alarm", "dynamism"]\ntasks = ["world", "niah"]\nmodels = ["mini", "planted-step"]\n'
+    models = 'models = ["mini", "planted-step"]\n'
+    text = models + 'tasks = ["niah", "world"]\nclaims = ["dynamism", "alarm"]\nstudies = ["ablate", "progressive"]\n'
+    other = 'studies = ["progressive", "ablate"]\nclaims = ["alarm", "dynamism"]\ntasks = ["world", "niah"]\n' + models
     runs = plan_of(tmp_path, text)
     assert [run.key for run in plan_of(tmp_path, other)] == [run.key for run in runs] and len(runs) == 16
     turned = [run.key for run in plan_of(tmp_path, text.replace('"mini", "planted-step"', '"planted-step", "mini"'))]
