@@ -232,9 +232,7 @@ def _measured(known: Constants) -> Table:
 
 def _sample(sample: SamplePlan, name: str, device: str, length: int) -> Table:
     assumed = sample.prefill != sample.prefill_measured
-    shares = (
-        f"Taken: {ASSUMED[0]:.0%} and {ASSUMED[1]:.0%}, assumed, since no GPU was measured." if assumed else "Taken: the measured shares."
-    )
+    guess = f"{ASSUMED[0]:.0%} and {ASSUMED[1]:.0%}, assumed, since no GPU was measured"
     rows = (
         ("prefill", *(f"{each:.1f} s" for each in (sample.prefill_sheet, sample.prefill_measured, sample.prefill))),
         ("64 steps", *(f"{each:.1f} s" for each in (sample.steps_sheet, sample.steps_measured, sample.steps))),
@@ -242,8 +240,9 @@ def _sample(sample: SamplePlan, name: str, device: str, length: int) -> Table:
     title = f"One sample of {name}, {length:,} tokens, on {device}"
     columns = ("what", "by the data sheet", "at the shares above", "taken for the plan")
     caption = (
-        f"{'It fits' if sample.fits else 'It does NOT fit'}: {sample.weights / 1e9:.0f} GB of weights, {sample.peak / 1e9:.0f} GB at the peak. "
-        f"In the store {sample.stored / 1e6:.1f} MB. Loading {duration_text(sample.load)}. {shares}"
+        f"It {'fits' if sample.fits else 'does NOT fit'}: {sample.weights / 1e9:.0f} GB of weights, {sample.peak / 1e9:.0f} GB in all. "
+        f"In the store {sample.stored / 1e6:.1f} MB. Loading {duration_text(sample.load)}. "
+        f"Shares taken for the plan: {guess if assumed else 'those measured'}."
     )
     return Table(title, columns, rows, caption, columns[1:])
 
