@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mechdyn.heads import FORMAT, RankedHeads, layout_of, read_heads
+from mechdyn.heads import RankedHeads, layout_of, read_heads
 from mechdyn.runs.folder import read_json, write_text
 
 
@@ -12,7 +12,7 @@ def write_own_heads(path: Path, heads: RankedHeads) -> None:
     Raises:
         InputError: the folder cannot be written, or has no space left.
     """
-    write_text(path, layout_of(FORMAT).write(heads))
+    write_text(path, layout_of("mechdyn").write(heads))
 
 
 def read_own_heads(path: Path) -> RankedHeads:
