@@ -39,7 +39,7 @@ def permutation_test(
 ) -> PermutationTest:
     """Sign-flip test of paired differences: had the condition no effect, a − b and b − a would be equally likely in every pair.
 
-    Pairs of one cluster depend on each other, so they are flipped together. Exact where there are at most `n_resamples` flips, else sampled.
+    Pairs of one cluster depend on each other and are flipped together. Exact where there are at most `n_resamples` flips, else sampled.
     `alternative` is `two-sided` (twice the smaller of the other two), `greater` (a above b) or `less`. Pairs with a NaN are left out; fewer
     than two pairs, or clusters of them, give no p-value (NaN).
 
