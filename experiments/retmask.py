@@ -22,7 +22,8 @@ from mechdyn.claims.retmask import main_quantity
 from mechdyn.cli import run_command
 from mechdyn.evidence import Table
 from mechdyn.reports.tables import print_tables
-from mechdyn.runs.read import Judged, read_run
+from mechdyn.runs.contents import Judged
+from mechdyn.runs.read import read_run
 
 PUBLISHED = (
     ("Llama-3.1-8B-Instruct", "33 of 1024", "0.94", "85 (8 %)", "+2.28 points"),
