@@ -47,7 +47,7 @@ class RunOptions:
         min=1,
         max=100_000,
     )
-    batch_tokens: int = how(BATCH_TOKENS, "Prompt tokens of the samples that are generated together.", min=1)
+    batch_tokens: int = how(BATCH_TOKENS, "Prompt tokens of the samples that are generated together; 0: as many as memory holds.", min=0)
     executor: str = how("local", "local or ray: this machine, or a Ray cluster (pip install 'mechdyn[cluster]').")
     address: str | None = how(None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT; one on this machine when left out.")
     workers: int | None = how(None, "Processes with a model each; one, or on Ray as many as fit, when left out.", min=1, max=10_000)

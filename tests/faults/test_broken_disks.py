@@ -145,7 +145,7 @@ def others(tmp_path_factory):
     verify(replace(CONFIG, heads=str(folder / "list.json"), model="planted-static"), folder / "heads")
     asked = {"lengths": (150,), "depths": (0.5,), "runs": 2, "texts": 1, "text_length": 12, "on": ("niah",), "max_new_tokens": 6}
     decore(DecoreConfig(heads="L1H1 L3H2", methods=("uniform",), **asked), folder / "decore")
-    rag(RagConfig(lengths=(220,), questions=2, k=4, window=12, batch_size=2, strategies=("oracle", "bm25")), folder / "rag")
+    rag(RagConfig(lengths=(220,), questions=2, k=4, window=12, batch_size=2, strategies=("oracle", "full-context")), folder / "rag")
     (folder / "plan.toml").write_text('models = ["planted-dynamic"]\nclaims = ["dynamism"]\n[options]\nlength = [128]\nruns = 2\n')
     sweep(read_plan(folder / "plan.toml"), folder / "sweep")
     return folder
