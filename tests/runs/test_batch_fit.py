@@ -12,6 +12,7 @@ from mechdyn.runs.batch_fit import load_of, tokens_that_fit
 from mechdyn.runs.configs import VerifyConfig
 from mechdyn.runs.run_log import LOG, read_log
 from mechdyn.runs.session import Session
+from mechdyn.tasks.niah import niah
 from mechdyn.traces.unit import Unit
 
 CONFIG = VerifyConfig("dynamism", model="planted-dynamic", lengths=(128,), max_new_tokens=4, batch_tokens=0)
@@ -40,11 +41,9 @@ def test_the_largest_sample_counts_under_all_of_its_conditions():
 
 
 def test_a_run_keeps_the_batches_that_it_was_begun_with(tmp_path, monkeypatch):
-    samples = [range(128)] * 3
-
-    def together(folder):
-        with Session.open(CONFIG, tmp_path / folder) as run:
-            return run.batch_of(samples)
+    def together(folder, config=CONFIG):
+        with Session.open(config, tmp_path / folder) as run:
+            return run.batch_of([niah(run.model, length=128, depth=0.5, seed=0)])
 
     assert together("plenty") == 64
     with monkeypatch.context() as patch:
@@ -53,5 +52,4 @@ def test_a_run_keeps_the_batches_that_it_was_begun_with(tmp_path, monkeypatch):
     assert together("little") == 1, "another machine goes on"
     (noted,) = [event for event in read_log(tmp_path / "little" / LOG) if event["event"] == "sized"]
     assert (noted["batch_tokens"], noted["memory"]) == (128, 10)
-    with Session.open(replace(CONFIG, batch_tokens=256), tmp_path / "plenty") as run:
-        assert run.batch_of(samples) == 2, "what is asked for is taken"
+    assert together("plenty", replace(CONFIG, batch_tokens=256)) == 2, "what is asked for is taken"
