@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -23,7 +22,8 @@ from mechdyn.runs.sweep import sweep
 from mechdyn.runs.sweep_plan import read_plan
 from mechdyn.runs.verify import verify
 from mechdyn.traces.store import TraceStore
-from tests.faults.sweeps import trace_hash
+from tests.faults.child import run_verify
+from tests.faults.sweeps import CONTEXT, trace_hash
 from tests.runs.folders import verify_in_part
 
 pytestmark = pytest.mark.faults
@@ -185,13 +185,17 @@ def test_a_flipped_byte_of_other_files_is_found_or_changes_nothing(others, tmp_p
         file.write_bytes(whole)
 
 
-def test_two_processes_on_one_folder(whole, begun):
-    code = f"from mechdyn.runs.verify import verify\nfrom tests.faults.test_broken_disks import CONFIG\nverify(CONFIG, {str(begun)!r})"
-    processes = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    said = [process.communicate()[1] for process in processes]
-    refused = [text for process, text in zip(processes, said, strict=True) if process.returncode]
+def test_two_processes_on_one_folder(whole, begun, tmp_path, record_property):
+    said = [tmp_path / f"said-{number}.txt" for number in range(3)]
+    processes = [CONTEXT.Process(target=run_verify, args=(CONFIG, str(begun), str(file))) for file in said]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    refused = [file.read_text() for process, file in zip(processes, said, strict=True) if process.exitcode]
     assert all("another process is at the run in" in text for text in refused) and len(refused) < 3
     assert verify(CONFIG, begun).verdict == whole[0].verdict
+    record_property("measured", f"three processes at once: {len(refused)} refused in one line, the run as if there had been one")
 
 
 def test_a_clock_that_is_set_back(whole, begun, monkeypatch):
