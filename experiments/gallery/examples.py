@@ -28,6 +28,7 @@ from mechdyn.studies.conditions import COMMITS, CONDITIONS
 from mechdyn.studies.facts import fact_report
 from mechdyn.studies.head_lists import compare_lists
 from mechdyn.traces.backing import Backing
+from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Sources, Trace
 from mechdyn.views.curves import Axis, Curve
 
@@ -191,6 +192,16 @@ def by_offset(start: float, fall: float) -> list[Interval]:
     return [number(start - fall * k, 0.05) for k in range(6)]
 
 
+def made_effect(made: Made) -> Effect:
+    """Three sets of heads along the made-up answer, the second with two draws."""
+    trace, rng = made_trace(made), torch.Generator().manual_seed(made.seed)
+    sets = ("retrieving", f"others {made.texts[0]} #0", f"others {made.texts[0]} #1", "static")
+    clean = -torch.rand(made.steps, generator=rng)
+    taken = torch.rand(4, made.steps, generator=rng) * torch.tensor([3.0, 0.2, 0.2, 0.8])[:, None]
+    heads = trace.active[None].repeat(4, 1, 1, 1)
+    return Effect(sets, trace.tokens, trace.token_texts, clean, (clean - taken)[..., None], heads)
+
+
 def _calibration(**look: Any) -> Any:
     rng = np.random.default_rng(0)
     truth = torch.from_numpy((rng.random((400, 4)) < 0.3).astype(np.float32))
@@ -254,6 +265,7 @@ EXAMPLES: Mapping[str, Draw] = {
     "rind": lambda made, **look: views.rind(made_rind(made), **look),
     "sensitivity_figure": lambda made, **look: views.sensitivity_figure(made_settings(made), **look),
     "sensitivity_numbers": lambda made, **look: views.sensitivity_numbers(made_settings(made), **look),
+    "step_effects": lambda made, **look: views.step_effects(made_effect(made), **look),
     "timeline": lambda made, **look: views.timeline(made_trace(made), **look),
     "tokens": lambda made, **look: views.tokens(made_trace(made), **look),
     "verdict": lambda made, **look: views.verdict(

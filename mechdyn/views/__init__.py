@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mechdyn.views.rind import rind as rind
     from mechdyn.views.sensitivity import sensitivity_figure as sensitivity_figure
     from mechdyn.views.sensitivity import sensitivity_numbers as sensitivity_numbers
+    from mechdyn.views.step_effects import step_effects as step_effects
     from mechdyn.views.timeline import timeline as timeline
     from mechdyn.views.tokens import tokens as tokens
     from mechdyn.views.verdict import verdict as verdict
@@ -82,6 +83,7 @@ _HOMES = {
     "save_page": "mechdyn.views.page",
     "sensitivity_figure": "mechdyn.views.sensitivity",
     "sensitivity_numbers": "mechdyn.views.sensitivity",
+    "step_effects": "mechdyn.views.step_effects",
     "timeline": "mechdyn.views.timeline",
     "tokens": "mechdyn.views.tokens",
     "verdict": "mechdyn.views.verdict",
@@ -122,6 +124,7 @@ __all__ = [
     "save_page",
     "sensitivity_figure",
     "sensitivity_numbers",
+    "step_effects",
     "timeline",
     "tokens",
     "verdict",
