@@ -39,7 +39,7 @@ IMPROVE_SUBJECTS: Mapping[str, Subject] = {
     "retmask": Subject(
         truths={name: truth(world.supported) for name, world in retmask_worlds.WORLDS.items()},
         false=TRUTHS_WRONG,
-        sizes=(100, 400, 40),
+        sizes=(100, 400, 2000, 40),
         sized="samples, answered by three models of each arm",
         readings=(retmask.NAMED,),
         verdicts=_of_retmask,

@@ -79,6 +79,7 @@ WORLDS: Mapping[str, TrainingWorld] = {
         TrainingWorld("a gain of 0.2, none without retrieval heads off", True, Gains(0.2)),
         TrainingWorld("a gain of 0.2, a third of it by any mask", True, Gains.as_published(0.2)),
         TrainingWorld("a gain of 0.06, a third of it by any mask", True, Gains.as_published(0.06)),
+        TrainingWorld("the published gain, 0.023, a third of it by any mask", True, Gains.as_published(0.0228), right=0.464),
         TrainingWorld("a gain of 0.2, all of it by any mask", False, Gains(0.2, 0.2, 0.2)),
         TrainingWorld("a gain of 0.2, all of it by any mask, seeds vary", False, Gains(0.2, 0.2, 0.2), by_seed=0.05),
         TrainingWorld("a gain of 0.2, all of it by a weaker model", False, Gains(0.2, 0.06, 0.06, 0.2)),
