@@ -227,7 +227,7 @@ def _table(claim: str, truth: str, found: Mapping[Cell, Mapping[str, Rates]]) ->
                 *(str(of_cell[name]) for name in others),
             )
         )
-    wrong = " or ".join(map(str, subject.false[truth]))
+    wrong = " or ".join(map(str, subject.false[truth])) or "neither"
     columns = ("world", "n", "supported", "refuted", f"false, {headline}", *(f"false, {name}" for name in others))
     return Table(f"{claim}: {truth} (false: {wrong})", columns, tuple(rows), numbers=columns[1:])
 

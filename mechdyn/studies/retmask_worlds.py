@@ -50,6 +50,12 @@ class TrainingWorld:
     right: float = 0.4
     by_seed: float = 0.01
 
+    @property
+    def least(self) -> float:
+        """RetMask's gain less that of the base, of any mask or of a weaker model, whichever is the best."""
+        gains = self.gains
+        return gains.retmask - max(0.0, (gains.random_non_retrieval + gains.random_of_all) / 2, gains.weaker_model)
+
 
 @dataclass(frozen=True, eq=False)
 class Trainings:

@@ -22,3 +22,5 @@ def test_gains_are_those_of_the_world(name):
 def test_any_mask_gives_a_third_of_the_published_gain():
     gains = Gains.as_published(0.2)
     assert (gains.random_non_retrieval + gains.random_of_all) / 2 / gains.retmask == pytest.approx(0.31, abs=0.005)
+    assert WORLDS["the published gain, 0.023, a third of it by any mask"].least == pytest.approx(0.0228 - 0.0113)
+    assert WORLDS["no gain"].least == 0.0 and WORLDS["a gain of 0.2, all of it by any mask"].least == 0.0
