@@ -390,6 +390,8 @@ def _words(item: Field[Any], value: Any) -> list[str]:
         return []
     if item.metadata.get("argument") and item.default is MISSING:
         return [str(value)]
+    if isinstance(value, bool):
+        return [_flag(item) if value else f"--no-{_flag(item).removeprefix('--')}"]
     return [word for part in (value if isinstance(value, tuple) else (value,)) for word in (_flag(item), str(part))]
 
 

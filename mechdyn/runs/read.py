@@ -251,8 +251,9 @@ def _single(folder: RunFolder, again: bool) -> Single:
 
 
 def _asked(record: RunRecord) -> dict[str, Any]:
-    """A run's options as they were asked, the model by where it lay."""
-    return {**record.asked, "model": record.source}
+    """A run's options as they were asked, the model by where it lay, and in the dtype that it had unless that was float32."""
+    dtype = record.model.get("dtype")
+    return {**record.asked, "model": record.source, **({} if dtype in (None, "float32") else {"dtype": dtype})}
 
 
 KINDS: Mapping[str, Kind] = {
