@@ -66,7 +66,6 @@ def real_views() -> tuple[str, Mapping[str, Any]]:
     short = md.trace(model, md.niah(model, length=110, depth=0.5, seed=0)) if name == "mini" else first
     step, views = min(_STEP, clean.n_steps - 1), md.views
     head = next(iter(clean.heads(step)), heads[0])
-    sets = {"retrieving at the step": md.Dynamic(), "retrieving most often": md.Static(heads)}
     return name, {
         "alarm": lambda: views.alarm(clean),
         "attention": lambda: views.attention(clean, step, head),
@@ -74,7 +73,6 @@ def real_views() -> tuple[str, Mapping[str, Any]]:
         "explorer": lambda: views.explorer({"clean": clean, "dynamic": dynamic}),
         "layer_head": lambda: views.layer_head(clean, step),
         "patterns": lambda: views.patterns(short, heads=heads[:3]),
-        "step_effects": lambda: views.step_effects(md.effect(model, sample, sets, tokens=clean.tokens)),
         "timeline": lambda: views.timeline(clean),
         "tokens": lambda: views.tokens(clean),
     }

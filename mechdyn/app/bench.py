@@ -93,7 +93,7 @@ class Bench:
         chosen = HeadSet.of(heads, entry.model.n_layers, entry.model.n_heads)
         if not len(chosen):
             raise InputError("no head is switched off; choose some by name, or click a cell and then its button")
-        return self._start(entry.ask, entry.model, entry.sample, chosen, along=entry.job.snapshot.trace)
+        return self._start(entry.ask, entry.model, entry.sample, chosen, along=entry.job)
 
     def entry(self, name: str | None) -> Entry | None:
         """The generation of that name, None where there is none (any more)."""
@@ -105,17 +105,19 @@ class Bench:
             if entry := self.entry(name):
                 entry.job.cancel()
 
-    def _start(self, ask: Ask, model: Any, sample: Sample, off: HeadSet | None = None, along: Trace | None = None) -> str:
+    def _start(self, ask: Ask, model: Any, sample: Sample, off: HeadSet | None = None, along: Job | None = None) -> str:
         engine = self._loaded[model.name][1]
 
         def work(on_step: OnStep) -> Trace:
             options: dict[str, Any] = {"max_new_tokens": ask.new_tokens, "score": ask.score, "engine": engine}
             return trace(model, sample, ablate=off, on_step=on_step, **options)
 
-        def measure(clean: Trace) -> Effect:
-            return effect(model, sample, {OFF: off}, tokens=clean.tokens, engine=engine)
+        def measure(clean: Job) -> Effect | None:
+            """Along what the first generation wrote; None where that is nothing."""
+            written = clean.snapshot.trace
+            return effect(model, sample, {OFF: off}, tokens=written.tokens, engine=engine) if written and written.n_steps else None
 
-        along_clean = partial(measure, along) if along is not None and along.n_steps else None
+        along_clean = partial(measure, along) if along is not None else None
         name = uuid.uuid4().hex
         with self._adding:
             ended = [each for each, entry in self._jobs.items() if entry.job.snapshot.ended]

@@ -42,7 +42,7 @@ class Cancelled(Exception):
 class Job:
     """Runs `work(on_step)` and then, if it is given, `measure()` in a thread; jobs that share a lock run one after the other."""
 
-    def __init__(self, work: Callable[[OnStep], Trace], lock: threading.Lock, measure: Callable[[], Effect] | None = None) -> None:
+    def __init__(self, work: Callable[[OnStep], Trace], lock: threading.Lock, measure: Callable[[], Effect | None] | None = None) -> None:
         self._work = work
         self._measure = measure
         self._lock = lock
@@ -84,7 +84,7 @@ class Job:
             _log.exception("a generation of the app failed")
             self._snapshot = replace(self._snapshot, stage="failed", error=f"{type(error).__name__}: {error} (the terminal shows where)")
 
-    def _measured(self, written: Trace, measure: Callable[[], Effect]) -> Snapshot:
+    def _measured(self, written: Trace, measure: Callable[[], Effect | None]) -> Snapshot:
         self._snapshot = Snapshot("measuring", written)
         self._stop_if_cancelled()
         return Snapshot("done", written, effect=measure())

@@ -15,7 +15,6 @@ from mechdyn.claims.retmask import RULES
 from mechdyn.claims.sensitivity import judge_thresholds
 from mechdyn.errors import StoreError
 from mechdyn.evidence import Evidence, Verdict
-from mechdyn.heads import read_heads
 from mechdyn.models.registry import PAPER_MODELS
 from mechdyn.runs.ablate import RESULTS, require_detection
 from mechdyn.runs.changes import changes
@@ -48,6 +47,7 @@ from mechdyn.runs.detect import HEADS, Detected
 from mechdyn.runs.finished import RunFolder, parsed, read_folder, unfinished
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.runs.improve_configs import DecoreConfig, KVBudgetsConfig, SealConfig
+from mechdyn.runs.own_heads import read_own_heads
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT, read_correlations, read_reports
 from mechdyn.runs.rag_logs import RagLogs, rag_standing
 from mechdyn.runs.registered import Standing, judged, noted, standing, unit_keys
@@ -225,7 +225,7 @@ def _strategies(folder: RunFolder, again: bool) -> Strategies:
 
 
 def _detected(folder: RunFolder, again: bool) -> DetectedList:
-    ranking = read_heads(folder.path / HEADS)
+    ranking = read_own_heads(folder.path / HEADS)
     return DetectedList(parsed(folder.path / RESULTS, lambda values: Detected.from_json(values, ranking, folder.path)))
 
 
@@ -251,8 +251,9 @@ def _single(folder: RunFolder, again: bool) -> Single:
 
 
 def _asked(record: RunRecord) -> dict[str, Any]:
-    """A run's options as they were asked, the model by where it lay."""
-    return {**record.asked, "model": record.source}
+    """A run's options as they were asked, the model by where it lay, and in the dtype that it had unless that was float32."""
+    dtype = record.model.get("dtype")
+    return {**record.asked, "model": record.source, **({} if dtype in (None, "float32") else {"dtype": dtype})}
 
 
 KINDS: Mapping[str, Kind] = {

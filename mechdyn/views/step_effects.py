@@ -32,9 +32,8 @@ def step_effects(found: Effect | Trace, *, title: str = "", dark: bool = False) 
         InputError: a trace without an effect, or an answer without a token.
     """
     effect = found.effect if isinstance(found, Trace) else found
-    if not isinstance(effect, Effect):
-        got = "a trace along which none was measured" if isinstance(found, Trace) else type(found).__name__
-        raise InputError(f"a figure of effects needs what md.effect(model, sample, heads) returns, got {got}")
+    if effect is None:
+        raise InputError("effects at one step are what md.effect(model, sample, heads) returns, got a trace along which none was measured")
     if effect.n_steps == 0:
         raise InputError("effects at one step need at least one generated token, this answer has none; measure along another")
     by_set = {name: values.numpy() for name, values in effect.by_step().items()}

@@ -61,10 +61,8 @@ def test_beyond_four_sets_the_legend_shows_the_others():
 def test_a_trace_with_an_effect_is_drawn_and_one_without_is_refused():
     trace = made_trace(Made())
     assert step_effects(replace(trace, effect=EFFECT)).data[0].y.tolist() == step_effects(EFFECT).data[0].y.tolist()
-    with pytest.raises(InputError, match=r"needs what md\.effect.* returns, got a trace along which none was measured"):
+    with pytest.raises(InputError, match=r"md\.effect.* returns, got a trace along which none was measured"):
         step_effects(trace)
-    with pytest.raises(InputError, match="got list"):
-        step_effects([1.0])
     nothing = Effect(("a",), torch.zeros(0, dtype=torch.long), (), torch.zeros(0), torch.zeros(1, 0, 1), torch.zeros(1, 0, 2, 2).bool())
     with pytest.raises(InputError, match="at least one generated token"):
         step_effects(nothing)

@@ -34,6 +34,7 @@ function makeTimeline(data, app, grid, shown, prefix) {
       const label = make("span", {className: column === step ? "name now" : "name", textContent: run.labels[column], title: run.labels[column]});
       label.style.left = `${NAME + column * CELL}px`;
       label.style.bottom = `${2 + (hasBars(run) ? BARS : 0)}px`;
+      label.style.maxHeight = `${above - 4 - (hasBars(run) ? BARS : 0)}px`;
       label.dataset.step = column;
       names.append(label);
     }

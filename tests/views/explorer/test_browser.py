@@ -318,9 +318,9 @@ def test_an_effect_is_shown_step_by_step_where_there_is_one(browser: Browser, tm
     heads[0, :, 1, 2] = heads[1, 4, 0, 0] = True
     effect = Effect(("L1H2", TEXTS[0]), clean.tokens, clean.token_texts, torch.full((STEPS,), -0.1), (-0.1 - taken)[..., None], heads)
     page = explorer({"clean": replace(clean, effect=effect), "dynamic": ablated}).save(tmp_path / "page.html")
-    browser.open(page, "condition=clean&step=1", ready=READY, width=width, dark=dark)
+    browser.open(page, "#condition=clean&step=1", ready=READY, width=width, dark=dark)
     assert not browser.run("document.querySelector('#effect').hidden")
-    assert browser.text("#effect-here") == "step 1: 2.000 nats; mean of 8 steps 0.313"
+    assert browser.text("#effect-here") == "step 1: 2.000 nats; mean of 8 steps 0.312"
     bars = browser.run(
         """[...document.querySelectorAll("#plane .taken")].map(bar => [Number(bar.dataset.step), bar.offsetHeight,
         bar.classList.contains("less"), bar.title])"""
@@ -329,10 +329,10 @@ def test_an_effect_is_shown_step_by_step_where_there_is_one(browser: Browser, tm
     assert bars[1][1] == pytest.approx(2 * bars[3][1], abs=2) and bars[3][3] == "step 3: -1.000 nats"
     left = "document.querySelector('#plane .{}[data-step=\"3\"]').getBoundingClientRect().left"
     assert abs(browser.run(left.format("taken")) - browser.run(left.format("cell"))) <= 1
-    browser.run("const list = document.querySelector('#effect-set'); list.selectedIndex = 1; list.dispatchEvent(new Event('change'))")
+    browser.run("(list => { list.selectedIndex = 1; list.dispatchEvent(new Event('change')); })(document.querySelector('#effect-set'))")
     assert browser.text("#effect-here") == "step 1: the set has no head at this step; mean of 1 step 0.000"
     assert state(browser)["effect"] == TEXTS[0]
-    browser.run("const menu = document.querySelector('#condition'); menu.value = 1; menu.dispatchEvent(new Event('change'))")
+    browser.run("(menu => { menu.value = 1; menu.dispatchEvent(new Event('change')); })(document.querySelector('#condition'))")
     assert browser.run("document.querySelector('#effect').hidden") and not browser.run("document.querySelector('#plane .taken')")
     assert not browser.run("document.documentElement.scrollWidth > innerWidth") and browser.trouble() == []
 
