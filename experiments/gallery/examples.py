@@ -229,6 +229,12 @@ def _bars(**look: Any) -> Any:
     return views.interval_bars(groups, x="Jaccard of two steps' heads", **look)
 
 
+def _budgets(made: Made, **look: Any) -> Any:
+    lost = {"uniform": 5.6, "random": 6.0, "static": 3.8, "sample": 3.3, "oracle": 1.8, "persistence": 2.2, "echo": 2.8, "forecast": 4.4}
+    points = {name: {share: number(at * (1 - share**0.4), 0.1) for share in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)} for name, at in lost.items()}
+    return views.kv_budgets(points, **look)
+
+
 EXAMPLES: Mapping[str, Draw] = {
     "alarm": lambda made, **look: views.alarm(made_trace(made), **look),
     "attention": lambda made, **look: views.attention(made_trace(made), min(3, made.steps - 1), (0, 0), **look),
@@ -252,6 +258,7 @@ EXAMPLES: Mapping[str, Draw] = {
         {"one": made_ranking(made, 1), made.texts[0]: made_ranking(made, 2)}, **look
     ),
     "interval_bars": lambda made, **look: _bars(**look),
+    "kv_budgets": _budgets,
     "layer_head": lambda made, **look: views.layer_head(made_trace(made), min(3, made.steps - 1), **look),
     "layer_profiles": lambda made, **look: views.layer_profiles(_lists(made), **look),
     "list_matrix": lambda made, **look: views.list_matrix(_lists(made), **look),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mechdyn.views.head_maps import head_map as head_map
     from mechdyn.views.head_maps import head_map_difference as head_map_difference
     from mechdyn.views.html import Html as Html
+    from mechdyn.views.kv_budgets import kv_budgets as kv_budgets
     from mechdyn.views.layer_head import layer_head as layer_head
     from mechdyn.views.notebook import embed_plotly as embed_plotly
     from mechdyn.views.over_models import forest as forest
@@ -71,6 +72,7 @@ _HOMES = {
     "head_map": "mechdyn.views.head_maps",
     "head_map_difference": "mechdyn.views.head_maps",
     "interval_bars": "mechdyn.views.follows",
+    "kv_budgets": "mechdyn.views.kv_budgets",
     "layer_head": "mechdyn.views.layer_head",
     "layer_profiles": "mechdyn.views.head_lists",
     "list_matrix": "mechdyn.views.head_lists",
@@ -112,6 +114,7 @@ __all__ = [
     "head_map",
     "head_map_difference",
     "interval_bars",
+    "kv_budgets",
     "layer_head",
     "layer_profiles",
     "list_matrix",
