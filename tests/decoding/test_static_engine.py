@@ -99,7 +99,7 @@ def test_conditions_split_and_go_on_one_by_one(mini, caplog):
 
 def test_more_tokens_than_there_is_room_for(mini):
     static = StaticEngine(mini, room=3)
-    samples = [niah(mini, length=80, depth=0.5, seed=seed) for seed in (1, 2)]
+    samples = [niah(mini, length=96, depth=0.5, seed=seed) for seed in (1, 2)]
     ours = list(trace_many(mini, samples, max_new_tokens=6, engine=static))
     for one, two in zip(ours, trace_many(mini, samples, max_new_tokens=6, engine="fast"), strict=True):
         _same(one, two)
