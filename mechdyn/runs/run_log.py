@@ -6,6 +6,7 @@ set) and `event`:
     start       the command began or went on: process, version, executor
     stage       units are about to be run: how many, how many of them are there already
     batch       a batch is done: number, traces, seconds, worker
+    lost        workers died at a batch: its number, how many; another has run it since, or it failed
     part        traces are in the store
     failure     a unit failed: key, what it is, error, traceback, how often so far
     retry       failures so far no longer count

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mechdyn.errors import InputError
+from mechdyn.stats.head_sets import Traced, head_sets
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.labels import Clusters
-from mechdyn.stats.overlap import Traced, head_sets
 from mechdyn.stats.resampling import DIFFERENCE, UNIT, bootstrap_many
 
 _PARTNERS = 8

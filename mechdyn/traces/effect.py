@@ -76,6 +76,17 @@ class Effect:
             raise InputError(f"no set of heads is called {name!r}; there are {', '.join(self.sets)}")
         return self.sets.index(name)
 
+    def by_step(self) -> dict[str, Float[Tensor, " step"]]:
+        """Δ log p of each step's own token by set (lag 0), in nats; NaN where the set has no head off at the step.
+
+        Draws of one set (`others #0`, `others #1`, …) are one entry, the mean of those that have a head off.
+        """
+        delta = self.delta[..., 0].masked_fill(self.n_off == 0, math.nan)
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(self.sets):
+            places.setdefault(name.partition(" #")[0], []).append(place)
+        return {name: delta[each].nanmean(dim=0) for name, each in places.items()}
+
     def to_frame(self) -> "DataFrame":
         """A pandas `DataFrame` with a row for each set, step and lag that the answer has.
 

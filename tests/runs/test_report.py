@@ -13,8 +13,9 @@ from mechdyn.errors import StoreError
 from mechdyn.evidence import SECOND
 from mechdyn.runs.ablate import ablate
 from mechdyn.runs.configs import AblateConfig, ProgressiveConfig, SensitivityConfig, TraceConfig, VerifyConfig
+from mechdyn.runs.contents import Judged
 from mechdyn.runs.progressive import progressive
-from mechdyn.runs.read import KINDS, Judged, not_run, read_run
+from mechdyn.runs.read import KINDS, not_run, read_run
 from mechdyn.runs.sensitivity import sensitivity
 from mechdyn.runs.trace import trace_one
 from mechdyn.runs.verify import verify
