@@ -90,7 +90,7 @@ def report(
     print_tables([made.verdicts] if made.verdicts else [])
     print(f"page     {page}\nmarkdown {text}")
     if (runs[0] / "traces").is_dir():
-        print(f"next     mechdyn explore {runs[0]}")
+        print(f"next     mechdyn view {runs[0]}")
 
 
 @app.command()

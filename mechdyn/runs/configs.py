@@ -40,14 +40,14 @@ class RunOptions:
     dtype: str | None = how(None, _DTYPE)
     device: str | None = how(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = how(None, "auto: spread the layers over all CUDA devices.")
-    engine: str = how("auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
+    engine: str = how("auto", "auto, bridge, fast or static: what runs a step; auto is the fast one where it agrees with the bridge.")
     batch_size: int | None = how(
         None,
         "Samples generated together, each under all of its conditions; by --batch-tokens when left out.",
         min=1,
         max=100_000,
     )
-    batch_tokens: int = how(BATCH_TOKENS, "Prompt tokens of the samples that are generated together.", min=1)
+    batch_tokens: int = how(BATCH_TOKENS, "Prompt tokens of the samples that are generated together; 0: as many as memory holds.", min=0)
     executor: str = how("local", "local or ray: this machine, or a Ray cluster (pip install 'mechdyn[cluster]').")
     address: str | None = how(None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT; one on this machine when left out.")
     workers: int | None = how(None, "Processes with a model each; one, or on Ray as many as fit, when left out.", min=1, max=10_000)

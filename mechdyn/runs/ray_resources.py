@@ -80,5 +80,5 @@ def _card(cluster: Mapping[str, float]) -> "Device | None":
 def batch_tokens(config: Any) -> int:
     """Prompt tokens of a batch, as far as the options say."""
     if config.batch_size is None:
-        return int(config.batch_tokens)
+        return int(config.batch_tokens) or BATCH_TOKENS
     return int(config.batch_size * max(getattr(config, "lengths", ()) or (UNKNOWN_LENGTH,)))

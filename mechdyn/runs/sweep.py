@@ -105,9 +105,9 @@ def _check(config: Any, folder: Path) -> None:
 
 
 def _one(run: SweepRun, folder: Path, site: Site, executors: "_Executors", fail_fast: bool) -> SweepResult:
-    if is_done(run, folder):
-        return SweepResult(run, folder, "done before", _verdict(folder))
     try:
+        if is_done(run, folder):
+            return SweepResult(run, folder, "done before", _verdict(folder))
         executor = executors.of(run.config)
         COMMANDS[run.config.kind](run.config, folder, Site(executor, site.stores))
     except Exception as error:

@@ -5,10 +5,18 @@ The processes are forked from a server that has imported this module and has don
 
 import os
 import sys
+from typing import Any
 
 from mechdyn.cli import main
 from mechdyn.decoding import engines, trace  # noqa: F401
 from mechdyn.runs import sweep, worker  # noqa: F401
+from mechdyn.runs.verify import verify
+
+
+def run_verify(config: Any, folder: str, said: str) -> None:
+    """`verify`; an error goes to a file as Python tells it."""
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT, 0o644), 2)
+    verify(config, folder)
 
 
 def run_mechdyn(arguments: list[str], said: str, environment: dict[str, str]) -> None:

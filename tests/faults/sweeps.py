@@ -15,8 +15,8 @@ from mechdyn.runs.run_log import LOG, read_log
 from mechdyn.traces.store import TraceStore
 from tests.faults.child import run_mechdyn
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.faults.child"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.faults.child"])
 
 PLAN = """
 models = ["planted-static", "planted-dynamic"]
@@ -35,7 +35,7 @@ condition = ["clean", "dynamic"]
 def start(plan: Path, out: Path, *options: str) -> "Going":
     """Begin or go on with the sweep; in a group of processes of its own."""
     said = out.with_name(f"{out.name}.said.txt")
-    process = _CONTEXT.Process(target=run_mechdyn, args=(["sweep", str(plan), "--out", str(out), *options], str(said), dict(os.environ)))
+    process = CONTEXT.Process(target=run_mechdyn, args=(["sweep", str(plan), "--out", str(out), *options], str(said), dict(os.environ)))
     process.start()
     return Going(process, said)
 

@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -23,7 +22,8 @@ from mechdyn.runs.sweep import sweep
 from mechdyn.runs.sweep_plan import read_plan
 from mechdyn.runs.verify import verify
 from mechdyn.traces.store import TraceStore
-from tests.faults.sweeps import trace_hash
+from tests.faults.child import run_verify
+from tests.faults.sweeps import CONTEXT, trace_hash
 from tests.runs.folders import verify_in_part
 
 pytestmark = pytest.mark.faults
@@ -145,7 +145,7 @@ def others(tmp_path_factory):
     verify(replace(CONFIG, heads=str(folder / "list.json"), model="planted-static"), folder / "heads")
     asked = {"lengths": (150,), "depths": (0.5,), "runs": 2, "texts": 1, "text_length": 12, "on": ("niah",), "max_new_tokens": 6}
     decore(DecoreConfig(heads="L1H1 L3H2", methods=("uniform",), **asked), folder / "decore")
-    rag(RagConfig(lengths=(220,), questions=2, k=4, window=12, batch_size=2, strategies=("oracle", "bm25")), folder / "rag")
+    rag(RagConfig(lengths=(220,), questions=2, k=4, window=12, batch_size=2, strategies=("oracle", "full-context")), folder / "rag")
     (folder / "plan.toml").write_text('models = ["planted-dynamic"]\nclaims = ["dynamism"]\n[options]\nlength = [128]\nruns = 2\n')
     sweep(read_plan(folder / "plan.toml"), folder / "sweep")
     return folder
@@ -185,13 +185,17 @@ def test_a_flipped_byte_of_other_files_is_found_or_changes_nothing(others, tmp_p
         file.write_bytes(whole)
 
 
-def test_two_processes_on_one_folder(whole, begun):
-    code = f"from mechdyn.runs.verify import verify\nfrom tests.faults.test_broken_disks import CONFIG\nverify(CONFIG, {str(begun)!r})"
-    processes = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    said = [process.communicate()[1] for process in processes]
-    refused = [text for process, text in zip(processes, said, strict=True) if process.returncode]
+def test_two_processes_on_one_folder(whole, begun, tmp_path, record_property):
+    said = [tmp_path / f"said-{number}.txt" for number in range(3)]
+    processes = [CONTEXT.Process(target=run_verify, args=(CONFIG, str(begun), str(file))) for file in said]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    refused = [file.read_text() for process, file in zip(processes, said, strict=True) if process.exitcode]
     assert all("another process is at the run in" in text for text in refused) and len(refused) < 3
     assert verify(CONFIG, begun).verdict == whole[0].verdict
+    record_property("measured", f"three processes at once: {len(refused)} refused in one line, the run as if there had been one")
 
 
 def test_a_clock_that_is_set_back(whole, begun, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 from mechdyn.errors import InputError
 from mechdyn.runs.configs import AblateConfig, VerifyConfig
+from mechdyn.runs.mirror import pull
 from mechdyn.runs.pointers import find_stores
 from mechdyn.runs.status import statuses_of
 from mechdyn.runs.sweep import sweep
@@ -185,3 +186,32 @@ def test_traces_and_files_go_to_a_url(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path.parent)
     (elsewhere,) = sweep(runs, "memory://bucket/sweep")
     assert elsewhere.state == "done before", "another machine finds what is done at the URL"
+    verdicts = f"/bucket/sweep/{runs[0].name}/verdicts.json"
+    fs.pipe_file(verdicts, fs.cat_file(verdicts).replace(b"0.5", b"0.6", 1))
+    (tmp_path / "third").mkdir()
+    monkeypatch.chdir(tmp_path / "third")
+    (third,) = sweep(runs, "memory://bucket/sweep")
+    assert third.state == "failed" and "verdicts.json is not what mechdyn wrote" in third.error
+
+
+def test_a_fetch_that_is_killed_leaves_no_half_of_a_run(tmp_path):
+    import fsspec
+
+    fs, folder = fsspec.filesystem("memory"), tmp_path / "run"
+    for name in ("a.json", "b.json", "run.json"):
+        fs.pipe_file(f"/bucket/fetched/{name}", name.encode())
+
+    class Killed(BaseException):
+        pass
+
+    def killed(path, *given, read=fs.cat_file):
+        if path.endswith("b.json"):
+            raise Killed
+        return read(path, *given)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(type(fs), "cat_file", staticmethod(killed))
+        pull("memory://bucket/fetched", folder)
+    assert not folder.exists()
+    assert pull("memory://bucket/fetched", folder) == 3
+    assert sorted(each.name for each in folder.iterdir()) == ["a.json", "b.json", "run.json"]
