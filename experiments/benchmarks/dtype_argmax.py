@@ -149,9 +149,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20)
     parser.add_argument("--length", type=int, default=512, help="tokens of a prompt")
     parser.add_argument("--steps", type=int, default=32)
-    parser.add_argument(
-        "--model", nargs="+", default=["mini", "smollm2-135m"], dest="models", help="trained models"
-    )
+    parser.add_argument("--model", nargs="+", default=["mini", "smollm2-135m"], dest="models", help="trained models")
     arguments = parser.parse_args()
     sizes = (arguments.samples, arguments.length, arguments.steps)
     found = [row for name in arguments.models for row in on_trained(name, *sizes)] + on_random(*sizes)
