@@ -25,10 +25,12 @@ from mechdyn.reports.evidence_figures import RESTS_ON
 from mechdyn.reports.page import report_html
 from mechdyn.reports.sections import Section, make_report
 from mechdyn.reports.tables import interval_text, markdown_text, table_markdown
-from mechdyn.runs.configs import ExploreConfig, ProgressiveConfig, RagConfig, VerifyConfig, command_line
+from mechdyn.runs.command_lines import command_line
+from mechdyn.runs.configs import ExploreConfig, ProgressiveConfig, VerifyConfig
 from mechdyn.runs.explore import explore
 from mechdyn.runs.progressive import progressive
 from mechdyn.runs.rag import rag
+from mechdyn.runs.rag_configs import RagConfig
 from mechdyn.runs.read import Run, read_run
 from mechdyn.runs.verify import verify
 from mechdyn.stats.means import bootstrap_mean, mean_interval

@@ -18,17 +18,16 @@ from mechdyn.evidence import Evidence, Verdict
 from mechdyn.models.registry import PAPER_MODELS
 from mechdyn.runs.ablate import RESULTS, require_detection
 from mechdyn.runs.changes import changes
+from mechdyn.runs.command_lines import command_line
 from mechdyn.runs.configs import (
     AblateConfig,
     DetectConfig,
     FollowsConfig,
     ModesConfig,
     ProgressiveConfig,
-    RagConfig,
     SensitivityConfig,
     TraceConfig,
     VerifyConfig,
-    command_line,
 )
 from mechdyn.runs.contents import (
     AblationTable,
@@ -49,6 +48,7 @@ from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.runs.improve_configs import DecoreConfig, KVBudgetsConfig, SealConfig
 from mechdyn.runs.own_heads import read_own_heads
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT, read_correlations, read_reports
+from mechdyn.runs.rag_configs import RagConfig
 from mechdyn.runs.rag_logs import RagLogs, rag_standing
 from mechdyn.runs.registered import Standing, judged, noted, standing, unit_keys
 from mechdyn.runs.retmask_configs import RetmaskConfig
