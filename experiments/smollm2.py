@@ -8,7 +8,7 @@ are kept under `--out`, a folder a part, go on where they stopped and are judged
 files are given. Pictures need Chromium and the extra [images].
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +41,7 @@ from mechdyn.traces.trace import Trace
 from mechdyn.views import explorer
 from mechdyn.views.page import save_text
 
-PROGRAMS = {
+PROGRAMS: Mapping[type, tuple[str, Callable[..., Any]]] = {
     VerifyConfig: ("mechdyn verify", verify),
     ProgressiveConfig: ("mechdyn progressive", progressive),
     RagConfig: ("mechdyn rag", rag),
@@ -104,7 +104,7 @@ def smollm2(
             raise InputError(f"the part {name} reads files; give it --{missing[0]}")
         _, carry_out = PROGRAMS[part.config]
         config = part.config(**part.asked, model=model, **{file: given[file] for file in part.files})
-        carry_out(config, out / name)  # type: ignore[operator]
+        carry_out(config, out / name)
         for path in write_part(name, part, out / name, docs):
             print(f"{name}: {path}, {path.stat().st_size:,} bytes", flush=True)
 
