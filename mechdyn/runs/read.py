@@ -6,7 +6,7 @@ A run is recognised by the kind in its `run.json`. A new kind of run is a conten
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -21,6 +21,7 @@ from mechdyn.models.registry import PAPER_MODELS
 from mechdyn.paper.parts import ABLATION, CORRELATIONS, DYNAMIC_RAG, PROBES, PROGRESSIVE, SENSITIVITY
 from mechdyn.probes.report import ClassifierReport, RegressorReport, Report
 from mechdyn.runs.ablate import RESULTS, require_detection
+from mechdyn.runs.checksums import SEALS
 from mechdyn.runs.configs import (
     AblateConfig,
     DetectConfig,
@@ -76,6 +77,8 @@ class Content(Protocol):
 class Judged:
     """A claim's verdict: judged `again` from the traces, or as recorded; `changed` names what came out otherwise than recorded.
 
+    `unchanged` says that it is as recorded since criteria, units and traces are those that it was judged by.
+
     `verdict` is None where the folder was made by `mechdyn correlations` or `mechdyn probe` alone. What these measured: `correlations` by
     offset, `probes` by name. `registered` says whether what it was judged by was fixed before the first trace.
     """
@@ -86,6 +89,7 @@ class Judged:
     correlations: CCAResult | None
     probes: Mapping[str, Mapping[str, Report]]
     registered: Standing | None = None
+    unchanged: bool = False
 
     @property
     def measures(self) -> frozenset[str]:
@@ -218,17 +222,18 @@ class Kind:
     config: Any
     program: str
     results: tuple[str, ...]
-    read: Callable[[RunFolder, bool], Content]
+    read: Callable[[RunFolder, bool | None], Content]
     traced: bool = True
     """Whether such a run always has traces."""
 
 
-def read_run(path: str | Path, *, again: bool = True) -> Run:
+def read_run(path: str | Path, *, again: bool | None = True) -> Run:
     """Read a finished run.
 
     Args:
         path: its folder.
         again: judge claims again from the stored traces, which fits probes anew where a claim needs them; else take verdicts as recorded.
+            None judges a claim again only where its criteria, its units or what is stored of them changed.
 
     Raises:
         StoreError: no run's folder, a run that is not finished, or a file that is damaged; the message says which.
@@ -283,21 +288,36 @@ def _correlations(row: Mapping[str, Any]) -> Correlations:
     return Correlations(tuple(map(Interval.from_json, row["components"])), means)
 
 
-def _judged(folder: RunFolder, again: bool) -> Judged:
+def _judged(folder: RunFolder, again: bool | None) -> Judged:
     path = folder.path
     recorded = parsed(path / VERDICTS, lambda rows: Verdict.from_json(rows[0])) if (path / VERDICTS).is_file() else None
+    found = _standing(folder, recorded.claim) if recorded else None
+    unchanged = again is None and recorded is not None and found is not None and _unchanged(folder, recorded, found)
+    anew = recorded is not None and not unchanged and again is not False
     verdict = recorded
-    if recorded is not None and again:
+    if recorded is not None and anew:
         verdict = judged(get_claim(recorded.claim), folder.request, folder.roles, folder.record)
         verdict = noting_absent(verdict, folder.roles, folder.set_aside, folder.missing)
     return Judged(
         verdict=verdict,
-        again=again,
+        again=anew,
         changed=_changed(recorded, verdict) if recorded and verdict else (),
         correlations=parsed(path / CORRELATIONS_FILE, read_correlations) if (path / CORRELATIONS_FILE).is_file() else None,
         probes={report.parent.name: parsed(report, read_reports) for report in sorted(path.glob(f"*/{REPORT}"))},
-        registered=_standing(folder, recorded.claim) if recorded else None,
+        registered=found,
+        unchanged=unchanged,
     )
+
+
+def _unchanged(folder: RunFolder, recorded: Verdict, found: Standing) -> bool:
+    """Whether judging again would see the same: the registered criteria, options and units, and the same units absent.
+
+    A unit's key hashes what its trace is made from, and checksums hold the files. Without a registration or checksums nobody can tell.
+    """
+    bare = replace(recorded, notes=())
+    now = noting_absent(noted(bare, found), folder.roles, folder.set_aside, folder.missing).notes
+    sealed = bool(found.hash) and (folder.path / SEALS).is_file()
+    return sealed and not found.differences and recorded.notes[len(recorded.notes) - len(now) :] == now
 
 
 def _standing(folder: RunFolder, claim: str) -> Standing | None:
@@ -305,7 +325,7 @@ def _standing(folder: RunFolder, claim: str) -> Standing | None:
     return standing(folder.record, rules_of(get_claim(claim)), unit_keys(folder.roles)) if claim in CLAIMS.names() else None
 
 
-def _grid(folder: RunFolder, again: bool) -> AblationTable:
+def _grid(folder: RunFolder, again: bool | None) -> AblationTable:
     return AblationTable(
         grid_rows(folder.roles, folder.record.asked.get("conditions") or ()),
         require_detection(folder.roles[DETECTION_ROLE]),
@@ -313,32 +333,32 @@ def _grid(folder: RunFolder, again: bool) -> AblationTable:
     )
 
 
-def _modes(folder: RunFolder, again: bool) -> ModesOfList:
+def _modes(folder: RunFolder, again: bool | None) -> ModesOfList:
     asked = folder.record.asked
     traces = {role: found for role, found in folder.roles.items() if role != DETECTION_ROLE}
     return ModesOfList(modes_table(traces, chosen_modes(asked["methods"], asked["scopes"]), asked["draws"], asked["seed"]))
 
 
-def _points(folder: RunFolder, again: bool) -> Points:
+def _points(folder: RunFolder, again: bool | None) -> Points:
     ranking = require_detection(folder.roles[DETECTION_ROLE]).ranking
     masked = folder.record.asked["masked"]
     return Points({commit: tuple(progressive_point(k, commit, folder.roles, ranking) for k in masked) for commit in COMMITS})
 
 
-def _settings(folder: RunFolder, again: bool) -> Settings:
+def _settings(folder: RunFolder, again: bool | None) -> Settings:
     config = folder.record.asked
     windows = [(sink, local) for sink in config["sinks"] for local in config["locals"]]
     judged = (judge_thresholds(folder.request, *window, folder.traces[window_name(*window)], config["thresholds"]) for window in windows)
     return Settings(tuple(cell for cells in judged for cell in cells))
 
 
-def _followed(folder: RunFolder, again: bool) -> FollowedSets:
+def _followed(folder: RunFolder, again: bool | None) -> FollowedSets:
     recorded = parsed(folder.path / RESULTS, lambda values: [Evidence.from_json(each) for each in values.get("carried", ())])
     carried = {(each.at["of"], each.at["on"]): each.interval for each in recorded}
     return FollowedSets(follows(folder.roles[ANSWERS], seed=folder.request.seed), carried)
 
 
-def _strategies(folder: RunFolder, again: bool) -> Strategies:
+def _strategies(folder: RunFolder, again: bool | None) -> Strategies:
     """Rows are always computed from the logs; the verdict where it is to be judged again."""
     recorded = parsed(folder.path / VERDICTS, lambda rows: Verdict.from_json(rows[0]))
     store = RagLogs(folder.path)
@@ -351,33 +371,35 @@ def _strategies(folder: RunFolder, again: bool) -> Strategies:
         )
     logs = {name: [found[name][question.sample] for question in questions] for name in names}
     found_standing = rag_standing(folder.path, questions)
-    verdict = noted(judge_rag(recorded.model, questions, logs, recorded.facts), found_standing) if again else recorded
+    anew = again is not False
+    verdict = noted(judge_rag(recorded.model, questions, logs, recorded.facts), found_standing) if anew else recorded
     rows = tuple(rag_row(name, questions, answers) for name, answers in logs.items())
-    return Strategies(rows, verdict, again, _changed(recorded, verdict), found_standing)
+    return Strategies(rows, verdict, anew, _changed(recorded, verdict), found_standing)
 
 
-def _detected(folder: RunFolder, again: bool) -> DetectedList:
+def _detected(folder: RunFolder, again: bool | None) -> DetectedList:
     ranking = read_heads(folder.path / HEADS)
     return DetectedList(parsed(folder.path / RESULTS, lambda values: Detected.from_json(values, ranking, folder.path)))
 
 
-def _improved(folder: RunFolder, again: bool) -> EvaluatedVariants:
+def _improved(folder: RunFolder, again: bool | None) -> EvaluatedVariants:
     from mechdyn.runs.improve import read_improved  # loads what runs models, which no other kind of run needs
 
     return EvaluatedVariants(parsed(folder.path / RESULTS, lambda values: read_improved(values, folder.path)))
 
 
-def _retmasked(folder: RunFolder, again: bool) -> Judged:
+def _retmasked(folder: RunFolder, again: bool | None) -> Judged:
     """The verdict from each sample's answers, as they were counted."""
     from mechdyn.runs.retmask import judge_again  # loads what runs models
 
     recorded = parsed(folder.path / VERDICTS, lambda rows: Verdict.from_json(rows[0]))
     found = parsed(folder.path / RESULTS, lambda values: standing(folder.record, RULES, values["samples"]))
-    verdict = parsed(folder.path / RESULTS, lambda values: judge_again(values, recorded, found)) if again else recorded
-    return Judged(verdict, again, _changed(recorded, verdict), None, {}, found)
+    anew = again is not False
+    verdict = parsed(folder.path / RESULTS, lambda values: judge_again(values, recorded, found)) if anew else recorded
+    return Judged(verdict, anew, _changed(recorded, verdict), None, {}, found)
 
 
-def _single(folder: RunFolder, again: bool) -> Single:
+def _single(folder: RunFolder, again: bool | None) -> Single:
     ((trace,),) = folder.roles.values()
     return Single(trace)
 
