@@ -104,9 +104,10 @@ test-slow: $(INSTALLED)
 	@echo "== test-slow: pytest -m slow"
 	@$(BIN)/pytest -q -m slow
 
-faults: $(INSTALLED)
-	@echo "== faults: pytest -m faults"
-	@OMP_NUM_THREADS=1 $(OFFLINE) $(BIN)/pytest -q -m faults tests/faults
+faults: $(INSTALLED_CLUSTER)
+	@echo "== faults: pytest -m faults, into docs/fault_results.md"
+	@OMP_NUM_THREADS=1 $(OFFLINE) $(BIN)/pytest -q -m faults tests/faults -o junit_family=xunit1 --junitxml=$(VENV)/faults.xml
+	@$(BIN)/python -m experiments.fault_results $(VENV)/faults.xml --out docs/fault_results.md
 
 $(INSTALLED_CLUSTER): $(INSTALLED)
 	@echo "== install: Ray"

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -37,25 +38,41 @@ def cluster_demo(
     """Start two nodes, carry out the plan on them, and end them."""
     if importlib.util.find_spec("ray") is None:
         raise InputError("the demo needs Ray; install it with: pip install 'mechdyn[cluster]'")
-    # Only who knows this may talk to the cluster: not another program of this machine either.
-    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    port = _free_port()
-    address = f"{_LOOPBACK}:{port}"
-    with _node("--head", f"--port={port}", "--include-dashboard=false"), _node(f"--address={address}") as second:
-        _wait_for_nodes(address, 2)
-        print(f"cluster  2 nodes at {address}", flush=True)
+    with two_nodes() as cluster:
+        _wait_for_nodes(cluster.address, 2)
+        print(f"cluster  2 nodes at {cluster.address}", flush=True)
 
         def told(result: SweepResult) -> None:
             print(f"{result.state:8} {result.run.name}: {result.verdict or result.error}", flush=True)
-            if kill and second.poll() is None:
-                os.killpg(second.pid, signal.SIGKILL)
+            if kill and cluster.second.poll() is None:
+                os.killpg(cluster.second.pid, signal.SIGKILL)
                 print("cluster  the second node is gone", flush=True)
 
-        runs = read_plan(plan, {"executor": "ray", "address": address, "workers": 2})
+        runs = read_plan(plan, {"executor": "ray", "address": cluster.address, "workers": 2})
         results = sweep(runs, out, told=told)
     failed = [result.run.name for result in results if result.state == "failed"]
     if failed:
         raise RunError(f"{len(failed)} of {len(results)} runs failed: {', '.join(failed)}; see `mechdyn status {out}`")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the first of its nodes listens, and the process of each."""
+
+    address: str
+    first: subprocess.Popen[bytes]
+    second: subprocess.Popen[bytes]
+
+
+@contextmanager
+def two_nodes() -> Iterator[Cluster]:
+    """Two nodes on loopback, which end with the block; the token that they ask for is in this process's environment."""
+    # Only who knows this may talk to the cluster: not another program of this machine either.
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    port = _free_port()
+    address = f"{_LOOPBACK}:{port}"
+    with _node("--head", f"--port={port}", "--include-dashboard=false") as first, _node(f"--address={address}") as second:
+        yield Cluster(address, first, second)
 
 
 @contextmanager

@@ -5,7 +5,9 @@
 
 A cell is a claim, a world and a number of samples. It is run in chunks; a finished chunk is a line of FOLDER/chunks.jsonl, and the
 same command goes on where it stopped. All cells go on together, and the page is written after every round. Another claim gets its rows
-by an entry in `experiments.error_subjects`.
+by an entry in `experiments.error_subjects`. Those of what is done with heads have a page of their own:
+
+    python -m experiments.error_rates --claim step_budgets --claim retmask --out runs/improve-rates --page docs/verdicts/improve-rates.md
 """
 
 import json
@@ -20,13 +22,16 @@ import typer
 from scipy.stats import binomtest
 from tqdm import tqdm
 
-from experiments.error_subjects import SUBJECTS
+from experiments.error_subjects import SUBJECTS as MODEL_SUBJECTS
+from experiments.improve_subjects import IMPROVE_SUBJECTS
 from mechdyn.cli import run_script
 from mechdyn.errors import InputError
 from mechdyn.evidence import Outcome, Table
 from mechdyn.reports.tables import table_markdown
 
 BAR, BAR_FROM = 0.05, 40
+SUBJECTS = {**MODEL_SUBJECTS, **IMPROVE_SUBJECTS}
+"""All that is simulated; where no claim is named, those about models as they are."""
 
 
 @dataclass(frozen=True)
@@ -154,13 +159,13 @@ def _false(cell: Cell) -> tuple[Outcome, ...]:
     return subject.false[subject.truths[cell.world]]
 
 
-_PAGE = """# Error rates of the verdicts
+_PAGE = """# Error rates of the verdicts{about}
 
 How often a verdict is false, by simulation: worlds whose truth is known are put through the claims' own functions, as traces of a model
 would be. {{doc}}`/verdicts` says how a verdict is reached and what it cannot see; the worlds are in `mechdyn/studies` (`worlds`,
-`effect_worlds`, `hidden_worlds`, `alarm_worlds`). This page is made by
+`effect_worlds`, `hidden_worlds`, `alarm_worlds`, `budget_worlds`, `retmask_worlds`). This page is made by
 
-    python -m experiments.error_rates
+    python -m experiments.error_rates{options}
 
 Numbers are percent of the runs of a cell ({runs} of them), with Wilson's 95 % interval. What n counts is said with each claim. A `!`
 marks a rate above 5 %. From n = {bar_from} on, at most 5 % false verdicts are asked for under the second criteria.
@@ -177,7 +182,10 @@ def page_of(chunks: Sequence[Chunk]) -> str:
     sections = "\n\n".join(part for claim in SUBJECTS for part in _section(claim, found))
     runs = sorted({next(iter(of_cell.values())).runs for of_cell in found.values()})
     counted = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
-    return _PAGE.format(runs=counted, bar_from=BAR_FROM, sections=sections)
+    improve = [claim for claim in IMPROVE_SUBJECTS if any(cell.claim == claim for cell in found)]
+    about = f": {' and '.join(improve)}" if improve else ""
+    options = "".join(f" --claim {claim}" for claim in improve)
+    return _PAGE.format(about=about, options=options, runs=counted, bar_from=BAR_FROM, sections=sections)
 
 
 def _section(claim: str, found: Mapping[Cell, Mapping[str, Rates]]) -> Iterator[str]:
@@ -215,12 +223,12 @@ def _table(claim: str, truth: str, found: Mapping[Cell, Mapping[str, Rates]]) ->
         own = of_cell[headline]
         rows.append(
             (
-                *(cell.world, str(cell.n), own.share(Outcome.SUPPORTED), own.share(Outcome.REFUTED), str(own)),
+                *(cell.world, str(cell.n), f"{own.runs:,}", own.share(Outcome.SUPPORTED), own.share(Outcome.REFUTED), str(own)),
                 *(str(of_cell[name]) for name in others),
             )
         )
-    wrong = " or ".join(map(str, subject.false[truth]))
-    columns = ("world", "n", "supported", "refuted", f"false, {headline}", *(f"false, {name}" for name in others))
+    wrong = " or ".join(map(str, subject.false[truth])) or "neither"
+    columns = ("world", "n", "runs", "supported", "refuted", f"false, {headline}", *(f"false, {name}" for name in others))
     return Table(f"{claim}: {truth} (false: {wrong})", columns, tuple(rows), numbers=columns[1:])
 
 
@@ -230,11 +238,11 @@ def _chosen(claims: Sequence[str], worlds: Sequence[str], sizes: Sequence[int]) 
     Raises:
         InputError: a claim or a world that there is not.
     """
-    known_worlds = [world for name in claims or SUBJECTS if name in SUBJECTS for world in SUBJECTS[name].truths]
+    known_worlds = [world for name in claims or MODEL_SUBJECTS if name in SUBJECTS for world in SUBJECTS[name].truths]
     for kind, names, known in (("claim", claims, SUBJECTS), ("world", worlds, known_worlds)):
         if strangers := [name for name in names if name not in known]:
             raise InputError(f"no {kind} {strangers[0]!r} is simulated; give one of {', '.join(known)}")
-    for name in claims or SUBJECTS:
+    for name in claims or MODEL_SUBJECTS:
         subject = SUBJECTS[name]
         yield from (Cell(name, world, n) for n in sizes or subject.sizes for world in subject.truths if not worlds or world in worlds)
 

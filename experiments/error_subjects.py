@@ -45,7 +45,7 @@ class Subject:
     runs: int = 1_000_000
 
 
-_WRONG = {TRUE: (Outcome.REFUTED,), FALSE: (Outcome.SUPPORTED,), NEITHER: (Outcome.SUPPORTED, Outcome.REFUTED)}
+TRUTHS_WRONG = {TRUE: (Outcome.REFUTED,), FALSE: (Outcome.SUPPORTED,), NEITHER: (Outcome.SUPPORTED, Outcome.REFUTED)}
 _SAMPLES = "samples in each of the roles detection, evaluation and retest"
 _DYNAMISM = Dynamism(n_resamples=400)
 _ALARM_WORLDS = {world.name: world for world in alarm_worlds.WORLDS}
@@ -77,7 +77,8 @@ def _of_anticipation(world: str, n: int, seed: int) -> Outcomes:
     return {SECOND: outcome(*anticipation.second_criteria(anticipation.measure_crossed(traces, "auto", seed=seed)))}
 
 
-def _truth(supported: bool | None) -> str:
+def truth(supported: bool | None) -> str:
+    """What holds in a world that says whether its claim is true, false or neither."""
     return NEITHER if supported is None else TRUE if supported else FALSE
 
 
@@ -96,16 +97,16 @@ SUBJECTS: Mapping[str, Subject] = {
         verdicts=_of_dynamism,
     ),
     "irreplaceability": Subject(
-        truths={name: _truth(world.supported) for name, world in _EFFECT_WORLDS.items()},
-        false=_WRONG,
+        truths={name: truth(world.supported) for name, world in _EFFECT_WORLDS.items()},
+        false=TRUTHS_WRONG,
         sizes=(40, 100, 20, 200),
         sized="samples that are answered correctly",
         readings=(SECOND,),
         verdicts=_of_irreplaceability,
     ),
     "correlation": Subject(
-        truths={name: _truth(world.correlated) for name, world in hidden_worlds.WORLDS.items()},
-        false=_WRONG,
+        truths={name: truth(world.correlated) for name, world in hidden_worlds.WORLDS.items()},
+        false=TRUTHS_WRONG,
         sizes=(40,),
         sized="samples",
         readings=(SECOND,),
@@ -113,8 +114,8 @@ SUBJECTS: Mapping[str, Subject] = {
         runs=100,
     ),
     "anticipation": Subject(
-        truths={name: _truth(world.anticipated) for name, world in hidden_worlds.WORLDS.items()},
-        false=_WRONG,
+        truths={name: truth(world.anticipated) for name, world in hidden_worlds.WORLDS.items()},
+        false=TRUTHS_WRONG,
         sizes=(40,),
         sized="samples",
         readings=(SECOND,),
@@ -122,8 +123,8 @@ SUBJECTS: Mapping[str, Subject] = {
         runs=100,
     ),
     "alarm": Subject(
-        truths={name: _truth(world.supported) for name, world in _ALARM_WORLDS.items()},
-        false=_WRONG,
+        truths={name: truth(world.supported) for name, world in _ALARM_WORLDS.items()},
+        false=TRUTHS_WRONG,
         sizes=(200, 400),
         sized="wrong tokens",
         readings=(SECOND, DOUBT_ALONE),

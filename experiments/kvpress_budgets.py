@@ -4,11 +4,13 @@
 context before it has seen the question, which is harder than what `mechdyn verify step_budgets` measures: there the prompt ends in it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 import typer
 from tqdm import tqdm
 
@@ -50,7 +52,8 @@ def kvpress_budgets(
             if press is not None:
                 press.compression_ratio = ratio
             context = f"{sample.prompt[max(0, start - 400) : end + 400]}\n"
-            answer = pipeline(context, question=sample.question, press=press, max_new_tokens=40)["answer"]
+            with _cache_positions(hf):
+                answer = pipeline(context, question=sample.question, press=press, max_new_tokens=40)["answer"]
             right.setdefault((name, ratio), []).append(sample.answer in answer)
     rows = tuple((name, f"{ratio:g}", interval_text(mean_interval(np.array(found)))) for (name, ratio), found in right.items())
     print(table_markdown(Table(f"{model} through kvpress", ("press", "compression_ratio", "answered"), rows, numbers=("answered",))))
@@ -58,6 +61,22 @@ def kvpress_budgets(
 
 def _settings(presses: Mapping[str, Any], ratios: tuple[float, ...]) -> list[tuple[str, float, Any]]:
     return [(name, ratio, press) for name, press in presses.items() for ratio in ((0.0,) if press is None else ratios)]
+
+
+@contextmanager
+def _cache_positions(hf: Any) -> Iterator[None]:
+    """Give each attention layer `cache_position`, which kvpress' own presses read and transformers from 5.3 on no longer gives."""
+
+    def give(module: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        start = options["past_key_values"].get_seq_length(module.layer_idx)
+        return inputs, {**options, "cache_position": torch.arange(start, start + options["hidden_states"].shape[1])}
+
+    hooks = [layer.self_attn.register_forward_pre_hook(give, with_kwargs=True) for layer in hf.model.layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 if __name__ == "__main__":

@@ -11,25 +11,31 @@ download. `step` times one step of training, to say what a run on another model 
 
 import pydoc_data.topics
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
+from scipy.stats import kendalltau
 
-from mechdyn.claims.retmask import main_quantity
+from mechdyn.claims.retmask import RETMASK, main_quantity
 from mechdyn.cli import run_command
-from mechdyn.evidence import Table
+from mechdyn.errors import InputError
+from mechdyn.evidence import Table, Verdict
 from mechdyn.reports.tables import print_tables
-from mechdyn.runs.read import Judged, read_run
+from mechdyn.runs.contents import Judged
+from mechdyn.runs.read import read_run
 
 PUBLISHED = (
-    ("Llama-3.1-8B-Instruct", "33 of 1024", "0.94", "85 (8 %)", "+2.28 points"),
-    ("Qwen3-8B", "98 of 1152", "0.90", "136 (12 %)", "+0.89 points"),
-    ("Olmo-3-7B-Think", "113 of 1024", "0.85", "190 (19 %)", "+0.5 points"),
+    ("Llama-3.1-8B-Instruct", "33 of 1024", 0.94, "85 (8 %)", 2.28),
+    ("Qwen3-8B", "98 of 1152", 0.90, "136 (12 %)", 0.89),
+    ("Olmo-3-7B-Think", "113 of 1024", 0.85, "190 (19 %)", 0.5),
 )
 """Ma & Okazaki 2026: points of 100 on HELMET at 128 k, without intervals; concentrations of their lists by `mechdyn heads compare`."""
+FEWEST = 3
+"""Fewer models have no order to speak of."""
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 
@@ -43,11 +49,23 @@ def haystack(file: Annotated[Path, typer.Argument(help="Where the text goes.")])
 
 @app.command()
 def gains(runs: Annotated[list[str], typer.Argument(help="Folders of `mechdyn verify retmask`.")]) -> None:
-    """Gain over the base against how few heads hold the scores, a line a run, the published models below."""
-    rows = [_row(folder) for folder in runs]
+    """Gain over the base against how few heads hold the scores, a line a run; the published models below; how alike both order models."""
+    found = [_verdict(folder) for folder in runs]
     columns = ("model", "heads off", "Gini", "effective heads", "gain over the base", "verdict")
-    published = tuple((*row, "") for row in PUBLISHED)
-    print_tables([Table("RetMask: gain against concentration", columns, (*rows, *published), "Published gains are of another measure.")])
+    published = [(name, off, f"{gini:.2f}", spread, f"+{gain:g} points", "") for name, off, gini, spread, gain in PUBLISHED]
+    told = [(verdict.facts.get("gini"), main_quantity(verdict)) for verdict in found]
+    known = [(float(gini), gain.interval.estimate) for gini, gain in told if gini is not None and gain is not None]
+    theirs = order("published", [(gini, gain) for _, _, gini, _, gain in PUBLISHED])
+    caption = f"Published gains are of another measure. {theirs}; {order('runs', known)}."
+    print_tables([Table("RetMask: gain against concentration", columns, (*map(_row, found), *published), caption)])
+
+
+def order(which: str, pairs: Sequence[tuple[float, float]]) -> str:
+    """How alike models are ordered by concentration and by gain (Kendall's τ), and how often chance orders them as much alike."""
+    if len(pairs) < FEWEST:
+        return f"{which}: {len(pairs)} models, too few for an order"
+    found = kendalltau(*zip(*pairs, strict=True), alternative="greater", method="exact")
+    return f"{which}: {len(pairs)} models, τ of Gini and gain {found.statistic:.2f}, by chance as high with probability {found.pvalue:.2f}"
 
 
 @app.command()
@@ -78,16 +96,21 @@ def step(
         print(f"{what}: {end[0] - start[0]:.1f} s of CPU, {end[1] - start[1]:.1f} s")
 
 
-def _row(folder: str) -> tuple[str, ...]:
+def _verdict(folder: str) -> Verdict:
     run = read_run(folder)
-    assert isinstance(run.content, Judged) and run.content.verdict is not None
-    verdict, facts = run.content.verdict, run.content.verdict.facts
+    if not isinstance(run.content, Judged) or run.content.verdict is None or run.content.verdict.claim != RETMASK:
+        raise InputError(f"{folder} holds no verdict on {RETMASK}; give folders of `mechdyn verify retmask` that are finished")
+    return run.content.verdict
+
+
+def _row(verdict: Verdict) -> tuple[str, ...]:
+    facts = verdict.facts
     gain = main_quantity(verdict)
     about = f"{len(facts.get('heads', ()))} of {facts.get('all_heads', '?')}"
     found, total = facts.get("effective_heads"), facts.get("all_heads")
     spread = f"{found:.0f} ({found / total:.0%})" if found and total else ""
     gini = f"{facts['gini']:.2f}" if "gini" in facts else ""
-    return (run.model, about, gini, spread, "" if gain is None else str(gain.interval), str(verdict.outcome))
+    return (verdict.model, about, gini, spread, "" if gain is None else str(gain.interval), str(verdict.outcome))
 
 
 if __name__ == "__main__":

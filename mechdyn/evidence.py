@@ -17,7 +17,6 @@ from mechdyn.measured import Evidence as Evidence
 from mechdyn.measured import Side as Side
 from mechdyn.measured import few as few
 from mechdyn.measured import in_words as in_words
-from mechdyn.stats.interval import Interval
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -84,11 +83,6 @@ def outcome(supports: Sequence[Criterion], refutes: Sequence[Criterion]) -> Outc
 def below(value: float | int, bound: float | int) -> bool | None:
     """Whether a value is below a bound; None where either is NaN."""
     return None if math.isnan(value) or math.isnan(bound) else value < bound
-
-
-def wholly_above(interval: Interval, other: Interval) -> bool | None:
-    """Whether the whole of one interval lies above the whole of another; None where either has no bounds."""
-    return below(other.high, interval.low)
 
 
 def negated(met: bool | None) -> bool | None:

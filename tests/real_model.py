@@ -17,20 +17,20 @@ from mechdyn.models.registry import FETCHED
 NAME = "smollm2-135m"
 
 
-def real_model() -> Model:
+def real_model(name: str = NAME) -> Model:
     """Loaded once in a process; the test is skipped where it has not been fetched, or cannot be unpacked."""
-    if not file_of(FETCHED[NAME]).is_file():
-        pytest.skip(f"needs {NAME}: mechdyn models get {NAME}")
-    return _loaded()
+    if not file_of(FETCHED[name]).is_file():
+        pytest.skip(f"needs {name}: mechdyn models get {name}")
+    return _loaded(name)
 
 
 @cache
-def real_plain() -> Any:
+def real_plain(name: str = NAME) -> Any:
     """The same file as transformers alone reads and runs it: eager attention, float32, nothing of mechdyn's."""
-    if not is_fetched(FETCHED[NAME]):
-        pytest.skip(f"needs {NAME}: mechdyn models get {NAME}")
+    if not is_fetched(FETCHED[name]):
+        pytest.skip(f"needs {name}: mechdyn models get {name}")
     pytest.importorskip("gguf", reason="needs the package gguf: pip install 'mechdyn[gguf]'")
-    file = Path(fetched_file(FETCHED[NAME]))
+    file = Path(fetched_file(FETCHED[name]))
     options = {"quantization_config": transformers.GgufConfig(dequantize=True)} if hasattr(transformers, "GgufConfig") else {}
     return AutoModelForCausalLM.from_pretrained(
         file.parent, gguf_file=file.name, dtype=torch.float32, attn_implementation="eager", **options
@@ -38,5 +38,5 @@ def real_plain() -> Any:
 
 
 @cache
-def _loaded() -> Model:
-    return load_model(NAME, device="cpu")
+def _loaded(name: str) -> Model:
+    return load_model(name, device="cpu")

@@ -20,7 +20,6 @@ from mechdyn.evidence import (
     in_words,
     negated,
     outcome,
-    wholly_above,
 )
 from mechdyn.stats.interval import Interval
 
@@ -112,10 +111,6 @@ def test_without_criteria_nothing_is_supported():
 def test_what_is_undefined_stays_undefined():
     assert (below(1, 2.0), below(2.0, 2), below(NAN, 1.0), below(1.0, NAN)) == (True, False, None, None)
     assert [negated(met) for met in MET] == [False, True, None]
-    low, high, open_ended = Interval(0.2, 0.1, 0.3, 9), Interval(0.5, 0.4, 0.6, 9), Interval(0.9, NAN, NAN, 1)
-    assert (wholly_above(high, low), wholly_above(low, high), wholly_above(low, low)) == (True, False, False)
-    assert wholly_above(open_ended, low) is None and wholly_above(low, open_ended) is None
-    assert wholly_above(Interval(0.5, 0.3, 0.6, 9), low) is False
 
 
 def test_reasons_say_what_supports_and_what_refutes():

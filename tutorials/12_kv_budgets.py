@@ -25,7 +25,6 @@ from mechdyn.probes.forecast import fit_forecast
 from mechdyn.stats.means import bootstrap_mean, paired_difference
 from mechdyn.stats.overlap import static_ranking
 from mechdyn.traces.budgets import CacheShare
-from mechdyn.views.kv_budgets import kv_budgets
 
 model = md.load_model("mini")
 shape = (model.n_layers, model.n_heads)
@@ -127,7 +126,7 @@ assert gains["oracle"].n >= 15 and gains["oracle"].low < 0 < gains["oracle"].hig
 curve = {}
 for cache, loss in zip(one.caches, one.loss, strict=True):
     curve.setdefault(cache.source, {})[cache.fraction] = bootstrap_mean(torch.tensor([float(loss)]).numpy(), torch.ones(1).numpy())
-kv_budgets(curve, title="One sample", subtitle="no intervals: one sample has none")
+md.views.kv_budgets(curve, title="One sample", subtitle="no intervals: one sample has none")
 
 # %% [markdown]
 # ## What a cache really holds

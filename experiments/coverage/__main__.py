@@ -15,7 +15,7 @@ import typer
 from rich.progress import track
 from scipy import stats
 
-from experiments.coverage import worlds
+from experiments.coverage import claim_worlds, model_worlds, worlds
 from experiments.coverage.worlds import SHARES, World
 from mechdyn.cli import run_script
 from mechdyn.errors import InputError
@@ -34,6 +34,11 @@ TABLES: Mapping[str, tuple[str, Callable[[], Sequence[World]]]] = {
     "pooled": ("Pooled means, and means in clusters (BCa bootstrap, cluster BCa bootstrap)", worlds.pooled_means),
     "differences": ("Paired differences of means (BCa bootstrap)", worlds.paired_means),
     "others": ("Other statistics (BCa bootstrap)", worlds.other_statistics),
+    "in-clusters": ("Shares of several trials, and differences in clusters", claim_worlds.in_clusters),
+    "heads": ("Entropy of heads, Q and T - L (BCa bootstrap)", claim_worlds.of_heads),
+    "fitted": ("Areas within strata, and what is cross-fitted (BCa bootstrap)", claim_worlds.fitted),
+    "lists": ("Over samples and lists (BCa bootstrap), over samples and seeds (Student's t)", model_worlds.lists_and_seeds),
+    "models": ("Over models", model_worlds.models),
 }
 _EXACT = "exact"
 _NEAR = 41
@@ -48,7 +53,9 @@ def holds(interval: Interval, truth: float) -> bool:
 def coverage(world: World, n: int, runs: int) -> float:
     """The share of runs whose interval holds the truth."""
     rng = np.random.default_rng([n, zlib.crc32(world.name.encode())])
-    return float(np.mean([holds(world.measure(rng, n), world.truth) for _ in range(runs)]))
+    found = [world.measure(rng, n) for _ in range(runs)]
+    truth = float(np.mean([each.estimate for each in found])) if world.truth is None else world.truth
+    return float(np.mean([holds(each, truth) for each in found]))
 
 
 def exact_coverage(n: int, shares: np.ndarray) -> np.ndarray:
@@ -67,19 +74,18 @@ def proportions_table() -> Table:
         at = [float(exact_coverage(n, np.array([share]))[0]) for n in SIZES]
         around = [float(exact_coverage(n, near).mean()) for n in SIZES]
         rows += [(f"p = {share:g}", *map(_told, at)), (f"mean over p = {near[0]:.3f} to {near[-1]:.3f}", *map(_told, around))]
-    return _table("Proportions of independent samples (Wilson), exact", rows)
-
-
-def simulated_table(title: str, found: Sequence[World], runs: int) -> Table:
-    """A line for each world, a column for each number of samples."""
-    cells = [(world, n) for world in found for n in SIZES]
-    values = [coverage(world, n, max(1, runs // 2) if world.heavy else runs) for world, n in track(cells, title, transient=True)]
-    rows = [(world.name, *map(_told, values[place * len(SIZES) :][: len(SIZES)])) for place, world in enumerate(found)]
-    return _table(title, rows)
-
-
-def _table(title: str, rows: Sequence[tuple[str, ...]]) -> Table:
     numbers = tuple(f"n = {n}" for n in SIZES)
+    return Table("Proportions of independent samples (Wilson), exact", ("what is measured", *numbers), tuple(rows), numbers=numbers)
+
+
+def simulated_table(title: str, found: Sequence[World], runs: int, sizes: Sequence[int] = SIZES) -> Table:
+    """A line for each world, a column for each number of samples (or models)."""
+    cells = [(world, n) for world in found for n in sizes]
+    n_runs = {world.name: max(1, min(runs // 2 if world.heavy else runs, world.at_most)) for world in found}
+    values = [coverage(world, n, n_runs[world.name]) for world, n in track(cells, title, transient=True)]
+    told = [tuple(map(_told, values[place * len(sizes) :][: len(sizes)])) for place in range(len(found))]
+    rows = [(world.name, f"{n_runs[world.name]:,}", *cells) for world, cells in zip(found, told, strict=True)]
+    numbers = ("runs", *(f"n = {n}" for n in sizes))
     return Table(title, ("what is measured", *numbers), tuple(rows), numbers=numbers)
 
 
@@ -99,7 +105,7 @@ def main(
         _tell(_EXACT, proportions_table())
     for name, (title, made) in TABLES.items():
         if only in ("", name):
-            _tell(name, simulated_table(title, made(), runs))
+            _tell(name, simulated_table(title, made(), runs, model_worlds.MODELS if name == "models" else SIZES))
 
 
 def filled(page: str, name: str, table: Table) -> str:

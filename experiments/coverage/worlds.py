@@ -15,7 +15,7 @@ from mechdyn.stats.means import bootstrap_mean, mean_interval, paired_difference
 from mechdyn.stats.resampling import UNIT, Weights, bootstrap
 
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.975, 0.99)
-_CLUSTER = 3
+CLUSTER = 3
 """Samples that share a needle, where they do."""
 
 
@@ -23,13 +23,15 @@ _CLUSTER = 3
 class World:
     """`measure` draws `n` samples and gives the interval that mechdyn would print; `truth` is what it should hold.
 
-    `heavy` worlds take a second for some hundred runs and are run less often.
+    Where `truth` is None it is the mean of the estimates of all runs. `heavy` worlds take a second for some hundred runs and are run half
+    as often; `at_most` says how many runs are enough.
     """
 
     name: str
-    truth: float
+    truth: float | None
     measure: Callable[[np.random.Generator, int], Interval]
     heavy: bool = False
+    at_most: int = 1_000_000
 
 
 def proportions_in_clusters() -> list[World]:
@@ -37,7 +39,7 @@ def proportions_in_clusters() -> list[World]:
 
     def measure(share: float) -> Callable[[np.random.Generator, int], Interval]:
         def draw(rng: np.random.Generator, n: int) -> Interval:
-            labels = np.arange(n) // _CLUSTER
+            labels = np.arange(n) // CLUSTER
             level = rng.beta(share, 1 - share, labels[-1] + 1)  # of correlation 1 / (1 + share + (1 - share))
             return mean_interval((rng.random(n) < level[labels]).astype(float), labels)
 
@@ -98,7 +100,7 @@ def pooled_means() -> list[World]:
     truth = float((chance * (lengths + 1) * longer).sum() / (chance * (lengths + 1)).sum()) / 3
 
     def clustered(rng: np.random.Generator, n: int) -> Interval:
-        labels = np.arange(n) // _CLUSTER
+        labels = np.arange(n) // CLUSTER
         level = rng.normal(-1.0, 0.8, labels[-1] + 1)[labels] + rng.normal(0.0, 0.6, n)
         return bootstrap_mean(special.expit(level), np.ones(n), labels, limits=UNIT)
 

@@ -28,6 +28,7 @@ from mechdyn.studies.conditions import COMMITS, CONDITIONS
 from mechdyn.studies.facts import fact_report
 from mechdyn.studies.head_lists import compare_lists
 from mechdyn.traces.backing import Backing
+from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Sources, Trace
 from mechdyn.views.curves import Axis, Curve
 
@@ -191,6 +192,16 @@ def by_offset(start: float, fall: float) -> list[Interval]:
     return [number(start - fall * k, 0.05) for k in range(6)]
 
 
+def made_effect(made: Made) -> Effect:
+    """Three sets of heads along the made-up answer, the second with two draws."""
+    trace, rng = made_trace(made), torch.Generator().manual_seed(made.seed)
+    sets = ("retrieving", f"others {made.texts[0]} #0", f"others {made.texts[0]} #1", "static")
+    clean = -torch.rand(made.steps, generator=rng)
+    taken = torch.rand(4, made.steps, generator=rng) * torch.tensor([3.0, 0.2, 0.2, 0.8])[:, None]
+    heads = trace.active[None].repeat(4, 1, 1, 1)
+    return Effect(sets, trace.tokens, trace.token_texts, clean, (clean - taken)[..., None], heads)
+
+
 def _calibration(**look: Any) -> Any:
     rng = np.random.default_rng(0)
     truth = torch.from_numpy((rng.random((400, 4)) < 0.3).astype(np.float32))
@@ -218,6 +229,12 @@ def _bars(**look: Any) -> Any:
     return views.interval_bars(groups, x="Jaccard of two steps' heads", **look)
 
 
+def _budgets(made: Made, **look: Any) -> Any:
+    lost = {"uniform": 5.6, "random": 6.0, "static": 3.8, "sample": 3.3, "oracle": 1.8, "persistence": 2.2, "echo": 2.8, "forecast": 4.4}
+    points = {name: {share: number(at * (1 - share**0.4), 0.1) for share in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)} for name, at in lost.items()}
+    return views.kv_budgets(points, **look)
+
+
 EXAMPLES: Mapping[str, Draw] = {
     "alarm": lambda made, **look: views.alarm(made_trace(made), **look),
     "attention": lambda made, **look: views.attention(made_trace(made), min(3, made.steps - 1), (0, 0), **look),
@@ -241,6 +258,7 @@ EXAMPLES: Mapping[str, Draw] = {
         {"one": made_ranking(made, 1), made.texts[0]: made_ranking(made, 2)}, **look
     ),
     "interval_bars": lambda made, **look: _bars(**look),
+    "kv_budgets": _budgets,
     "layer_head": lambda made, **look: views.layer_head(made_trace(made), min(3, made.steps - 1), **look),
     "layer_profiles": lambda made, **look: views.layer_profiles(_lists(made), **look),
     "list_matrix": lambda made, **look: views.list_matrix(_lists(made), **look),
@@ -254,6 +272,7 @@ EXAMPLES: Mapping[str, Draw] = {
     "rind": lambda made, **look: views.rind(made_rind(made), **look),
     "sensitivity_figure": lambda made, **look: views.sensitivity_figure(made_settings(made), **look),
     "sensitivity_numbers": lambda made, **look: views.sensitivity_numbers(made_settings(made), **look),
+    "step_effects": lambda made, **look: views.step_effects(made_effect(made), **look),
     "timeline": lambda made, **look: views.timeline(made_trace(made), **look),
     "tokens": lambda made, **look: views.tokens(made_trace(made), **look),
     "verdict": lambda made, **look: views.verdict(

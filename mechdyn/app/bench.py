@@ -4,20 +4,25 @@ import threading
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mechdyn.app.ask import Ask, Limits
 from mechdyn.app.job import Job, OnStep
+from mechdyn.decoding.effect import effect
 from mechdyn.decoding.engines import make_engine
 from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
 from mechdyn.models.load import load_model
 from mechdyn.tasks.sample import Sample
+from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Trace
 
 KEPT = 32
 """Generations that can be looked at, and the most that may run or wait at a time."""
+OFF = "heads off"
+"""What they are called in a measured effect."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +62,7 @@ class Bench:
             InputError: what `Ask.sample` refuses, or 32 generations that have not ended.
         """
         model = self.load(ask.model)
-        return self._start(ask, model, ask.sample(model, self.limits), None)
+        return self._start(ask, model, ask.sample(model, self.limits))
 
     def load(self, name: str) -> Any:
         """The model of a name that the menu has; the first one where the name is empty.
@@ -77,6 +82,8 @@ class Bench:
     def without(self, name: str, heads: Iterable[str]) -> str:
         """Start the same request with these heads (`L4H7`) switched off at every step.
 
+        Once it is written, what they do at each token of the answer with all heads on is measured (`effect`).
+
         Raises:
             InputError: a job that is not there any more, no head, a head outside the model, or 32 generations that have not ended.
         """
@@ -86,7 +93,7 @@ class Bench:
         chosen = HeadSet.of(heads, entry.model.n_layers, entry.model.n_heads)
         if not len(chosen):
             raise InputError("no head is switched off; choose some by name, or click a cell and then its button")
-        return self._start(entry.ask, entry.model, entry.sample, chosen)
+        return self._start(entry.ask, entry.model, entry.sample, chosen, along=entry.job)
 
     def entry(self, name: str | None) -> Entry | None:
         """The generation of that name, None where there is none (any more)."""
@@ -98,13 +105,19 @@ class Bench:
             if entry := self.entry(name):
                 entry.job.cancel()
 
-    def _start(self, ask: Ask, model: Any, sample: Sample, off: HeadSet | None) -> str:
+    def _start(self, ask: Ask, model: Any, sample: Sample, off: HeadSet | None = None, along: Job | None = None) -> str:
         engine = self._loaded[model.name][1]
 
         def work(on_step: OnStep) -> Trace:
             options: dict[str, Any] = {"max_new_tokens": ask.new_tokens, "score": ask.score, "engine": engine}
             return trace(model, sample, ablate=off, on_step=on_step, **options)
 
+        def measure(clean: Job) -> Effect | None:
+            """Along what the first generation wrote; None where that is nothing."""
+            written = clean.snapshot.trace
+            return effect(model, sample, {OFF: off}, tokens=written.tokens, engine=engine) if written and written.n_steps else None
+
+        along_clean = partial(measure, along) if along is not None else None
         name = uuid.uuid4().hex
         with self._adding:
             ended = [each for each, entry in self._jobs.items() if entry.job.snapshot.ended]
@@ -112,5 +125,5 @@ class Bench:
                 raise InputError(f"{KEPT} generations run or wait already and no more are taken; cancel one, or wait until one has ended")
             for oldest in ended[: max(0, len(self._jobs) + 1 - KEPT)]:
                 del self._jobs[oldest]
-            self._jobs[name] = Entry(Job(work, self._model_in_use), ask, sample, model, off)
+            self._jobs[name] = Entry(Job(work, self._model_in_use, along_clean), ask, sample, model, off)
         return name

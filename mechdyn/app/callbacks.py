@@ -146,6 +146,20 @@ def _add_drawing(app: Dash, bench: Bench, dark: bool) -> None:
 
 def _add_comparing(app: Dash, bench: Bench, dark: bool) -> None:
     @app.callback(
+        Output("at-steps", "hidden"),
+        Output("effects", "figure"),
+        Output("effects", "style"),
+        Input("seen", "data"),
+        prevent_initial_call=True,
+    )
+    def draw_effects(seen: dict[str, Any]) -> tuple[Any, ...]:
+        entry = bench.entry((seen or {}).get("jobs", {}).get("ablated"))
+        found = entry.job.snapshot.effect if entry else None
+        if entry is None or found is None:
+            return True, no_update, no_update
+        return False, *screen.draw_effects(found, len(entry.off or ()), dark)
+
+    @app.callback(
         Output("ablated", "hidden"),
         Output("answer-without", "children"),
         Output("comparison", "figure"),
@@ -238,7 +252,10 @@ def _add_export(app: Dash, bench: Bench, dark: bool) -> None:
     def download(_: int | None, __: int | None, seen: dict[str, Any]) -> Any:
         kind = "ablated" if ctx.triggered_id == "download-without" else "clean"
         trace = _trace(bench, seen, kind)
-        return no_update if trace is None else dcc.send_bytes(npz(trace), f"trace-{kind}.npz")
+        if trace is None:
+            return no_update
+        entry = bench.entry(seen["jobs"][kind])
+        return dcc.send_bytes(npz(trace, entry.job.snapshot.effect if entry else None), f"trace-{kind}.npz")
 
     @app.callback(
         Output("file", "data", allow_duplicate=True),
@@ -251,7 +268,9 @@ def _add_export(app: Dash, bench: Bench, dark: bool) -> None:
         clean, ablated = _trace(bench, seen, "clean"), _trace(bench, seen, "ablated")
         if clean is None:
             return no_update
-        return dcc.send_string(figures(clean, ablated, min(step, clean.n_steps - 1), dark), "figures.html")
+        entry = bench.entry(seen["jobs"].get("ablated"))
+        measured = entry.job.snapshot.effect if entry else None
+        return dcc.send_string(figures(clean, ablated, measured, min(step, clean.n_steps - 1), dark=dark), "figures.html")
 
 
 def _trace(bench: Bench, seen: dict[str, Any], kind: str) -> Trace | None:

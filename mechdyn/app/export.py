@@ -13,10 +13,12 @@ from mechdyn.app.ask import Ask
 from mechdyn.app.bench import Entry
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet, read_heads
+from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Trace
 from mechdyn.views.compare import compare
 from mechdyn.views.layer_head import layer_head
 from mechdyn.views.page import page
+from mechdyn.views.step_effects import step_effects
 from mechdyn.views.timeline import timeline
 
 _TENSORS = ("prompt_tokens", "needle_positions", "tokens", "retrieval_scores", "hidden", "ablated", "ablated_scores")
@@ -33,15 +35,21 @@ def arrays(trace: Trace) -> dict[str, np.ndarray]:
     return found | {"token_texts": np.array(trace.token_texts, dtype=np.str_), "facts": np.array(json.dumps(facts))}
 
 
-def npz(trace: Trace) -> bytes:
-    """`arrays` as the bytes of a compressed .npz file, which `numpy.load` reads without pickle."""
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **arrays(trace))  # type: ignore[arg-type]  # numpy's stub takes the names for its own options
+def npz(trace: Trace, effect: Effect | None = None) -> bytes:
+    """`arrays` as the bytes of a compressed .npz file, which `numpy.load` reads without pickle.
+
+    With an effect of one set of heads, `effect` is its Δ log p at each step of the answer with all heads on, whose tokens are
+    `effect_tokens`.
+    """
+    packed, found = io.BytesIO(), arrays(trace)
+    if effect is not None:
+        found |= {"effect": effect.delta[0, :, 0].numpy(), "effect_tokens": effect.tokens.numpy()}
+    np.savez_compressed(packed, **found)  # type: ignore[arg-type]  # numpy's stub takes the names for its own options
     return packed.getvalue()
 
 
 def snippet(entry: Entry, off: HeadSet | None) -> str:
-    """Python that gives the same traces: `trace`, and `without` where heads are switched off."""
+    """Python that gives the same: `trace`, and where heads are switched off `without` and the `effect` along the first answer."""
     ask = entry.ask
     own = bool(ask.haystack.strip())
     options: dict[str, Any] = {"haystack": ask.haystack} if own else {"length": ask.length}
@@ -56,14 +64,17 @@ def snippet(entry: Entry, off: HeadSet | None) -> str:
         heads = ", ".join(f"({head.layer}, {head.head})" for head in off)
         lines += [f"off = md.HeadSet.of([{heads}], model.n_layers, model.n_heads)"]
         lines += [f"without = md.trace(model, sample, ablate=md.Static(off), {how})"]
+        lines += ["effect = md.effect(model, sample, off, tokens=trace.tokens)"]
     return "\n".join(lines) + "\n"
 
 
-def figures(clean: Trace, ablated: Trace | None, step: int, dark: bool) -> str:
-    """One page with the figures of both traces, which opens without network: the timeline, all heads at the step, the comparison."""
+def figures(clean: Trace, ablated: Trace | None, effect: Effect | None, step: int, *, dark: bool) -> str:
+    """One page of figures, which opens without network: the timeline, all heads at the step, the comparison, the effect at each token."""
     drawn = {"Over the answer": timeline(clean, dark=dark), f"At step {step}": layer_head(clean, step, dark=dark)}
     if ablated is not None:
         drawn["Without some heads"] = compare(clean, ablated, names=("all heads", "without"), dark=dark)
+    if effect is not None:
+        drawn["What they do at each token"] = step_effects(effect, dark=dark)
     return page(drawn, f"{clean.task}: {clean.question}", dark=dark)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mechdyn.errors import MechdynError
+from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Trace
 
 OnStep = Callable[[Trace], None]
@@ -16,12 +17,14 @@ _log = logging.getLogger(__name__)
 class Snapshot:
     """How a job stands.
 
-    `stage` is one of waiting (for another job), reading (the prompt), writing, done, cancelled, failed; `trace` is what there is so far.
+    `stage` is one of waiting (for another job), reading (the prompt), writing, measuring, done, cancelled, failed; `trace` is what there is
+    so far, and `effect` what was measured once it was written.
     """
 
     stage: str = "waiting"
     trace: Trace | None = None
     error: str = ""
+    effect: Effect | None = None
 
     @property
     def ended(self) -> bool:
@@ -37,10 +40,11 @@ class Cancelled(Exception):
 
 
 class Job:
-    """Runs `work(on_step)` in a thread; jobs that share a lock run one after the other."""
+    """Runs `work(on_step)` and then, if it is given, `measure()` in a thread; jobs that share a lock run one after the other."""
 
-    def __init__(self, work: Callable[[OnStep], Trace], lock: threading.Lock) -> None:
+    def __init__(self, work: Callable[[OnStep], Trace], lock: threading.Lock, measure: Callable[[], Effect | None] | None = None) -> None:
         self._work = work
+        self._measure = measure
         self._lock = lock
         self._snapshot = Snapshot()
         self._cancel = threading.Event()
@@ -53,7 +57,7 @@ class Job:
         return self._snapshot
 
     def cancel(self) -> None:
-        """End it: at once while it waits, else before the next token. A job that has ended stays as it is."""
+        """End it: at once while it waits, else before the next token or before it measures. A job that has ended stays as it is."""
         self._cancel.set()
 
     def wait(self, timeout: float | None = None) -> Snapshot:
@@ -68,7 +72,8 @@ class Job:
             try:
                 self._stop_if_cancelled()
                 self._snapshot = Snapshot("reading")
-                self._snapshot = Snapshot("done", self._work(self._on_step))
+                written = self._work(self._on_step)
+                self._snapshot = Snapshot("done", written) if self._measure is None else self._measured(written, self._measure)
             finally:
                 self._lock.release()
         except Cancelled:
@@ -78,6 +83,11 @@ class Job:
         except Exception as error:
             _log.exception("a generation of the app failed")
             self._snapshot = replace(self._snapshot, stage="failed", error=f"{type(error).__name__}: {error} (the terminal shows where)")
+
+    def _measured(self, written: Trace, measure: Callable[[], Effect | None]) -> Snapshot:
+        self._snapshot = Snapshot("measuring", written)
+        self._stop_if_cancelled()
+        return Snapshot("done", written, effect=measure())
 
     def _on_step(self, trace: Trace) -> None:
         self._snapshot = Snapshot("writing", trace)

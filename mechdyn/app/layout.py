@@ -259,6 +259,19 @@ def _without(heads: list[str]) -> list[Any]:
             id="ablated",
             hidden=True,
         ),
+        html.Div(
+            [
+                html.H2("What they do at each token"),
+                html.P(
+                    "The first answer is given token by token, and the heads are off at one token alone: how much less likely that token "
+                    "becomes. 0.7 nats are half its probability, 2.3 nine tenths of it.",
+                    className="small",
+                ),
+                _graph("effects"),
+            ],
+            id="at-steps",
+            hidden=True,
+        ),
     ]
 
 

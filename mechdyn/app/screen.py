@@ -6,14 +6,16 @@ from typing import Any
 from mechdyn.app.job import Snapshot
 from mechdyn.heads import Head
 from mechdyn.text import visible
+from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Trace
-from mechdyn.views import attention, compare, layer_head, timeline
+from mechdyn.views import attention, compare, layer_head, step_effects, timeline
 
 SHOWN_HEADS, SHOWN_SOURCES = 12, 8
 _STAGES = {
     "waiting": "Waiting for another generation to end.",
     "reading": "Reading the prompt.",
     "writing": "Writing",
+    "measuring": "Written, and measuring what these heads do at each token of the first answer",
     "done": "Done",
     "cancelled": "Cancelled",
     "failed": "Failed",
@@ -56,6 +58,12 @@ def draw_sources(trace: Trace, step: int, head: str, dark: bool) -> tuple[Any, d
 def draw_comparison(clean: Trace, ablated: Trace, dark: bool) -> tuple[Any, dict[str, str]]:
     """Both generations, aligned."""
     return _placed(compare(clean, ablated, names=("all heads", "without"), dark=dark))
+
+
+def draw_effects(found: Effect, off: int, dark: bool) -> tuple[Any, dict[str, str]]:
+    """What so many heads do at each token of the answer with all heads on."""
+    heads = "this head does" if off == 1 else f"these {off} heads do"
+    return _placed(step_effects(found, title=f"What {heads} at each token of the first answer", dark=dark))
 
 
 def clicked_cell(click: Mapping[str, Any] | None) -> tuple[Head, int | None] | None:

@@ -19,6 +19,9 @@ from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.registry import Registry
 from mechdyn.traces.trace import Trace
 
+OF_LISTS = {f"wu2024.{name}": name for name in ("sparse", "intrinsic", "universal")}
+"""Properties of lists of heads, which no run of a model shows (`mechdyn.studies.wu2024`)."""
+
 
 @runtime_checkable
 class Claim(Protocol):
@@ -91,8 +94,10 @@ def get_claim(name: str) -> Claim:
     """A claim by name.
 
     Raises:
-        InputError: no claim has that name.
+        InputError: no claim has that name; of a property of lists the message has the command that judges it.
     """
+    if name in OF_LISTS and name not in CLAIMS.names():
+        raise InputError(f"{name} is judged by lists of heads alone, no model is run: mechdyn heads verify {OF_LISTS[name]} FILE…")
     return _made(CLAIMS.get(name))
 
 

@@ -116,8 +116,9 @@ class Dynamism:
         judged = _sorted_out(request, traces)
         ranking, pairs, drawn = judged.ranking, judged.pairs, {"n_resamples": self.n_resamples}
         statics = static_lists(ranking, judged.evaluation) if ranking else {}
-        table = dynamism_table(judged.evaluation, statics, pairs, **drawn)
         clusters = trace_clusters(*zip(*pairs, strict=True)) if pairs else None
+        together = trace_clusters(judged.evaluation)
+        table = dynamism_table(judged.evaluation, statics, pairs, clusters=together, pair_clusters=clusters, **drawn)
         found = fixed_list(pairs, ranking, clusters, **drawn) if ranking and pairs else None
         follow = following([first for first, _ in pairs], clusters, **drawn) if len(pairs) > 1 else None
         notes = _no_verdict(request, judged, found)

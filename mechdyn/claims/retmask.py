@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mechdyn.claims.claim import Rules
-from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Verdict, below, outcome
+from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Demand, Evidence, Side, Verdict, outcome
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import mean_interval
 from mechdyn.stats.seeds import difference_over_seeds
@@ -104,12 +104,13 @@ def judge_retmask(
     gains = {name: difference_over_seeds(each, base, clusters) for name, each in values.items() if name != BASE}
     evidence = [Evidence(metric, mean_interval(each.mean(axis=0), clusters), {"arm": name}) for name, each in values.items()]
     evidence += [Evidence(metric, gain, {"arm": name, LESS: BASE}, 0.0) for name, gain in gains.items()]
-    evidence += [Evidence(metric, differences[name], {"arm": RETMASK, LESS: name}, 0.0) for name in CONTROLS if name in differences]
+    apart = {name: Evidence(metric, each, {"arm": RETMASK, LESS: name}, 0.0) for name, each in differences.items() if name != RETMASK}
+    evidence += [apart[name] for name in CONTROLS if name in apart]
     evidence += [Evidence("KL to the base", _over_seeds(arm.kl), {"arm": name}, note="nats a token") for name, arm in arms.items()]
     evidence += [Evidence("pairs", _over_seeds(arm.pairs), {"arm": name}) for name, arm in arms.items()]
     evidence += [Evidence("reward margin", _over_seeds(arm.margins), {"arm": name}, 0.0) for name, arm in arms.items()]
     notes = _no_verdict(base, arms)
-    supports, refutes = ((), ()) if notes else criteria(differences)
+    supports, refutes = ((), ()) if notes else criteria(apart)
     share = _share(gains)
     return Verdict(
         model=model,
@@ -129,19 +130,23 @@ def main_quantity(verdict: Verdict) -> Evidence | None:
     return verdict.find("accuracy", **{"arm": RETMASK, LESS: BASE})
 
 
-def criteria(differences: Mapping[str, Interval]) -> tuple[Criteria, Criteria]:
-    """Those of the module's docstring, that support and that refute, from RetMask less each other."""
+def criteria(apart: Mapping[str, Evidence]) -> tuple[Criteria, Criteria]:
+    """Those of the module's docstring, that support and that refute, from RetMask less each other arm."""
     supports = tuple(
-        Criterion(f"RetMask beats {_called(name)}: the difference {each} lies wholly above 0", below(0, each.low), p_above(each, 0.0))
-        for name, each in ((name, differences[name]) for name in (BASE, *CONTROLS))
+        Criterion.asking(
+            f"RetMask beats {_called(name)}: the difference {each.interval} lies wholly above 0",
+            Demand(each, Side.ABOVE, 0.0),
+            p=p_above(each.interval, 0.0),
+        )
+        for name, each in ((name, apart[name]) for name in (BASE, *CONTROLS))
     )
     refutes = tuple(
-        Criterion(
-            f"RetMask is not worth {MARGIN} more than {_called(name)}: the difference {each} lies wholly below {MARGIN}",
-            below(each.high, MARGIN),
-            p_below(each, MARGIN),
+        Criterion.asking(
+            f"RetMask is not worth {MARGIN} more than {_called(name)}: the difference {each.interval} lies wholly below {MARGIN}",
+            Demand(each, Side.BELOW, MARGIN),
+            p=p_below(each.interval, MARGIN),
         )
-        for name, each in ((name, differences[name]) for name in (BASE, ANY_MASK, WEAKER))
+        for name, each in ((name, apart[name]) for name in (BASE, ANY_MASK, WEAKER))
     )
     return supports, refutes
 

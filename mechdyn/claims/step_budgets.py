@@ -21,13 +21,13 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from mechdyn.claims.claim import claim
-from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Evidence, Outcome, Verdict, below, outcome
+from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Demand, Evidence, Outcome, Side, Verdict, outcome
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.tails import p_above, p_below
 from mechdyn.studies.conditions import DETECTION_ROLE, PRESETS
-from mechdyn.studies.kv_budgets import BUDGETS_ROLE, SCORE, CacheLosses, budgets_plan, found_forecast, found_list, usable
+from mechdyn.studies.kv_budgets import BUDGETS_ROLE, SCORE, CacheLosses, Losses, budgets_plan, found_forecast, found_list, usable
 from mechdyn.traces.budgets import ECHO, FORECAST, ORACLE, PERSISTENCE, SAMPLE, STATIC
 from mechdyn.traces.trace import Trace
 
@@ -35,6 +35,7 @@ NAMED = "criteria of 2026-11-22: the step's own scores"
 DEPLOYED, FORECAST_NAMED = "deployable, persistence", "deployable, forecast"
 MARGIN, LEAST = 0.05, 0.01
 """The part of what a static budget loses under which a gain is as good as none; and what it must lose, in nats a token."""
+NATS = "nats a token"
 LOSS, AREA = "loss (nats a token)", "loss, mean of 2 to 20 % (nats a token)"
 KEPT, HELD, BACK = "answers that stay the same", "keys and values read at a step", "keys and values that come back at a step"
 
@@ -81,21 +82,37 @@ class StepBudgets:
         return replace(verdict, beside=beside, notes=(without,) if without else ())
 
 
-def criteria(found: CacheLosses, pairs: Mapping[str, str]) -> tuple[Criteria, Criteria]:
-    """What supports and what refutes that the second of each pair loses less than the first; the first pair is against the static list."""
-    static = found.mean(found.area(STATIC))
-    room = Criterion(f"a static budget loses {static} nats a token, lower end above {LEAST}", below(LEAST, static.low))
-    gains = {(worse, better): found.gain(worse, better) for worse, better in pairs.items()}
-    supports = tuple(
-        Criterion(f"A({worse}) − A({better}), {gain}, lower end above 0", below(0.0, gain.low), p_above(gain, 0.0))
-        for (worse, better), gain in gains.items()
+def criteria(found: Losses, pairs: Mapping[str, str]) -> tuple[Criteria, Criteria]:
+    """What supports and what refutes that the second of each pair loses less than the first; the first pair is against the static list.
+
+    Where nothing is lost there is nothing to gain, which neither supports nor refutes.
+    """
+    static = _area(found, STATIC)
+    room = Criterion.asking(
+        f"a static budget loses {static.interval} nats a token, lower end above {LEAST}", Demand(static, Side.ABOVE, LEAST, unit=NATS)
     )
-    (worse, better), gain = next(iter(gains.items()))
-    bound = MARGIN * static.estimate
-    text = f"A({worse}) − A({better}), {gain}, upper end below {bound:.3f}, {MARGIN:.0%} of A({worse})"
-    # Where nothing is lost there is nothing to gain, which neither supports nor refutes.
-    met = below(gain.high, bound) if room.met else None
-    return (room, *supports), (Criterion(text, met, p_below(gain, bound)),)
+    gains = [_gain(found, worse, better) for worse, better in pairs.items()]
+    supports = tuple(
+        Criterion.asking(f"{_said(gain)}, lower end above 0", Demand(gain, Side.ABOVE, 0.0, unit=NATS), p=p_above(gain.interval, 0.0))
+        for gain in gains
+    )
+    bound = MARGIN * static.interval.estimate
+    text = f"{_said(gains[0])}, upper end below {bound:.3f}, {MARGIN:.0%} of A({STATIC})"
+    small = Demand(gains[0], Side.BELOW, bound, unit=NATS)
+    refutes = Criterion.asking(text, small, p=p_below(gains[0].interval, bound))
+    return (room, *supports), (refutes if room.met else replace(refutes, met=None),)
+
+
+def _area(found: Losses, source: str) -> Evidence:
+    return Evidence(AREA, found.mean(found.area(source)), {"budget": source})
+
+
+def _gain(found: Losses, worse: str, better: str) -> Evidence:
+    return Evidence(AREA, found.gain(worse, better), {"budget": worse, LESS: better}, 0.0)
+
+
+def _said(gain: Evidence) -> str:
+    return f"A({gain.at['budget']}) − A({gain.at[LESS]}), {gain.interval}"
 
 
 def _deployable(found: CacheLosses) -> list[tuple[str, tuple[Criteria, Criteria]]]:
@@ -110,10 +127,10 @@ def evidence_of(found: CacheLosses) -> tuple[Evidence, ...]:
     if not len(found):
         return ()
     sources = list(dict.fromkeys(cache.source for cache in found.caches))
-    areas = [Evidence(AREA, found.mean(found.area(source)), {"budget": source}) for source in sources]
+    areas = [_area(found, source) for source in sources]
     better = [source for source in (ORACLE, PERSISTENCE, ECHO, FORECAST) if source in sources]
     pairs = [(worse, source) for source in better for worse in (STATIC, SAMPLE)] + [(ECHO, FORECAST)] * (FORECAST in sources)
-    gains = [Evidence(AREA, found.gain(worse, source), {"budget": worse, LESS: source}, 0.0) for worse, source in pairs]
+    gains = [_gain(found, worse, source) for worse, source in pairs]
     each = [
         Evidence(measure, interval, point.cache.at)
         for point in found.points()

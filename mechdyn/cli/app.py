@@ -60,9 +60,15 @@ def run_command(command: Callable[..., object]) -> None:
         # A path that no system call takes, a disk that is full: the machine's word for it, and the file that it is about.
         _refuse(f"{error.strerror or type(error).__name__}{f': {error.filename}' if error.filename else ''}")
     except (KeyboardInterrupt, typer.Abort):
-        again = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        again = shlex.join([*_program(), *sys.argv[1:]])
         print(f"stopped; what was done is kept, and the same command goes on from there: {visible(again)}", file=sys.stderr)
         sys.exit(130)
+
+
+def _program() -> list[str]:
+    """The words by which this command line was started."""
+    name = Path(sys.argv[0]).name
+    return ["python", "-m", "mechdyn"] if name == "__main__.py" else [name]
 
 
 def _refuse(words: str) -> NoReturn:

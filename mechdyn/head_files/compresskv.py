@@ -22,9 +22,8 @@ class CompressKV:
     """Heads by their rank within the layer, ties by layer."""
 
     def recognises(self, content: str) -> bool:
-        """An object of lists under whole numbers."""
-        found = peek(content)
-        return bool(found) and all(re.fullmatch(r"-?[0-9]+", key) and isinstance(row, list) for key, row in found.items())
+        """An object with a list under a whole number; what else stands there `read` refuses by name."""
+        return any(re.fullmatch(r"-?[0-9]+", key) and isinstance(row, list) for key, row in peek(content).items())
 
     def read(self, content: str) -> RankedHeads:
         """The heads without scores; the shape where each layer names the same number of heads, all of them."""

@@ -20,9 +20,8 @@ class Wu:
     """Reads the mean of each head's list; the shape where the keys name every head of one, else none."""
 
     def recognises(self, content: str) -> bool:
-        """An object of lists under keys of two numbers each."""
-        found = peek(content)
-        return bool(found) and any(map(is_like_a_key, found)) and all(isinstance(row, list) for row in found.values())
+        """An object with a list under a key of two numbers; what else stands there `read` refuses by name."""
+        return any(is_like_a_key(key) and isinstance(row, list) for key, row in peek(content).items())
 
     def read(self, content: str) -> RankedHeads:
         """Every head by the mean of its list; `n` is the length of the lists where all have one."""

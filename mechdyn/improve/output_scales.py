@@ -20,6 +20,7 @@ from mechdyn.decoding.plain import output_projections
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
 from mechdyn.heads import HeadSet
+from mechdyn.improve.new_folder import new_folder
 from mechdyn.improve.plain import Plain
 from mechdyn.improve.variant import Answer
 from mechdyn.models.load import weight_sharing_copy, wrap_model
@@ -152,19 +153,14 @@ def save_folded(model: Model, scales: OutputScales, folder: str | Path) -> Path:
     """Write a Hugging Face checkpoint with the scales in its W_O, and the tokenizer; `load_model(folder)` reads it.
 
     Raises:
-        InputError: the folder is there already and not empty, or cannot be written; or scales of another shape.
+        InputError: the folder is there already, or cannot be written; or scales of another shape.
     """
-    target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"output {target} exists already; name a new folder, or remove it first")
     folded = fold(model, scales)
     folded.twin.set_attn_implementation("eager")
-    try:
-        folded.twin.save_pretrained(target)
-        folded.tokenizer.save_pretrained(target)
-    except OSError as error:
-        raise InputError(f"output folder {target} cannot be written ({error.strerror}); name another") from error
-    return target
+    with new_folder(folder) as partial:
+        folded.twin.save_pretrained(partial)
+        folded.tokenizer.save_pretrained(partial)
+    return Path(folder)
 
 
 def _projections(model: Model) -> list[Any]:

@@ -28,9 +28,11 @@ from mechdyn.models.model import Model
 from mechdyn.probes.probe import Probe
 from mechdyn.probes.storage import require_model
 from mechdyn.tasks.sample import Sample
+from mechdyn.traces.seals import file_hash, is_sealed, sealed_json
 
 SCALES, ABOUT = "seal.safetensors", "seal.json"
-_VERSION = 1
+_VERSION, _UNSEALED = 2, 1
+"""Version 2 ends with a hash of itself and has that of the scales; version 1, which has neither, is read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,7 @@ class LearnedScales:
             target.mkdir(parents=True, exist_ok=True)
             partial = [target / f".{name}.{os.getpid()}" for name in (SCALES, ABOUT)]
             save_file({"scales": self.scales.values.contiguous()}, partial[0])
-            partial[1].write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            partial[1].write_text(sealed_json({**content, "scales": file_hash(partial[0])}), encoding="utf-8")
             for file, name in zip(partial, (SCALES, ABOUT), strict=True):
                 os.replace(file, target / name)
         except OSError as error:
@@ -71,9 +73,12 @@ def load_seal(folder: str | Path, model: Model) -> LearnedScales:
     """
     source = Path(folder)
     try:
-        content = json.loads((source / ABOUT).read_text(encoding="utf-8"))
-        if content["version"] != _VERSION:
+        text = (source / ABOUT).read_text(encoding="utf-8")
+        content = json.loads(text)
+        if content["version"] not in (_VERSION, _UNSEALED):
             raise StoreError(f"the scales in {source} have version {content['version']}, this mechdyn reads {_VERSION}; train them again")
+        if content["version"] == _VERSION and not (is_sealed(text) and file_hash(source / SCALES) == content["scales"]):
+            raise StoreError(f"the scales in {source} are damaged: their files are not what was written; train them again")
         found = LearnedScales(OutputScales(load_file(source / SCALES)["scales"]), content["model"], content["training"])
     except FileNotFoundError as error:
         raise StoreError(f"there are no scales in {source} ({ABOUT} and {SCALES}); train some, or name their folder") from error

@@ -4,7 +4,7 @@ import os
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from math import log
 from pathlib import Path
@@ -94,7 +94,8 @@ def find_device(name: str, dtype: torch.dtype, width: tuple[int, int] = (1024, 1
     """A device by name: `cpu` and `cuda` are measured here (some seconds, once), the others come from their data sheets.
 
     Args:
-        name: `cpu`, `cuda`, or one of `DATA_SHEETS`.
+        name: `cpu`, `cuda`, one of `DATA_SHEETS`, or several of these, such as `2xh200`: memory adds up, and layers run one behind
+            the other, so that time is that of one.
         dtype: what a measured device computes in.
         width: rows and columns of the matrices to measure with; a model's own, for times near its own.
 
@@ -103,6 +104,10 @@ def find_device(name: str, dtype: torch.dtype, width: tuple[int, int] = (1024, 1
     """
     if name in DATA_SHEETS:
         return DATA_SHEETS[name]
+    number, _, card = name.partition("x")
+    if card in DATA_SHEETS and number.isdecimal() and int(number) > 0:
+        one = DATA_SHEETS[card]
+        return replace(one, name=name, memory=int(number) * one.memory, in_use=int(number) * one.in_use)
     if name not in ("cpu", "cuda"):
         raise InputError(f"unknown device {name!r}; give cpu, cuda (both measured on this machine) or one of {', '.join(DATA_SHEETS)}")
     if name == "cuda" and not torch.cuda.is_available():

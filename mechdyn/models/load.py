@@ -24,9 +24,11 @@ from mechdyn.models.hooks import require_hooks
 from mechdyn.models.model import Model
 from mechdyn.models.planted.design import planted_kind
 from mechdyn.models.planted.model import build_planted, planted_tokenizer
-from mechdyn.models.precision import chosen_dtype
+from mechdyn.models.precision import AUTO, chosen_dtype
+from mechdyn.models.products import use_own_products
 from mechdyn.models.registry import BUNDLED, CONTROLS, MINI_FOLDER
 from mechdyn.models.shape import planned_shape
+from mechdyn.models.source import gguf_file_of, source_of
 from mechdyn.models.windows import windows_of
 from mechdyn.tasks.chat import require_offsets
 
@@ -65,6 +67,19 @@ def load_model(
         return wrap_model(
             checkpoint.hf, checkpoint.tokenizer, name=name, revision=checkpoint.revision, device=device, max_length=max_length
         )
+
+
+def check_loadable(name: str, *, device: str | None = None, dtype: str | None = None) -> None:
+    """Refuse what `load_model` would refuse by the name, the device and the dtype alone; nothing is loaded, and no hub is asked.
+
+    Raises:
+        InputError: nothing of that name here, no such device, or no such dtype.
+    """
+    if name not in CONTROLS and gguf_file_of(name) is None:
+        source_of(name)
+    chosen = _default_device(device)
+    if dtype != AUTO:
+        chosen_dtype(dtype, chosen)
 
 
 def load_checkpoint(
@@ -146,6 +161,7 @@ def wrap_model(
         with quiet():
             twin = weight_sharing_copy(hf)
             use_own_attention(twin)
+            use_own_products(twin)
             bridge = TransformerBridge.boot_transformers(
                 name,
                 hf_model=hf.eval(),

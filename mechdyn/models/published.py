@@ -1,4 +1,7 @@
-"""The published configurations of the paper's five models, as far as memory and time follow from them: planning needs no network."""
+"""Published configurations, as far as memory and time follow from them, so that planning needs no network.
+
+They are those of the paper's five models, and of one that is too large for a single device.
+"""
 
 from typing import Any
 
@@ -13,6 +16,13 @@ _CONFIGS: dict[str, dict[str, Any]] = {
         "intermediate_size": 14_336,
         "num_hidden_layers": 32,
         "num_attention_heads": 32,
+    },
+    "llama3.1-70b": {
+        **_LLAMA_3,
+        "hidden_size": 8192,
+        "intermediate_size": 28_672,
+        "num_hidden_layers": 80,
+        "num_attention_heads": 64,
     },
     "llama3.2-3b": {
         **_LLAMA_3,
@@ -60,7 +70,7 @@ _CONFIGS: dict[str, dict[str, Any]] = {
 
 
 def published_config(name: str) -> PretrainedConfig | None:
-    """The configuration behind one of the paper's names, rotary scaling left out, since it costs nothing; None for any other name."""
+    """The configuration behind one of these names, rotary scaling left out, since it costs nothing; None for any other name."""
     if name not in _CONFIGS:
         return None
     fields = {"dtype": torch.bfloat16, **_CONFIGS[name]}

@@ -64,7 +64,8 @@ class ModelShape:
 def planned_shape(name: str) -> ModelShape:
     """The shape of a model that `load_model` would take by this name. `dtype` is the checkpoint's own.
 
-    The paper's five models need no network, local folders and bundled models neither; of a hub id the configuration is fetched.
+    The paper's five models and llama3.1-70b need no network, local folders and bundled models neither; of a hub id the configuration is
+    fetched.
 
     Raises:
         InputError: nothing of that name, or a configuration that cannot be read.

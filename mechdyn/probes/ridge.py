@@ -21,8 +21,6 @@ PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 MOST_FEATURES = 512
 _FEATURES_A_COLUMN = 4
 
-Inputs = Float[np.ndarray, "row column"]
-
 
 @dataclass(frozen=True, eq=False)
 class RandomFeatures:

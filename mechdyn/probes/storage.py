@@ -1,4 +1,4 @@
-"""Probes on disk: weights as safetensors, the rest as JSON."""
+"""Probes on disk: weights as safetensors, the rest as JSON, which ends with a hash of itself and has that of the weights."""
 
 import json
 import os
@@ -13,9 +13,11 @@ from safetensors.torch import load_file, save_file
 from mechdyn.errors import InputError, StoreError
 from mechdyn.probes.mlp import MLPShape
 from mechdyn.probes.probe import Probe
+from mechdyn.traces.seals import file_hash, is_sealed, sealed_json
 
 _WEIGHTS, _CONFIG = "probe.safetensors", "probe.json"
-_VERSION = 1
+_VERSION, _UNSEALED = 2, 1
+"""Version 1 had no hashes; it is read."""
 _FIELDS = ("n_layers", "n_heads", "offset", "binary", "threshold", "model", "training")
 
 
@@ -34,7 +36,7 @@ def save_probe(probe: Probe, folder: str | Path) -> Path:
         # Each file takes its name when it is whole, the one that says that a probe is there last.
         partial = [target / f".{name}.{os.getpid()}" for name in (_WEIGHTS, _CONFIG)]
         save_file(probe.network.state_dict(), partial[0])
-        partial[1].write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        partial[1].write_text(sealed_json({**config, "weights": file_hash(partial[0])}), encoding="utf-8")
         for file, name in zip(partial, (_WEIGHTS, _CONFIG), strict=True):
             os.replace(file, target / name)
     except OSError as error:
@@ -55,10 +57,13 @@ def load_probe(folder: str | Path, model: Mapping[str, Any] | None = None) -> Pr
     """
     source = Path(folder)
     try:
-        config = json.loads((source / _CONFIG).read_text(encoding="utf-8"))
+        text = (source / _CONFIG).read_text(encoding="utf-8")
+        config = json.loads(text)
         version = config["version"]
-        if version != _VERSION:
+        if version not in (_VERSION, _UNSEALED):
             raise StoreError(f"the probe in {source} has version {version}, this mechdyn reads {_VERSION}; fit it again")
+        if version == _VERSION and not (is_sealed(text) and file_hash(source / _WEIGHTS) == config["weights"]):
+            raise StoreError(f"the probe in {source} is damaged: its files are not what was written; fit it again")
         shape = MLPShape(**config["shape"] | {"hidden": tuple(config["shape"]["hidden"])})
         network = shape.build()
         network.load_state_dict(load_file(source / _WEIGHTS))

@@ -31,7 +31,7 @@ from mechdyn.reports.results import (
 )
 from mechdyn.reports.together import holm_table, together_table
 from mechdyn.reports.verdict import NOT_PRINTED, layout_of, verdict_figures, verdict_tables
-from mechdyn.runs.read import (
+from mechdyn.runs.contents import (
     AblationTable,
     Content,
     DetectedList,
@@ -40,12 +40,11 @@ from mechdyn.runs.read import (
     Judged,
     ModesOfList,
     Points,
-    Run,
     Settings,
     Single,
     Strategies,
-    not_run,
 )
+from mechdyn.runs.read import Run, not_run
 from mechdyn.studies.facts import clean_traces, fact_report, has_facts
 from mechdyn.views.ablation import ablation_grids, progressive_figures
 from mechdyn.views.facts import fact_page

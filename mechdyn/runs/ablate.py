@@ -14,6 +14,7 @@ from mechdyn.models.model import Model
 from mechdyn.plans import NO_TRACES, chosen_preset, named_preset
 from mechdyn.runs.configs import AblateConfig
 from mechdyn.runs.methods import check_modes, how, references
+from mechdyn.runs.own_heads import write_own_heads
 from mechdyn.runs.session import Session, Traces
 from mechdyn.runs.site import HERE, Site
 from mechdyn.schedules import SCHEDULES, schedule_from_spec
@@ -92,7 +93,7 @@ def save_ranking(detection: Detection, folder: Path, model: Model, score: ScoreL
     """Keep the static heads in a run's folder, with what their scores are."""
     statistic = f"mean {as_score(score).name} score over the steps of correct samples"
     ranking = replace(detection.ranking, statistic=statistic, model=model.identity()["name"], n=detection.n_correct)
-    ranking.save(folder / "static_heads.json")
+    write_own_heads(folder / "static_heads.json", ranking)
 
 
 def _check(config: AblateConfig) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from mechdyn.hashing import content_hash
 from mechdyn.models.together import UNKNOWN_LENGTH, Tokens, samples_together
-from mechdyn.traces.unit import Unit
+from mechdyn.traces.unit import BUDGETS, Unit
 
 BY_TOKENS = Tokens()
 _MOST_UNLIKE = 1.25
@@ -72,7 +72,7 @@ def _cut(ordered: Sequence[Conditions], batch_size: int | Tokens) -> Iterator[tu
         length, _ = _place(sample)
         most = batch_size
         if isinstance(most, Tokens):
-            most = samples_together(length or UNKNOWN_LENGTH, len(sample.units), most.n)
+            most = samples_together(length or UNKNOWN_LENGTH, _rows(sample), most.n)
         if batch and (len(batch) >= most or length > _MOST_UNLIKE * _place(batch[0])[0]):
             yield tuple(batch)
             batch = []
@@ -87,6 +87,12 @@ def singles(samples: Sequence[Conditions]) -> list[Conditions]:
         return list(samples)
     (sample,) = samples
     return [Conditions((unit,), (name,)) for unit, name in zip(sample.units, sample.ablations, strict=True)]
+
+
+def _rows(sample: Conditions) -> int:
+    """Rows that a sample takes when it runs: one for each condition, or for each cache that is tried on it, and the whole one."""
+    tried = sample.first.decoding.get(BUDGETS)
+    return len(sample.units) * (len(tried["caches"]) + 1 if tried else 1)
 
 
 def _by_sample(units: Iterable[Unit]) -> list[Conditions]:

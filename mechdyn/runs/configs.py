@@ -40,14 +40,14 @@ class RunOptions:
     dtype: str | None = how(None, _DTYPE)
     device: str | None = how(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = how(None, "auto: spread the layers over all CUDA devices.")
-    engine: str = how("auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
+    engine: str = how("auto", "auto, bridge, fast or static: what runs a step; auto is the fast one where it agrees with the bridge.")
     batch_size: int | None = how(
         None,
         "Samples generated together, each under all of its conditions; by --batch-tokens when left out.",
         min=1,
         max=100_000,
     )
-    batch_tokens: int = how(BATCH_TOKENS, "Prompt tokens of the samples that are generated together.", min=1)
+    batch_tokens: int = how(BATCH_TOKENS, "Prompt tokens of the samples that are generated together; 0: as many as memory holds.", min=0)
     executor: str = how("local", "local or ray: this machine, or a Ray cluster (pip install 'mechdyn[cluster]').")
     address: str | None = how(None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT; one on this machine when left out.")
     workers: int | None = how(None, "Processes with a model each; one, or on Ray as many as fit, when left out.", min=1, max=10_000)
@@ -331,7 +331,7 @@ class BudgetConfig:
     ablate: bool = option(False, "Heads are switched off at each step: one forward observes, a second is ablated.")
     max_new_tokens: int = option(64, "Tokens of an answer, at most.", min=1)
     batch_size: int = option(8, "Samples generated together, each under all of its conditions.", min=1)
-    device: str | None = option(None, "cpu or cuda (measured here), h100, h200, a100-80gb, l40s or rtx4090; as for loading if left out.")
+    device: str | None = option(None, "cpu or cuda (measured here), h100, h200, a100-80gb, l40s, rtx4090, or several (2xh200).")
     dtype: str | None = option(None, "float32, bfloat16 or float16; as for loading if left out.")
     claim: str | None = option(None, "Also how many samples a verdict on this claim needs, from --pilot or a simulated world.")
     pilot: str | None = option(None, "Folder of a finished run of the claim, whose samples are redrawn.")
@@ -390,6 +390,8 @@ def _words(item: Field[Any], value: Any) -> list[str]:
         return []
     if item.metadata.get("argument") and item.default is MISSING:
         return [str(value)]
+    if isinstance(value, bool):
+        return [_flag(item) if value else f"--no-{_flag(item).removeprefix('--')}"]
     return [word for part in (value if isinstance(value, tuple) else (value,)) for word in (_flag(item), str(part))]
 
 

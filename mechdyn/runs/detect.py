@@ -15,6 +15,7 @@ from mechdyn.heads import Head, RankedHeads
 from mechdyn.models.model import Model
 from mechdyn.plans import Plan, chosen_preset, named_preset
 from mechdyn.runs.configs import DetectConfig
+from mechdyn.runs.own_heads import write_own_heads
 from mechdyn.runs.reads import Reads
 from mechdyn.runs.session import Session, Traces, check_samples
 from mechdyn.scores.counting import Counting
@@ -154,7 +155,7 @@ def detect(config: DetectConfig, out: str | Path | None = None) -> Detected:
         found = _found(run, detector)
         scores = head_scores(found, run.model.n_layers, run.model.n_heads)
         detected = _detected(run, detector, found, scores)
-        detected.ranking.save(run.folder / HEADS)
+        write_own_heads(run.folder / HEADS, detected.ranking)
         run.write(RESULTS, detected.as_json())
         return detected
 

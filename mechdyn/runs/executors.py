@@ -32,7 +32,7 @@ class Finished:
     """What became of an item, the `index`th that was given.
 
     `lost` says why there is no `result`: the call raised, or every worker that had it died. `seconds` are the worker's, by a clock that
-    nobody can set.
+    nobody can set. `losses` counts the workers that died with it before.
     """
 
     index: int
@@ -40,6 +40,7 @@ class Finished:
     worker: str
     seconds: float
     lost: Failure | None = None
+    losses: int = 0
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mechdyn.errors import StoreError
-from mechdyn.heads import read_heads
 from mechdyn.plans import Request
 from mechdyn.runs.absent import failed_trace, load_role
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.folder import RunRecord, read_json
+from mechdyn.runs.own_heads import read_own_heads
 from mechdyn.runs.pointers import find_stores
 from mechdyn.runs.run_log import LOG, RunLog
 from mechdyn.tasks.task import Task, task_as_asked
@@ -42,7 +42,7 @@ class RunFolder:
     def request(self) -> Request:
         """As far as a judge needs it."""
         asked = self.record.asked
-        static = read_heads(self.path / STATIC) if asked.get("claim") and asked.get("heads") else None
+        static = read_own_heads(self.path / STATIC) if asked.get("claim") and asked.get("heads") else None
         return Request(self.record.model, self.task, str(asked.get("preset", "quick")), seed=int(asked.get("seed", 0)), static=static)
 
     @property

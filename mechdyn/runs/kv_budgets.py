@@ -11,6 +11,7 @@ from mechdyn.improve.budgets.variant import Budgeted
 from mechdyn.plans import DETECTION, Plan, Request, chosen_preset, task_units
 from mechdyn.runs.improve import PRESETS, Improved, check_improve, examined, put_to_test
 from mechdyn.runs.improve_configs import KVBudgetsConfig
+from mechdyn.runs.own_heads import write_own_heads
 from mechdyn.runs.session import Session
 from mechdyn.studies.conditions import DETECTION_ROLE
 from mechdyn.studies.kv_budgets import SCORE, found_forecast, found_list
@@ -81,7 +82,7 @@ def _setting(run: Session, request: Request, caches: tuple[CacheShare, ...], nam
             )
         static = scores_of(named, *shape)
     if named is not None:
-        named.save(run.folder / LIST)
+        write_own_heads(run.folder / LIST, named)
     return BudgetSetting(caches, static, forecast, config.beta, config.window, config.kernel, config.seed)
 
 

@@ -6,17 +6,21 @@ was cut off by a kill is put again by the next start of the command.
 """
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
 from fsspec.core import url_to_fs
 
 from mechdyn.errors import InputError, StoreError
-from mechdyn.runs.folder import LOCK, RECORD
+from mechdyn.runs.checksums import SEALS
+from mechdyn.runs.folder import RECORD
 
 
 def push(folder: Path, url: str) -> int:
-    """Put every file that differs from its copy; `run.json` last, since it tells that the copy is there. How many were put.
+    """Put every file that differs from its copy, checksums before what they are of; `run.json` last, since it tells that the copy is there.
+
+    Returns how many were put.
 
     Raises:
         StoreError: the place cannot be written.
@@ -24,7 +28,7 @@ def push(folder: Path, url: str) -> int:
     if not folder.is_dir():
         return 0
     fs, root = _at(url)
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".") and path.name != LOCK]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and (path.name == SEALS or not path.name.startswith("."))]
     put = 0
     try:
         for path in sorted(files, key=lambda path: path.name == RECORD):
@@ -41,7 +45,9 @@ def push(folder: Path, url: str) -> int:
 
 
 def pull(url: str, folder: Path) -> int:
-    """Fetch a copy where there is no folder yet, so that another machine goes on with the run. How many files were fetched.
+    """Fetch a copy where there is no folder yet, so that another machine goes on with the run; the folder is there once it is whole.
+
+    Returns how many files were fetched.
 
     Raises:
         StoreError: the place cannot be read.
@@ -50,14 +56,19 @@ def pull(url: str, folder: Path) -> int:
     fs, root = _at(url)
     if (folder / RECORD).is_file():
         return 0
+    partial = folder.with_name(f".{folder.name}.partial")
     try:
         names = sorted(fs.find(root)) if fs.exists(f"{root}/{RECORD}") else []
-        for name in sorted(names, key=lambda name: name.endswith(f"/{RECORD}")):
+        if not names:
+            return 0
+        shutil.rmtree(partial, ignore_errors=True)
+        for name in names:
             relative = Path(name[len(root) :].lstrip("/"))
             if relative.is_absolute() or ".." in relative.parts:
                 raise InputError(f"{url} holds the name {name!r}, which leads out of its folder; delete it there")
-            (folder / relative).parent.mkdir(parents=True, exist_ok=True)
-            (folder / relative).write_bytes(fs.cat_file(name))
+            (partial / relative).parent.mkdir(parents=True, exist_ok=True)
+            (partial / relative).write_bytes(fs.cat_file(name))
+        partial.replace(folder)
     except OSError as error:
         raise StoreError(f"{url} cannot be read ({error}); check the address and your rights to it") from error
     return len(names)

@@ -18,8 +18,9 @@ from mechdyn.claims.power import (
 from mechdyn.errors import InputError, StoreError
 from mechdyn.models.budget import Budget, RunSize, budget_of
 from mechdyn.runs.configs import BudgetConfig
+from mechdyn.runs.contents import Judged
 from mechdyn.runs.finished import Roles
-from mechdyn.runs.read import Judged, Run, read_run
+from mechdyn.runs.read import Run, read_run
 from mechdyn.studies.effect_worlds import WORLDS as EFFECT_WORLDS
 from mechdyn.studies.worlds import WORLDS, request_for, simulate
 

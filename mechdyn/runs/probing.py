@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from mechdyn.claims.correlation import PROBE, baselines, fitted_probe
 from mechdyn.errors import InputError
@@ -10,13 +11,14 @@ from mechdyn.paper.parts import NEEDLES
 from mechdyn.probes.dataset import ProbeData, probe_data
 from mechdyn.probes.fit import TRAINING
 from mechdyn.probes.probe import Predictor
-from mechdyn.probes.report import Report, compare
+from mechdyn.probes.report import ClassifierReport, RegressorReport, Report, compare
 from mechdyn.probes.storage import save_probe
 from mechdyn.runs.configs import VerifyConfig
 from mechdyn.runs.folder import write_json
 from mechdyn.runs.verify import trace_claim
 from mechdyn.scores.score import as_score
-from mechdyn.stats.cca_offsets import CCAResult, cca_by_offset
+from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA, cca_by_offset
+from mechdyn.stats.interval import Interval
 from mechdyn.studies.probing import PROBES, ROLE, cca_samples, outline
 
 CORRELATIONS_FILE, REPORT = "figure_4.json", "report.json"
@@ -74,3 +76,28 @@ def fit_probes(config: VerifyConfig, out: str | Path | None = None, *, offset: i
     folder = save_probe(fitted, traced.folder / f"probe-{size}-k{offset}")
     write_json(folder / REPORT, {name: asdict(report) for name, report in reports.items()})
     return Probed(predictors, reports, rows, size, folder)
+
+
+def read_reports(values: Mapping[str, Any]) -> dict[str, Report]:
+    """Each predictor's report."""
+    return {name: _report(row) for name, row in values.items()}
+
+
+def read_correlations(values: Mapping[str, Any]) -> CCAResult:
+    """Correlations by offset."""
+    return CCAResult(**{**values, "offsets": tuple(map(_offset, values["offsets"]))})
+
+
+def _report(row: Mapping[str, Any]) -> Report:
+    numbers: dict[str, Any] = {name: Interval.from_json(value) if isinstance(value, Mapping) else value for name, value in row.items()}
+    return ClassifierReport(**numbers) if "auprc" in numbers else RegressorReport(**numbers)
+
+
+def _offset(row: Mapping[str, Any]) -> OffsetCCA:
+    sides: dict[str, Any] = {name: _correlations(value) if isinstance(value, Mapping) else value for name, value in row.items()}
+    return OffsetCCA(**sides)
+
+
+def _correlations(row: Mapping[str, Any]) -> Correlations:
+    means = {int(top): Interval.from_json(value) for top, value in row["means"].items()}
+    return Correlations(tuple(map(Interval.from_json, row["components"])), means)

@@ -69,7 +69,7 @@ class ProcessExecutor:
             for process in _ready(busy):
                 outcome = process.outcome()
                 if outcome is not None:
-                    yield outcome
+                    yield replace(outcome, losses=losses.get(outcome.index, 0))
                 elif process.dead:
                     index, item = process.item or (0, None)
                     losses[index] = losses.get(index, 0) + 1
@@ -79,7 +79,7 @@ class ProcessExecutor:
                         again.append((index, item))
                         continue
                     reason = f"every worker that ran it died ({losses[index]} of them, the last with exit code {code})"
-                    yield Finished(index, None, process.name, 0.0, Failure("", f"item {index}", LOST, reason, ""))
+                    yield Finished(index, None, process.name, 0.0, Failure("", f"item {index}", LOST, reason, ""), losses[index])
 
     def workers(self) -> list[WorkerState]:
         return [process.state() for process in self._processes]

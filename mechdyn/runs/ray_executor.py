@@ -10,26 +10,18 @@ A cluster that this starts listens on loopback alone.
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from mechdyn.errors import InputError, MechdynError, RunError
+from mechdyn.errors import InputError, RunError
 from mechdyn.models.model import Model
 from mechdyn.runs.executors import LOST, MAX_LOSSES, Call, Finished, WorkerState, attempted, outline
 from mechdyn.runs.failure import Failure
+from mechdyn.runs.ray_resources import Resources, batch_tokens, resources_of
 from mechdyn.runs.worker import Worker, WorkerOptions
 
 _POLL_SECONDS = 5.0
 _START_SECONDS = 600.0
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What one actor asks of the cluster."""
-
-    num_cpus: float = 1.0
-    num_gpus: float = 0.0
-    memory: int | None = None
 
 
 class RayExecutor:
@@ -48,7 +40,7 @@ class RayExecutor:
         try:
             if self._started:
                 _connect(self._ray, config.address)
-            resources = resources_of(options)
+            resources = resources_of(options, batch_tokens(config), self._ray.cluster_resources())
             n = config.workers or _room(self._ray, resources)
             self._actors = [_Slot(self._ray, options, resources, f"actor {number}") for number in range(n)]
             self._model = self._loaded()
@@ -84,7 +76,7 @@ class RayExecutor:
                 outcome = slot.outcome(reference, given[0])
                 if outcome.lost is None or outcome.lost.kind != LOST:
                     free.append(slot)
-                    yield outcome
+                    yield replace(outcome, losses=losses.get(given[0], 0))
                     continue
                 slot.there = False
                 pending[slot.ask()] = slot, None
@@ -92,7 +84,7 @@ class RayExecutor:
                 if losses[given[0]] < MAX_LOSSES:
                     again.append(given)
                 else:
-                    yield outcome
+                    yield replace(outcome, losses=losses[given[0]])
 
     def _ready(self, pending: Mapping[Any, Any]) -> list[Any]:
         """The next that have come.
@@ -206,22 +198,6 @@ class _Slot:
             self._ray.kill(self.actor)
         except (self._ray.exceptions.RayError, ValueError):
             return
-
-
-def resources_of(options: WorkerOptions) -> Resources:
-    """What an actor needs, by the budget: a GPU where its model is to run on one, else a CPU and the memory of the model's weights."""
-    import torch
-
-    from mechdyn.models.budget import RunSize, budget_of
-
-    if (options.device or ("cuda" if torch.cuda.is_available() else "cpu")).startswith("cuda"):
-        return Resources(num_gpus=float(torch.cuda.device_count() or 1) if options.device_map else 1.0)
-    try:
-        need = budget_of(options.model, RunSize((16,), n_new=1), device="h200", dtype=options.dtype).lengths[0].memory
-    except MechdynError:
-        # A model without a plan of its weights: Ray is asked for a CPU alone.
-        return Resources()
-    return Resources(memory=need.weights)
 
 
 def _ray() -> Any:

@@ -1,26 +1,23 @@
 """Finished runs read back for a report, their results judged again from the stored traces without a model.
 
-A run is recognised by the kind in its `run.json`. A new kind of run is a content, a function that reads it and an entry in `KINDS`;
-`mechdyn.reports.sections` draws it.
+A run is recognised by the kind in its `run.json`. A new kind of run is a content (`mechdyn.runs.contents`), a function that reads it and
+an entry in `KINDS`; `mechdyn.reports.sections` draws it.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any
 
 from mechdyn.claims.claim import CLAIMS, get_claim, paper_parts, rules_of
 from mechdyn.claims.dynamic_rag import judge_rag
 from mechdyn.claims.retmask import RULES
-from mechdyn.claims.sensitivity import SensitivityCell, judge_thresholds
+from mechdyn.claims.sensitivity import judge_thresholds
 from mechdyn.errors import StoreError
 from mechdyn.evidence import Evidence, Verdict
-from mechdyn.heads import read_heads
 from mechdyn.models.registry import PAPER_MODELS
-from mechdyn.paper.parts import ABLATION, CORRELATIONS, DYNAMIC_RAG, PROBES, PROGRESSIVE, SENSITIVITY
-from mechdyn.probes.report import ClassifierReport, RegressorReport, Report
 from mechdyn.runs.ablate import RESULTS, require_detection
+from mechdyn.runs.changes import changes
 from mechdyn.runs.checksums import SEALS
 from mechdyn.runs.configs import (
     AblateConfig,
@@ -34,146 +31,39 @@ from mechdyn.runs.configs import (
     VerifyConfig,
     command_line,
 )
+from mechdyn.runs.contents import (
+    AblationTable,
+    Content,
+    DetectedList,
+    EvaluatedVariants,
+    FollowedSets,
+    Judged,
+    ModesOfList,
+    Points,
+    Settings,
+    Single,
+    Strategies,
+)
 from mechdyn.runs.detect import HEADS, Detected
 from mechdyn.runs.finished import RunFolder, parsed, read_folder, unfinished
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.runs.improve_configs import DecoreConfig, KVBudgetsConfig, SealConfig
-from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT
+from mechdyn.runs.own_heads import read_own_heads
+from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT, read_correlations, read_reports
 from mechdyn.runs.rag_logs import RagLogs, rag_standing
 from mechdyn.runs.registered import Standing, judged, noted, standing, unit_keys
 from mechdyn.runs.retmask_configs import RetmaskConfig
 from mechdyn.runs.sensitivity import window_name
 from mechdyn.runs.verify import VERDICTS, noting_absent
-from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA
-from mechdyn.stats.interval import Interval
-from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE, Detection
+from mechdyn.studies.conditions import COMMITS, DETECTION_ROLE
 from mechdyn.studies.follows import ROLE as ANSWERS
-from mechdyn.studies.follows import Follows, follows
-from mechdyn.studies.grid import GridRow, grid_rows
-from mechdyn.studies.lagged_effect import EffectRow, effect_rows
-from mechdyn.studies.modes import ModesTable, chosen_modes, modes_table
-from mechdyn.studies.progressive import ProgressivePoint, progressive_point
-from mechdyn.studies.rag import RagRow, rag_row
+from mechdyn.studies.follows import follows
+from mechdyn.studies.grid import grid_rows
+from mechdyn.studies.lagged_effect import effect_rows
+from mechdyn.studies.modes import chosen_modes, modes_table
+from mechdyn.studies.progressive import progressive_point
+from mechdyn.studies.rag import rag_row
 from mechdyn.tasks.task import Task
-from mechdyn.traces.trace import Trace
-
-if TYPE_CHECKING:
-    from mechdyn.runs.improve import Improved
-
-_TOLERANCE = 1e-6
-
-
-@runtime_checkable
-class Content(Protocol):
-    """What a run came to."""
-
-    @property
-    def measures(self) -> frozenset[str]:
-        """What was measured, in the words of `mechdyn.paper.parts`."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """A claim's verdict: judged `again` from the traces, or as recorded; `changed` names what came out otherwise than recorded.
-
-    `unchanged` says that it is as recorded since criteria, units and traces are those that it was judged by.
-
-    `verdict` is None where the folder was made by `mechdyn correlations` or `mechdyn probe` alone. What these measured: `correlations` by
-    offset, `probes` by name. `registered` says whether what it was judged by was fixed before the first trace.
-    """
-
-    verdict: Verdict | None
-    again: bool
-    changed: tuple[str, ...]
-    correlations: CCAResult | None
-    probes: Mapping[str, Mapping[str, Report]]
-    registered: Standing | None = None
-    unchanged: bool = False
-
-    @property
-    def measures(self) -> frozenset[str]:
-        found = {CORRELATIONS: self.correlations is not None, PROBES: bool(self.probes)}
-        return frozenset({name for name, there in found.items() if there} | ({self.verdict.claim} if self.verdict else set()))
-
-
-@dataclass(frozen=True, eq=False)
-class AblationTable:
-    """An ablation grid."""
-
-    rows: tuple[GridRow, ...]
-    detection: Detection
-    effects: tuple[EffectRow, ...] = ()
-    measures: frozenset[str] = frozenset({ABLATION})
-
-
-@dataclass(frozen=True, eq=False)
-class ModesOfList:
-    """One list of heads off in several modes."""
-
-    table: ModesTable
-    measures: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, eq=False)
-class Points:
-    """Progressive ablation, by commit rule."""
-
-    points: Mapping[str, tuple[ProgressivePoint, ...]]
-    measures: frozenset[str] = frozenset({PROGRESSIVE})
-
-
-@dataclass(frozen=True, eq=False)
-class Settings:
-    """A sensitivity grid."""
-
-    cells: tuple[SensitivityCell, ...]
-    measures: frozenset[str] = frozenset({SENSITIVITY})
-
-
-@dataclass(frozen=True, eq=False)
-class FollowedSets:
-    """What the sets follow; `carried` by (fitted on, tried on), as recorded."""
-
-    found: Follows
-    carried: Mapping[tuple[str, str], Interval]
-    measures: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, eq=False)
-class Strategies:
-    """Dynamic RAG, from the logs of its answers; the other fields are those of `Judged`."""
-
-    rows: tuple[RagRow, ...]
-    verdict: Verdict
-    again: bool
-    changed: tuple[str, ...]
-    registered: Standing | None = None
-    measures: frozenset[str] = frozenset({DYNAMIC_RAG})
-
-
-@dataclass(frozen=True, eq=False)
-class DetectedList:
-    """A list of heads, as recorded: which samples count hangs on texts that traces do not hold."""
-
-    found: Detected
-    measures: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, eq=False)
-class EvaluatedVariants:
-    """What improves a model, before and after, as recorded: answers are kept as text, not as traces."""
-
-    found: "Improved"
-    measures: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, eq=False)
-class Single:
-    """One trace."""
-
-    trace: Trace
-    measures: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,31 +153,6 @@ def not_run(runs: Sequence[Run]) -> list[Missing]:
     return missing + [Missing(f"the paper's lengths and numbers of samples: {what}", "--preset paper") for what in smaller]
 
 
-def read_reports(values: Mapping[str, Any]) -> dict[str, Report]:
-    """Each predictor's report."""
-    return {name: _report(row) for name, row in values.items()}
-
-
-def read_correlations(values: Mapping[str, Any]) -> CCAResult:
-    """Correlations by offset."""
-    return CCAResult(**{**values, "offsets": tuple(map(_offset, values["offsets"]))})
-
-
-def _report(row: Mapping[str, Any]) -> Report:
-    numbers: dict[str, Any] = {name: Interval.from_json(value) if isinstance(value, Mapping) else value for name, value in row.items()}
-    return ClassifierReport(**numbers) if "auprc" in numbers else RegressorReport(**numbers)
-
-
-def _offset(row: Mapping[str, Any]) -> OffsetCCA:
-    sides: dict[str, Any] = {name: _correlations(value) if isinstance(value, Mapping) else value for name, value in row.items()}
-    return OffsetCCA(**sides)
-
-
-def _correlations(row: Mapping[str, Any]) -> Correlations:
-    means = {int(top): Interval.from_json(value) for top, value in row["means"].items()}
-    return Correlations(tuple(map(Interval.from_json, row["components"])), means)
-
-
 def _judged(folder: RunFolder, again: bool | None) -> Judged:
     path = folder.path
     recorded = parsed(path / VERDICTS, lambda rows: Verdict.from_json(rows[0])) if (path / VERDICTS).is_file() else None
@@ -301,7 +166,7 @@ def _judged(folder: RunFolder, again: bool | None) -> Judged:
     return Judged(
         verdict=verdict,
         again=anew,
-        changed=_changed(recorded, verdict) if recorded and verdict else (),
+        changed=changes(recorded, verdict) if recorded and verdict else (),
         correlations=parsed(path / CORRELATIONS_FILE, read_correlations) if (path / CORRELATIONS_FILE).is_file() else None,
         probes={report.parent.name: parsed(report, read_reports) for report in sorted(path.glob(f"*/{REPORT}"))},
         registered=found,
@@ -314,8 +179,7 @@ def _unchanged(folder: RunFolder, recorded: Verdict, found: Standing) -> bool:
 
     A unit's key hashes what its trace is made from, and checksums hold the files. Without a registration or checksums nobody can tell.
     """
-    bare = replace(recorded, notes=())
-    now = noting_absent(noted(bare, found), folder.roles, folder.set_aside, folder.missing).notes
+    now = noting_absent(noted(replace(recorded, notes=()), found), folder.roles, folder.set_aside, folder.missing).notes
     sealed = bool(found.hash) and (folder.path / SEALS).is_file()
     return sealed and not found.differences and recorded.notes[len(recorded.notes) - len(now) :] == now
 
@@ -374,11 +238,11 @@ def _strategies(folder: RunFolder, again: bool | None) -> Strategies:
     anew = again is not False
     verdict = noted(judge_rag(recorded.model, questions, logs, recorded.facts), found_standing) if anew else recorded
     rows = tuple(rag_row(name, questions, answers) for name, answers in logs.items())
-    return Strategies(rows, verdict, anew, _changed(recorded, verdict), found_standing)
+    return Strategies(rows, verdict, anew, changes(recorded, verdict), found_standing)
 
 
 def _detected(folder: RunFolder, again: bool | None) -> DetectedList:
-    ranking = read_heads(folder.path / HEADS)
+    ranking = read_own_heads(folder.path / HEADS)
     return DetectedList(parsed(folder.path / RESULTS, lambda values: Detected.from_json(values, ranking, folder.path)))
 
 
@@ -396,7 +260,7 @@ def _retmasked(folder: RunFolder, again: bool | None) -> Judged:
     found = parsed(folder.path / RESULTS, lambda values: standing(folder.record, RULES, values["samples"]))
     anew = again is not False
     verdict = parsed(folder.path / RESULTS, lambda values: judge_again(values, recorded, found)) if anew else recorded
-    return Judged(verdict, anew, _changed(recorded, verdict), None, {}, found)
+    return Judged(verdict, anew, changes(recorded, verdict), None, {}, found)
 
 
 def _single(folder: RunFolder, again: bool | None) -> Single:
@@ -404,31 +268,10 @@ def _single(folder: RunFolder, again: bool | None) -> Single:
     return Single(trace)
 
 
-def _changed(recorded: Verdict, verdict: Verdict) -> tuple[str, ...]:
-    """What differs: the outcome, or measured numbers by name, those that only one of the two has among them."""
-    rows = [{_called(evidence["name"]): evidence for evidence in each.as_json()["evidence"]} for each in (recorded, verdict)]
-    names = dict.fromkeys([*rows[0], *rows[1]])
-    changed = [name for name in names if not _same(rows[0].get(name), rows[1].get(name))]
-    return (*(("the verdict",) if recorded.outcome != verdict.outcome else ()), *changed)
-
-
-def _called(name: str) -> str:
-    """The name of a piece of evidence; one that the first release recorded as it would be written now."""
-    return name.replace(": ", ", ").removesuffix(", paired")
-
-
-def _same(row: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
-    """Whether two releases measured the same; bounds are compared where they were made in the same way."""
-    if row is None or other is None:
-        return False
-    bounds = ("low", "high") if row["method"] == other["method"] else ()
-    pairs = ((row[name], other[name]) for name in ("estimate", *bounds, "null", "n", "note"))
-    return all(a == b or (isinstance(a, float) and isinstance(b, float) and math.isclose(a, b, abs_tol=_TOLERANCE)) for a, b in pairs)
-
-
 def _asked(record: RunRecord) -> dict[str, Any]:
-    """A run's options as they were asked, the model by where it lay."""
-    return {**record.asked, "model": record.source}
+    """A run's options as they were asked, the model by where it lay, and in the dtype that it had unless that was float32."""
+    dtype = record.model.get("dtype")
+    return {**record.asked, "model": record.source, **({} if dtype in (None, "float32") else {"dtype": dtype})}
 
 
 KINDS: Mapping[str, Kind] = {

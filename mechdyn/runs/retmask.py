@@ -75,7 +75,7 @@ def retmask(config: RetmaskConfig, out: str | Path | None = None) -> Retmasked:
     with Session.open(config, out) as run:
         ready = _prepare(run)
         register(run.folder, RULES, ready.keys)
-        base = _basevalues_for(ready)
+        base = _base_values(ready)
         if float(np.nanmean(base)) >= CEILING:
             return _conclude(ready, base, {}, {})
         off, facts = _found_heads(run)
@@ -102,7 +102,7 @@ def _prepare(run: Session) -> RetmaskInputs:
     return RetmaskInputs(run, tested, prompts, texts, AnswerFile(run.folder / ANSWERS))
 
 
-def _basevalues_for(ready: RetmaskInputs) -> Float[np.ndarray, "1 sample"]:
+def _base_values(ready: RetmaskInputs) -> Float[np.ndarray, "1 sample"]:
     """How right the model is as it is; its answers are kept for every comparison."""
     base, tested = Plain(ready.run.model, BASE), ready.tested
     lacking = [sample for sample in tested.samples if answer_key(BASE, sample, tested.room) not in ready.kept]

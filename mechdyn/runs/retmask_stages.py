@@ -9,10 +9,10 @@ from tqdm import tqdm
 from mechdyn.decoding.batches import in_batches
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet, RankedHeads, parse_heads_or_file
+from mechdyn.improve.new_folder import new_folder
 from mechdyn.improve.retmask.deactivate import save_deactivated
 from mechdyn.improve.retmask.dpo import SETTINGS, DPOSettings, Trained, quiet_training, require_trl, train_dpo
 from mechdyn.improve.retmask.losers import Loser, OtherModel, Rounded, WithoutHeads
-from mechdyn.improve.retmask.new_folder import new_folder
 from mechdyn.improve.retmask.preferences import PairCounts, Response, preferences, prompts_of_file, read_pairs
 from mechdyn.improve.retmask.sampling import Sampling, sampled_answers
 from mechdyn.models.load import load_model
@@ -81,8 +81,14 @@ def contrast(config: ContrastConfig, out: str | Path | None = None) -> Contraste
 
 
 def train(config: RetmaskTrainConfig, out: str | Path) -> Trained:
-    """Train on a folder of pairs; the model is saved in `out`, and a training that was stopped goes on from its last checkpoint."""
+    """Train on a folder of pairs; the model is saved in `out`, and a training that was stopped goes on from its last checkpoint.
+
+    Raises:
+        InputError: TRL is not installed, no folder of pairs, or a folder of the model's that is there already.
+    """
     require_trl()
+    if not config.pairs:
+        raise InputError("pairs to train on are wanted; give --pairs FOLDER, such as the pairs/ that `mechdyn retmask contrast` writes")
     return train_dpo(config.model, read_pairs(config.pairs), settings_of(config, config.settings, config.seed), out)
 
 

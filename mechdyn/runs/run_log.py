@@ -5,7 +5,9 @@ set) and `event`:
 
     start       the command began or went on: process, version, executor
     stage       units are about to be run: how many, how many of them are there already
+    sized       batches hold so many prompt tokens, since a worker has so much memory
     batch       a batch is done: number, traces, seconds, worker
+    lost        workers died at a batch: its number, how many; another has run it since, or it failed
     part        traces are in the store
     failure     a unit failed: key, what it is, error, traceback, how often so far
     retry       failures so far no longer count
@@ -41,6 +43,8 @@ class RunLog:
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self._failures: dict[str, list[Mapping[str, Any]]] = {}
+        self.batch_tokens: int | None = None
+        """What `--batch-tokens 0` came to when the run was begun."""
         for event in read_log(path) if path else ():
             self._count(event)
 
@@ -110,6 +114,8 @@ class RunLog:
             self._failures.clear()
         elif event.get("event") == "failure":
             self._failures.setdefault(str(event.get("key")), []).append(event)
+        elif event.get("event") == "sized" and self.batch_tokens is None:
+            self.batch_tokens = int(event["batch_tokens"])
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from mechdyn.models.together import Tokens, samples_together
 from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.runs.absent import failed_trace, load_role
 from mechdyn.runs.asked import check_asked
+from mechdyn.runs.batch_fit import load_of, tokens_that_fit, worker_memory
 from mechdyn.runs.configs import DetectConfig, ScoreOptions, VerifyConfig, default_folder
 from mechdyn.runs.executors import Call, Executor, HereExecutor, check_executor, make_executor
 from mechdyn.runs.failure import Failure
@@ -47,6 +48,7 @@ from mechdyn.traces.trace import Trace
 
 if TYPE_CHECKING:
     from mechdyn.decoding.ablation import ReferenceActivations
+    from mechdyn.models.footprint import Workload
 
 Traces = Mapping[str, Sequence[Trace]]
 ROLES = "traces.json"
@@ -177,7 +179,7 @@ class Session:
                 self.executor,
                 units,
                 opened,
-                batch_size=self.config.batch_size or Tokens(self.config.batch_tokens),
+                batch_size=self.config.batch_size or Tokens(self._batch_tokens(partial(load_of, units))),
                 describe=f"{describe or self.config.kind}: {label}",
                 reference=reference,
                 log=self.log,
@@ -189,8 +191,20 @@ class Session:
 
     def batch_of(self, samples: Sequence[Sample]) -> int:
         """How many of these samples go together: `--batch-size`, or as many of the longest as `--batch-tokens` hold."""
+        from mechdyn.models.footprint import Workload
+
         longest = max(map(len, samples), default=1)
-        return self.config.batch_size or samples_together(longest, n_tokens=self.config.batch_tokens)
+        n_tokens = self._batch_tokens(lambda: Workload(longest, self.config.max_new_tokens or self.request.task.max_new_tokens))
+        return self.config.batch_size or samples_together(longest, n_tokens=n_tokens)
+
+    def _batch_tokens(self, load: "Callable[[], Workload]") -> int:
+        """`--batch-tokens`. For 0 what a worker's memory holds of such samples, once a run: batches stay as they were begun with."""
+        if self.config.batch_tokens or self.config.batch_size:
+            return int(self.config.batch_tokens)
+        if self.log.batch_tokens is None:
+            memory = self.ask_worker(worker_memory, None)
+            self.log.write("sized", batch_tokens=tokens_that_fit(self.config, load(), self.model.dtype, memory), memory=memory)
+        return self.log.batch_tokens or 1
 
     @property
     def set_aside(self) -> dict[str, Failure]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mechdyn.errors import InputError, MechdynError
 from mechdyn.hashing import content_hash
 from mechdyn.runs.ablate import ablate
-from mechdyn.runs.executors import Executor, check_executor, make_executor
+from mechdyn.runs.asked import check_asked
+from mechdyn.runs.executors import LOCAL, Executor, check_executor, make_executor
 from mechdyn.runs.folder import RECORD, is_url, other_than_asked
 from mechdyn.runs.mirror import pull, push
 from mechdyn.runs.progressive import progressive
@@ -32,6 +33,7 @@ COMMANDS: Mapping[str, Callable[..., Any]] = {
     "rag": rag,
 }
 STORES = "stores"
+LOG_OF_SWEEP = "sweep.jsonl"
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,16 @@ def sweep(
         told: called with each result as it comes.
 
     Raises:
-        InputError: options that no run can be carried out with; nothing is written.
+        InputError: a run that cannot be carried out, as far as that can be told before its model is loaded, or a folder that holds
+            something else; nothing is written.
+        StoreError: a run whose folder holds another run; nothing is written.
     """
-    for run in runs:
-        chosen_task(run.config)
-        check_executor(run.config)
     url = str(out) if is_url(out) else None
     folder = Path("runs") / f"sweep-{content_hash(url)[:12]}" if url else Path(out)
+    for run in runs:
+        _check(run.config, folder / run.name)
     _make(folder)
-    log = RunLog(folder / "sweep.jsonl")
+    log = RunLog(folder / LOG_OF_SWEEP)
     log.write("start", runs=[run.name for run in runs])
     results = []
     with _Executors() as executors:
@@ -90,10 +93,21 @@ def sweep(
     return results
 
 
+def _check(config: Any, folder: Path) -> None:
+    """Refuse a run before the first of all begins, not hours later. What the workers of a cluster have is not known here."""
+    chosen_task(config)
+    check_executor(config)
+    check_asked(config, folder)
+    if config.executor == LOCAL:
+        from mechdyn.models.load import check_loadable  # brings transformers and TransformerLens
+
+        check_loadable(config.model, device=config.device, dtype=config.dtype)
+
+
 def _one(run: SweepRun, folder: Path, site: Site, executors: "_Executors", fail_fast: bool) -> SweepResult:
-    if is_done(run, folder):
-        return SweepResult(run, folder, "done before", _verdict(folder))
     try:
+        if is_done(run, folder):
+            return SweepResult(run, folder, "done before", _verdict(folder))
         executor = executors.of(run.config)
         COMMANDS[run.config.kind](run.config, folder, Site(executor, site.stores))
     except Exception as error:
@@ -131,6 +145,10 @@ def _make(folder: Path) -> None:
             raise InputError(f"output folder {folder} is a file; name another with --out")
         if (folder / RECORD).is_file():
             raise InputError(f"output folder {folder} is that of a single run; name another with --out")
+        if folder.exists() and not (folder / LOG_OF_SWEEP).is_file() and any(not each.name.startswith(".") for each in folder.iterdir()):
+            raise InputError(
+                f"output folder {folder} exists and is not that of a sweep (it has no {LOG_OF_SWEEP}); name a new one with --out"
+            )
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"output folder {folder} cannot be written ({error.strerror}); name another with --out") from error

@@ -11,6 +11,7 @@ from mechdyn.claims.claim import get_claim
 from mechdyn.claims.sensitivity import LOCALS, SINKS, window_plan
 from mechdyn.models.budget import Budget, RunSize, budget_of
 from mechdyn.models.shape import planned_shape
+from mechdyn.models.together import BATCH_TOKENS
 from mechdyn.plans import EVALUATION, NO_TRACES, Plan, Request, chosen_preset, task_units
 from mechdyn.runs import rag
 from mechdyn.runs.configs import ScoreOptions
@@ -147,7 +148,8 @@ def _size(units: Iterable[Unit], config: Any) -> RunSize | None:
     lengths = sorted({length for length, _ in ways})
     n_samples = -(-len(ways) // len(lengths))
     n_conditions = -(-sum(ways.values()) // len(ways))
-    return RunSize(tuple(lengths), n_samples, n_conditions, n_new, config.batch_size, ablate, batch_tokens=config.batch_tokens)
+    n_tokens = config.batch_tokens or BATCH_TOKENS
+    return RunSize(tuple(lengths), n_samples, n_conditions, n_new, config.batch_size, ablate, batch_tokens=n_tokens)
 
 
 def _dtype(config: Any) -> str | None:

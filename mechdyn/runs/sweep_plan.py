@@ -58,7 +58,10 @@ class SweepRun:
 
 
 def read_plan(path: str | Path, how: Mapping[str, Any] | None = None) -> list[SweepRun]:
-    """The runs of a plan: each model's together, in the order of the file.
+    """The runs of a plan: each model's together, models in the order of the file, claims before studies and either by name.
+
+    A unit that several runs share is run by the first of them, in a batch of its plan, on whose shape its last digits hang. So the order
+    in which a file names tasks, claims and studies decides nothing.
 
     Args:
         path: the TOML file.
@@ -75,7 +78,9 @@ def read_plan(path: str | Path, how: Mapping[str, Any] | None = None) -> list[Sw
     except (ValueError, RecursionError) as error:
         raise InputError(f"the plan {path} is no TOML ({' '.join(str(error).split())})") from error
     # A section that names a task of its own comes to one run for all tasks of the plan.
-    runs = list({run.key: run for run in _runs(plan, str(path), how or {})}.values())
+    named = list({run.key: run for run in _runs(plan, str(path), how or {})}.values())
+    models = list(dict.fromkeys(run.config.model for run in named))
+    runs = sorted(named, key=lambda run: (models.index(run.config.model), run.config.kind != VerifyConfig.kind, run.name))
     if not runs:
         raise InputError(f"the plan {path} comes to no run: name models, tasks, and claims or studies ({', '.join(STUDIES)})")
     names = [run.name for run in runs]

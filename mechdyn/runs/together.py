@@ -6,7 +6,8 @@ from pathlib import Path
 from mechdyn.claims.meta_analysis import Together, together
 from mechdyn.errors import InputError
 from mechdyn.evidence import Verdict
-from mechdyn.runs.read import Judged, Strategies, read_run
+from mechdyn.runs.contents import Judged, Strategies
+from mechdyn.runs.read import read_run
 
 
 def read_together(paths: Sequence[str | Path], *, again: bool = True) -> tuple[list[Verdict], list[Together]]:

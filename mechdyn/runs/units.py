@@ -125,6 +125,8 @@ class _Run:
 
     def take(self, batch: Batch, outcome: Finished) -> int:
         """Keep what came of a batch; how many traces were lacking."""
+        if outcome.losses:
+            self._died(batch, outcome)
         result = outcome.result if outcome.lost is None else _lost(batch, outcome.lost)
         new = [trace for trace in result.traces if trace.unit in self.wanted and trace.unit not in self.present]
         self.log.write("batch", number=batch.number, traces=len(new), seconds=round(outcome.seconds, 3), worker=outcome.worker)
@@ -139,6 +141,11 @@ class _Run:
         if len(self.waiting) >= PART or time.monotonic() - self.stored_at > PART_SECONDS:
             self.flush()
         return len(new)
+
+    def _died(self, batch: Batch, outcome: Finished) -> None:
+        self.log.write("lost", number=batch.number, times=outcome.losses)
+        died = "a worker" if outcome.losses == 1 else f"{outcome.losses} workers"
+        tqdm.write(f"{self.describe}: {died} died at batch {batch.number}, and it was given to another", file=sys.stderr)
 
     def _failed(self, failure: Failure) -> None:
         times = self.log.failed(failure)

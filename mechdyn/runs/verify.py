@@ -8,12 +8,12 @@ from pathlib import Path
 from mechdyn.claims.claim import get_claim, rules_of
 from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Verdict
-from mechdyn.heads import read_heads
 from mechdyn.plans import PRESET_NAMES, Request
 from mechdyn.runs.configs import VerifyConfig, command_line, default_folder
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.finished import STATIC, read_folder
 from mechdyn.runs.folder import read_record
+from mechdyn.runs.own_heads import read_own_heads, write_own_heads
 from mechdyn.runs.registered import judged
 from mechdyn.runs.run_log import MAX_FAILURES
 from mechdyn.runs.session import Session
@@ -76,9 +76,9 @@ def keep_static(run: Session) -> None:
     if run.request.static is None:
         return
     path = run.folder / STATIC
-    if path.is_file() and read_heads(path) != run.request.static:
+    if path.is_file() and read_own_heads(path) != run.request.static:
         raise StoreError(f"the heads in {run.config.heads} changed since {path} was written; name a new folder with --out")
-    run.request.static.save(path)
+    write_own_heads(path, run.request.static)
 
 
 def trace_claim(config: VerifyConfig, out: str | Path | None = None) -> Unjudged:

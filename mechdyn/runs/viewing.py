@@ -8,11 +8,12 @@ from typing import Any
 
 from mechdyn.errors import InputError, MechdynError, StoreError
 from mechdyn.evidence import Verdict
-from mechdyn.heads import RankedHeads, read_heads
+from mechdyn.heads import RankedHeads
 from mechdyn.runs.detect import HEADS
 from mechdyn.runs.explore import StoredSample, open_traces, stored_samples
 from mechdyn.runs.finished import STATIC, parsed
 from mechdyn.runs.folder import RECORD, read_json
+from mechdyn.runs.own_heads import read_own_heads
 from mechdyn.runs.pointers import find_stores
 from mechdyn.runs.run_log import LOG, read_log
 from mechdyn.runs.verify import VERDICTS
@@ -77,7 +78,7 @@ def view(path: str | Path, heads: Sequence[str] = (), store: str | None = None) 
     names, traces = _store(folder, store)
     shape = traces.manifest.n_layers, traces.manifest.n_heads
     record = read_json(folder / RECORD) if (folder / RECORD).is_file() else None
-    lists = {name: read_heads(folder / file) for file, name in _OWN_LISTS.items() if (folder / file).is_file()}
+    lists = {name: read_own_heads(folder / file) for file, name in _OWN_LISTS.items() if (folder / file).is_file()}
     given = named_lists(heads)
     if same := [name for name in given if name in lists]:
         raise InputError(f"a list of the run is called {same[0]!r}; give yours another name: NAME=FILE")

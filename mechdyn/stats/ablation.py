@@ -91,7 +91,10 @@ def compensated_heads(trace: AblatedTrace, static: HeadSet) -> float:
     return float(compensated.flatten(1).sum(dim=1).max())
 
 
-def mean_compensated(traces: Sequence[AblatedTrace], static: HeadSet, *, seed: int = 0) -> Interval:
-    """The mean of `compensated_heads` over samples (A.2), interval by sample. Samples without a step are left out; `n` counts the rest."""
+def mean_compensated(traces: Sequence[AblatedTrace], static: HeadSet, clusters: Clusters | None = None, *, seed: int = 0) -> Interval:
+    """The mean of `compensated_heads` over samples (A.2), interval by sample or, with a label for each, by cluster.
+
+    Samples without a step are left out; `n` counts the rest.
+    """
     peaks = torch.tensor([compensated_heads(trace, static) for trace in traces], dtype=torch.float64).numpy()
-    return bootstrap_mean(peaks, (~np.isnan(peaks)).astype(np.int64), seed=seed)
+    return bootstrap_mean(peaks, (~np.isnan(peaks)).astype(np.int64), clusters, seed=seed)

@@ -35,10 +35,10 @@ from jaxtyping import Bool, Float, Int
 from mechdyn.errors import InputError
 from mechdyn.heads import RankedHeads
 from mechdyn.stats.chance import chance_jaccard
+from mechdyn.stats.head_sets import Activity, aligned_steps, head_sets
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.labels import Clusters, cluster_index
 from mechdyn.stats.matched import matched_jaccard, places_in
-from mechdyn.stats.overlap import Activity, aligned_steps, head_sets
 from mechdyn.stats.resampling import DIFFERENCE, UNIT, Weights, bootstrap_many
 from mechdyn.stats.turnover import turnover
 

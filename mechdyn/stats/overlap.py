@@ -1,44 +1,27 @@
 """How much the retrieving heads of one step share with those of another: Table 1 (3.2, A.3) of the paper, with intervals by sample.
 
 Every function takes samples: boolean arrays (where a head retrieves, `step layer head`) or traces, which have them as `active`. Means are
-pooled over the steps of all samples and resampled by sample. The Jaccard of two empty sets is undefined: the step is left out and counted.
+pooled over the steps of all samples and resampled by sample, or by cluster where `clusters` has a label for each sample (or pair): samples
+that share a needle or a haystack depend on each other. The Jaccard of two empty sets is undefined: the step is left out and counted.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet, RankedHeads, rank_heads
 from mechdyn.stats.entropy import chao_shen_entropy, plain_entropy
+from mechdyn.stats.head_sets import Activity, Sets, Traced, aligned_steps, as_active, head_sets
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters, cluster_index
 from mechdyn.stats.means import bootstrap_mean
 from mechdyn.stats.resampling import UNIT, bootstrap
-
-
-@runtime_checkable
-class Traced(Protocol):
-    """What is read of a trace here; `mechdyn.traces.trace.Trace` has it."""
-
-    @property
-    def tokens(self) -> Int[Tensor, " step"]: ...
-
-    @property
-    def retrieval_scores(self) -> Float[Tensor, "step layer head"]: ...
-
-    @property
-    def active(self) -> Bool[Tensor, "step layer head"]: ...
-
-
-Activity: TypeAlias = Bool[Tensor, "_step _layer _head"] | Traced
-Sets: TypeAlias = Bool[np.ndarray, "_step _all_heads"]
 
 
 @dataclass(frozen=True)
@@ -110,23 +93,27 @@ def dynamism_table(
     statics: Mapping[str, HeadSet],
     retest_pairs: Sequence[tuple[Activity, Activity]] = (),
     *,
+    clusters: Clusters | None = None,
+    pair_clusters: Clusters | None = None,
     seed: int = 0,
     n_resamples: int = 2000,
 ) -> DynamismTable:
     """The whole of Table 1 with the retest beside it (docs/definitions.md, "Overlap").
 
+    `clusters` has a label for each sample, `pair_clusters` one for each retest pair.
+
     Raises:
-        InputError: no sample, samples of different models, or a static list of another model.
+        InputError: no sample, samples of different models, a static list of another model, or not one label a sample or pair.
     """
-    samples = [_active(sample) for sample in samples]
+    samples = [as_active(sample) for sample in samples]
     retrieving = [np.any(sets, axis=1) for sets in head_sets(samples)]
     drawn = {"seed": seed, "n_resamples": n_resamples}
     return DynamismTable(
-        static={name: static_jaccard(samples, heads, **drawn) for name, heads in statics.items()},
-        adjacent=adjacent_jaccard(samples, **drawn),
-        retest=retest_jaccard(retest_pairs, **drawn) if retest_pairs else None,
-        entropy=head_entropy(samples, **drawn),
-        per_step=heads_per_step(samples, **drawn),
+        static={name: static_jaccard(samples, heads, clusters, **drawn) for name, heads in statics.items()},
+        adjacent=adjacent_jaccard(samples, clusters, **drawn),
+        retest=retest_jaccard(retest_pairs, pair_clusters, **drawn) if retest_pairs else None,
+        entropy=head_entropy(samples, clusters, **drawn),
+        per_step=heads_per_step(samples, clusters, **drawn),
         activated=activated_heads(samples),
         n_samples=len(samples),
         n_retrieving_samples=sum(bool(steps.any()) for steps in retrieving),
@@ -135,17 +122,19 @@ def dynamism_table(
     )
 
 
-def adjacent_jaccard(samples: Sequence[Activity], *, seed: int = 0, n_resamples: int = 2000) -> Jaccard:
+def adjacent_jaccard(samples: Sequence[Activity], clusters: Clusters | None = None, *, seed: int = 0, n_resamples: int = 2000) -> Jaccard:
     """Overlap of steps t and t + 1 of one sample (Table 1, Adj. Jaccard); low means rapid switching.
 
     `retrieving` takes the pairs in which both steps retrieve: a step without heads between two retrieving ones parts them.
     """
     sets = head_sets(samples)
     before, after = _Rows.of([each[:-1] for each in sets]), _Rows.of([each[1:] for each in sets])
-    return _pooled_jaccard(before, after.sets, before.retrieving & after.retrieving, seed, n_resamples)
+    return _pooled_jaccard(before, after.sets, before.retrieving & after.retrieving, clusters, seed=seed, n_resamples=n_resamples)
 
 
-def static_jaccard(samples: Sequence[Activity], static: HeadSet, *, seed: int = 0, n_resamples: int = 2000) -> Jaccard:
+def static_jaccard(
+    samples: Sequence[Activity], static: HeadSet, clusters: Clusters | None = None, *, seed: int = 0, n_resamples: int = 2000
+) -> Jaccard:
     """Overlap of a step's heads with a static list (Table 1, Jaccard w/ Static).
 
     `retrieving` takes the retrieving steps; over all steps, one that does not retrieve shares nothing with the list and counts 0.
@@ -154,16 +143,18 @@ def static_jaccard(samples: Sequence[Activity], static: HeadSet, *, seed: int = 
         InputError: the list is of a model of another shape.
     """
     rows = _Rows.of(head_sets(samples))
-    static = static.fit(*_active(samples[0]).shape[1:])
-    return _pooled_jaccard(rows, static.mask().numpy().reshape(1, -1), rows.retrieving, seed, n_resamples)
+    static = static.fit(*as_active(samples[0]).shape[1:])
+    return _pooled_jaccard(rows, static.mask().numpy().reshape(1, -1), rows.retrieving, clusters, seed=seed, n_resamples=n_resamples)
 
 
-def retest_jaccard(pairs: Sequence[tuple[Activity, Activity]], *, seed: int = 0, n_resamples: int = 2000) -> Jaccard:
+def retest_jaccard(
+    pairs: Sequence[tuple[Activity, Activity]], clusters: Clusters | None = None, *, seed: int = 0, n_resamples: int = 2000
+) -> Jaccard:
     """Overlap of the same step of two samples with the same needle and question in different haystacks: the retest.
 
     Were heads noisy rather than dynamic, it would equal the adjacent one (docs/definitions.md, "Overlap"). Pass pairs of which both answers
     are correct. Steps align as long as the generated tokens agree: of two traces the steps before the first different token are compared;
-    arrays must be equally long. Resampled by pair.
+    arrays must be equally long. Resampled by pair, or by cluster of them.
 
     Raises:
         InputError: no pair, or arrays of different lengths.
@@ -171,10 +162,10 @@ def retest_jaccard(pairs: Sequence[tuple[Activity, Activity]], *, seed: int = 0,
     aligned = [aligned_steps(*pair) for pair in pairs]
     sets = head_sets([first for first, _ in aligned] + [second for _, second in aligned])
     first, second = _Rows.of(sets[: len(pairs)]), _Rows.of(sets[len(pairs) :])
-    return _pooled_jaccard(first, second.sets, first.retrieving & second.retrieving, seed, n_resamples)
+    return _pooled_jaccard(first, second.sets, first.retrieving & second.retrieving, clusters, seed=seed, n_resamples=n_resamples)
 
 
-def head_entropy(samples: Sequence[Activity], *, seed: int = 0, n_resamples: int = 2000) -> HeadEntropy:
+def head_entropy(samples: Sequence[Activity], clusters: Clusters | None = None, *, seed: int = 0, n_resamples: int = 2000) -> HeadEntropy:
     """How evenly retrieval spreads over heads (A.3, Eq. 3; see `HeadEntropy`). NaN where no head ever retrieves.
 
     The plain entropy of few samples leans low, as few of the rare heads have been seen. Samples that never retrieve have no say in q (nor
@@ -183,14 +174,17 @@ def head_entropy(samples: Sequence[Activity], *, seed: int = 0, n_resamples: int
     sets = head_sets(samples)
     hits = np.stack([sample.sum(axis=0) for sample in sets]).astype(np.float64)
     n_steps = np.array([len(sample) for sample in sets], dtype=np.float64)
-    some = hits.any(axis=1)
-    entropy = _bootstrap_entropy(hits[some], hits[some].sum(axis=1), seed, n_resamples)
-    raw = _bootstrap_entropy(hits[n_steps > 0], n_steps[n_steps > 0], seed, n_resamples)
+    index, drawn = cluster_index(clusters, len(sets)), {"seed": seed, "n_resamples": n_resamples}
+    some, stepped = hits.any(axis=1), n_steps > 0
+    entropy = _bootstrap_entropy(hits[some], hits[some].sum(axis=1), index[some], **drawn)
+    raw = _bootstrap_entropy(hits[stepped], n_steps[stepped], index[stepped], **drawn)
     effective = Interval(math.exp(entropy.estimate), math.exp(entropy.low), math.exp(entropy.high), entropy.n, entropy.method)
-    return HeadEntropy(entropy, effective, raw, _bootstrap_chao_shen(hits[some], seed, n_resamples))
+    return HeadEntropy(entropy, effective, raw, _bootstrap_chao_shen(hits[some], index[some], **drawn))
 
 
-def heads_per_step(samples: Sequence[Activity], *, seed: int = 0, n_resamples: int = 2000) -> HeadsPerStep:
+def heads_per_step(
+    samples: Sequence[Activity], clusters: Clusters | None = None, *, seed: int = 0, n_resamples: int = 2000
+) -> HeadsPerStep:
     """How many heads retrieve at a step (3.2; the paper's 12.97 ± 7.69 for llama3.1-8b). NaN where no step retrieves."""
     sizes = [sets.sum(axis=1) for sets in head_sets(samples)]
     sums = np.array([steps.sum() for steps in sizes])
@@ -198,9 +192,9 @@ def heads_per_step(samples: Sequence[Activity], *, seed: int = 0, n_resamples: i
     pooled = np.concatenate(sizes)
     pooled = pooled[pooled > 0]
     return HeadsPerStep(
-        mean=bootstrap_mean(sums, retrieving, seed=seed, n_resamples=n_resamples),
+        mean=bootstrap_mean(sums, retrieving, clusters, seed=seed, n_resamples=n_resamples),
         sd=float(pooled.std(ddof=1)) if len(pooled) > 1 else float("nan"),
-        all_steps=bootstrap_mean(sums, np.array([len(steps) for steps in sizes]), seed=seed, n_resamples=n_resamples),
+        all_steps=bootstrap_mean(sums, np.array([len(steps) for steps in sizes]), clusters, seed=seed, n_resamples=n_resamples),
     )
 
 
@@ -229,51 +223,17 @@ def static_ranking(traces: Sequence[Traced]) -> RankedHeads:
     return rank_heads(scored, n_layers, n_heads, "mean retrieval score over the steps of the traces")
 
 
-def head_sets(samples: Sequence[Activity]) -> list[Sets]:
-    """Each sample's head sets, one row a step.
-
-    Raises:
-        InputError: no sample, or samples of different models.
-    """
-    actives = [_active(sample) for sample in samples]
-    if not actives:
-        raise InputError("head sets need at least one sample, got none")
-    shapes = {tuple(active.shape[1:]) for active in actives}
-    if len(shapes) > 1:
-        raise InputError(f"samples must come from one model, got layers x heads of {sorted(shapes)}")
-    return [active.flatten(1).numpy() for active in actives]
-
-
-def aligned_steps(first: Activity, second: Activity) -> tuple[Bool[Tensor, "step _layer _head"], Bool[Tensor, "step _layer _head"]]:
-    """The steps that two samples share: those before the first token in which traces differ; arrays must be equally long."""
-    one, other = _active(first), _active(second)
-    if isinstance(first, Tensor) or isinstance(second, Tensor):
-        if len(one) != len(other):
-            raise InputError(f"retest arrays must have the same steps, got {len(one)} and {len(other)}; cut them where the tokens part")
-        return one, other
-    if torch.equal(first.tokens, second.tokens):
-        return one, other
-    shared = min(len(one), len(other))
-    agree = (first.tokens[:shared] == second.tokens[:shared]).long().cumprod(dim=0)
-    n_aligned = int(agree.sum())
-    return one[:n_aligned], other[:n_aligned]
-
-
 def _bootstrap_entropy(
-    hits: Float[np.ndarray, "sample head"], whole: Float[np.ndarray, " sample"], seed: int, n_resamples: int
+    hits: Float[np.ndarray, "sample head"], whole: Float[np.ndarray, " sample"], clusters: Int[np.ndarray, " sample"], **drawn: int
 ) -> Interval:
     """−Σ p ln p with p_h = Σ hits_h / Σ whole, both summed over samples."""
     hits = hits[:, hits.any(axis=0)]
-    return bootstrap(lambda weights: plain_entropy(weights @ hits, weights @ whole), len(hits), seed=seed, n_resamples=n_resamples)
+    return bootstrap(lambda weights: plain_entropy(weights @ hits, weights @ whole), len(hits), clusters=clusters.tolist(), **drawn)
 
 
-def _bootstrap_chao_shen(hits: Float[np.ndarray, "sample head"], seed: int, n_resamples: int) -> Interval:
+def _bootstrap_chao_shen(hits: Float[np.ndarray, "sample head"], clusters: Int[np.ndarray, " sample"], **drawn: int) -> Interval:
     hits = hits[:, hits.any(axis=0)]
-    return bootstrap(lambda weights: chao_shen_entropy(weights @ hits), len(hits), seed=seed, n_resamples=n_resamples)
-
-
-def _active(sample: Activity) -> Bool[Tensor, "_step _layer _head"]:
-    return sample if isinstance(sample, Tensor) else sample.active
+    return bootstrap(lambda weights: chao_shen_entropy(weights @ hits), len(hits), clusters=clusters.tolist(), **drawn)
 
 
 @dataclass(frozen=True)
@@ -293,7 +253,7 @@ class _Rows:
         return np.asarray(self.sets.any(axis=1))
 
 
-def _pooled_jaccard(rows: _Rows, others: Sets, retrieving: Bool[np.ndarray, " row"], seed: int, n_resamples: int) -> Jaccard:
+def _pooled_jaccard(rows: _Rows, others: Sets, retrieving: Bool[np.ndarray, " row"], clusters: Clusters | None, **drawn: int) -> Jaccard:
     """Each row against the same row of `others`, or against the only one there is."""
     shared, union = (rows.sets & others).sum(axis=1), (rows.sets | others).sum(axis=1)
     values, defined = shared / np.maximum(union, 1), union > 0
@@ -301,7 +261,7 @@ def _pooled_jaccard(rows: _Rows, others: Sets, retrieving: Bool[np.ndarray, " ro
     def mean_over(mask: Bool[np.ndarray, " row"]) -> Interval:
         sums = np.bincount(rows.owner[mask], values[mask], minlength=rows.n_samples)
         counts = np.bincount(rows.owner[mask], minlength=rows.n_samples)
-        return bootstrap_mean(sums, counts, limits=UNIT, seed=seed, n_resamples=n_resamples)
+        return bootstrap_mean(sums, counts, clusters, limits=UNIT, **drawn)
 
     return Jaccard(
         retrieving=mean_over(retrieving & defined),

@@ -6,7 +6,7 @@ A statistic is a function of weights: how often a resample holds each sample. Fo
 
 import math
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 import numpy as np
@@ -101,29 +101,41 @@ def bootstrap_many(
     index = cluster_index(clusters, n_samples)
     n_clusters = int(index.max()) + 1
     estimates = statistic(np.ones((1, n_samples)))[0]
-
-    def spread(rows: Weights) -> Weights:
-        """Weights of clusters, for each of their samples."""
-        return rows if n_clusters == n_samples else rows[:, index]
-
     if n_clusters < 2:
         return tuple(Interval(float(estimate), math.nan, math.nan, n_samples) for estimate in estimates)
-    resampled = np.concatenate([statistic(spread(rows)) for rows in _draws(n_clusters, n_resamples, seed)])
-    left_out = np.concatenate([statistic(spread(rows)) for rows in _each_left_out(n_clusters)])
-    method = BOOTSTRAP if n_clusters == n_samples else CLUSTER_BOOTSTRAP
 
-    def interval(
-        estimate: float, values: Float[np.ndarray, " resample"], without: Float[np.ndarray, " cluster"], limits: Bounds | None
-    ) -> Interval:
-        if np.isnan(estimate) or np.isnan(values).any() or np.isnan(without).any():
-            return Interval(estimate, math.nan, math.nan, n_samples)
-        if is_constant(values, estimate):
-            low, high = (estimate, estimate) if limits is None else _around(estimate, limits, unseen(n_clusters, z))
-            return Interval(estimate, low, high, n_samples, NO_SPREAD, n_clusters - 1.0)
-        return Interval(estimate, *bca_bounds(values, estimate, without, level), n_samples, method, degrees_of_freedom(without))
+    def of_clusters(batches: Iterator[Weights]) -> Float[np.ndarray, "_row value"]:
+        """The statistic for weights of clusters, each given to all of its samples."""
+        return np.concatenate([statistic(rows if n_clusters == n_samples else rows[:, index]) for rows in batches])
 
+    resampled, left_out = of_clusters(_draws(n_clusters, n_resamples, seed)), of_clusters(_each_left_out(n_clusters))
+    interval = partial(_interval, n_samples=n_samples, n_clusters=n_clusters, unseen_share=unseen(n_clusters, z), level=level)
     bounds = limits if isinstance(limits, list) else [limits] * len(estimates)
     return tuple(map(interval, estimates.tolist(), resampled.T, left_out.T, bounds))
+
+
+def _interval(
+    estimate: float,
+    resampled: Float[np.ndarray, " resample"],
+    left_out: Float[np.ndarray, " cluster"],
+    limits: Bounds | None,
+    *,
+    n_samples: int,
+    n_clusters: int,
+    unseen_share: float,
+    level: float,
+) -> Interval:
+    """The interval of one number, from what each resample gives and what is left without each cluster.
+
+    `unseen_share` of the population may lie where no sample does.
+    """
+    if np.isnan(estimate) or np.isnan(resampled).any() or np.isnan(left_out).any():
+        return Interval(estimate, math.nan, math.nan, n_samples)
+    if is_constant(resampled, estimate):
+        low, high = (estimate, estimate) if limits is None else _around(estimate, limits, unseen_share)
+        return Interval(estimate, low, high, n_samples, NO_SPREAD, n_clusters - 1.0)
+    method = BOOTSTRAP if n_clusters == n_samples else CLUSTER_BOOTSTRAP
+    return Interval(estimate, *bca_bounds(resampled, estimate, left_out, level), n_samples, method, degrees_of_freedom(left_out))
 
 
 def draw_weights(draws: Int[np.ndarray, "resample draw"], n_samples: int) -> Float[np.ndarray, "resample sample"]:

@@ -18,7 +18,7 @@ from mechdyn.plans import DETECTION, Preset, Request
 from mechdyn.registry import parse_spec
 from mechdyn.scores.counting import ALL_STEPS, ANSWER_LENGTH, FIRST_LINE, POOLED, ROUGE_ANSWER, ROUGE_NEEDLE, SUM, TASK, Counting
 from mechdyn.scores.prompt import PROMPT_SCORES, NamedPromptScore, get_prompt_score
-from mechdyn.scores.score import NamedScore, as_score
+from mechdyn.scores.score import SCORES, NamedScore, as_score
 from mechdyn.stats.head_lists import TOP
 from mechdyn.stats.head_ranking import Agreement, HeadScores, stability
 from mechdyn.tasks.sample import Sample
@@ -101,7 +101,12 @@ def as_detector(what: str) -> Detector:
         if options:
             raise InputError(f"the score {name} has no options, got {options}")
         return Detector(get_prompt_score(name))
-    return Detector(as_score(what))
+    try:
+        return Detector(as_score(what))
+    except InputError as error:
+        if name in SCORES.names():
+            raise
+        raise InputError(f"{error}; of whole prompts {', '.join(PROMPT_SCORES.names())}") from error
 
 
 def rounds(request: Request, preset: Preset) -> dict[str, tuple[Unit, ...]]:

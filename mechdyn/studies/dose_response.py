@@ -9,7 +9,8 @@ With k heads off at that step alone, Δ is log p(token | every head on) − log 
 - E, `active`: all of A.
 
 A step reaches k where A \ S and S \ A have k heads each and the layers of D's heads have enough of neither; all four are taken over the
-steps that reach k. A sample's value is its mean over those steps; means and differences are over samples.
+steps that reach k. A sample's value is its mean over those steps; means and differences are over samples, and samples that share a needle
+or a haystack are resampled, and have their signs flipped, together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,8 +27,10 @@ from mechdyn.errors import InputError
 from mechdyn.heads import RankedHeads
 from mechdyn.plans import EVALUATION, Preset, Request, task_units
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters
 from mechdyn.stats.means import bootstrap_mean
 from mechdyn.stats.permutation import permutation_test
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
@@ -103,8 +106,14 @@ def dose_response(traces: Sequence[Trace], *, seed: int = 0) -> tuple[Dose, ...]
         InputError: a trace along which no contrasts were measured.
     """
     sizes = sorted({k for trace in traces for k in _sizes(_effect(trace))})
-    by_size = ((k, [sample_dose(_effect(trace), k) for trace in traces]) for k in sizes)
-    return tuple(dose(k, found, seed=seed) for k, each in by_size if (found := [one for one in each if one is not None]))
+    clusters, doses = trace_clusters(traces), []
+    for k in sizes:
+        found = [sample_dose(_effect(trace), k) for trace in traces]
+        reached = [one for one in found if one is not None]
+        labels = [label for label, one in zip(clusters.tolist(), found, strict=True) if one is not None]
+        if reached:
+            doses.append(dose(k, reached, labels, seed=seed))
+    return tuple(doses)
 
 
 def sample_dose(effect: Effect, k: int) -> SampleDose | None:
@@ -118,17 +127,17 @@ def sample_dose(effect: Effect, k: int) -> SampleDose | None:
     return SampleDose({**values, NEITHER: _mean(effect, draws, reached)}, int(reached.sum()))
 
 
-def dose(k: int, samples: Sequence[SampleDose], *, seed: int = 0) -> Dose:
-    """The samples that reach one k."""
+def dose(k: int, samples: Sequence[SampleDose], clusters: Clusters | None = None, *, seed: int = 0) -> Dose:
+    """The samples that reach one k; `clusters` has a label for each of them."""
     values = {name: np.array([sample.values[name] for sample in samples]) for name in SETS}
-    ones = np.ones(len(samples))
+    ones, own = np.ones(len(samples)), values[OWN]
     return Dose(
         k=k,
-        means={name: bootstrap_mean(row, ones, seed=seed) for name, row in values.items()},
-        above={name: bootstrap_mean(values[OWN] - values[name], ones, seed=seed) for name in (STATIC, NEITHER)},
-        flips={name: permutation_test(values[OWN], values[name], alternative="greater", seed=seed).p_value for name in (STATIC, NEITHER)},
+        means={name: bootstrap_mean(row, ones, clusters, seed=seed) for name, row in values.items()},
+        above={name: bootstrap_mean(own - values[name], ones, clusters, seed=seed) for name in (STATIC, NEITHER)},
+        flips={name: permutation_test(own, values[name], clusters, alternative="greater", seed=seed).p_value for name in (STATIC, NEITHER)},
         n_steps=sum(sample.n_steps for sample in samples),
-        by_sample={name: tuple((values[OWN] - values[name]).tolist()) for name in (STATIC, NEITHER)},
+        by_sample={name: tuple((own - values[name]).tolist()) for name in (STATIC, NEITHER)},
     )
 
 
@@ -142,7 +151,7 @@ def coincidence(traces: Sequence[Trace], ranking: RankedHeads, *, seed: int = 0)
             sums[index] += shared / (size + listed - shared)
             counts[index] += 1
             different[index] += shared < min(size, listed)
-    jaccard = bootstrap_mean(sums, counts, seed=seed)
+    jaccard = bootstrap_mean(sums, counts, trace_clusters(traces), seed=seed)
     return Coincidence(jaccard, int(counts.sum()), int(different.sum()), int((different > 0).sum()))
 
 

@@ -52,7 +52,7 @@ def named_lists(texts: Sequence[str]) -> dict[str, RankedHeads]:
     for text in texts:
         name, ranked = _named(text)
         if name in lists:
-            raise InputError(f"two lists are called {shown(name)}; name them: NAME={text}")
+            raise InputError(f"two lists are called {shown(name)}; name them: NAME={text.removeprefix(f'{name}=')}")
         lists[name] = ranked
     return lists
 

@@ -3,6 +3,7 @@
 No verdict; `mechdyn.claims.step_budgets` judges what is measured here.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -107,7 +108,36 @@ def usable(trace: Trace) -> bool:
     return trace.n_steps > 1 and trace.stopped != "error" and is_correct(trace.task, trace.text, trace.answer)
 
 
-class CacheLosses:
+class Losses(ABC):
+    """What ways to deal a budget out lose on the same samples, and how surely one loses less than another.
+
+    A subclass says what each sample loses.
+    """
+
+    @property
+    @abstractmethod
+    def clusters(self) -> Int[np.ndarray, " sample"]:
+        """A label for each sample; samples of one label depend on each other."""
+
+    @property
+    @abstractmethod
+    def seed(self) -> int:
+        """Of bootstraps."""
+
+    @abstractmethod
+    def area(self, source: str) -> PerSample:
+        """Each sample's mean loss over the judged fractions."""
+
+    def mean(self, values: PerSample) -> Interval:
+        """Over samples."""
+        return bootstrap_mean(values, np.ones(len(values)), self.clusters, seed=self.seed)
+
+    def gain(self, worse: str, better: str) -> Interval:
+        """How much less one source loses than another over the judged fractions, paired by sample."""
+        return paired_difference(self.area(worse), self.area(better), self.clusters, seed=self.seed)
+
+
+class CacheLosses(Losses):
     """What was measured on the samples that are answered correctly with the whole cache."""
 
     def __init__(self, traces: Sequence[Trace], seed: int = 0) -> None:
@@ -128,6 +158,10 @@ class CacheLosses:
     @property
     def clusters(self) -> Int[np.ndarray, " sample"]:
         return trace_clusters(self.traces)
+
+    @property
+    def seed(self) -> int:
+        return self._seed
 
     def points(self) -> list[CachePoint]:
         """Every cache."""
@@ -152,16 +186,7 @@ class CacheLosses:
         return self._of(cache, lambda effects, place: float(effects.loss[place]))
 
     def area(self, source: str) -> PerSample:
-        """Each sample's mean loss over the judged fractions."""
         return np.mean([self.loss(CacheShare(source, fraction)) for fraction in JUDGED], axis=0)
-
-    def mean(self, values: PerSample) -> Interval:
-        """Over samples."""
-        return bootstrap_mean(values, np.ones(len(values)), self.clusters, seed=self._seed)
-
-    def gain(self, worse: str, better: str) -> Interval:
-        """How much less one source loses than another over the judged fractions, paired by sample."""
-        return paired_difference(self.area(worse), self.area(better), self.clusters, seed=self._seed)
 
     def _of(self, cache: CacheShare, read: Any) -> PerSample:
         return np.array([read(effects, effects.caches.index(cache)) for effects in self.effects], dtype=np.float64)

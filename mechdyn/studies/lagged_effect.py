@@ -20,6 +20,7 @@ from mechdyn.plans import EVALUATION, Preset, Request, task_units
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import bootstrap_mean
 from mechdyn.studies.conditions import CLEAN
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 
@@ -64,33 +65,36 @@ def lagged_effect(traces: Sequence[Trace], *, seed: int = 0) -> tuple[LaggedEffe
     Raises:
         InputError: a trace along which this was not measured.
     """
-    by_sample = [_deltas(trace) for trace in traces]
+    by_sample, clusters = [_deltas(trace) for trace in traces], trace_clusters(traces)
     n_lags = max((active.shape[1] for active, _ in by_sample), default=0)
     found = []
     for lag in range(n_lags):
         rows = [(active[:, lag], others[:, lag]) for active, others in by_sample]
         rows = [(active[~active.isnan()], others[~active.isnan()]) for active, others in rows]
+        labels = [label for label, row in zip(clusters.tolist(), rows, strict=True) if len(row[0])]
         rows = [row for row in rows if len(row[0])]
         if rows:
             active, others = (np.array([float(row[side].mean()) for row in rows]) for side in (0, 1))
             ones, n_steps = np.ones(len(rows)), sum(len(row[0]) for row in rows)
-            of_active, of_others, above = (bootstrap_mean(values, ones, seed=seed) for values in (active, others, active - others))
+            of_active, of_others, above = (bootstrap_mean(values, ones, labels, seed=seed) for values in (active, others, active - others))
             found.append(LaggedEffect(lag, of_active, of_others, above, n_steps))
     return tuple(found)
 
 
 def effect_rows(traces: Mapping[str, Sequence[Trace]], *, seed: int = 0) -> tuple[EffectRow, ...]:
     """The effects along the clean answers of an ablation grid, by condition and lag; none where they were not measured."""
-    effects = [trace.effect for trace in traces.get(CLEAN, ()) if trace.effect is not None and trace.stopped != "error"]
+    clean = [trace for trace in traces.get(CLEAN, ()) if trace.effect is not None and trace.stopped != "error"]
+    effects = [trace.effect for trace in clean if trace.effect is not None]
     if not effects:
         return ()
-    rows = []
+    rows, clusters = [], trace_clusters(clean)
     for place, name in enumerate(effects[0].sets):
         for lag in range(effects[0].off.shape[2]):
             found = [effect.of(name)[effect.n_off[place] > 0, lag] for effect in effects]
             values = [each[~each.isnan()].double() for each in found]
-            means = np.array([float(each.mean()) for each in values if len(each)])
-            rows.append(EffectRow(name, lag, bootstrap_mean(means, np.ones(len(means)), seed=seed), sum(map(len, values))))
+            means = np.array([float(each.mean()) if len(each) else 0.0 for each in values])
+            some = np.array([bool(len(each)) for each in values])
+            rows.append(EffectRow(name, lag, bootstrap_mean(means, some.astype(np.int64), clusters, seed=seed), sum(map(len, values))))
     return tuple(rows)
 
 

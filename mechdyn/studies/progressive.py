@@ -11,6 +11,7 @@ from mechdyn.stats.ablation import heads_ablated, mean_compensated
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import CLEAN, COMMITS, DETECTION_ROLE, ZERO, by_sample, role, samples
 from mechdyn.studies.grid import HEADS_OFF, mean_quality
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 PRESETS = {
@@ -74,13 +75,14 @@ def progressive_point(k: int, commit: str, traces: Mapping[str, Sequence[Trace]]
     """Measure one k. Beside the top 20 stand the top 10 % of the heads, since 20 heads are a large part of a small model."""
     found = traces[progressive_role(k, commit)]
     done = [trace for trace in found if trace.stopped != "error"]
-    total = len(ranking.heads)
+    groups, total = by_sample(done), len(ranking.heads)
+    clusters, group_clusters = trace_clusters(done), trace_clusters([draws[0] for draws in groups])
     lists = {STATIC_LIST: ranking.top(min(20, total)), "top 10 %": ranking.top(max(1, round(total / 10)))}
     return ProgressivePoint(
         k=k,
         commit=commit,
-        compensated={name: mean_compensated(done, heads) for name, heads in lists.items()},
+        compensated={name: mean_compensated(done, heads, clusters) for name, heads in lists.items()},
         quality=mean_quality(found),
-        heads_off=heads_ablated(by_sample(done)),
+        heads_off=heads_ablated(groups, group_clusters),
         n_failed=len(found) - len(done),
     )

@@ -142,23 +142,62 @@ class Graded:
 class Flicker:
     """Each head of a fixed pool goes on and off by itself, in each haystack anew.
 
-    It is on `share` of the time; `persistence` is the correlation of a step with the one before.
+    It is on `share` of the time; `persistence` is the correlation of a step with the one before. With `by_layer` the pool is of as few
+    layers as it fits in, and the heads of a layer go on and off together.
     """
 
     pool: int = 16
     share: float = 0.6
     persistence: float = 0.7
+    by_layer: bool = False
 
     def __call__(self, scene: Scene) -> Sets:
         n_traces, n_steps = scene.tokens.shape
         on = np.zeros((n_traces, n_steps, scene.shape.total), dtype=bool)
-        heads = scene.rng.permutation(scene.shape.total)[: self.pool]
-        state = scene.rng.random((n_traces, len(heads))) < self.share
+        heads, owner = self._pool(scene)
+        state = scene.rng.random((n_traces, int(owner.max()) + 1)) < self.share
         for step in range(n_steps):
             anew = scene.rng.random(state.shape) < 1 - self.persistence
             state = np.where(anew, scene.rng.random(state.shape) < self.share, state)
-            on[:, step, heads] = state
+            on[:, step, heads] = state[:, owner]
         return on
+
+    def _pool(self, scene: Scene) -> tuple[Int[np.ndarray, " head"], Int[np.ndarray, " head"]]:
+        """The heads of the pool, and by number what each goes on and off with."""
+        if not self.by_layer:
+            heads = scene.rng.permutation(scene.shape.total)[: self.pool]
+            return heads, np.arange(len(heads))
+        layers = scene.rng.permutation(scene.shape.n_layers)
+        heads = (layers[:, None] * scene.shape.n_heads + np.arange(scene.shape.n_heads)).ravel()[: self.pool]
+        return heads, np.arange(len(heads)) // scene.shape.n_heads
+
+
+@dataclass(frozen=True)
+class Drifting:
+    """A window over one order of all heads that moves on with the number of the step: `exchanged` heads a step are others."""
+
+    size: int = 13
+    exchanged: float = 1.0
+
+    def __call__(self, scene: Scene) -> Sets:
+        place = scene.rng.permutation(scene.shape.total)
+        start = np.floor(scene.steps * self.exchanged).astype(np.int64)
+        return (place - start[:, :, None]) % scene.shape.total < self.size
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few fixed lists of `size` heads, drawn for each key of `by`."""
+
+    by: str
+    n_lists: int = 2
+    size: int = 13
+
+    def __call__(self, scene: Scene) -> Sets:
+        lists = _places(scene.rng, self.n_lists, scene.shape.total) < self.size
+        names, at = np.unique(scene.keys(self.by), return_inverse=True)
+        chosen = scene.rng.integers(0, self.n_lists, len(names))
+        return lists[chosen[at.reshape(scene.tokens.shape)]]
 
 
 @dataclass(frozen=True)

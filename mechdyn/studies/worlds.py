@@ -17,7 +17,7 @@ from torch import Tensor
 from mechdyn.errors import InputError
 from mechdyn.paper.values import TABLE_1
 from mechdyn.plans import Request
-from mechdyn.studies.world_rules import Both, Flicker, Graded, Keyed, Nested, Rule, Scene, Sets, Shape, Sizes
+from mechdyn.studies.world_rules import Both, Drifting, Flicker, Graded, Keyed, Nested, OneOf, Rule, Scene, Sets, Shape, Sizes
 from mechdyn.tasks.niah import Niah
 from mechdyn.traces.trace import Trace
 
@@ -180,6 +180,8 @@ def _fixed_worlds() -> list[SimulatedWorld]:
         *nested,
         SimulatedWorld("ranking, number by chance, phi4-mini", fixed, Nested("moment", _PHI4)),
         SimulatedWorld("flicker of a fixed pool", fixed, Flicker()),
+        SimulatedWorld("flicker of whole layers", fixed, Flicker(pool=24, by_layer=True)),
+        SimulatedWorld("ranking, number by step", fixed, Nested("step")),
     ]
 
 
@@ -194,10 +196,14 @@ def _other_worlds() -> list[SimulatedWorld]:
         SimulatedWorld("by token, 12 of 16 heads", follows, Keyed("token", Sizes(12.0, 2.0)), Noise(0.8, 0.2), shape=_SMALL),
         SimulatedWorld("by step", follows, Keyed("step")),
         SimulatedWorld("by place in the needle", follows, Keyed("place")),
+        SimulatedWorld("drifts, one head a step", follows, Drifting()),
+        SimulatedWorld("two lists, by step", follows, OneOf("step")),
         SimulatedWorld("half by token, half fixed", follows, Both(Keyed("token", _HALF), Keyed("always", Sizes(6.5, 0.0)))),
         SimulatedWorld("half by token, half by haystack", follows, Both(Keyed("token", _HALF), Keyed("haystack", _HALF))),
         SimulatedWorld("by needle", sample, Keyed("needle")),
         SimulatedWorld("by haystack", sample, Keyed("haystack")),
+        SimulatedWorld("two lists, by needle", sample, OneOf("needle")),
+        SimulatedWorld("two lists, by haystack", sample, OneOf("haystack")),
         SimulatedWorld("ranking of each needle, number by token", sample, Nested("token", _PHI4, ranking="needle")),
         SimulatedWorld("the same, 4 samples a needle", sample, Nested("token", _PHI4, ranking="needle"), per_needle=4),
         SimulatedWorld("anew at each step", Truth.NOTHING, Keyed("moment")),

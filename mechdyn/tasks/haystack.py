@@ -19,14 +19,6 @@ def sentence_ends(text: str) -> list[int]:
     return [match.end() for match in _SENTENCE_END.finditer(text)]
 
 
-def split_sentences(text: str) -> list[str]:
-    """The sentences of `text`, each without the white space around it; text behind the last end is dropped."""
-    ends = sentence_ends(text)
-    starts = [0, *ends[:-1]] if ends else []
-    sentences = (text[start:end].strip() for start, end in zip(starts, ends, strict=True))
-    return [" ".join(sentence.split()) for sentence in sentences if sentence]
-
-
 def read_haystack(path: str | Path) -> str:
     """The text of a UTF-8 file, or of all `.txt` files of a folder in name order, every run of white space one space."""
     path = Path(path)

@@ -69,11 +69,6 @@ def check_item(item: Any, name: str = "the item") -> None:
     _check_facts(item, name, _check_context(item["context"], name))
 
 
-def check_items(items: Sequence[Any], where: str) -> None:
-    """Refuse items of which one is not of the layout, or two have one id; `where` begins the message."""
-    _sound_items(items, where, "error")
-
-
 def _sound_items(items: Sequence[Any], where: str, malformed: str) -> list[Item]:
     """The items that are of the layout, each id once. Another item is an error, or is left out and counted in the log."""
     sound: dict[str, Item] = {}

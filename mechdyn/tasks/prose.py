@@ -1,7 +1,7 @@
 """Procedural English prose: the haystack that needs no download."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 ADJECTIVES = (
@@ -64,12 +64,6 @@ def procedural_sentence(rng: random.Random) -> str:
         drawn.append(words[index])
     when, form, *parts = drawn
     return form(*parts, when)
-
-
-def procedural_sentences(rng: random.Random) -> Iterator[str]:
-    """Made-up sentences without end."""
-    while True:
-        yield procedural_sentence(rng)
 
 
 def procedural_prose(seed: int, n_sentences: int) -> str:

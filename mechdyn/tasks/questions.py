@@ -53,11 +53,6 @@ def context_text(context: Sequence[Sequence[Any]]) -> str:
     return lay_out(context)[0]
 
 
-def join_sentences(sentences: Sequence[str]) -> str:
-    """Join sentences, with a space only where neither side brings white space of its own."""
-    return _join(sentences)[0]
-
-
 def lay_out(context: Sequence[Sequence[Any]]) -> tuple[str, list[list[Span]]]:
     """The text of `context_text`, and the characters of every sentence, by paragraph and index.
 

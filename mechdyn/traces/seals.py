@@ -58,12 +58,17 @@ def is_sealed(text: str) -> bool:
     return text[own:] == text_hash(text[:own]) + _END
 
 
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def seal_part(steps: Path, traces: Path, manifest: str) -> str:
     """The text of the seal of two files that have been written in full."""
     values: dict[str, Any] = {}
     for kind, path in (("steps", steps), ("traces", traces)):
-        with path.open("rb") as file:
-            values[f"{kind}_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+        values[f"{kind}_sha256"] = file_hash(path)
         values[f"{kind}_size"] = path.stat().st_size
     return sealed_json({**values, "manifest": text_hash(manifest)})
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mechdyn.views.head_maps import head_map as head_map
     from mechdyn.views.head_maps import head_map_difference as head_map_difference
     from mechdyn.views.html import Html as Html
+    from mechdyn.views.kv_budgets import kv_budgets as kv_budgets
     from mechdyn.views.layer_head import layer_head as layer_head
     from mechdyn.views.notebook import embed_plotly as embed_plotly
     from mechdyn.views.over_models import forest as forest
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from mechdyn.views.rind import rind as rind
     from mechdyn.views.sensitivity import sensitivity_figure as sensitivity_figure
     from mechdyn.views.sensitivity import sensitivity_numbers as sensitivity_numbers
+    from mechdyn.views.step_effects import step_effects as step_effects
     from mechdyn.views.timeline import timeline as timeline
     from mechdyn.views.tokens import tokens as tokens
     from mechdyn.views.verdict import verdict as verdict
@@ -70,6 +72,7 @@ _HOMES = {
     "head_map": "mechdyn.views.head_maps",
     "head_map_difference": "mechdyn.views.head_maps",
     "interval_bars": "mechdyn.views.follows",
+    "kv_budgets": "mechdyn.views.kv_budgets",
     "layer_head": "mechdyn.views.layer_head",
     "layer_profiles": "mechdyn.views.head_lists",
     "list_matrix": "mechdyn.views.head_lists",
@@ -82,6 +85,7 @@ _HOMES = {
     "save_page": "mechdyn.views.page",
     "sensitivity_figure": "mechdyn.views.sensitivity",
     "sensitivity_numbers": "mechdyn.views.sensitivity",
+    "step_effects": "mechdyn.views.step_effects",
     "timeline": "mechdyn.views.timeline",
     "tokens": "mechdyn.views.tokens",
     "verdict": "mechdyn.views.verdict",
@@ -110,6 +114,7 @@ __all__ = [
     "head_map",
     "head_map_difference",
     "interval_bars",
+    "kv_budgets",
     "layer_head",
     "layer_profiles",
     "list_matrix",
@@ -122,6 +127,7 @@ __all__ = [
     "save_page",
     "sensitivity_figure",
     "sensitivity_numbers",
+    "step_effects",
     "timeline",
     "tokens",
     "verdict",

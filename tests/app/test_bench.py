@@ -5,6 +5,7 @@ import torch
 
 from mechdyn.app.ask import Ask
 from mechdyn.app.bench import KEPT, Bench
+from mechdyn.decoding.effect import effect
 from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
@@ -42,6 +43,19 @@ def test_the_same_request_without_heads_is_the_ablated_trace(bench: Bench) -> No
     assert [str(head) for head in off] == heads
     expected = trace(bench.model, ASK.sample(bench.model, bench.limits), ablate=Static(off), max_new_tokens=6)
     assert result.text == expected.text != finished(bench, name).text
+
+
+def test_the_effect_is_that_of_these_heads_along_the_first_answer(bench: Bench) -> None:
+    name = bench.ask(ASK)
+    clean = finished(bench, name)
+    heads = HeadSet.of(list(clean.heads(0)), bench.model.n_layers, bench.model.n_heads)
+    entry = bench.entry(bench.without(name, map(str, heads)))
+    assert entry is not None and bench.entry(name).job.snapshot.effect is None
+    found = entry.job.wait(60.0).effect
+    expected = effect(bench.model, ASK.sample(bench.model, bench.limits), heads, tokens=clean.tokens)
+    assert found is not None and found.tokens.equal(clean.tokens) and bool((found.n_off == len(heads)).all())
+    torch.testing.assert_close(found.delta, expected.delta)
+    assert float(found.delta[0, 0, 0]) > 0.1
 
 
 def test_what_cannot_run_is_refused_at_once(bench: Bench) -> None:

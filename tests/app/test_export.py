@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.gallery.examples import Made, made_effect
 from mechdyn.app.ask import Ask
 from mechdyn.app.bench import Bench, Entry
 from mechdyn.app.export import figures, heads_of_upload, npz, snippet
@@ -46,6 +47,10 @@ def test_the_python_makes_the_same_traces(bench: Bench, ask: Ask) -> None:
     torch.testing.assert_close(names["trace"].retrieval_scores, clean.retrieval_scores)
     ablated, without = finished(bench, bench.without(bench.ask(ask), ["L3H6", "L4H5"]))
     exec(snippet(ablated, ablated.off), names)
+    measured = ablated.job.snapshot.effect
+    assert measured is not None
+    torch.testing.assert_close(names["effect"].delta, measured.delta)
+    np.testing.assert_array_equal(np.load(io.BytesIO(npz(without, measured)))["effect"], measured.delta[0, :, 0].numpy())
     assert names["without"].text == without.text and torch.equal(names["without"].ablated, without.ablated)
 
 
@@ -69,8 +74,9 @@ def test_the_python_names_the_score_that_was_chosen(bench: Bench) -> None:
 
 def test_the_figures_are_one_page_with_a_comparison_where_there_is_one(bench: Bench) -> None:
     _, clean = finished(bench, bench.ask(ASKS[0]))
-    alone, both = figures(clean, None, 1, False), figures(clean, clean, 1, True)
+    alone, both = figures(clean, None, None, 1, dark=False), figures(clean, clean, made_effect(Made()), 1, dark=True)
     assert "At step 1" in alone and "Without some heads" not in alone and "Without some heads" in both
+    assert "What they do at each token" in both and "What they do at each token" not in alone
     assert "<script src=" not in both
 
 

@@ -3,8 +3,10 @@ import threading
 import numpy as np
 import pytest
 
+from experiments.gallery.examples import Made, made_effect
 from mechdyn.app.job import Job, OnStep
 from mechdyn.errors import InputError
+from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Trace
 from tests.views.made_up import made_up
 
@@ -44,6 +46,30 @@ def test_a_job_can_be_looked_at_while_it_writes() -> None:
     assert job.snapshot.n_steps == 2
     work.step()
     assert (job.wait(WAIT).stage, job.snapshot.n_steps) == ("done", 3)
+
+
+def test_what_is_measured_comes_with_the_last_snapshot_and_what_was_written_is_there_before() -> None:
+    asked, go = threading.Event(), threading.Event()
+    effect = made_effect(Made())
+
+    def measure() -> Effect:
+        asked.set()
+        assert go.wait(WAIT)
+        return effect
+
+    job = Job(lambda on_step: of_steps(2), threading.Lock(), measure)
+    assert asked.wait(WAIT)
+    assert (job.snapshot.stage, job.snapshot.n_steps, job.snapshot.effect, job.snapshot.ended) == ("measuring", 2, None, False)
+    go.set()
+    assert (job.wait(WAIT).stage, job.snapshot.effect) == ("done", effect)
+
+
+def test_what_was_written_is_kept_where_nothing_can_be_measured() -> None:
+    def measure() -> Effect:
+        raise InputError("there is no room for it")
+
+    found = Job(lambda on_step: of_steps(2), threading.Lock(), measure).wait(WAIT)
+    assert (found.stage, found.n_steps, found.error) == ("failed", 2, "there is no room for it")
 
 
 def test_cancelling_ends_it_before_the_next_token_and_keeps_what_there_is() -> None:

@@ -13,6 +13,12 @@ from tests.views.made_up import made_up, random_scores
         (Snapshot("waiting"), 0, "Waiting for another generation to end."),
         (Snapshot("reading"), 2, "Without 2 heads. Reading the prompt."),
         (Snapshot("writing", made_up(np.zeros((3, 1, 1)))), 0, "Writing: 3 of at most 8 tokens, after a prompt of 40."),
+        (
+            Snapshot("measuring", made_up(np.zeros((3, 1, 1)))),
+            2,
+            "Without 2 heads. Written, and measuring what these heads do at each token of the first answer: "
+            "3 of at most 8 tokens, after a prompt of 40.",
+        ),
         (Snapshot("cancelled"), 0, "Cancelled: 0 of at most 8 tokens, after a prompt of 40."),
         (
             Snapshot("done", made_up(np.zeros((8, 1, 1)), stopped="length")),

@@ -158,6 +158,8 @@ def test_a_newcomer_runs_looks_switches_a_head_off_and_compares(url: str) -> Non
         browser.wait("document.querySelector('#status').textContent.includes('Without') && !document.querySelector('#ablated').hidden", 60)
         browser.wait("document.querySelector('#status').textContent.includes('Done')", 60)
         assert browser.text("#answer-without") != browser.text("#answer")
+        browser.wait(f"document.querySelectorAll('#effects .xtick').length === {n_steps}")
+        assert browser.run("document.querySelector('#effects').textContent.includes('Δ log p')")
         browser.run(choose.format(3))
         assert "without = md.trace(" in browser.text("#snippet") and not browser.run("document.querySelector('#download-without').disabled")
         # What was typed, chosen and generated is there again after a refresh.

@@ -99,6 +99,11 @@ def test_an_unknown_claim_is_told_the_known_ones():
         get_claim("dynamsm")
 
 
+def test_a_property_of_lists_is_told_the_command_that_judges_it():
+    with pytest.raises(InputError, match=r"wu2024\.sparse is judged by lists .*: mechdyn heads verify sparse FILE"):
+        get_claim("wu2024.sparse")
+
+
 def test_parts_of_the_paper_are_those_of_claims_in_its_order_then_the_others(claims):
     parts = paper_parts()
     assert parts[-len(OTHER_PARTS) :] == OTHER_PARTS

@@ -63,6 +63,8 @@ def test_what_is_planted_is_found(planted, expected):
     assert found.outcome is expected, found.reasons
     gain = main_quantity(found).interval
     assert gain.estimate == pytest.approx(planted[RETMASK]) and gain.low <= planted[RETMASK] <= gain.high
+    every = (*found.supports, *found.refutes)
+    assert [criterion.met for criterion in every] == [asked.met for criterion in every for asked in criterion.asked]
 
 
 def test_any_mask_is_both_random_arms_and_its_share_of_the_gain_is_said():

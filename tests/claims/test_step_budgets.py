@@ -18,6 +18,7 @@ from mechdyn.studies.kv_budgets import BUDGETS_ROLE, FRACTIONS, JUDGED, caches
 from mechdyn.tasks.niah import Niah
 from mechdyn.traces.budgets import FORECAST, SOURCES, BudgetEffects, CacheShare
 from mechdyn.traces.unit import BUDGETS
+from mechdyn.views.verdict_rows import verdict_rows
 from tests.views.made_up import made_up
 
 REQUEST = Request({"name": "made up", "n_layers": 2, "n_heads": 2}, Niah(), lengths=(256,), runs=5)
@@ -80,6 +81,11 @@ def test_the_criteria_on_losses_that_are_known(better, expected):
     verdict = judged({**EVEN, **better}, spread=0.002 if better.get("static") else 0.05)
     assert outcomes(verdict) == tuple(map(Outcome, expected))
     assert [other.named for other in verdict.beside] == [DEPLOYED, FORECAST_NAMED]
+    for each in (verdict, *verdict.beside):
+        assert [criterion.met for criterion in each.supports] == [
+            all(asked.met for asked in criterion.asked) for criterion in each.supports
+        ]
+        assert all(len(criterion.asked) == 1 and verdict_rows(each) for criterion in (*each.supports, *each.refutes))
 
 
 def test_noise_decides_nothing():

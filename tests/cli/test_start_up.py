@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -79,3 +80,22 @@ def test_no_torch_where_there_are_no_tensors(folder, arguments):
 def test_no_model_code_where_no_model_runs(folder, arguments):
     imported, out = imported_by(folder, arguments, MODEL_CODE)
     assert imported == [] and out
+
+
+def test_the_package_is_run_as_a_module(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["mechdyn", "--version"])
+    runpy.run_module("mechdyn", run_name="__main__")
+    assert capsys.readouterr().out.startswith("mechdyn ")
+
+
+@pytest.mark.parametrize(
+    ("started", "again"), [("/usr/bin/mechdyn", "mechdyn"), ("/lib/mechdyn/__main__.py", "python -m mechdyn")], ids=["script", "module"]
+)
+def test_what_is_stopped_says_how_it_goes_on(monkeypatch, capsys, started, again):
+    def command(*, standalone_mode):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.argv", [started, "trace", "--needle", "two words"])
+    with pytest.raises(SystemExit) as stop:
+        run_command(command)
+    assert stop.value.code == 130 and capsys.readouterr().err.endswith(f": {again} trace --needle 'two words'\n")

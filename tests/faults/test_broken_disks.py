@@ -5,17 +5,25 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from mechdyn.errors import MechdynError
-from mechdyn.runs.configs import VerifyConfig
+from mechdyn.runs.configs import DetectConfig, RagConfig, VerifyConfig
+from mechdyn.runs.decore import decore
+from mechdyn.runs.detect import detect
+from mechdyn.runs.improve_configs import DecoreConfig
+from mechdyn.runs.json_lines import read_lines
+from mechdyn.runs.rag import rag
 from mechdyn.runs.read import read_run
+from mechdyn.runs.sweep import sweep
+from mechdyn.runs.sweep_plan import read_plan
 from mechdyn.runs.verify import verify
 from mechdyn.traces.store import TraceStore
-from tests.faults.sweeps import trace_hash
+from tests.faults.child import run_verify
+from tests.faults.sweeps import CONTEXT, trace_hash
 from tests.runs.folders import verify_in_part
 
 pytestmark = pytest.mark.faults
@@ -111,10 +119,7 @@ def test_a_flipped_byte_is_found_or_changes_nothing(whole, tmp_path, kind):
     for number in range(N_FLIPS):
         run = shutil.copytree(folder, tmp_path / str(number))
         file = draw.choice(sorted(run.glob(KINDS[kind])))
-        content = bytearray(file.read_bytes())
-        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
-        time.sleep(0.01)
-        file.write_bytes(bytes(content))
+        damaged(file, draw)
         try:
             again = read_run(run)
         except MechdynError as error:
@@ -124,13 +129,73 @@ def test_a_flipped_byte_is_found_or_changes_nothing(whole, tmp_path, kind):
         shutil.rmtree(run)
 
 
-def test_two_processes_on_one_folder(whole, begun):
-    code = f"from mechdyn.runs.verify import verify\nfrom tests.faults.test_broken_disks import CONFIG\nverify(CONFIG, {str(begun)!r})"
-    processes = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    said = [process.communicate()[1] for process in processes]
-    refused = [text for process, text in zip(processes, said, strict=True) if process.returncode]
+def damaged(file, draw):
+    content = bytearray(file.read_bytes())
+    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    time.sleep(0.01)
+    file.write_bytes(bytes(content))
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """A run of each other kind of file, by name."""
+    folder = tmp_path_factory.mktemp("others")
+    ranked = detect(DetectConfig(model="planted-static", lengths=(128,), depths=(0.5,), runs=3), folder / "detect").ranking
+    ranked.save(folder / "list.json")
+    verify(replace(CONFIG, heads=str(folder / "list.json"), model="planted-static"), folder / "heads")
+    asked = {"lengths": (150,), "depths": (0.5,), "runs": 2, "texts": 1, "text_length": 12, "on": ("niah",), "max_new_tokens": 6}
+    decore(DecoreConfig(heads="L1H1 L3H2", methods=("uniform",), **asked), folder / "decore")
+    rag(RagConfig(lengths=(220,), questions=2, k=4, window=12, batch_size=2, strategies=("oracle", "full-context")), folder / "rag")
+    (folder / "plan.toml").write_text('models = ["planted-dynamic"]\nclaims = ["dynamism"]\n[options]\nlength = [128]\nruns = 2\n')
+    sweep(read_plan(folder / "plan.toml"), folder / "sweep")
+    return folder
+
+
+OTHERS = {
+    "checksums": "heads/.seals.json",
+    "static heads": "heads/static_heads.json",
+    "detected heads": "detect/heads.json",
+    "results of detection": "detect/results.json",
+    "results of an improvement": "decore/results.json",
+    "answers of an improvement": "decore/answers.jsonl",
+    "answers of RAG": "rag/logs/*.jsonl",
+    "questions of RAG": "rag/questions.jsonl",
+    "verdict on RAG": "rag/verdicts.json",
+    "where a store is": "sweep/*/traces.at.json",
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_flipped_byte_of_other_files_is_found_or_changes_nothing(others, tmp_path, kind):
+    """As above; of lines that are appended to, the last may count as cut off, and is made again."""
+    draw, again, place = random.Random(kind), tmp_path / "runs", OTHERS[kind]
+    shutil.copytree(others, again)
+    (file, *_) = sorted(again.glob(place))
+    run, whole = next(each for each in file.parents if (each / "run.json").is_file()), file.read_bytes()
+    content, lines = repr(read_run(run).content), read_lines(file, dict) if file.suffix == ".jsonl" else []
+    for _ in range(N_FLIPS):
+        damaged(file, draw)
+        try:
+            found = repr(read_run(run).content)
+            kept = read_lines(file, dict) if lines else []
+        except MechdynError as error:
+            assert "\n" not in str(error)
+        else:
+            assert found == content and kept == lines[: len(kept)], f"{file} flipped, and nobody saw it"
+        file.write_bytes(whole)
+
+
+def test_two_processes_on_one_folder(whole, begun, tmp_path, record_property):
+    said = [tmp_path / f"said-{number}.txt" for number in range(3)]
+    processes = [CONTEXT.Process(target=run_verify, args=(CONFIG, str(begun), str(file))) for file in said]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    refused = [file.read_text() for process, file in zip(processes, said, strict=True) if process.exitcode]
     assert all("another process is at the run in" in text for text in refused) and len(refused) < 3
     assert verify(CONFIG, begun).verdict == whole[0].verdict
+    record_property("measured", f"three processes at once: {len(refused)} refused in one line, the run as if there had been one")
 
 
 def test_a_clock_that_is_set_back(whole, begun, monkeypatch):

@@ -102,6 +102,8 @@ BAD = {
     "a very long number": ('{"0-1": [1' + "0" * 400 + "]}", "'0-1' must be numbers, got '1000"),
     "text": ('{"0-1": ["a"]}', "'0-1' must be numbers, got 'a'"),
     "true": ('{"0-1": [true]}', "'0-1' must be numbers, got 'True'"),
+    "null": ('{"0-1": [1], "1-0": null}', "the head '1-0' needs a list of at least one score, got 'None'"),
+    "a number for a list": ('{"0-1": [1], "1-0": 0.5}', "the head '1-0' needs a list of at least one score, got '0.5'"),
     "no scores": ('{"0-1": []}', r"the head '0-1' needs a list of at least one score, got '\[\]'"),
     "empty object": ("{}", r"no list of heads in a known format \(.*mechdyn, .*wu\)"),
     "empty": (" \n", "the file is empty"),

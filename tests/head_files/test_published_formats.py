@@ -259,6 +259,8 @@ BAD = {
     "duo: uneven": ("0.5\t0.5\n0.5\n", r"as many gates as layer 0 \(2\), layer 1 has 1"),
     "compresskv: negative layer": ('{"-1": [0]}', "a layer is a whole number from 0, such as '3', got '-1'"),
     "compresskv: negative head": ('{"0": [-1]}', "the heads of layer 0 must be whole numbers from 0, got '-1'"),
+    "compresskv: no layer": ('{"0": [1], "x": [2]}', "a layer is a whole number from 0, such as '3', got 'x'"),
+    "compresskv: null": ('{"0": [1], "1": null}', "layer 1 needs a list of at least one head"),
     "compresskv: fraction": ('{"0": [1.5]}', "the heads of layer 0 must be whole numbers from 0, got '1.5'"),
     "compresskv: doubled": ('{"0": [1, 1]}', "each head once, got L0H1 twice"),
     "compresskv: layer twice": ('{"0": [1], "0": [2]}', "the key '0' stands there twice"),

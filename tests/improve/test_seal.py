@@ -1,5 +1,7 @@
 """SEAL: gradients by finite differences, training that is resumed to the last bit, files that know their model, factors by forecast."""
 
+import random
+
 import pytest
 import torch
 from torch import nn
@@ -116,9 +118,16 @@ def test_scales_come_back_and_know_their_model(model, tmp_path):
     other = wrap_model(tiny_model(model.name, seed=1), mini_tokenizer(), name="other", revision="another")
     with pytest.raises(StoreError, match="learned on another model"):
         load_seal(folder, other)
-    (folder / SCALES).write_bytes(b"no tensors")
-    with pytest.raises(StoreError, match="cannot be read"):
-        load_seal(folder, model)
+    draw = random.Random(0)
+    for name in (SCALES, ABOUT):
+        whole = (folder / name).read_bytes()
+        for _ in range(20):
+            content = bytearray(whole)
+            content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+            (folder / name).write_bytes(bytes(content))
+            with pytest.raises(StoreError, match=r"are damaged|cannot be read|have version"):
+                load_seal(folder, model)
+        (folder / name).write_bytes(whole)
     (folder / ABOUT).unlink()
     with pytest.raises(StoreError, match="there are no scales"):
         load_seal(folder, model)

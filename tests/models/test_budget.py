@@ -35,6 +35,17 @@ def test_ablation_doubles_the_steps_and_conditions_share_prefill():
         assert two.seconds - two.prefill_seconds == pytest.approx(2 * (one.seconds - one.prefill_seconds))
 
 
+def test_seventy_billion_weights_need_two_devices():
+    """On paper: 141 GB of weights, and 328 kB of keys and values a token; a step reads both once."""
+    size = RunSize(lengths=(131_000,), n_new=64, batch_size=1)
+    one, two = (budget_of("llama3.1-70b", size, device=device).lengths[0] for device in ("h200", "2xh200"))
+    assert not one.fits and two.fits and one.memory == two.memory and one.seconds == two.seconds
+    assert two.memory.weights == pytest.approx(141.1e9, rel=0.001)
+    assert two.memory.cache == pytest.approx(80 * 2 * 8 * 128 * 2 * 131_064, rel=0.001)
+    assert two.prefill_seconds == pytest.approx((2 * 69.5e9 * 131_000 + 2 * 80 * 64 * 128 * 131_000**2) / 989e12, rel=0.1)
+    assert two.seconds - two.prefill_seconds == pytest.approx(64 * 184e9 / 4.8e12, rel=0.05)
+
+
 def test_steps_of_one_prompt_take_what_reading_takes():
     """On paper: 8 billion weights of two bytes and 5,000 positions of 128 KiB at 4.8 TB a second, for 64 tokens."""
     budget = budget_of("llama3.1-8b", RunSize(lengths=(5000,), batch_size=1), device="h200")

@@ -36,6 +36,15 @@ def test_data_sheets_are_ordered_as_the_cards_are():
     assert all(card.throughput[0] > card.throughput[1] for card in DATA_SHEETS.values())
 
 
+def test_several_devices_add_their_memory_and_nothing_else():
+    one, three = (find_device(name, torch.bfloat16) for name in ("h200", "3xh200"))
+    assert (three.memory, three.in_use) == (3 * one.memory, 3 * one.in_use)
+    assert (three.bandwidth, three.throughput) == (one.bandwidth, one.throughput)
+    for name in ("0xh200", "xh200", "2xcpu", "2x2xh200"):
+        with pytest.raises(InputError, match=f"unknown device '{name}'"):
+            find_device(name, torch.bfloat16)
+
+
 def test_an_unknown_device_is_one_line(monkeypatch):
     with pytest.raises(InputError, match=r"unknown device 'tpu'; give cpu, cuda \(both measured on this machine\) or one of h100, h200"):
         find_device("tpu", torch.float32)

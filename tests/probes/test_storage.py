@@ -1,6 +1,7 @@
 """A probe comes back as it was, and only for its own model."""
 
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -56,16 +57,37 @@ def test_missing_and_damaged_probes_are_named(probe, tmp_path):
     folder = save_probe(probe, tmp_path / "p")
     config = json.loads((folder / "probe.json").read_text())
     (folder / "probe.json").write_text(json.dumps(config | {"version": 99}))
-    with pytest.raises(StoreError, match="has version 99, this mechdyn reads 1"):
+    with pytest.raises(StoreError, match="has version 99, this mechdyn reads 2"):
         load_probe(folder)
     (folder / "probe.json").write_text("{")
     with pytest.raises(StoreError, match="cannot be read"):
         load_probe(folder)
-    (folder / "probe.json").write_text(json.dumps(config))
+    save_probe(probe, folder)
     (folder / "probe.safetensors").write_bytes(b"short")
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="is damaged: its files are not what was written"):
         load_probe(folder)
     save_probe(probe, folder)
     (folder / "probe.json").write_text(json.dumps(config | {"shape": config["shape"] | {"hidden": [3]}}))
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="is damaged"):
         load_probe(folder)
+
+
+@pytest.mark.parametrize("name", ["probe.json", "probe.safetensors"])
+def test_a_flipped_bit_is_found_wherever_it_is(probe, tmp_path, name):
+    file, draw = save_probe(probe, tmp_path) / name, random.Random(name)
+    whole = file.read_bytes()
+    for _ in range(20):
+        content = bytearray(whole)
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        file.write_bytes(bytes(content))
+        with pytest.raises(StoreError, match=r"damaged|cannot be read|has version"):
+            load_probe(tmp_path)
+    file.write_bytes(whole)
+    assert load_probe(tmp_path).shape == probe.shape
+
+
+def test_a_probe_of_before_hashes_is_read(probe, tmp_path):
+    file = save_probe(probe, tmp_path) / "probe.json"
+    config = {name: value for name, value in json.loads(file.read_text()).items() if name not in ("weights", "sha256")}
+    file.write_text(json.dumps(config | {"version": 1}))
+    assert load_probe(tmp_path, MODEL).training == probe.training

@@ -10,9 +10,10 @@ import pytest
 from mechdyn.evidence import Evidence, Outcome, Table, Verdict
 from mechdyn.reports.page import report_html, report_markdown
 from mechdyn.reports.sections import Report, Section, make_report, sections
+from mechdyn.runs.contents import Judged
 from mechdyn.runs.finished import RunFolder
 from mechdyn.runs.folder import RunRecord
-from mechdyn.runs.read import KINDS, Judged, Run
+from mechdyn.runs.read import KINDS, Run
 from mechdyn.stats.interval import Interval
 from mechdyn.views import timeline
 from mechdyn.views.page import save_text

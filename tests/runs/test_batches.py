@@ -51,3 +51,10 @@ def test_samples_of_one_seed_stand_side_by_side():
     ]
     (batch,) = batches_of(units)
     assert [sample.first.sample["seed"] for sample in batch.samples] == [5, 5, 7, 7]
+
+
+def test_caches_that_are_tried_on_a_sample_are_rows_of_its_batch():
+    tried = {"max_new_tokens": 8, "budgets": {"caches": [["uniform", share / 100, True, "query"] for share in range(1, 16)]}}
+    units = [Unit(MODEL, {"task": "niah", "seed": seed, "length": 256}, tried, {}) for seed in range(6)]
+    assert BATCH_ROWS == 64 and lengths_of(batches_of(units)) == [[256] * 4, [256] * 2], "15 caches and the whole one make 16 rows a sample"
+    assert lengths_of(batches_of(units, 6)) == [[256] * 6], "a size that is asked for counts samples"

@@ -19,6 +19,7 @@ from mechdyn.runs.configs import (
     default_folder,
     identity_fields,
 )
+from mechdyn.runs.improve_configs import DecoreConfig, SealConfig
 
 CONFIGS = [
     VerifyConfig("dynamism"),
@@ -27,6 +28,8 @@ CONFIGS = [
     ProgressiveConfig(masked=(0, 2), preset="standard"),
     SensitivityConfig(sinks=(1,), locals=(0,), thresholds=(0.5,), task="hotpotqa"),
     TraceConfig(length=300, depth=0.0, sample="--odd"),
+    DecoreConfig(scaled=True, schedules=("static",), dtype="bfloat16"),
+    SealConfig(forecast=False, control=False, by=("head",)),
 ]
 
 

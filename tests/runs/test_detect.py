@@ -119,7 +119,7 @@ def test_the_two_statistics_of_qrhead_are_two_lists(tmp_path):
             {"max_new_tokens": 1},
             "none of the 6 samples counts for wu, so there is no list .*6: ROUGE-1 recall of the needle",
         ),
-        ("copy", {}, "unknown score 'copy'; give one of"),
+        ("copy", {}, "unknown score 'copy'; give one of copy_paste, .*, wu; of whole prompts qr, qr-ndcg"),
         ("qr:x=1", {}, "the score qr has no options"),
         ("wu", {"preset": "huge"}, "unknown preset 'huge'"),
     ],

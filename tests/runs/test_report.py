@@ -13,9 +13,10 @@ from mechdyn.errors import StoreError
 from mechdyn.evidence import SECOND
 from mechdyn.runs.ablate import ablate
 from mechdyn.runs.configs import AblateConfig, ProgressiveConfig, SensitivityConfig, TraceConfig, VerifyConfig
+from mechdyn.runs.contents import Judged
 from mechdyn.runs.folder import write_json
 from mechdyn.runs.progressive import progressive
-from mechdyn.runs.read import KINDS, Judged, not_run, read_run
+from mechdyn.runs.read import KINDS, not_run, read_run
 from mechdyn.runs.sensitivity import sensitivity
 from mechdyn.runs.trace import trace_one
 from mechdyn.runs.verify import verify
@@ -65,7 +66,8 @@ def _without_registration(folder):
 
 def _with_another_margin(folder):
     record = json.loads((folder / "run.json").read_text())
-    record["registered"]["margins"]["Q to refute, above"] = 0.95
+    margins = record["registered"]["margins"]
+    margins[next(iter(margins))] = 0.123
     write_json(folder / "run.json", record)
 
 

@@ -71,8 +71,9 @@ def test_what_cannot_be_run_is_one_line_and_leaves_nothing(run, prompts, tmp_pat
         (("contrast", "--heads", OFF, "--weaker", "mini"), "give one of the two"),
         (("contrast", "--heads", OFF, "--prompts", "nowhere.jsonl", "--out", "a"), "cannot be read"),
         (("contrast", "--weaker", "rounded:bits=1", "--prompts", prompts, "--out", "b"), "2 to 16 bits"),
-        (("deactivate", "--heads", OFF, "--out", "taken"), "exists; name a new folder"),
+        (("deactivate", "--heads", OFF, "--out", "taken"), "exists already; name a new folder"),
         (("train", "--pairs", "nowhere", "--out", "c"), "is no folder of a data set"),
+        (("train", "--out", "c"), "pairs to train on are wanted; give --pairs FOLDER"),
     ]
     for arguments, words in asked:
         code, _, error = run("retmask", *arguments)

@@ -1,16 +1,18 @@
 """One plan comes to the same runs everywhere, each unit is run once, and what was interrupted goes on."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from mechdyn.errors import InputError
 from mechdyn.runs.configs import AblateConfig, VerifyConfig
+from mechdyn.runs.mirror import pull
 from mechdyn.runs.pointers import find_stores
 from mechdyn.runs.status import statuses_of
 from mechdyn.runs.sweep import sweep
 from mechdyn.runs.sweep_cost import rehearse, sweep_cost
-from mechdyn.runs.sweep_plan import read_plan, share_of
+from mechdyn.runs.sweep_plan import SweepRun, read_plan, share_of
 from mechdyn.runs.verify import verify
 from mechdyn.traces.store import TraceStore
 
@@ -53,13 +55,23 @@ heads = ["L0H1", "L1H2 L1H3"]
     runs = plan_of(tmp_path, text, workers=2)
     assert len(runs) == 2 * 2 * 2 * (1 + 2) == len({run.key for run in runs}) == len({run.name for run in runs})
     assert [run.config.model for run in runs] == ["mini"] * 12 + ["planted-dynamic"] * 12
-    first, second = runs[0].config, runs[1].config
+    first, second = runs[0].config, next(run.config for run in runs if run.config.kind == "ablate")
     assert first == VerifyConfig("dynamism", model="mini", task="niah", preset="standard", runs=3, batch_size=4, workers=2)
     assert second == AblateConfig(
         model="mini", task="niah", preset="standard", runs=3, batch_size=4, workers=2, conditions=("clean", "dynamic"), heads="L0H1"
     )
     assert [run.key for run in plan_of(tmp_path, text, batch_size=7)] == [run.key for run in runs], "how it is run is no part of a run"
     assert [run.name for run in share_of(runs, "2/3")] == [run.name for run in runs[1::3]]
+
+
+def test_the_order_of_a_file_decides_models_alone(tmp_path):
+    models = 'models = ["mini", "planted-step"]\n'
+    text = models + 'tasks = ["niah", "world"]\nclaims = ["dynamism", "alarm"]\nstudies = ["ablate", "progressive"]\n'
+    other = 'studies = ["progressive", "ablate"]\nclaims = ["alarm", "dynamism"]\ntasks = ["world", "niah"]\n' + models
+    runs = plan_of(tmp_path, text)
+    assert [run.key for run in plan_of(tmp_path, other)] == [run.key for run in runs] and len(runs) == 16
+    turned = [run.key for run in plan_of(tmp_path, text.replace('"mini", "planted-step"', '"planted-step", "mini"'))]
+    assert turned == [run.key for run in [*runs[8:], *runs[:8]]]
 
 
 BAD = {
@@ -117,6 +129,33 @@ def test_a_run_that_fails_does_not_end_the_sweep(tmp_path):
         sweep(runs, tmp_path / "out", fail_fast=True)
 
 
+REFUSED = {
+    "a model that is not here": ({"model": "no-such-model"}, "unknown model 'no-such-model'"),
+    "a dtype": ({"dtype": "int3"}, "dtype must be one of"),
+    "a device": ({"device": "tpu"}, "there is no device 'tpu' here"),
+    "a file of heads": ({"heads": "nowhere.json"}, "there is no file 'nowhere.json'"),
+    "a haystack": ({"haystack": "nowhere.txt"}, "haystack nowhere.txt cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_run_that_cannot_be_is_refused_before_the_first_begins(tmp_path, case):
+    changes, message = REFUSED[case]
+    first, last = plan_of(tmp_path)
+    config = VerifyConfig("dynamism", model="planted-static", lengths=(128,))
+    with pytest.raises(InputError, match=message):
+        sweep([first, last, SweepRun(replace(config, **changes))], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"out exists and is not that of a sweep \(it has no sweep.jsonl\)"):
+        sweep(plan_of(tmp_path), tmp_path / "out")
+    assert [each.name for each in (tmp_path / "out").iterdir()] == ["notes.txt"]
+
+
 def test_what_a_sweep_costs_is_what_it_runs(tmp_path):
     runs = plan_of(tmp_path)
     costs = sweep_cost(runs, device="h100")
@@ -147,3 +186,32 @@ def test_traces_and_files_go_to_a_url(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path.parent)
     (elsewhere,) = sweep(runs, "memory://bucket/sweep")
     assert elsewhere.state == "done before", "another machine finds what is done at the URL"
+    verdicts = f"/bucket/sweep/{runs[0].name}/verdicts.json"
+    fs.pipe_file(verdicts, fs.cat_file(verdicts).replace(b"0.5", b"0.6", 1))
+    (tmp_path / "third").mkdir()
+    monkeypatch.chdir(tmp_path / "third")
+    (third,) = sweep(runs, "memory://bucket/sweep")
+    assert third.state == "failed" and "verdicts.json is not what mechdyn wrote" in third.error
+
+
+def test_a_fetch_that_is_killed_leaves_no_half_of_a_run(tmp_path):
+    import fsspec
+
+    fs, folder = fsspec.filesystem("memory"), tmp_path / "run"
+    for name in ("a.json", "b.json", "run.json"):
+        fs.pipe_file(f"/bucket/fetched/{name}", name.encode())
+
+    class Killed(BaseException):
+        pass
+
+    def killed(path, *given, read=fs.cat_file):
+        if path.endswith("b.json"):
+            raise Killed
+        return read(path, *given)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(type(fs), "cat_file", staticmethod(killed))
+        pull("memory://bucket/fetched", folder)
+    assert not folder.exists()
+    assert pull("memory://bucket/fetched", folder) == 3
+    assert sorted(each.name for each in folder.iterdir()) == ["a.json", "b.json", "run.json"]

@@ -80,6 +80,14 @@ def test_a_trace_without_steps_has_no_say():
     assert mean_compensated([empty], static).n == 0
 
 
+def test_copies_of_a_trace_in_one_cluster_tell_nothing_new():
+    static = random_heads(4)
+    once = [random_trace(5, seed) for seed in range(8)]
+    one, copies = mean_compensated(once, static), mean_compensated(once * 3, static, list(range(8)) * 3)
+    assert (copies.low, copies.high) == pytest.approx((one.low, one.high)) and copies.method == "cluster BCa bootstrap"
+    assert mean_compensated(once * 3, static).low > one.low
+
+
 def test_a_static_list_of_another_model_is_refused():
     with pytest.raises(InputError, match="the heads are of a model of 2 layers x 5 heads, this one has 3 x 5"):
         compensated_heads(random_trace(3, 0), HeadSet.of([(0, 1)], 2, HEADS))

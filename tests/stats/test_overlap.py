@@ -111,6 +111,44 @@ def test_intervals_resample_samples():
     assert (interval.low, interval.high) == pytest.approx(expected)
 
 
+def bounds(interval):
+    return interval.low, interval.high
+
+
+def test_copies_of_samples_in_one_cluster_tell_nothing_new():
+    """Three copies of every sample, labelled as such, have the bounds of one; without labels they are taken for three times as much."""
+    once = [sample for sample in random_samples(12, n=10, density=0.4) if len(sample) > 1]
+    copies, labels = once * 3, list(range(len(once))) * 3
+    pairs, static = list(zip(once, reversed(once), strict=True)), HeadSet.of([(0, 0), (1, 3)], N_LAYERS, N_HEADS)
+    pairs = [(one[: min(map(len, pair))], other[: min(map(len, pair))]) for pair in pairs for one, other in [pair]]
+    table = dynamism_table(once, {"a": static}, pairs)
+    clustered = dynamism_table(copies, {"a": static}, pairs * 3, clusters=labels, pair_clusters=labels)
+    naive = dynamism_table(copies, {"a": static}, pairs * 3)
+    for read in (
+        lambda each: each.adjacent.retrieving,
+        lambda each: each.adjacent.all_steps,
+        lambda each: each.static["a"].retrieving,
+        lambda each: each.retest.retrieving,
+        lambda each: each.entropy.entropy,
+        lambda each: each.entropy.raw,
+        lambda each: each.per_step.mean,
+        lambda each: each.per_step.all_steps,
+    ):
+        assert bounds(read(clustered)) == pytest.approx(bounds(read(table)))
+        assert read(clustered).method == "cluster BCa bootstrap"
+    for read in (lambda each: each.adjacent.retrieving, lambda each: each.static["a"].retrieving, lambda each: each.per_step.mean):
+        assert read(naive).high - read(naive).low < 0.8 * (read(table).high - read(table).low)
+    assert clustered.entropy.chao_shen.method == "cluster BCa bootstrap"
+
+
+def test_a_sample_that_does_not_retrieve_keeps_the_others_in_their_clusters():
+    samples = random_samples(13, n=9, density=0.4)
+    labels = ["a", "a", "b", "b", "c", "c", "d", "d", "e"]
+    silent = [torch.zeros(4, N_LAYERS, N_HEADS, dtype=torch.bool), *samples]
+    for measured in (lambda of, labels: head_entropy(of, labels).entropy, lambda of, labels: heads_per_step(of, labels).mean):
+        assert bounds(measured(silent, ["z", *labels])) == pytest.approx(bounds(measured(samples, labels)))
+
+
 def test_planted_static_heads_score_one_everywhere():
     planted = HeadSet.of([(0, 0), (1, 3), (2, 4)], N_LAYERS, N_HEADS)
     samples = [planted.mask().expand(6, -1, -1).clone() for _ in range(10)]

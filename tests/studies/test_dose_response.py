@@ -97,6 +97,20 @@ def test_doses_are_means_by_loops(measured):
         assert dose.above[NEITHER].estimate == pytest.approx(means[0] - means[2], abs=1e-5)
 
 
+def test_copies_of_answers_to_one_needle_tell_nothing_new(measured, ranking):
+    """Traces of the same samples share their needles, so intervals and sign flips of copies are those of one of each."""
+    once, copies = dose_response(measured["dose"]), dose_response([*measured["dose"]] * 3)
+    for one, three in zip(once, copies, strict=True):
+        for name in (STATIC, NEITHER):
+            assert (three.above[name].low, three.above[name].high) == pytest.approx((one.above[name].low, one.above[name].high))
+            assert three.flips[name] == one.flips[name]
+    assert "cluster BCa bootstrap" in {mean.method for dose in copies for mean in dose.means.values()}
+    one, three = (coincidence(traces, ranking).jaccard for traces in (measured["dose"], [*measured["dose"]] * 3))
+    assert (three.low, three.high) == pytest.approx((one.low, one.high))
+    for one, three in zip(lagged_effect(measured["lagged"]), lagged_effect([*measured["lagged"]] * 3), strict=True):
+        assert (three.active.low, three.above.high) == pytest.approx((one.active.low, one.above.high))
+
+
 def test_coincidence_is_by_loops(measured, ranking):
     sums, n_steps, n_different = 0.0, 0, 0
     for found in measured["dose"]:

@@ -32,6 +32,8 @@ def test_lists_are_named_by_their_file_or_as_asked(files):
     assert path_and_format("x=p.json:format=profile-copy") == ("p.json", "profile-copy")
     with pytest.raises(InputError, match=r"two lists are called 'a'; name them: NAME=a\.json"):
         named_lists(["a.json", "a.json"])
+    with pytest.raises(InputError, match=r"two lists are called 'x'; name them: NAME=b\.json"):
+        named_lists(["x=a.json", "x=b.json"])
     with pytest.raises(InputError, match=r"the heads cannot be read from 'no\.json': No such file"):
         named_lists(["no.json"])
 

@@ -1,6 +1,7 @@
 """The plan and the points of progressive ablation."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -47,6 +48,24 @@ def test_a_point_counts_static_heads_that_come_up():
     assert point.quality["accuracy"].estimate == 0.75
     assert point.heads_off.estimate == 2.0
     json.dumps(point.as_json(), allow_nan=False)
+
+
+def test_a_point_draws_samples_of_one_needle_together():
+    ranking, rng = detect([made_up(seed) for seed in range(4)]).ranking, torch.Generator().manual_seed(1)
+
+    def point(needles):
+        rng.manual_seed(1)
+        traces = [made_up(seed, right=True, n_ablated=1 + seed % 3) for seed in range(12)]
+        traces = [replace(trace, prompt_tokens=torch.tensor([needle, 0, 0])) for trace, needle in zip(traces, needles, strict=True)]
+        for trace in traces:
+            trace.ablated_scores[:] = (torch.rand(N_STEPS, N_LAYERS, N_HEADS, generator=rng) < 0.05).float()
+        return progressive_point(2, "clean", {progressive_role(2, "clean"): traces}, ranking)
+
+    alone, shared = point(range(12)), point([seed // 3 for seed in range(12)])
+    for read in (lambda each: each.compensated[STATIC_LIST], lambda each: each.heads_off):
+        assert read(alone).estimate == read(shared).estimate
+        assert (read(alone).method, read(shared).method) == ("BCa bootstrap", "cluster BCa bootstrap") or read(shared).method == "no spread"
+    assert shared.compensated[STATIC_LIST].method == "cluster BCa bootstrap"
 
 
 def test_nothing_is_compensated_at_k_0():

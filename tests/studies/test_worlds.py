@@ -11,7 +11,7 @@ import torch
 from mechdyn.claims.dynamism import Dynamism
 from mechdyn.errors import InputError
 from mechdyn.evidence import Outcome
-from mechdyn.studies.world_rules import Keyed, Nested, Scene, Shape, Sizes
+from mechdyn.studies.world_rules import Drifting, Flicker, Keyed, Nested, OneOf, Scene, Shape, Sizes
 from mechdyn.studies.worlds import WORLDS, Noise, SimulatedWorld, Truth, request_for, simulate
 from mechdyn.tasks.task import is_correct
 
@@ -56,6 +56,31 @@ def test_heads_go_by_their_key_and_by_nothing_else(by):
     coarser = {"token": "step", "step": "token", "place": "needle", "moment": "haystack", "needle": "always", "haystack": "needle"}
     if by in coarser:
         assert any(len(sets) > 1 for sets in sets_by(traces, KEYS[coarser[by]]).values())
+
+
+def test_a_drift_exchanges_the_oldest_heads_step_by_step():
+    roles = simulate(clean(Drifting(size=4, exchanged=0.5)), 6, seed=3)
+    (by_step,) = {tuple(flat(trace)) for row in roles.values() for trace in row}
+    assert {len(heads) for heads in by_step} == {4}
+    assert [len(one - other) for one, other in pairwise(by_step)] == [0, 1, 0, 1, 0, 1, 0]
+    assert len(frozenset.union(*by_step)) == 4 + 3
+
+
+@pytest.mark.parametrize("by", ["needle", "step", "haystack"])
+def test_one_of_a_few_lists_is_chosen_by_its_key(by):
+    roles = simulate(clean(OneOf(by, n_lists=3, size=5)), 20, seed=3)
+    traces = [trace for row in roles.values() for trace in row]
+    found = sets_by(traces, KEYS[by])
+    assert all(len(sets) == 1 for sets in found.values())
+    assert {len(heads) for sets in found.values() for heads in sets} == {5} and len(set().union(*found.values())) == 3
+
+
+def test_a_flicker_of_layers_has_all_heads_of_a_layer_on_or_none():
+    traces = simulate(clean(Flicker(pool=10, by_layer=True)), 20, seed=3)["evaluation"]
+    on = torch.cat([trace.active for trace in traces]).float().mean(dim=2)
+    assert set(on.unique().tolist()) == {0.0, 1.0}
+    shares = sorted(on.mean(dim=0).tolist())
+    assert shares[0] == 0.0 and 0.4 < shares[1] < 0.8
 
 
 def test_nested_sets_are_the_first_of_one_ranking():
@@ -132,6 +157,10 @@ def test_a_seed_makes_a_world_and_another_another():
         ("by token", Outcome.SUPPORTED, Outcome.SUPPORTED),
         ("by step", Outcome.SUPPORTED, Outcome.SUPPORTED),
         ("by needle", Outcome.INCONCLUSIVE, Outcome.REFUTED),
+        ("drifts, one head a step", Outcome.SUPPORTED, None),
+        ("two lists, by step", Outcome.SUPPORTED, None),
+        ("two lists, by needle", Outcome.INCONCLUSIVE, None),
+        ("flicker of whole layers", Outcome.REFUTED, None),
         ("anew at each step", Outcome.INCONCLUSIVE, None),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mechdyn.tasks.haystack import sentence_ends, split_sentences
+from mechdyn.tasks.haystack import sentence_ends
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,7 @@ def test_ends_lie_just_behind_the_sentence(text: str, ends: list[int]) -> None:
     assert sentence_ends(text) == ends
 
 
-def test_sentences_come_without_outer_white_space_and_without_a_rest() -> None:
-    assert split_sentences("  One\n one.  Two!\n\nThree? rest") == ["One one.", "Two!", "Three?"]
-    assert split_sentences("rest") == []
-
-
 def test_pieces_between_ends_give_the_text_back() -> None:
     text = "A b. C d! “E?” F… (G.) "
     ends = sentence_ends(text)
     assert "".join(text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)) == text
-    assert len(split_sentences(text)) == len(ends)

@@ -10,7 +10,7 @@ from mechdyn.metrics import extract_answer
 from mechdyn.tasks.chat import render
 from mechdyn.tasks.hotpotqa import hotpotqa, load_samples, select
 from mechdyn.tasks.niah import SYSTEM, user_text
-from mechdyn.tasks.questions import ANSWER_MARK, DIRECT_INSTRUCTION, RATIONALE_INSTRUCTION, context_text, join_sentences
+from mechdyn.tasks.questions import ANSWER_MARK, DIRECT_INSTRUCTION, RATIONALE_INSTRUCTION, context_text
 from mechdyn.tasks.world import world_items
 from tests.tasks.test_hotpotqa_positions import item_of, own_items
 from tests.tokenizers import tokenizer_styles
@@ -30,7 +30,7 @@ from tests.tokenizers import tokenizer_styles
     ],
 )
 def test_sentences_keep_every_character(sentences: list[str], text: str) -> None:
-    assert join_sentences(sentences) == text
+    assert context_text([("T", sentences)]) == f"T: {text}"
 
 
 @pytest.mark.parametrize(("style", "instruction"), [("rationale", RATIONALE_INSTRUCTION), ("direct", DIRECT_INSTRUCTION)])

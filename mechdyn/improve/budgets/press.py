@@ -1,7 +1,7 @@
 """The same budgets as a press for NVIDIA's kvpress: its context managers, its pipeline, its registry of presses.
 
-kvpress is imported when a press is made, and by nothing else of mechdyn: it needs pandas below 3, which mechdyn's own pins do not, so it
-goes into an environment of its own (docs/kv_budgets.md).
+kvpress is imported when a press is made, and by nothing else of mechdyn: it asks for an older pandas and transformers than mechdyn does, so
+it goes into an environment of its own (docs/kv_budgets.md).
 """
 
 from collections.abc import Iterator, MutableMapping
@@ -24,7 +24,10 @@ from mechdyn.traces.budgets import ECHO, FORECAST, STATIC, UNIFORM
 
 SOURCES = (UNIFORM, STATIC, ECHO, FORECAST)
 """What a running system can deal a budget out by."""
-INSTALL = "kvpress is not installed; make an environment for it: pip install kvpress 'pandas<3' mechdyn"
+INSTALL = (
+    "kvpress is not installed; make an environment for it: pip install 'mechdyn[train]' 'pandas<3' fire 'cachetools<6', then "
+    "pip install --no-deps kvpress"
+)
 
 
 @dataclass

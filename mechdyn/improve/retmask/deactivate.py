@@ -9,7 +9,7 @@ import torch
 from mechdyn.decoding.ablation import Ablation
 from mechdyn.errors import InputError
 from mechdyn.heads import Heads, HeadSet, RankedHeads, heads
-from mechdyn.improve.retmask.new_folder import new_folder
+from mechdyn.improve.new_folder import new_folder
 from mechdyn.models.load import quiet
 from mechdyn.models.model import Model
 from mechdyn.models.writing import output_weights

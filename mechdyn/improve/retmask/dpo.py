@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from mechdyn.errors import InputError
-from mechdyn.improve.retmask.new_folder import new_folder
+from mechdyn.improve.new_folder import new_folder
 from mechdyn.models.load import load_checkpoint, quiet
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def train_dpo(model: str, pairs: "Dataset", settings: DPOSettings, folder: str |
     require_trl()
     folder = Path(folder)
     if folder.exists():
-        raise InputError(f"{folder} exists; name a new folder with --out")
+        raise InputError(f"{folder} exists already; name a new folder")
     checkpoints = folder.with_name(f"{folder.name}.{CHECKPOINTS}")
     with quiet_training():
         trainer, tokenizer = make_trainer(model, pairs, settings, checkpoints)

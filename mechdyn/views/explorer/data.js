@@ -49,7 +49,10 @@ function condition(header, facts, array) {
     }
     return found;
   };
+  const taken = array("effects");
   return {
+    // What a set of heads, off at that step alone, takes from the token's log probability: nats, NaN where the set has no head there.
+    effect: (set, step) => taken[set * facts.steps + step],
     ...facts, ids: array("ids"), varying: array("varying"), top: array("top"), score, active, off, sources,
     activeHeads: step => heads(head => active(step, head)),
     offHeads: step => heads(head => off(step, head)),

@@ -41,6 +41,7 @@ async function start() {
     byId("retrieves").textContent = run.binary ? "retrieves" : `retrieves: score above ${run.threshold}, the stronger the higher`;
     byId("shown").textContent = `${heads.length} of ${data.total} heads`;
     byId("grid-name").textContent = other ? run.name : "";
+    drawEffect(run);
     byId("other-grid").hidden = !other;
     byId("over-steps").classList.toggle("two", other !== null);
     timeline.draw();
@@ -51,6 +52,18 @@ async function start() {
     byId("only-this").textContent = `only under ${run.name}`;
     byId("only-other").textContent = `only under ${other.name}`;
     differenceTimeline.draw();
+  }
+
+  // What was measured along the condition's own answer: which sets of heads there are, and the chosen one's at this step.
+  function drawEffect(run) {
+    const {effect, step} = app.state, names = run.effects, select = byId("effect-set");
+    byId("effect").hidden = !names.length;
+    if (!names.length) return;
+    if ([...select.options].map(option => option.value).join("\n") !== names.join("\n")) select.replaceChildren(...names.map(name => new Option(name, name)));
+    select.value = names[effect];
+    const known = Array.from({length: run.steps}, (_, place) => run.effect(effect, place)).filter(Number.isFinite);
+    const mean = known.reduce((sum, value) => sum + value, 0) / known.length;
+    byId("effect-here").textContent = `step ${step}: ${natsText(run.effect(effect, step))}${known.length ? `; mean of ${known.length} step${known.length > 1 ? "s" : ""} ${mean.toFixed(3)}` : ""}`;
   }
 
   // The generated text of the condition, and of the one that it is compared with.
@@ -142,6 +155,7 @@ async function start() {
     byId("condition").addEventListener("change", event => { app.set({condition: Number(event.target.value)}); follow(); });
     byId("versus").addEventListener("change", event => app.set({versus: Number(event.target.value)}));
     byId("show").addEventListener("change", event => app.set({show: event.target.value}));
+    byId("effect-set").addEventListener("change", event => app.set({effect: app.run().effects.indexOf(event.target.value)}));
     byId("heads").addEventListener("input", event => app.set({list: event.target.value}, {remember: false}));
     byId("play").addEventListener("click", () => play(timer === null));
     byId("back").addEventListener("click", () => go(app.state.step - 1));

@@ -99,6 +99,7 @@ def condition_facts(name: str, trace: Trace, ranks: int) -> dict[str, Any]:
     """What a page knows of one generation beside its arrays."""
     return {
         "name": name,
+        "effects": [running(found) for found in trace.effect.by_step()] if trace.effect is not None else [],
         "text": trace.text,
         "stopped": trace.stopped,
         "threshold": trace.threshold,
@@ -123,6 +124,8 @@ def condition_arrays(trace: Trace, ranks: int) -> dict[str, np.ndarray]:
     }
     if trace.ablated is not None:
         found["ablated"] = trace.ablated.numpy().astype("u1")
+    if trace.effect is not None:
+        found["effects"] = np.stack([values.numpy() for values in trace.effect.by_step().values()]).astype("<f4")
     if trace.sources is not None:
         positions = trace.sources.positions[..., :ranks].numpy()
         kind = _position_type(trace)

@@ -10,7 +10,7 @@ const FILTERS = {
 };
 
 function makeState(data, changed) {
-  const state = {condition: 0, versus: -1, step: 0, head: 0, show: "varying", list: "", at: -1};
+  const state = {condition: 0, versus: -1, step: 0, head: 0, show: "varying", list: "", at: -1, effect: 0};
   let written = null;
 
   const run = () => data.conditions[state.condition];
@@ -36,6 +36,7 @@ function makeState(data, changed) {
     state.step = clamp(state.step, 0, run().steps - 1);
     state.head = clamp(state.head, 0, data.total - 1);
     if (!(state.show in FILTERS)) state.show = "varying";
+    state.effect = clamp(state.effect, 0, Math.max(0, run().effects.length - 1));
     if (state.at >= data.prompt.length + run().steps) state.at = -1;
   }
 
@@ -44,6 +45,7 @@ function makeState(data, changed) {
     if (other()) parts.set("versus", other().name);
     if (state.list) parts.set("heads", state.list);
     if (state.at >= 0) parts.set("at", state.at);
+    if (state.effect > 0) parts.set("effect", run().effects[state.effect]);
     return parts.toString();
   }
 
@@ -61,6 +63,7 @@ function makeState(data, changed) {
       list: parts.get("heads") ?? "",
       at: number("at", -1),
     });
+    state.effect = Math.max(0, run().effects.indexOf(parts.get("effect")));
     if (state.head < 0) state.head = firstHead();
     settle();
     written = write();

@@ -1,6 +1,6 @@
-// Heads x steps. Only the cells in sight exist, so a thousand heads cost no more than twenty.
+// Heads x steps, and where it was measured what a set of heads does at each step. Only the cells in sight exist, so a thousand heads cost no more than twenty.
 
-const CELL = 18, NAME = 62, LETTER = 6.7, MOST_LETTERS = 12;
+const CELL = 18, NAME = 62, LETTER = 6.7, MOST_LETTERS = 12, BARS = 44;
 
 // `shown` gives the condition that a grid draws; the one of the comparison stands below the first, with the same heads.
 function makeTimeline(data, app, grid, shown, prefix) {
@@ -9,7 +9,7 @@ function makeTimeline(data, app, grid, shown, prefix) {
 
   function draw() {
     const found = app.heads(), run = shown(), {step, head} = app.state;
-    above = 12 + LETTER * Math.min(MOST_LETTERS, Math.max(...run.labels.map(label => [...label].length)));
+    above = (hasBars(run) ? BARS : 0) + 12 + LETTER * Math.min(MOST_LETTERS, Math.max(...run.labels.map(label => [...label].length)));
     heads = found.heads;
     plane.style.width = `${NAME + run.steps * CELL + 4}px`;
     plane.style.height = `${above + heads.length * CELL + 4}px`;
@@ -33,15 +33,44 @@ function makeTimeline(data, app, grid, shown, prefix) {
     for (let column = left; column < right; column++) {
       const label = make("span", {className: column === step ? "name now" : "name", textContent: run.labels[column], title: run.labels[column]});
       label.style.left = `${NAME + column * CELL}px`;
+      label.style.bottom = `${2 + (hasBars(run) ? BARS : 0)}px`;
+      label.style.maxHeight = `${above - 4 - (hasBars(run) ? BARS : 0)}px`;
       label.dataset.step = column;
       names.append(label);
     }
+    if (hasBars(run)) names.append(...drawBars(run, left, right));
     const rows = [];
     for (let row = top; row < bottom; row++) rows.push(drawRow(row, left, right));
     plane.replaceChildren(names, ...rows);
     const chosen = plane.querySelector(".cell.chosen");
     if (chosen) grid.setAttribute("aria-activedescendant", chosen.id);
     else grid.removeAttribute("aria-activedescendant");
+  }
+
+  // Differences of two conditions have no effects of their own.
+  const hasBars = run => (run.effects ?? []).length > 0;
+
+  // A bar a step, up where the heads made the token likelier and down where less so; the line is 0.
+  function drawBars(run, left, right) {
+    const {effect, step} = app.state, all = Array.from({length: run.steps}, (_, column) => run.effect(effect, column)).filter(Number.isFinite);
+    const high = Math.max(0, ...all), low = Math.min(0, ...all), scale = (BARS - 6) / Math.max(1e-6, high - low);
+    const line = make("i", {className: "zero"});
+    line.style.bottom = `${3 - low * scale}px`;
+    line.style.left = `${NAME}px`;
+    line.style.width = `${run.steps * CELL}px`;
+    const drawn = [line, make("span", {className: "head", textContent: "nats"})];
+    for (let column = left; column < right; column++) {
+      const value = run.effect(effect, column);
+      if (!Number.isFinite(value)) continue;
+      const height = Math.max(1, Math.abs(value) * scale);
+      const bar = make("span", {className: `taken${value < 0 ? " less" : ""}${column === step ? " now" : ""}`, title: `step ${column}: ${natsText(value)}`});
+      bar.style.left = `${NAME + column * CELL}px`;
+      bar.style.height = `${height}px`;
+      bar.style.bottom = `${3 - low * scale - (value < 0 ? height : 0)}px`;
+      bar.dataset.step = column;
+      drawn.push(bar);
+    }
+    return drawn;
   }
 
   function drawRow(row, left, right) {
@@ -106,6 +135,8 @@ function makeTimeline(data, app, grid, shown, prefix) {
   });
   return {draw, reveal, move, about};
 }
+
+const natsText = value => Number.isFinite(value) ? `${value.toFixed(3)} nats` : "the set has no head at this step";
 
 // Grey up to the threshold of a continuous score, coloured above it; a binary score is one of two colours.
 function color(run, score) {

@@ -86,7 +86,7 @@ def test_a_saved_checkpoint_is_a_model_like_any_other(tmp_path):
     assert not output_weights(loaded, 1)[3].any() and not output_weights(loaded, 4)[0].any()
     assert torch.equal(output_weights(loaded, 1)[4], output_weights(model, 1)[4])
     assert loaded.eos_ids == model.eos_ids and loaded.tokenizer.chat_template == model.tokenizer.chat_template
-    with pytest.raises(InputError, match="exists; name a new folder"):
+    with pytest.raises(InputError, match="exists already; name a new folder"):
         save_deactivated(model, "L1H3", folder)
 
 

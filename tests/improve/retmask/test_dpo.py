@@ -71,7 +71,7 @@ def test_one_step_moves_the_margin_up(pairs, plain, tmp_path):
     assert bool((margins(hf, toy) > margins(plain, toy) + 0.05).all())
     assert load_model(trained.folder).eos_ids == load_model("mini").eos_ids
     assert not (tmp_path / "trained.checkpoints").exists()
-    with pytest.raises(InputError, match="exists; name a new folder"):
+    with pytest.raises(InputError, match="exists already; name a new folder"):
         train_dpo("mini", toy, TOY, tmp_path / "trained")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Sources, Trace
 from mechdyn.views import explorer
 from tests.browser import Browser, needs_browser
@@ -307,6 +308,33 @@ def test_a_trace_without_sources_says_so(browser: Browser, tmp_path: Path) -> No
     browser.open(explorer(replace(hand_made()[0], sources=None)).save(tmp_path / "p.html"), ready=READY)
     assert browser.text("#sources") == "Sources of this run were not captured."
     assert browser.trouble() == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (400, True)])
+def test_an_effect_is_shown_step_by_step_where_there_is_one(browser: Browser, tmp_path: Path, width: int, dark: bool) -> None:
+    clean, ablated = hand_made()
+    taken = torch.tensor([[0.5, 2.0, 0.0, -1.0, 0.1, 0.2, 0.3, 0.4], [0.0] * 8])
+    heads = torch.zeros(2, STEPS, LAYERS, HEADS, dtype=torch.bool)
+    heads[0, :, 1, 2] = heads[1, 4, 0, 0] = True
+    effect = Effect(("L1H2", TEXTS[0]), clean.tokens, clean.token_texts, torch.full((STEPS,), -0.1), (-0.1 - taken)[..., None], heads)
+    page = explorer({"clean": replace(clean, effect=effect), "dynamic": ablated}).save(tmp_path / "page.html")
+    browser.open(page, "#condition=clean&step=1", ready=READY, width=width, dark=dark)
+    assert not browser.run("document.querySelector('#effect').hidden")
+    assert browser.text("#effect-here") == "step 1: 2.000 nats; mean of 8 steps 0.312"
+    bars = browser.run(
+        """[...document.querySelectorAll("#plane .taken")].map(bar => [Number(bar.dataset.step), bar.offsetHeight,
+        bar.classList.contains("less"), bar.title])"""
+    )
+    assert [step for step, *_ in bars] == list(range(STEPS)) and [step for step, _, less, _ in bars if less] == [3]
+    assert bars[1][1] == pytest.approx(2 * bars[3][1], abs=2) and bars[3][3] == "step 3: -1.000 nats"
+    left = "document.querySelector('#plane .{}[data-step=\"3\"]').getBoundingClientRect().left"
+    assert abs(browser.run(left.format("taken")) - browser.run(left.format("cell"))) <= 1
+    browser.run("(list => { list.selectedIndex = 1; list.dispatchEvent(new Event('change')); })(document.querySelector('#effect-set'))")
+    assert browser.text("#effect-here") == "step 1: the set has no head at this step; mean of 1 step 0.000"
+    assert state(browser)["effect"] == TEXTS[0]
+    browser.run("(menu => { menu.value = 1; menu.dispatchEvent(new Event('change')); })(document.querySelector('#condition'))")
+    assert browser.run("document.querySelector('#effect').hidden") and not browser.run("document.querySelector('#plane .taken')")
+    assert not browser.run("document.documentElement.scrollWidth > innerWidth") and browser.trouble() == []
 
 
 def test_the_difference_grid_is_what_each_condition_has_alone(browser: Browser, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.gallery.examples import Made, made_effect, made_trace
 from mechdyn.errors import InputError
 from mechdyn.traces.trace import Sources, Trace
 from mechdyn.views.explorer.pack import NONE_16, SOURCE_BYTES, pack, unpack
@@ -39,6 +40,16 @@ def test_everything_is_there_again(n_prompt: int) -> None:
     np.testing.assert_array_equal(arrays["prompt.ids"], clean.prompt_tokens)
     assert (header["layers"], header["heads"], header["needle"]) == (2, 3, [[10, 14]])
     assert header["prompt"] == [" w"] * n_prompt
+
+
+def test_effects_are_there_by_set_and_step_the_mean_of_draws() -> None:
+    effect = made_effect(Made())
+    header, arrays = unpack(pack({"clean": replace(made_trace(Made()), effect=effect), "dynamic": made_trace(Made(), True)}))
+    delta = (effect.clean - effect.off[..., 0]).masked_fill(effect.n_off == 0, np.nan)
+    expected = np.stack([delta[0], delta[1:3].mean(dim=0), delta[3]])
+    np.testing.assert_allclose(arrays["0.effects"].reshape(3, -1), expected, rtol=1e-6)
+    assert header["conditions"][0]["effects"] == ["retrieving", "others  The", "static"]
+    assert header["conditions"][1]["effects"] == [] and "1.effects" not in arrays
 
 
 def test_orders_are_those_of_the_timeline() -> None:

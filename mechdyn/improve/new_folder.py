@@ -18,7 +18,7 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
     """
     folder = Path(folder)
     if folder.exists():
-        raise InputError(f"{folder} exists; name a new folder with --out")
+        raise InputError(f"{folder} exists already; name a new folder")
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -26,6 +26,6 @@ def new_folder(folder: str | Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, folder)
     except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror}); name another with --out") from error
+        raise InputError(f"{folder} cannot be written ({error.strerror}); name another") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
