@@ -177,11 +177,12 @@ def _judged(folder: RunFolder, again: bool | None) -> Judged:
 def _unchanged(folder: RunFolder, recorded: Verdict, found: Standing) -> bool:
     """Whether judging again would see the same: the registered criteria, options and units, and the same units absent.
 
-    A unit's key hashes what its trace is made from, and checksums hold the files. Without a registration or checksums nobody can tell.
+    A unit's key hashes what its trace is made from, and checksums hold the files. Without a registration, without
+    checksums, and of a claim that states no margins, nobody can tell.
     """
     now = noting_absent(noted(replace(recorded, notes=()), found), folder.roles, folder.set_aside, folder.missing).notes
-    sealed = bool(found.hash) and (folder.path / SEALS).is_file()
-    return sealed and not found.differences and recorded.notes[len(recorded.notes) - len(now) :] == now
+    told = bool(found.hash and rules_of(get_claim(recorded.claim)).margins) and (folder.path / SEALS).is_file()
+    return told and not found.differences and recorded.notes[len(recorded.notes) - len(now) :] == now
 
 
 def _standing(folder: RunFolder, claim: str) -> Standing | None:

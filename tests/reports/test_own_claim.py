@@ -48,6 +48,6 @@ def test_verify_and_report_take_it(retrieving, run, tmp_path, task):
     assert f"retrieving on mini: {verdict['verdict']}" in out and (tmp_path / "mine" / "timeline.html").is_file()
     code, out, err = run("report", "mine")
     assert code == 0, err
-    assert "as recorded, nothing changed" in out
+    assert "again, the same" in out
     page = (tmp_path / "mine" / "report.html").read_text()
     assert f"retrieving: mini, {task}: {verdict['verdict']}" in page and "share of steps, any" in page
