@@ -5,11 +5,14 @@ is taken from the runs themselves (`World.truth` is None).
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
+from scipy import stats
 
 from experiments.coverage.worlds import CLUSTER, World
+from mechdyn.heads import RankedHeads
 from mechdyn.stats.cca_crossfit import cross_fitted_correlation
 from mechdyn.stats.fixed_list import fixed_list
 from mechdyn.stats.interval import Interval
@@ -23,9 +26,11 @@ from mechdyn.studies.hidden_worlds import WORLDS as HIDDEN_WORLDS
 from mechdyn.studies.hidden_worlds import simulate_hidden
 from mechdyn.studies.probing import cca_samples
 from mechdyn.studies.worlds import WORLDS, simulate
-from mechdyn.traces.clusters import trace_clusters
+from mechdyn.traces.trace import Trace
 
 Measure = Callable[[np.random.Generator, int], Interval]
+_POOL = 3000
+"""Pairs of the one model that Q and T − L are measured on: many more than a run draws."""
 
 
 def in_clusters() -> list[World]:
@@ -56,7 +61,9 @@ def in_clusters() -> list[World]:
 def of_heads() -> list[World]:
     """Entropy of heads whose rates differ from sample to sample; Q and T − L where half of the heads go by token."""
     rates = 0.6 / np.arange(1, 33)
-    share = rates / rates.sum()
+    levels = stats.gamma.ppf((np.arange(10_000) + 0.5) / 10_000, 4.0, scale=0.25)
+    known = np.minimum(1.0, rates[:, None] * levels).mean(axis=1)
+    share = known / known.sum()
 
     def entropy(which: str) -> Measure:
         def draw(rng: np.random.Generator, n: int) -> Interval:
@@ -68,10 +75,9 @@ def of_heads() -> list[World]:
 
     def shares(which: str) -> Measure:
         def draw(rng: np.random.Generator, n: int) -> Interval:
-            found = simulate(WORLDS["half by token, half fixed"], n, seed=int(rng.integers(2**31)))
-            pairs = list(zip(found["evaluation"], found["retest"], strict=True))
-            clusters = trace_clusters(*zip(*pairs, strict=True))
-            return getattr(fixed_list(pairs, static_ranking(found["detection"]), clusters, n_resamples=1000), which)
+            pairs, ranking = _half_by_token()
+            chosen = [pairs[place] for place in rng.choice(len(pairs), n, replace=False)]
+            return getattr(fixed_list(chosen, ranking, n_resamples=1000), which)
 
         return draw
 
@@ -82,6 +88,13 @@ def of_heads() -> list[World]:
         World("Q, half of the heads by token", None, shares("explained"), at_most=200),
         World("T - L, half of the heads by token", None, shares("excess"), at_most=200),
     ]
+
+
+@cache
+def _half_by_token() -> tuple[list[tuple[Trace, Trace]], RankedHeads]:
+    """Pairs to draw from, of one simulated model: another model would have other heads, and so another Q."""
+    found = simulate(WORLDS["half by token, half fixed"], _POOL, seed=0)
+    return list(zip(found["evaluation"], found["retest"], strict=True)), static_ranking(found["detection"])
 
 
 def fitted() -> list[World]:

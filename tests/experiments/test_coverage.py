@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from experiments.coverage.__main__ import TABLES, coverage, exact_coverage, filled, proportions_table
+from experiments.coverage.claim_worlds import fitted
 from experiments.coverage.worlds import World
 from mechdyn.evidence import Table
 from mechdyn.stats.interval import Interval
@@ -48,7 +49,7 @@ def test_without_a_truth_it_is_what_the_runs_come_to_on_average():
     assert (coverage(around, 20, 100), coverage(beside, 20, 100)) == (1.0, 0.0)
 
 
-@pytest.mark.parametrize("world", [world for world in WORLDS if world.truth is None], ids=lambda world: world.name)
+@pytest.mark.parametrize("world", fitted(), ids=lambda world: world.name)
 def test_what_is_fitted_has_an_interval_about_its_estimate(world):
     found = world.measure(np.random.default_rng(1), 30)
     assert found.low < found.estimate < found.high
