@@ -223,12 +223,12 @@ def _table(claim: str, truth: str, found: Mapping[Cell, Mapping[str, Rates]]) ->
         own = of_cell[headline]
         rows.append(
             (
-                *(cell.world, str(cell.n), own.share(Outcome.SUPPORTED), own.share(Outcome.REFUTED), str(own)),
+                *(cell.world, str(cell.n), f"{own.runs:,}", own.share(Outcome.SUPPORTED), own.share(Outcome.REFUTED), str(own)),
                 *(str(of_cell[name]) for name in others),
             )
         )
     wrong = " or ".join(map(str, subject.false[truth])) or "neither"
-    columns = ("world", "n", "supported", "refuted", f"false, {headline}", *(f"false, {name}" for name in others))
+    columns = ("world", "n", "runs", "supported", "refuted", f"false, {headline}", *(f"false, {name}" for name in others))
     return Table(f"{claim}: {truth} (false: {wrong})", columns, tuple(rows), numbers=columns[1:])
 
 

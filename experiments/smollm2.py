@@ -8,8 +8,8 @@ are kept under `--out`, a folder a part, go on where they stopped and are judged
 files are given. Pictures need Chromium and the extra [images].
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,13 +21,16 @@ from experiments.pictures import screenshot
 from mechdyn.cli import run_script
 from mechdyn.errors import InputError
 from mechdyn.evidence import Table
+from mechdyn.reports.evidence_figures import RESTS_ON
 from mechdyn.reports.page import report_html
 from mechdyn.reports.sections import Section, make_report
 from mechdyn.reports.tables import interval_text, markdown_text, table_markdown
-from mechdyn.runs.configs import ExploreConfig, ProgressiveConfig, RagConfig, VerifyConfig, command_line
+from mechdyn.runs.command_lines import command_line
+from mechdyn.runs.configs import ExploreConfig, ProgressiveConfig, VerifyConfig
 from mechdyn.runs.explore import explore
 from mechdyn.runs.progressive import progressive
 from mechdyn.runs.rag import rag
+from mechdyn.runs.rag_configs import RagConfig
 from mechdyn.runs.read import Run, read_run
 from mechdyn.runs.verify import verify
 from mechdyn.stats.means import bootstrap_mean, mean_interval
@@ -38,7 +41,7 @@ from mechdyn.traces.trace import Trace
 from mechdyn.views import explorer
 from mechdyn.views.page import save_text
 
-PROGRAMS = {
+PROGRAMS: Mapping[type, tuple[str, Callable[..., Any]]] = {
     VerifyConfig: ("mechdyn verify", verify),
     ProgressiveConfig: ("mechdyn progressive", progressive),
     RagConfig: ("mechdyn rag", rag),
@@ -60,8 +63,12 @@ class Part:
 
     def command(self, model: str) -> str:
         """What makes the run, each file by the name of its option."""
-        named = {name: name.upper() for name in self.files}
+        named = {file: file.upper() for file in self.files}
         return command_line(PROGRAMS[self.config][0], self.config, {**self.asked, **named, "model": model})
+
+    def page_command(self, name: str) -> str:
+        """What makes the run and its page."""
+        return " ".join(["python -m experiments.smollm2", name, *(f"--{file} {file.upper()}" for file in self.files)])
 
 
 _HALF = {"dtype": "bfloat16"}
@@ -97,7 +104,7 @@ def smollm2(
             raise InputError(f"the part {name} reads files; give it --{missing[0]}")
         _, carry_out = PROGRAMS[part.config]
         config = part.config(**part.asked, model=model, **{file: given[file] for file in part.files})
-        carry_out(config, out / name)  # type: ignore[operator]
+        carry_out(config, out / name)
         for path in write_part(name, part, out / name, docs):
             print(f"{name}: {path}, {path.stat().st_size:,} bytes", flush=True)
 
@@ -111,17 +118,20 @@ def write_part(name: str, part: Part, folder: Path, docs: Path) -> Iterator[Path
     pictures = list(_pictures(name, part, run, report.sections, docs))
     clean = [trace for traces in run.folder.roles.values() for trace in traces if trace.ablated is None and trace.n_steps]
     tables = [answers_by_length(clean)] if clean else []
-    yield save_text(page_of(name, part.command(run.model), report.sections, tables, pictures), docs / f"{name}.md")
+    commands = (part.command(run.model), part.page_command(name))
+    yield save_text(page_of(name, commands, report.sections, tables, pictures), docs / f"{name}.md")
     yield from pictures
 
 
-def page_of(name: str, command: str, sections: Sequence[Section], more: Sequence[Table], pictures: Sequence[Path]) -> str:
-    """The page: the command, every section of the report, what else was counted, the pictures."""
-    parts = [f"# {name}: what it came to", f"```bash\n{command}\npython -m experiments.smollm2 {name}\n```"]
+def page_of(name: str, commands: Sequence[str], sections: Sequence[Section], more: Sequence[Table], pictures: Sequence[Path]) -> str:
+    """The page: the commands, of which the second makes the page too, every section of the report, what else was counted, the pictures."""
+    parts = [f"# {name}: what it came to", "\n".join(["```bash", *commands, "```"])]
     for section in sections:
         remarks = "\n".join(f"- {markdown_text(remark.strip())}" for remark in section.remarks)
         parts += [f"## {markdown_text(section.heading)}", *map(table_markdown, section.tables), remarks]
-    parts += [*map(table_markdown, more), *(f"![{path.stem.replace('-', ' ')}]({path.name})" for path in pictures)]
+    for table in more:
+        parts += [f"## {markdown_text(table.title)}", table_markdown(replace(table, title=""))]
+    parts += [*(f"![{path.stem.replace('-', ' ')}]({path.name})" for path in pictures)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -157,16 +167,17 @@ def _row(tokens: str, traces: Sequence[Trace]) -> tuple[str, ...]:
 
 
 def _pictures(name: str, part: Part, run: Run, sections: Sequence[Section], docs: Path) -> Iterator[Path]:
-    """The first figures of the report, and the explorer of one answer."""
-    figures = [figure for section in sections for figure in section.figures.values() if isinstance(figure, go.Figure)]
+    """The first figures of the report, those of verdicts beside the headline left out, and the explorer of one answer."""
+    shown = [item for section in sections for item in section.figures.items()]
+    figures = [figure for title, figure in shown if isinstance(figure, go.Figure) and not title.startswith(f"{RESTS_ON},")]
     for number, figure in enumerate(figures[: part.n_figures]):
         picture = docs / f"{name}{f'-{number + 1}' if number else ''}.png"
         figure.write_image(picture, width=WIDTH)
         yield picture
     if run.folder.roles:
         explored = explore(ExploreConfig(run=str(run.folder.path), conditions=(CLEAN,)))
-        shown = explorer(explored.traces, title=explored.title).save(run.folder.path / "explorer.html")
-        yield screenshot(shown, docs / f"{name}-explorer.png")
+        page = explorer(explored.traces, title=explored.title).save(run.folder.path / "explorer.html")
+        yield screenshot(page, docs / f"{name}-explorer.png")
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ WRONG = {
         lambda: schedule_from_spec("dynamic:top_k=abc").check(3, 4),
         "(top_k must lie between 0 and 12|does not take).*'abc'",
     ),
-    "a taken kind": (lambda: schedule("dynamic")(EveryOther), "the schedule 'dynamic' is mechdyn.schedules.Dynamic already"),
+    "a taken kind": (lambda: schedule("dynamic")(EveryOther), "the schedule 'dynamic' is mechdyn.schedules.chosen.Dynamic already"),
     "no dataclass": (lambda: schedule("x")(type("Loose", (), {"heads": None})), "a schedule is a frozen dataclass with heads"),
     "fields that are no JSON": (lambda: schedule("holding")(Holding)().as_json(), "the fields of schedule 'holding' must be JSON values"),
 }

@@ -1,8 +1,8 @@
 """How often bfloat16 and float16 change what is read off attention: each head's strongest key, the predicted token, the retrieving heads.
 
 `python -m experiments.benchmarks.dtype_argmax --out docs/dtype_argmax` generates with float32 weights, then feeds the very same tokens to
-the same weights rounded, so that steps can be compared one by one: on the bundled `mini` (needle in a haystack) and on random models of
-the paper's kinds of head (one key head for each query head, and grouped 4 : 1), whose attention is flatter than any trained model's.
+the same weights rounded, so that steps can be compared one by one: on trained models (needle in a haystack) and on random models of the
+paper's kinds of head (one key head for each query head, and grouped 4 : 1), whose attention is flatter than any trained model's.
 """
 
 import argparse
@@ -99,11 +99,11 @@ def compare(name: str, whole: Model, rounded: Model, samples: Sequence[Sample], 
     return Difference(name, dtype, len(tokens), mean(strongest), loss, mean(tokens), mean(sets), mean(jaccard) if jaccard else None)
 
 
-def on_mini(n_samples: int, length: int, n_steps: int) -> list[Difference]:
-    """The bundled model on its own task."""
-    whole = load_model("mini", device="cpu")
+def on_trained(name: str, n_samples: int, length: int, n_steps: int) -> list[Difference]:
+    """A trained model on needles in a haystack."""
+    whole = load_model(name, device="cpu")
     samples = [niah(whole, length=length, depth=(index + 0.5) / n_samples, seed=index) for index in range(n_samples)]
-    return [compare("mini", whole, load_model("mini", device="cpu", dtype=dtype), samples, n_steps) for dtype in DTYPES]
+    return [compare(name, whole, load_model(name, device="cpu", dtype=dtype), samples, n_steps) for dtype in DTYPES]
 
 
 def on_random(n_samples: int, length: int, n_steps: int) -> list[Difference]:
@@ -149,9 +149,10 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20)
     parser.add_argument("--length", type=int, default=512, help="tokens of a prompt")
     parser.add_argument("--steps", type=int, default=32)
+    parser.add_argument("--model", nargs="+", default=["mini", "smollm2-135m"], dest="models", help="trained models")
     arguments = parser.parse_args()
     sizes = (arguments.samples, arguments.length, arguments.steps)
-    found = [*on_mini(*sizes), *on_random(*sizes)]
+    found = [row for name in arguments.models for row in on_trained(name, *sizes)] + on_random(*sizes)
     settings = {"samples": arguments.samples, "length": arguments.length, "steps": arguments.steps}
     result = {**settings, "differences": [asdict(row) for row in found]}
     arguments.out.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")

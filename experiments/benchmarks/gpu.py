@@ -34,7 +34,7 @@ def check(device: str) -> str:
     prompt, worst = torch.randint(6, 12, (64,)), 0.0
     engine, reference = FastEngine(model), ReferenceEngine(model)
     needle = torch.arange(63)[None] % 2 == 0
-    static = StaticStep(model, engine.prefill([prompt[:-1]]), prompt[None, :-1], needle, N_NEW)
+    static = StaticStep(model, engine.prefill([prompt[:-1]]), N_NEW, (prompt[None, :-1], needle))
     if device != "cpu":
         static.capture()
     state, fed = reference.prefill([prompt[:-1]]), prompt[-1:]
@@ -69,12 +69,12 @@ def measure(model: Any, shape: Shape, length: int, n_rows: int, device: str, spe
     state = random_state(model, shape, n_rows, length)
     tokens, fed = torch.randint(6, 12, (n_rows, length - 1)), torch.full((n_rows,), 7)
     engine = FastEngine(model)
-    static = StaticStep(model, state, tokens, tokens % 2 == 0, N_NEW)
+    static = StaticStep(model, state, N_NEW, (tokens, tokens % 2 == 0))
     found = {"engine": _seconds(lambda: engine.step(state, fed)[0].logits.argmax(dim=-1).cpu(), device)}
-    found["fixed shapes"] = _seconds(lambda: static.observe(fed), device)
+    found["fixed shapes"] = _seconds(lambda: static.observe(fed).cpu(), device)
     if device != "cpu":
         static.capture()
-        found["recorded"] = _seconds(lambda: static.observe(fed), device)
+        found["recorded"] = _seconds(lambda: static.observe(fed).cpu(), device)
     weights = sum(each.numel() * each.element_size() for each in model.twin.parameters())
     held = sum(each.numel() * each.element_size() for part in (state.memory.prompts.keys, state.memory.prompts.values) for each in part)
     floor = (weights + held) / speed

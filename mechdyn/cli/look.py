@@ -73,8 +73,9 @@ def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where the report goes; the first run's folder.")] = None,
     again: Annotated[
-        bool, typer.Option("--again/--as-recorded", help="Judge again from the stored traces, or take the verdicts as recorded.")
-    ] = True,
+        bool | None,
+        typer.Option("--again/--as-recorded", help="Judge all again from the stored traces, or none; left out, those that changed since."),
+    ] = None,
 ) -> None:
     """Write what runs came to, beside the paper: one page, report.html, and the same in Markdown; no model is run."""
     from mechdyn.reports.page import report_html, report_markdown
@@ -90,7 +91,7 @@ def report(
     print_tables([made.verdicts] if made.verdicts else [])
     print(f"page     {page}\nmarkdown {text}")
     if (runs[0] / "traces").is_dir():
-        print(f"next     mechdyn explore {runs[0]}")
+        print(f"next     mechdyn view {runs[0]}")
 
 
 @app.command()

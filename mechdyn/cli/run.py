@@ -7,16 +7,8 @@ import typer
 from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, takes
 from mechdyn.cli.sweep import tell_result, tell_sweep
-from mechdyn.runs.configs import (
-    AblateConfig,
-    FollowsConfig,
-    ModesConfig,
-    ProgressiveConfig,
-    RagConfig,
-    RagSweepConfig,
-    SensitivityConfig,
-    VerifyConfig,
-)
+from mechdyn.runs.configs import AblateConfig, FollowsConfig, ModesConfig, ProgressiveConfig, SensitivityConfig, VerifyConfig
+from mechdyn.runs.rag_configs import RagConfig, RagSweepConfig
 
 RETMASK = "retmask"
 """A claim that is judged on answers of models it trains, and no traces."""
@@ -71,7 +63,7 @@ def verify(
     if verified.facts is not None:
         figures = fact_page(verified.facts, clean_traces(verified.traces), title=config.model)
         print(f"facts    {save_page(figures, verified.folder / 'facts.html', title=f'Supporting facts, {config.model} on {config.task}')}")
-    print(f"verdict  {verified.folder / 'verdicts.json'}\ntraces   {verified.folder / 'traces'}\nnext     mechdyn report {verified.folder}")
+    print(f"verdict  {verified.folder / 'verdicts.json'}\ntraces   {verified.folder / 'traces'}\nnext     mechdyn view {verified.folder}")
 
 
 def _verify_all(config: VerifyConfig, out: str | None, there: str | None) -> None:
@@ -101,7 +93,7 @@ def ablate(config: AblateConfig, out: OutOption = None) -> None:
         print_tables([effect_table(result.effects, f"{title}: along the clean answers")])
     page = save_page(ablation_grids(result.traces, title=config.model), result.folder / "ablation.html", title=title)
     print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
-    print(f"next     mechdyn explore {result.folder}")
+    print(f"next     mechdyn view {result.folder}")
 
 
 @app.command()
@@ -120,7 +112,7 @@ def modes(config: ModesConfig, out: OutOption = None) -> None:
         f"random   no draw shares a head with them; drawn from all heads, as published code does, they would share {without.expected:.2f} "
         f"on average, and any with a probability of {without.any:.2f}"
     )
-    print(f"results  {found.folder / 'results.json'}\ntraces   {found.folder / 'traces'}\nnext     mechdyn report {found.folder}")
+    print(f"results  {found.folder / 'results.json'}\ntraces   {found.folder / 'traces'}\nnext     mechdyn view {found.folder}")
 
 
 @app.command()
@@ -141,7 +133,7 @@ def progressive(config: ProgressiveConfig, out: OutOption = None) -> None:
         print(f"paper, {paper_model}: {paper}")
     page = save_page(progressive_figures(result.points, title=config.model), result.folder / "progressive.html", title=title)
     print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
-    print(f"next     mechdyn report {result.folder}")
+    print(f"next     mechdyn view {result.folder}")
 
 
 @app.command()
@@ -160,7 +152,7 @@ def follows(config: FollowsConfig, out: OutOption = None) -> None:
     print(f"{result.found.n_right} of {result.found.n_traces} answers are right and count. {modes_remark(result.found.modes)}")
     page = save_page(follows_figures(result.found, title=config.model), result.folder / "follows.html", title=title)
     print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
-    print(f"next     mechdyn report {result.folder}")
+    print(f"next     mechdyn view {result.folder}")
 
 
 @app.command()

@@ -52,7 +52,7 @@ def merge(
     for conflict in merged.conflicts[:_SHOWN]:
         print(visible(f"conflict {conflict}"))
     print(f"merged   {merged.n_traces} traces, {merged.n_answers} answers, {len(merged.conflicts)} conflicts\nfolder   {merged.folder}")
-    print(f"next     mechdyn report {merged.folder}")
+    print(f"next     mechdyn view {merged.folder}")
 
 
 def _lines(status: "RunStatus") -> list[str]:

@@ -38,5 +38,7 @@ def view(
         print(f"note     {note}")
     print(f"samples  {made.n_samples:,} with {made.n_traces:,} generations under {len(viewed.conditions)} conditions")
     print(f"viewer   {made.page}" + ("" if made.made else ", as it was made before: nothing has changed"))
+    if (run / "run.json").is_file():
+        print(f"next     mechdyn {'report' if viewed.verdicts else 'status'} {run}")
     if show and sys.stdout.isatty():
         webbrowser.open(made.page.resolve().as_uri())

@@ -11,10 +11,11 @@ from mechdyn.decoding.capture import hooked_points
 from mechdyn.decoding.engine import Engine
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.reference import ReferenceEngine
+from mechdyn.decoding.static_engine import StaticEngine
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 
-NAMES = ("auto", "bridge", "fast")
+NAMES = ("auto", "bridge", "fast", "static")
 PROVEN = frozenset({"llama", "phi3", "qwen3"})
 """Architectures on which tests hold the fast engine to the bridge and to plain Hugging Face; big models are spared the probe."""
 _AGREEMENT: WeakKeyDictionary[Model, bool] = WeakKeyDictionary()
@@ -24,7 +25,7 @@ def make_engine(model: Model, engine: str | Engine = "auto") -> Engine:
     """An engine as given, or by name.
 
     `auto` is the fast one, unless the bridge carries hooks or the model is of an architecture whose probe fails. A `HookedTransformer` has
-    neither; `auto` is the reference engine there.
+    neither; `auto` is the reference engine there. `static`, which `auto` never is, is the fast one with steps of fixed shapes.
     """
     if not isinstance(engine, str):
         return engine
@@ -36,7 +37,7 @@ def make_engine(model: Model, engine: str | Engine = "auto") -> Engine:
         return ReferenceEngine(model)
     if engine == "bridge" or (engine == "auto" and (hooked_points(model) or not _fast_agrees(model))):
         return BridgeEngine(model)
-    return FastEngine(model)
+    return StaticEngine(model) if engine == "static" else FastEngine(model)
 
 
 def _fast_agrees(model: Model) -> bool:

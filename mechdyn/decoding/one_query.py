@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from mechdyn.decoding.engine import DecodeState, HeadEdit
 from mechdyn.decoding.memory import Memory, take_rows
 from mechdyn.decoding.writes import along_values, grouped
-from mechdyn.models.attention import Weighing, weights
+from mechdyn.models.attention import Weighing, by_head, by_key_head, query_first, sinks_by_key_head, weights
 from mechdyn.models.windows import Windows, visible_keys
 
 
@@ -131,7 +131,7 @@ class MemoryQuery:
         """
         grid, n_keys = self.before.grid, self._view.n_keys
         (far_keys, keys), (far_values, values) = self._held(layer, key, value)
-        grouped = rearrange(query, "row (kv_head group) 1 d_head -> row kv_head group d_head", kv_head=key.shape[1])
+        grouped = by_key_head(query, key.shape[1])
         queries, near = grid.lay(grouped), grid.lay(grouped @ keys.mT)
         n_far = 0 if far_keys is None else far_keys.shape[2]
         scores = self._room((*queries.shape[:-1], n_far + keys.shape[2]), queries)
@@ -140,13 +140,13 @@ class MemoryQuery:
             torch.matmul(queries, far_keys.mT, out=scores[..., :n_far])
         self._hide(how.scores(scores), layer, grouped.shape[2])
         self._evict(scores[..., :n_far], layer, key.shape[1])
-        pattern = weights(scores, None if how.sinks is None else self._lay_sinks(how.sinks, key.shape[1]))
+        pattern = weights(scores, sinks_by_key_head(how.sinks, key.shape[1], grid.n_copies))
         z = grid.take(pattern[..., n_far:]) @ values
         if far_values is not None:
             z = z + grid.take(pattern[..., :n_far] @ far_values)
-        row = rearrange(grid.take(pattern), "row kv_head group key -> row (kv_head group) key")
+        row = by_head(grid.take(pattern))
         self._patterns[layer] = pad(row, (n_keys - row.shape[-1], 0)) if row.shape[-1] < n_keys else row
-        z = rearrange(z, "row kv_head group d_value -> row 1 (kv_head group) d_value")
+        z = query_first(z)
         if self._edit is None or layer not in self._edited:
             return z
         z = self._overwrite(z, self._edit, layer)
@@ -170,7 +170,7 @@ class MemoryQuery:
         if self.before.prompts.values:
             far = along_values(grid.lay(towards), self.before.prompts.values[layer])
             found = torch.cat([grid.take(far), found], dim=-1)
-        row = rearrange(found, "row kv_head group key -> row (kv_head group) key")
+        row = by_head(found)
         return pad(row, (self._view.n_keys - row.shape[-1], 0))
 
     def memory(self) -> Memory:
@@ -223,10 +223,6 @@ class MemoryQuery:
         gone = self._view.evicted[:, layer, :, -scores.shape[-1] :].to(scores.device)
         gone = rearrange(gone, "row (kv_head group) far -> row kv_head group far", kv_head=n_kv_heads)
         scores.masked_fill_(self.before.grid.lay(gone), torch.finfo(scores.dtype).min)
-
-    def _lay_sinks(self, sinks: Float[Tensor, " head"], n_kv_heads: int) -> Float[Tensor, "1 kv_head copy_group 1"]:
-        copies = self.before.grid.n_copies
-        return repeat(sinks, "(kv_head group) -> 1 kv_head (copy group) 1", kv_head=n_kv_heads, copy=copies)
 
     def _room(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Uninitialised, and the same for all layers on one device: only its softmax is kept."""

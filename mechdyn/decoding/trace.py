@@ -57,8 +57,8 @@ def trace(
         backing: heads (a ranking's in its order) whose attention to the generated token's like in the context is kept for every step, with
             entropy, max p and margin of its distribution (`Trace.backing`, for `views.alarm`); none when left out.
         engine: `bridge` runs steps under TransformerLens hooks, `fast` through transformers' attention interface with the same results;
-            `auto` is the fast one where it agrees with the bridge on a probe. Hooks of your own need `bridge`. An engine object serves as
-            well.
+            `auto` is the fast one where it agrees with the bridge on a probe. Hooks of your own need `bridge`. `static` is the fast one
+            with steps of fixed shapes for CUDA graphs, not yet run on a GPU. An engine object serves as well.
         on_step: called after each step with the trace so far (`stopped` is empty until the last one), to show progress. An exception that
             it raises ends the generation and reaches the caller.
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.attention.bias import causal_lower_right
@@ -59,6 +59,28 @@ def weights(scores: Float[Tensor, "... query key"], sinks: Float[Tensor, "... 1"
         return scores.softmax(dim=-1, dtype=torch.float32).to(scores.dtype)
     beside = torch.cat([scores, sinks.to(scores.dtype).expand(*scores.shape[:-1], 1)], dim=-1)
     return beside.softmax(dim=-1, dtype=torch.float32)[..., :-1].to(scores.dtype)
+
+
+def by_key_head(query: Float[Tensor, "row head 1 d_head"], n_kv_heads: int) -> Float[Tensor, "row kv_head group d_head"]:
+    """One query's heads beside the key head that they share."""
+    return rearrange(query, "row (kv_head group) 1 d_head -> row kv_head group d_head", kv_head=n_kv_heads)
+
+
+def by_head(rows: Float[Tensor, "row kv_head group key"]) -> Float[Tensor, "row head key"]:
+    """Attention rows a head."""
+    return rearrange(rows, "row kv_head group key -> row (kv_head group) key")
+
+
+def query_first(z: Float[Tensor, "row kv_head group d_value"]) -> Float[Tensor, "row 1 head d_value"]:
+    """What one query's heads give, as transformers wants it."""
+    return rearrange(z, "row kv_head group d_value -> row 1 (kv_head group) d_value")
+
+
+def sinks_by_key_head(
+    sinks: Float[Tensor, " head"] | None, n_kv_heads: int, n_copies: int = 1
+) -> Float[Tensor, "1 kv_head copy_group 1"] | None:
+    """Sinks beside the scores of grouped queries, `n_copies` of each group."""
+    return None if sinks is None else repeat(sinks, "(kv_head group) -> 1 kv_head (copy group) 1", kv_head=n_kv_heads, copy=n_copies)
 
 
 @runtime_checkable

@@ -25,6 +25,7 @@ from mechdyn.models.model import Model
 from mechdyn.models.planted.design import planted_kind
 from mechdyn.models.planted.model import build_planted, planted_tokenizer
 from mechdyn.models.precision import AUTO, chosen_dtype
+from mechdyn.models.products import use_own_products
 from mechdyn.models.registry import BUNDLED, CONTROLS, MINI_FOLDER
 from mechdyn.models.shape import planned_shape
 from mechdyn.models.source import gguf_file_of, source_of
@@ -160,6 +161,7 @@ def wrap_model(
         with quiet():
             twin = weight_sharing_copy(hf)
             use_own_attention(twin)
+            use_own_products(twin)
             bridge = TransformerBridge.boot_transformers(
                 name,
                 hf_model=hf.eval(),

@@ -102,10 +102,16 @@ def _verdicts(runs: Sequence[Run]) -> Table | None:
     for run in runs:
         if isinstance(run.content, Judged | Strategies) and run.content.verdict is not None:
             verdict = run.content.verdict
-            how = "as recorded" if not run.content.again else "again, otherwise" if run.content.changed else "again, the same"
-            rows.append((verdict.claim, run.model, run.task.name, _preset(run), str(verdict.outcome), how, _registered(run)))
+            rows.append((verdict.claim, run.model, run.task.name, _preset(run), str(verdict.outcome), _how(run.content), _registered(run)))
     columns = ("claim", "model", "task", "preset", "verdict", "judged", "registered before the first trace")
     return Table("Verdicts", columns, tuple(rows), droppable=columns[-1:]) if rows else None
+
+
+def _how(found: Judged | Strategies) -> str:
+    """How a verdict comes to stand in the report."""
+    if found.again:
+        return "again, otherwise" if found.changed else "again, the same"
+    return "as recorded, nothing changed" if isinstance(found, Judged) and found.unchanged else "as recorded"
 
 
 def _together(judged: Sequence[Run]) -> list[Section]:

@@ -1,6 +1,7 @@
 """The three ways to draw a `Table`: for the terminal, for a page, for Markdown. Here its text becomes visible, safe and fitted."""
 
 import html
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,9 +33,9 @@ def methods_text(intervals: Iterable[Interval], before: str = "") -> str:
 
 
 def output(console: Console | None = None) -> Console:
-    """The console to print to; wide when piped."""
+    """The console to print to; wide when piped, unless COLUMNS says how wide."""
     console = console or Console()
-    return console if console.is_terminal else Console(width=_PIPED_WIDTH)
+    return console if console.is_terminal or os.environ.get("COLUMNS", "").isdigit() else Console(width=_PIPED_WIDTH)
 
 
 def print_tables(tables: Iterable[Table], console: Console | None = None) -> None:

@@ -4,12 +4,8 @@ The command line makes its options from the fields; what was asked is saved with
 result, and are no part of what identifies a run. Nothing heavy is imported here, since `--help` reads it.
 """
 
-import re
-import shlex
-from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 from mechdyn.models.together import BATCH_TOKENS
@@ -40,7 +36,7 @@ class RunOptions:
     dtype: str | None = how(None, _DTYPE)
     device: str | None = how(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = how(None, "auto: spread the layers over all CUDA devices.")
-    engine: str = how("auto", "auto, bridge or fast: what runs a step; auto is the fast one where it agrees with the bridge.")
+    engine: str = how("auto", "auto, bridge, fast or static: what runs a step; auto is the fast one where it agrees with the bridge.")
     batch_size: int | None = how(
         None,
         "Samples generated together, each under all of its conditions; by --batch-tokens when left out.",
@@ -218,55 +214,6 @@ class SensitivityConfig(SampleOptions, TaskOptions, RunOptions):
     thresholds: tuple[float, ...] = option((), "Threshold; may be repeated. 0.3, 0.5 and 0.7 when left out.", flag="--threshold")
 
 
-@dataclass(frozen=True, kw_only=True)
-class RagOptionsConfig(LengthOptions, TaskOptions, RunOptions):
-    """What `mechdyn rag` and `mechdyn rag-sweep` have in common."""
-
-    task: str = option("world", "world, hotpotqa, own, or another task with a context to retrieve from.")
-    questions: int | None = option(None, "Questions at each length (of a file at most half) instead of the preset's.", min=1, max=10_000)
-    probe: str | None = option(None, "Folder of a probe of this model for dynamic; one is fitted on other questions when left out.")
-    heads: int = option(5, "Heads that each strategy chooses.", min=1)
-    mode: str = option("mask", "mask or text: hide the rest of the context, or build a shorter prompt from the windows.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RagConfig(RagOptionsConfig):
-    """What `mechdyn rag` was asked."""
-
-    kind: ClassVar[str] = "rag"
-    strategies: tuple[str, ...] = option(
-        (),
-        "dynamic, oracle, static, dynamic-random, fixed-random, no-context, full-context or one of another package, with options as "
-        "NAME:OPTION=VALUE,…; may be repeated. All of mechdyn's own when left out.",
-        flag="--strategy",
-    )
-    threshold: float = option(1.2, "A sentence with a word of a RIND value above this is retrieved for.")
-    k: int = option(16, "Context positions that the chosen heads retrieve.", flag="-k")
-    window: int = option(32, "Tokens shown to either side of each cluster of positions.")
-    variant: str = option("code", "code or paper: RIND as DRAGIN's published code has it, or as its paper prints it.")
-    attention: str = option("alone", "alone or full: RIND's attention from a forward over the draft alone, or from generation itself.")
-    draft: str = option("hidden", "hidden or windows: what a draft behind a rewritten sentence sees, nothing or still the last windows.")
-    max_sentences: int = option(10, "Sentences an answer may have; one more round than this is the bound.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RagSweepConfig(RagOptionsConfig):
-    """What `mechdyn rag-sweep` was asked: one number moves, the others stay at their defaults."""
-
-    kind: ClassVar[str] = "rag-sweep"
-    strategies: tuple[str, ...] = option(
-        (), "Strategy; may be repeated. dynamic, oracle, static, fixed-random if left out.", flag="--strategy"
-    )
-    thresholds: tuple[float, ...] = option(
-        (), "RIND threshold; may be repeated. 0.4, 0.8, 1.2, 1.6 and 2.4 if left out.", flag="--threshold"
-    )
-    ks: tuple[int, ...] = option((), "Context positions; may be repeated. 4, 8, 16, 32 and 64 if left out.", flag="-k", min=1)
-    windows: tuple[int, ...] = option(
-        (), "Tokens to either side; may be repeated. 8, 16, 32, 64 and 128 if left out.", flag="--window", min=0
-    )
-    batch_size: int = how(4, "Questions answered together, each under all strategies and settings.", min=1)
-
-
 @dataclass(frozen=True)
 class SweepConfig:
     """What `mechdyn sweep` was asked; what is left out is as the plan has it."""
@@ -338,62 +285,3 @@ class BudgetConfig:
     world: str | None = option(None, "A simulated world of known truth in place of a pilot; the claim's usual one when left out.")
     samples: tuple[int, ...] = option((), "Samples of a run to be planned; may be repeated. 20, 40, 80, 160 and 320 when left out.")
     draws: int = option(200, "Simulated runs of each number of samples.", min=1, max=100_000)
-
-
-def identity_fields(config_type: type) -> list[Field[Any]]:
-    """The fields that say what a run is, not how it is carried out."""
-    return [item for item in fields(config_type) if not item.metadata.get("how")]
-
-
-def default_folder(kind: str, config: Any) -> Path:
-    """`runs/KIND-MODEL-…`: everything that makes another run is in the name, so that two runs never meet in one folder."""
-    names = {item.name: item for item in identity_fields(type(config))}
-    parts = [kind, Path(config.model).name]
-    for name in ("task", "style", "preset"):
-        item = names.pop(name, None)
-        if item is not None and (name == "preset" or getattr(config, name) != item.default):
-            parts.append(str(getattr(config, name)))
-    for name, item in names.items():
-        value = getattr(config, name)
-        if name != "model" and not item.metadata.get("argument") and value != item.default:
-            flag = _flag(item).lstrip("-")
-            parts += [flag, *map(str, value if isinstance(value, tuple) else (value,))]
-    text = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(part for part in parts if part))
-    if len(text) > _LONGEST_NAME:
-        from mechdyn.hashing import content_hash
-
-        text = f"{text[: _LONGEST_NAME - 9]}-{content_hash(text)[:8]}"
-    return Path("runs") / text
-
-
-def command_line(program: str, config_type: type, values: Mapping[str, Any], **more: object) -> str:
-    """`program` with an option for every field of `config_type` whose value is not its default, for a shell.
-
-    Args:
-        program: one or more words.
-        config_type: a config of this module.
-        values: by field, as `run.json` has them; fields that are missing there are left to their defaults.
-        more: further options by name, such as `out`.
-    """
-    words = program.split()
-    for item in sorted(fields(config_type), key=lambda item: not item.metadata.get("argument")):
-        if item.name in values:
-            words += _words(item, values[item.name])
-    for name, value in more.items():
-        words += [f"--{name}", str(value)]
-    return shlex.join(words)
-
-
-def _words(item: Field[Any], value: Any) -> list[str]:
-    value = tuple(value) if isinstance(value, list) else value
-    if value is None or value == item.default:
-        return []
-    if item.metadata.get("argument") and item.default is MISSING:
-        return [str(value)]
-    if isinstance(value, bool):
-        return [_flag(item) if value else f"--no-{_flag(item).removeprefix('--')}"]
-    return [word for part in (value if isinstance(value, tuple) else (value,)) for word in (_flag(item), str(part))]
-
-
-def _flag(item: Field[Any]) -> str:
-    return str(item.metadata.get("flag", f"--{item.name.replace('_', '-')}")).split("/")[-1]

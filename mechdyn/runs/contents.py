@@ -39,6 +39,8 @@ class Content(Protocol):
 class Judged:
     """A claim's verdict: judged `again` from the traces, or as recorded; `changed` names what came out otherwise than recorded.
 
+    `unchanged` says that it is as recorded since criteria, units and traces are those that it was judged by.
+
     `verdict` is None where the folder was made by `mechdyn correlations` or `mechdyn probe` alone. What these measured: `correlations` by
     offset, `probes` by name. `registered` says whether what it was judged by was fixed before the first trace.
     """
@@ -49,6 +51,7 @@ class Judged:
     correlations: CCAResult | None
     probes: Mapping[str, Mapping[str, Report]]
     registered: Standing | None = None
+    unchanged: bool = False
 
     @property
     def measures(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mechdyn.errors import InputError, StoreError
 from mechdyn.runs.checksums import SEALS, require_unchanged, with_hash
-from mechdyn.runs.configs import identity_fields
+from mechdyn.runs.command_lines import identity_fields
 
 RECORD = "run.json"
 LOCK = ".lock"

@@ -23,8 +23,8 @@ from mechdyn.rag.strategies import OWN, check_number, check_strategy, make_strat
 from mechdyn.rag.strategy import Condition
 from mechdyn.rag.visibility import find_context, record
 from mechdyn.runs.ablate import RESULTS, require_detection, save_ranking
-from mechdyn.runs.configs import RagConfig
 from mechdyn.runs.rag_answers import Question, answer_questions
+from mechdyn.runs.rag_configs import RagConfig
 from mechdyn.runs.rag_logs import QUESTIONS_ROLE, RagLogs, rag_standing
 from mechdyn.runs.registered import noted, register
 from mechdyn.runs.run_log import MAX_FAILURES

@@ -9,8 +9,8 @@ from mechdyn.probes.storage import load_probe
 from mechdyn.rag.options import RagOptions
 from mechdyn.rag.strategies import DYNAMIC, FIXED_RANDOM, ORACLE, STATIC
 from mechdyn.runs.ablate import RESULTS
-from mechdyn.runs.configs import RagConfig, RagSweepConfig
 from mechdyn.runs.rag import choose_conditions, options_of, prepare, run_conditions, strategies_of
+from mechdyn.runs.rag_configs import RagConfig, RagSweepConfig
 from mechdyn.runs.session import Session
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.rag import RagRow, rag_row

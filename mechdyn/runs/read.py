@@ -5,7 +5,7 @@ an entry in `KINDS`; `mechdyn.reports.sections` draws it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,17 @@ from mechdyn.evidence import Evidence, Verdict
 from mechdyn.models.registry import PAPER_MODELS
 from mechdyn.runs.ablate import RESULTS, require_detection
 from mechdyn.runs.changes import changes
+from mechdyn.runs.checksums import SEALS
+from mechdyn.runs.command_lines import command_line
 from mechdyn.runs.configs import (
     AblateConfig,
     DetectConfig,
     FollowsConfig,
     ModesConfig,
     ProgressiveConfig,
-    RagConfig,
     SensitivityConfig,
     TraceConfig,
     VerifyConfig,
-    command_line,
 )
 from mechdyn.runs.contents import (
     AblationTable,
@@ -49,6 +49,7 @@ from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.runs.improve_configs import DecoreConfig, KVBudgetsConfig, SealConfig
 from mechdyn.runs.own_heads import read_own_heads
 from mechdyn.runs.probing import CORRELATIONS_FILE, REPORT, read_correlations, read_reports
+from mechdyn.runs.rag_configs import RagConfig
 from mechdyn.runs.rag_logs import RagLogs, rag_standing
 from mechdyn.runs.registered import Standing, judged, noted, standing, unit_keys
 from mechdyn.runs.retmask_configs import RetmaskConfig
@@ -111,17 +112,18 @@ class Kind:
     config: Any
     program: str
     results: tuple[str, ...]
-    read: Callable[[RunFolder, bool], Content]
+    read: Callable[[RunFolder, bool | None], Content]
     traced: bool = True
     """Whether such a run always has traces."""
 
 
-def read_run(path: str | Path, *, again: bool = True) -> Run:
+def read_run(path: str | Path, *, again: bool | None = True) -> Run:
     """Read a finished run.
 
     Args:
         path: its folder.
         again: judge claims again from the stored traces, which fits probes anew where a claim needs them; else take verdicts as recorded.
+            None judges a claim again only where its criteria, its units or what is stored of them changed.
 
     Raises:
         StoreError: no run's folder, a run that is not finished, or a file that is damaged; the message says which.
@@ -151,21 +153,36 @@ def not_run(runs: Sequence[Run]) -> list[Missing]:
     return missing + [Missing(f"the paper's lengths and numbers of samples: {what}", "--preset paper") for what in smaller]
 
 
-def _judged(folder: RunFolder, again: bool) -> Judged:
+def _judged(folder: RunFolder, again: bool | None) -> Judged:
     path = folder.path
     recorded = parsed(path / VERDICTS, lambda rows: Verdict.from_json(rows[0])) if (path / VERDICTS).is_file() else None
+    found = _standing(folder, recorded.claim) if recorded else None
+    unchanged = again is None and recorded is not None and found is not None and _unchanged(folder, recorded, found)
+    anew = recorded is not None and not unchanged and again is not False
     verdict = recorded
-    if recorded is not None and again:
+    if recorded is not None and anew:
         verdict = judged(get_claim(recorded.claim), folder.request, folder.roles, folder.record)
         verdict = noting_absent(verdict, folder.roles, folder.set_aside, folder.missing)
     return Judged(
         verdict=verdict,
-        again=again,
+        again=anew,
         changed=changes(recorded, verdict) if recorded and verdict else (),
         correlations=parsed(path / CORRELATIONS_FILE, read_correlations) if (path / CORRELATIONS_FILE).is_file() else None,
         probes={report.parent.name: parsed(report, read_reports) for report in sorted(path.glob(f"*/{REPORT}"))},
-        registered=_standing(folder, recorded.claim) if recorded else None,
+        registered=found,
+        unchanged=unchanged,
     )
+
+
+def _unchanged(folder: RunFolder, recorded: Verdict, found: Standing) -> bool:
+    """Whether judging again would see the same: the registered criteria, options and units, and the same units absent.
+
+    A unit's key hashes what its trace is made from, and checksums hold the files. Without a registration, without
+    checksums, and of a claim that states no margins, nobody can tell.
+    """
+    now = noting_absent(noted(replace(recorded, notes=()), found), folder.roles, folder.set_aside, folder.missing).notes
+    told = bool(found.hash and rules_of(get_claim(recorded.claim)).margins) and (folder.path / SEALS).is_file()
+    return told and not found.differences and recorded.notes[len(recorded.notes) - len(now) :] == now
 
 
 def _standing(folder: RunFolder, claim: str) -> Standing | None:
@@ -173,7 +190,7 @@ def _standing(folder: RunFolder, claim: str) -> Standing | None:
     return standing(folder.record, rules_of(get_claim(claim)), unit_keys(folder.roles)) if claim in CLAIMS.names() else None
 
 
-def _grid(folder: RunFolder, again: bool) -> AblationTable:
+def _grid(folder: RunFolder, again: bool | None) -> AblationTable:
     return AblationTable(
         grid_rows(folder.roles, folder.record.asked.get("conditions") or ()),
         require_detection(folder.roles[DETECTION_ROLE]),
@@ -181,32 +198,32 @@ def _grid(folder: RunFolder, again: bool) -> AblationTable:
     )
 
 
-def _modes(folder: RunFolder, again: bool) -> ModesOfList:
+def _modes(folder: RunFolder, again: bool | None) -> ModesOfList:
     asked = folder.record.asked
     traces = {role: found for role, found in folder.roles.items() if role != DETECTION_ROLE}
     return ModesOfList(modes_table(traces, chosen_modes(asked["methods"], asked["scopes"]), asked["draws"], asked["seed"]))
 
 
-def _points(folder: RunFolder, again: bool) -> Points:
+def _points(folder: RunFolder, again: bool | None) -> Points:
     ranking = require_detection(folder.roles[DETECTION_ROLE]).ranking
     masked = folder.record.asked["masked"]
     return Points({commit: tuple(progressive_point(k, commit, folder.roles, ranking) for k in masked) for commit in COMMITS})
 
 
-def _settings(folder: RunFolder, again: bool) -> Settings:
+def _settings(folder: RunFolder, again: bool | None) -> Settings:
     config = folder.record.asked
     windows = [(sink, local) for sink in config["sinks"] for local in config["locals"]]
     judged = (judge_thresholds(folder.request, *window, folder.traces[window_name(*window)], config["thresholds"]) for window in windows)
     return Settings(tuple(cell for cells in judged for cell in cells))
 
 
-def _followed(folder: RunFolder, again: bool) -> FollowedSets:
+def _followed(folder: RunFolder, again: bool | None) -> FollowedSets:
     recorded = parsed(folder.path / RESULTS, lambda values: [Evidence.from_json(each) for each in values.get("carried", ())])
     carried = {(each.at["of"], each.at["on"]): each.interval for each in recorded}
     return FollowedSets(follows(folder.roles[ANSWERS], seed=folder.request.seed), carried)
 
 
-def _strategies(folder: RunFolder, again: bool) -> Strategies:
+def _strategies(folder: RunFolder, again: bool | None) -> Strategies:
     """Rows are always computed from the logs; the verdict where it is to be judged again."""
     recorded = parsed(folder.path / VERDICTS, lambda rows: Verdict.from_json(rows[0]))
     store = RagLogs(folder.path)
@@ -219,33 +236,35 @@ def _strategies(folder: RunFolder, again: bool) -> Strategies:
         )
     logs = {name: [found[name][question.sample] for question in questions] for name in names}
     found_standing = rag_standing(folder.path, questions)
-    verdict = noted(judge_rag(recorded.model, questions, logs, recorded.facts), found_standing) if again else recorded
+    anew = again is not False
+    verdict = noted(judge_rag(recorded.model, questions, logs, recorded.facts), found_standing) if anew else recorded
     rows = tuple(rag_row(name, questions, answers) for name, answers in logs.items())
-    return Strategies(rows, verdict, again, changes(recorded, verdict), found_standing)
+    return Strategies(rows, verdict, anew, changes(recorded, verdict), found_standing)
 
 
-def _detected(folder: RunFolder, again: bool) -> DetectedList:
+def _detected(folder: RunFolder, again: bool | None) -> DetectedList:
     ranking = read_own_heads(folder.path / HEADS)
     return DetectedList(parsed(folder.path / RESULTS, lambda values: Detected.from_json(values, ranking, folder.path)))
 
 
-def _improved(folder: RunFolder, again: bool) -> EvaluatedVariants:
+def _improved(folder: RunFolder, again: bool | None) -> EvaluatedVariants:
     from mechdyn.runs.improve import read_improved  # loads what runs models, which no other kind of run needs
 
     return EvaluatedVariants(parsed(folder.path / RESULTS, lambda values: read_improved(values, folder.path)))
 
 
-def _retmasked(folder: RunFolder, again: bool) -> Judged:
+def _retmasked(folder: RunFolder, again: bool | None) -> Judged:
     """The verdict from each sample's answers, as they were counted."""
     from mechdyn.runs.retmask import judge_again  # loads what runs models
 
     recorded = parsed(folder.path / VERDICTS, lambda rows: Verdict.from_json(rows[0]))
     found = parsed(folder.path / RESULTS, lambda values: standing(folder.record, RULES, values["samples"]))
-    verdict = parsed(folder.path / RESULTS, lambda values: judge_again(values, recorded, found)) if again else recorded
-    return Judged(verdict, again, changes(recorded, verdict), None, {}, found)
+    anew = again is not False
+    verdict = parsed(folder.path / RESULTS, lambda values: judge_again(values, recorded, found)) if anew else recorded
+    return Judged(verdict, anew, changes(recorded, verdict), None, {}, found)
 
 
-def _single(folder: RunFolder, again: bool) -> Single:
+def _single(folder: RunFolder, again: bool | None) -> Single:
     ((trace,),) = folder.roles.values()
     return Single(trace)
 

@@ -28,7 +28,8 @@ from mechdyn.plans import NO_TRACES, Plan, Request
 from mechdyn.runs.absent import failed_trace, load_role
 from mechdyn.runs.asked import check_asked
 from mechdyn.runs.batch_fit import load_of, tokens_that_fit, worker_memory
-from mechdyn.runs.configs import DetectConfig, ScoreOptions, VerifyConfig, default_folder
+from mechdyn.runs.command_lines import default_folder
+from mechdyn.runs.configs import DetectConfig, ScoreOptions, VerifyConfig
 from mechdyn.runs.executors import Call, Executor, HereExecutor, check_executor, make_executor
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.folder import LOCK, RunRecord, open_folder, write_json

@@ -5,7 +5,8 @@ from pathlib import Path
 from mechdyn.errors import StoreError
 from mechdyn.models.registry import BUNDLED
 from mechdyn.models.source import revision_on_disk
-from mechdyn.runs.configs import TraceConfig, default_folder
+from mechdyn.runs.command_lines import default_folder
+from mechdyn.runs.configs import TraceConfig
 from mechdyn.runs.finished import read_folder
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.traces.manifest import package_versions

@@ -24,15 +24,9 @@ from typing import Any, get_args, get_type_hints
 
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
-from mechdyn.runs.configs import (
-    AblateConfig,
-    ProgressiveConfig,
-    RagConfig,
-    SensitivityConfig,
-    VerifyConfig,
-    default_folder,
-    identity_fields,
-)
+from mechdyn.runs.command_lines import default_folder, identity_fields
+from mechdyn.runs.configs import AblateConfig, ProgressiveConfig, SensitivityConfig, VerifyConfig
+from mechdyn.runs.rag_configs import RagConfig
 
 STUDIES: Mapping[str, Any] = {config.kind: config for config in (AblateConfig, ProgressiveConfig, SensitivityConfig, RagConfig)}
 _AXES = {"models": "model", "tasks": "task", "seeds": "seed"}

@@ -9,7 +9,8 @@ from mechdyn.claims.claim import get_claim, rules_of
 from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Verdict
 from mechdyn.plans import PRESET_NAMES, Request
-from mechdyn.runs.configs import VerifyConfig, command_line, default_folder
+from mechdyn.runs.command_lines import command_line, default_folder
+from mechdyn.runs.configs import VerifyConfig
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.finished import STATIC, read_folder
 from mechdyn.runs.folder import read_record

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mechdyn.claims.claim import CLAIMS, get_claim
-from mechdyn.runs.configs import VerifyConfig, default_folder
+from mechdyn.runs.command_lines import default_folder
+from mechdyn.runs.configs import VerifyConfig
 from mechdyn.runs.session import chosen_task
 from mechdyn.runs.sweep import SweepResult, sweep
 from mechdyn.runs.sweep_plan import SweepRun

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from mechdyn.errors import InputError
 from mechdyn.stats.cca import Block, CCAFit, Whitening, fit_cca, pca_whitening
-from mechdyn.stats.cca_offsets import check_samples, min_max, pair_rows, pearson, sample_moments
+from mechdyn.stats.cca_offsets import check_samples, min_max, other_samples, pair_rows, pearson, sample_moments
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.resampling import Weights, bootstrap_many
 
@@ -122,10 +122,8 @@ def _centred(train: Sequence[Block], test: Sequence[Block]) -> tuple[list[Block]
 
 
 def _others(sides: _Sides, rng: np.random.Generator) -> _Sides:
-    """Every sample's hidden states beside the scores of another sample, drawn as one cycle through all."""
-    cycle = rng.permutation(len(sides.scores))
-    partner = dict(zip(cycle.tolist(), np.roll(cycle, -1).tolist(), strict=True))
-    return _Sides(sides.hidden, [sides.scores[partner[index]] for index in range(len(cycle))])
+    """Every sample's hidden states beside the scores of another sample."""
+    return _Sides(sides.hidden, [sides.scores[index] for index in other_samples(len(sides.scores), rng)])
 
 
 def _leading(train: _Sides, offset: int) -> CCAFit:

@@ -128,6 +128,13 @@ def cca_by_offset(
     )
 
 
+def other_samples(n: int, rng: np.random.Generator) -> list[int]:
+    """For each of `n` samples another one, drawn as one cycle through all."""
+    cycle = rng.permutation(n)
+    partner = dict(zip(cycle.tolist(), np.roll(cycle, -1).tolist(), strict=True))
+    return [partner[index] for index in range(n)]
+
+
 @dataclass(frozen=True)
 class _Part:
     """Training or test samples, reduced."""
@@ -140,10 +147,8 @@ class _Part:
         return _Part([self.hidden[i] for i in kept], [self.scores[i] for i in kept])
 
     def at_other_samples(self, rng: np.random.Generator) -> "_Part":
-        """Every sample's hidden states beside the scores of another sample, drawn as one cycle through all."""
-        cycle = rng.permutation(len(self.scores))
-        partner = dict(zip(cycle.tolist(), np.roll(cycle, -1).tolist(), strict=True))
-        return _Part(self.hidden, [self.scores[partner[i]] for i in range(len(cycle))])
+        """Every sample's hidden states beside the scores of another sample."""
+        return _Part(self.hidden, [self.scores[index] for index in other_samples(len(self.scores), rng)])
 
 
 def _at_offset(train: _Part, test: _Part, offset: int, n_components: int, n_nulls: int, seed: int) -> OffsetCCA:

@@ -25,7 +25,8 @@ _PARTNERS = 8
 class Following:
     """Mean Jaccard of retrieving steps of different samples, by what they have in common, and what that adds.
 
-    `token` is `same_token` (at another step) less `neither`, `step` is `same_step` (of another token) less `neither`. Resampled by sample.
+    `token` is `same_token` (at another step) less `neither`, `step` is `same_step` (of another token) less `neither`. Resampled by sample,
+    a pair of samples by both.
     """
 
     same_token: Interval
@@ -65,12 +66,13 @@ def following(
     if len(samples) < 2:
         raise InputError(f"what heads follow shows between answers, so it needs at least 2 samples, got {len(samples)}")
     padded = _padded(samples)
-    found = [_compared(padded, shift) for shift in range(1, min(partners, len(samples) - 1) + 1)]
-    sums, counts = (np.sum(parts, axis=0) for parts in zip(*found, strict=True))
+    found = {shift: _compared(padded, shift) for shift in range(1, min(partners, len(samples) - 1) + 1)}
 
     def means(weights: Float[np.ndarray, "resample sample"]) -> Float[np.ndarray, "resample 3"]:
-        totals = weights @ counts
-        return np.divide(weights @ sums, totals, out=np.full(totals.shape, math.nan), where=totals > 0)
+        # A resample holds a pair as often as both of its samples together, or the interval would know of one of them only.
+        pairs = {shift: weights * np.roll(weights, -shift, axis=1) for shift in found}
+        sums, counts = (np.sum([pairs[shift] @ parts[place] for shift, parts in found.items()], axis=0) for place in (0, 1))
+        return np.divide(sums, counts, out=np.full(counts.shape, math.nan), where=counts > 0)
 
     def effects(weights: Float[np.ndarray, "resample sample"]) -> Float[np.ndarray, "resample 2"]:
         by_kind = means(weights)

@@ -174,12 +174,12 @@ def head_entropy(samples: Sequence[Activity], clusters: Clusters | None = None, 
     sets = head_sets(samples)
     hits = np.stack([sample.sum(axis=0) for sample in sets]).astype(np.float64)
     n_steps = np.array([len(sample) for sample in sets], dtype=np.float64)
-    index, drawn = cluster_index(clusters, len(sets)), {"seed": seed, "n_resamples": n_resamples}
+    index = cluster_index(clusters, len(sets))
     some, stepped = hits.any(axis=1), n_steps > 0
-    entropy = _bootstrap_entropy(hits[some], hits[some].sum(axis=1), index[some], **drawn)
-    raw = _bootstrap_entropy(hits[stepped], n_steps[stepped], index[stepped], **drawn)
+    entropy = _bootstrap_entropy(hits[some], hits[some].sum(axis=1), index[some], seed, n_resamples)
+    raw = _bootstrap_entropy(hits[stepped], n_steps[stepped], index[stepped], seed, n_resamples)
     effective = Interval(math.exp(entropy.estimate), math.exp(entropy.low), math.exp(entropy.high), entropy.n, entropy.method)
-    return HeadEntropy(entropy, effective, raw, _bootstrap_chao_shen(hits[some], index[some], **drawn))
+    return HeadEntropy(entropy, effective, raw, _bootstrap_chao_shen(hits[some], index[some], seed, n_resamples))
 
 
 def heads_per_step(
@@ -224,16 +224,30 @@ def static_ranking(traces: Sequence[Traced]) -> RankedHeads:
 
 
 def _bootstrap_entropy(
-    hits: Float[np.ndarray, "sample head"], whole: Float[np.ndarray, " sample"], clusters: Int[np.ndarray, " sample"], **drawn: int
+    hits: Float[np.ndarray, "sample head"],
+    whole: Float[np.ndarray, " sample"],
+    clusters: Int[np.ndarray, " sample"],
+    seed: int,
+    n_resamples: int,
 ) -> Interval:
     """−Σ p ln p with p_h = Σ hits_h / Σ whole, both summed over samples."""
     hits = hits[:, hits.any(axis=0)]
-    return bootstrap(lambda weights: plain_entropy(weights @ hits, weights @ whole), len(hits), clusters=clusters.tolist(), **drawn)
+    return bootstrap(
+        lambda weights: plain_entropy(weights @ hits, weights @ whole),
+        len(hits),
+        clusters=clusters.tolist(),
+        seed=seed,
+        n_resamples=n_resamples,
+    )
 
 
-def _bootstrap_chao_shen(hits: Float[np.ndarray, "sample head"], clusters: Int[np.ndarray, " sample"], **drawn: int) -> Interval:
+def _bootstrap_chao_shen(
+    hits: Float[np.ndarray, "sample head"], clusters: Int[np.ndarray, " sample"], seed: int, n_resamples: int
+) -> Interval:
     hits = hits[:, hits.any(axis=0)]
-    return bootstrap(lambda weights: chao_shen_entropy(weights @ hits), len(hits), clusters=clusters.tolist(), **drawn)
+    return bootstrap(
+        lambda weights: chao_shen_entropy(weights @ hits), len(hits), clusters=clusters.tolist(), seed=seed, n_resamples=n_resamples
+    )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ of its own. What a verdict makes of these is its error rate (`experiments/error_
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -66,7 +67,7 @@ def simulate_losses(world: BudgetWorld, n: int, seed: int) -> SimulatedLosses:
     return SimulatedLosses(areas, labels, seed)
 
 
-def _world(name: str, supported: bool | None, static: float, sample: float, oracle: float, **options: float | int) -> BudgetWorld:
+def _world(name: str, supported: bool | None, static: float, sample: float, oracle: float, **options: Any) -> BudgetWorld:
     return BudgetWorld(name, supported, MappingProxyType({STATIC: static, SAMPLE: sample, ORACLE: oracle}), **options)
 
 

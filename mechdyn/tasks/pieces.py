@@ -20,6 +20,8 @@ from tokenizers import models
 _BOUNDARY = re.compile(r"(?<=\S)(?= \S)")
 _MOST = 50_000
 """Pieces and sentences that are remembered; more are begun anew."""
+_MOST_CUTS = 5_000
+"""Sentences whose pieces are."""
 _PLAIN_NORMALIZERS = (None, "NFC")
 ALL_SORTS = (
     "The magic word is 3f2b-77ac. He said: \"It isn't far\", didn't he?  Two  spaces, a tab\tand\n\nlines \n of 1234567 and 3.14!\r\n"
@@ -35,7 +37,7 @@ class Spelled:
     """The ids of a text's tokens and, one token behind the other, the first character of each and the one behind its last."""
 
     ids: Sequence[int]
-    ends: Sequence[int]
+    ends: Sequence[int] | np.ndarray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -43,7 +45,7 @@ class Spelled:
     @cached_property
     def edges(self) -> np.ndarray:
         """The characters [start, end) of each token, `token 2`."""
-        return np.fromiter(self.ends, dtype=np.int64, count=len(self.ends)).reshape(-1, 2)
+        return np.asarray(self.ends, dtype=np.int64).reshape(-1, 2)
 
 
 def whole(tokenizer: Any, text: str, special: bool) -> Spelled:
@@ -61,6 +63,7 @@ class Pieces:
         self._backend: Any = getattr(tokenizer, "backend_tokenizer", None)
         self._pieces: dict[str, Spelled] = {}
         self._counts: dict[str, int] = {}
+        self._cuts: dict[str, list[str]] = {}
         self._n_vocab = 0 if self._backend is None else self._backend.get_vocab_size()
         self._before, self._after = Spelled((), ()), Spelled((), ())
         self.fits = (
@@ -87,7 +90,7 @@ class Pieces:
         """The tokens of a sentence that is not remembered."""
         if len(self._counts) > _MOST:
             self._counts.clear()
-        pieces = _BOUNDARY.split(sentence)
+        pieces = self._cut(sentence)
         try:
             n_tokens = sum(map(self._counts.__getitem__, pieces))
         except KeyError:
@@ -98,17 +101,28 @@ class Pieces:
 
     def spell(self, text: str, special: bool) -> Spelled:
         """The tokens of the text."""
-        ids: list[int] = []
-        ends: list[int] = []
-        start = 0
-        for piece in _BOUNDARY.split(text):
-            found = self._pieces.get(piece) or self._spelled(piece)
-            ids += found.ids
-            ends += [start + end for end in found.ends]
-            start += len(piece)
+        pieces = list(chain.from_iterable(map(self._cut, _sentences(text))))
+        try:
+            found = list(map(self._pieces.__getitem__, pieces))
+        except KeyError:
+            found = list(map(self._spelled, pieces))
+        ids = list(chain.from_iterable([piece.ids for piece in found]))
+        lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
+        n_tokens = np.fromiter([len(piece.ids) for piece in found], dtype=np.int64, count=len(pieces))
+        inside = np.fromiter(chain.from_iterable([piece.ends for piece in found]), dtype=np.int64, count=2 * len(ids))
+        ends = inside + np.repeat(lengths.cumsum() - lengths, 2 * n_tokens)
         if special:
-            ids, ends = [*self._before.ids, *ids, *self._after.ids], [*self._before.ends, *ends, *self._after.ends]
-        return Spelled(ids, ends)
+            ids, ends = [*self._before.ids, *ids, *self._after.ids], np.concatenate([self._before.ends, ends, self._after.ends])
+        return Spelled(ids, ends.astype(np.int64, copy=False))
+
+    def _cut(self, sentence: str) -> list[str]:
+        """The pieces of a sentence; a text is built from the same ones several times over until its length is right."""
+        found = self._cuts.get(sentence)
+        if found is None:
+            if len(self._cuts) > _MOST_CUTS:
+                self._cuts.clear()
+            found = self._cuts[sentence] = _pieces(sentence)
+        return found
 
     def _spelled(self, piece: str) -> Spelled:
         """The tokens of a piece, from memory or for the first time."""
@@ -133,14 +147,14 @@ class Pieces:
             if with_them.ids[start:end] == without.ids:
                 self._before = Spelled(with_them.ids[:start], with_them.ends[: 2 * start])
                 self._after = Spelled(with_them.ids[end:], with_them.ends[2 * end :])
-                return not any(self._before.ends) and not any(self._after.ends)
+                return not np.any(self._before.ends) and not np.any(self._after.ends)
         return False
 
     def _agrees(self, tokenizer: Any) -> bool:
         """Whether a text of all sorts has the same tokens either way."""
         for special in (False, True):
             ours, theirs = self.spell(ALL_SORTS, special), whole(tokenizer, ALL_SORTS, special)
-            if ours.ids != theirs.ids or ours.ends != theirs.ends:
+            if ours.ids != theirs.ids or not np.array_equal(ours.edges, theirs.edges):
                 return False
         return self.count(ALL_SORTS, True) == len(theirs)
 
@@ -151,6 +165,16 @@ def _sentences(text: str) -> list[str]:
     if len(parts) == 1 or not all(part and not part[0].isspace() for part in parts[1:]):
         return [text]
     return [f"{parts[0]}.", *(f" {part}." for part in parts[1:-1]), f" {parts[-1]}"]
+
+
+def _pieces(text: str) -> list[str]:
+    """What `_BOUNDARY` parts a text into; words with one space between them need not be searched for it."""
+    words = text.split()
+    plain = " ".join(words)
+    if not plain or text not in (plain, f" {plain}"):
+        return _BOUNDARY.split(text)
+    pieces = [f" {word}" for word in words]
+    return pieces if text[0] == " " else [words[0], *pieces[1:]]
 
 
 def _parts_at_spaces(backend: Any) -> bool:

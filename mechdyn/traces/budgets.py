@@ -1,7 +1,7 @@
 """What smaller caches do to the tokens of an answer: the record of a measurement, and how caches are named."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mechdyn.errors import InputError
+from mechdyn.traces.json_numbers import as_numbers, from_numbers
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -123,28 +124,20 @@ class BudgetEffects:
             "caches": [list(asdict(cache).values()) for cache in self.caches],
             "n_prompt": self.n_prompt,
             "position_bytes": self.position_bytes,
-            "clean": _rounded(self.clean),
-            "log_p": [_rounded(row) for row in self.log_p],
+            "clean": as_numbers(self.clean, _DIGITS),
+            "log_p": [as_numbers(row, _DIGITS) for row in self.log_p],
             "lost": [(~row).nonzero().flatten().tolist() for row in self.kept],
-            **{name: _rounded(getattr(self, name)) for name in ("seen", "held", "back")},
+            **{name: as_numbers(getattr(self, name), _DIGITS) for name in ("seen", "held", "back")},
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "BudgetEffects":
         """What `as_json` wrote."""
         caches = tuple(CacheShare(*fields) for fields in content["caches"])
-        clean = _tensor(content["clean"])
+        clean = from_numbers(content["clean"])
         kept = torch.ones(len(caches), len(clean), dtype=torch.bool)
         for row, lost in zip(kept, content["lost"], strict=True):
             row[lost] = False
-        log_p = torch.stack([_tensor(row) for row in content["log_p"]]) if caches else clean.new_zeros(0, len(clean))
-        means = {name: _tensor(content[name]) for name in ("seen", "held", "back")}
+        log_p = torch.stack([from_numbers(row) for row in content["log_p"]]) if caches else clean.new_zeros(0, len(clean))
+        means = {name: from_numbers(content[name]) for name in ("seen", "held", "back")}
         return cls(caches, content["n_prompt"], content["position_bytes"], clean, log_p, kept, **means)
-
-
-def _rounded(values: Float[Tensor, " _"]) -> list[float | None]:
-    return [None if math.isnan(value) else round(value, _DIGITS) for value in values.tolist()]
-
-
-def _tensor(values: Sequence[float | None]) -> Float[Tensor, " _"]:
-    return torch.tensor([math.nan if value is None else value for value in values], dtype=torch.float32)

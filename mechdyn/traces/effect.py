@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
+from mechdyn.traces.json_numbers import as_numbers, from_numbers
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -126,8 +127,8 @@ class Effect:
         return {
             "sets": list(self.sets),
             "lags": self.off.shape[2] - 1,
-            "clean": _numbers(self.clean),
-            "off": [[place, step, _flat(self.heads[place, step]), _numbers(self.off[place, step])] for place, step in rows],
+            "clean": as_numbers(self.clean, _DIGITS),
+            "off": [[place, step, _flat(self.heads[place, step]), as_numbers(self.off[place, step], _DIGITS)] for place, step in rows],
         }
 
     @classmethod
@@ -135,12 +136,12 @@ class Effect:
         cls, content: Mapping[str, Any], tokens: Int[Tensor, " step"], token_texts: tuple[str, ...], n_layers: int, n_heads: int
     ) -> "Effect":
         """What `as_json` wrote, along these tokens of a model of this shape."""
-        sets, clean = tuple(content["sets"]), _tensor(content["clean"])
+        sets, clean = tuple(content["sets"]), from_numbers(content["clean"])
         off = later(clean, content["lags"]).repeat(len(sets), 1, 1)
         heads = torch.zeros(len(sets), len(tokens), n_layers * n_heads, dtype=torch.bool)
         for place, step, chosen, values in content["off"]:
             heads[place, step, chosen] = True
-            off[place, step] = _tensor(values)
+            off[place, step] = from_numbers(values)
         return cls(sets, tokens, token_texts, clean, off, heads.unflatten(2, (n_layers, n_heads)))
 
 
@@ -152,11 +153,3 @@ def later(clean: Float[Tensor, " step"], lags: int) -> Float[Tensor, "step lag"]
 
 def _flat(mask: Bool[Tensor, "layer head"]) -> list[int]:
     return mask.flatten().nonzero().flatten().tolist()
-
-
-def _numbers(values: Float[Tensor, " _"]) -> list[float | None]:
-    return [None if math.isnan(value) else round(value, _DIGITS) for value in values.tolist()]
-
-
-def _tensor(values: list[float | None]) -> Float[Tensor, " _"]:
-    return torch.tensor([math.nan if value is None else value for value in values], dtype=torch.float32)

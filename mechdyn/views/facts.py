@@ -16,7 +16,9 @@ from mechdyn.views.theme import MONO, finish, heading, look, score_axis, token_a
 
 SHOWN = ("F1", "facts retrieved", "distractors retrieved", "fact steps", "distractor steps", "facts quoted", "sp F1", "joint F1")
 """The measures that figure and table show, in order."""
-_ROW_PIXELS = 22
+_ROW_PIXELS, _ABREAST, _BETWEEN = 22, 2, 52
+"""Pixels of a group, panels side by side, pixels between those one below the other."""
+_LETTER_PIXELS, _BAR_PIXELS = 6.5, 110
 _MAX_LABELS = 80
 
 
@@ -24,8 +26,13 @@ def fact_groups(report: FactReport, *, title: str = "", dark: bool = False) -> g
     """A dot with its 95 % interval for each group of questions, a panel for each measure; one without any value stays blank."""
     colors = look(dark)
     names = [escape(group_name(group)) for group in report.groups]
-    figure = make_subplots(rows=1, cols=len(SHOWN), shared_yaxes=True, subplot_titles=SHOWN, horizontal_spacing=0.03)
-    for column, measure in enumerate(SHOWN, start=1):
+    n_rows = -(-len(SHOWN) // _ABREAST)
+    panel = _ROW_PIXELS * max(2, len(names))
+    total = n_rows * panel + (n_rows - 1) * _BETWEEN
+    figure = make_subplots(
+        rows=n_rows, cols=_ABREAST, shared_yaxes=True, subplot_titles=SHOWN, horizontal_spacing=0.06, vertical_spacing=_BETWEEN / total
+    )
+    for place, measure in enumerate(SHOWN):
         found = [group.measures[measure] for group in report.groups]
         dots = go.Scatter(
             x=[interval.estimate for interval in found],
@@ -43,13 +50,13 @@ def fact_groups(report: FactReport, *, title: str = "", dark: bool = False) -> g
             hovertemplate=f"<b>%{{y}}</b><br>{escape(measure)} %{{customdata}}<extra></extra>",
             showlegend=False,
         )
-        figure.add_trace(dots, row=1, col=column)
+        figure.add_trace(dots, row=place // _ABREAST + 1, col=place % _ABREAST + 1)
     figure.update_annotations(font_size=13)
     figure.update_layout(margin_t=92)
     figure.update_xaxes(range=[-0.04, 1.04], tickvals=[0, 0.5, 1])
     figure.update_yaxes(type="category", autorange="reversed")
-    height = 150 + _ROW_PIXELS * len(names)
-    return finish(figure, escape(title or "Supporting facts"), "bars: 95 % intervals by question", dark=dark, height=height, min_width=1100)
+    first, subtitle = escape(title or "Supporting facts"), "bars: 95 % intervals by question"
+    return finish(figure, first, subtitle, dark=dark, height=130 + total, min_width=360)
 
 
 @takes_traces("trace")
@@ -84,9 +91,9 @@ def fact_timeline(trace: Trace, *, title: str = "", dark: bool = False) -> go.Fi
     figure.update_xaxes(**ticks, tickfont={"family": MONO, "size": 11}, showgrid=False)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     subtitle = f"{_plain(trace.question, 120)} Expected: {_plain(trace.answer, 60)}; EM {outcome.answer.em:g}"
-    height = 250 + 34 * max(2, len(rows))
+    height, room = 250 + 34 * max(2, len(rows)), int(_BAR_PIXELS + _LETTER_PIXELS * max(map(len, rows)))
     first = escape(title) or f"{heading(trace)} · {_plain(outcome.id, 40)}"
-    return finish(figure, first, subtitle, dark=dark, height=height, min_width=max(360, 100 + 14 * len(shown)))
+    return finish(figure, first, subtitle, dark=dark, height=height, min_width=max(360, room + 14 * len(shown)))
 
 
 def fact_page(report: FactReport, traces: Sequence[Trace], *, title: str = "", dark: bool = False) -> dict[str, go.Figure]:

@@ -103,7 +103,7 @@ def grid(
     figure.update_xaxes(title_text="length (tokens)", row=1, col=(len(conditions) + 1) // 2)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     figure.update_yaxes(title_text="depth", row=1, col=1)
-    counted = f"{most} samples a cell" if fewest == most else f"opacity: samples of the cell, {fewest} to {most}"
+    counted = f"{most} sample{'s' * (most != 1)} a cell" if fewest == most else f"opacity: samples of the cell, {fewest} to {most}"
     height = 200 + more + _ROW_PIXELS * max(3, *(len(cells.depths) for cells in conditions.values()))
     width = max(360, 160 + max(widths) * len(widths))
     return finish(figure, escape(title or metric), f"{counted}; blank: none", dark=dark, height=height, min_width=width)

@@ -52,7 +52,7 @@ def forest(found: Together, *, title: str = "", dark: bool = False) -> go.Figure
 
 
 def _label(name: str, numbers: str) -> str:
-    return f'{name}<br><span style="font-size:11px">{numbers}</span>'
+    return f'{name}<br><span style="font-size:0.85em">{numbers}</span>'
 
 
 def _interval(interval: Interval, row: int, color: str, size: float, hover: str) -> go.Scatter:

@@ -27,6 +27,7 @@ h1 {{ font-size: 22px; line-height: 1.25; margin: 0 0 16px; overflow-wrap: anywh
 h2 {{ font-size: 17px; line-height: 1.3; margin: 0 0 4px; overflow-wrap: anywhere; }}
 section {{ margin: 0 0 28px; }}
 .view {{ overflow-x: auto; }}
+@media print, (max-width: 700px) {{ .modebar {{ display: none !important; }} }}
 """
 
 
@@ -175,5 +176,5 @@ def _described(name: str, figure: View) -> str:
     if name or isinstance(figure, Html):
         return name or "tokens"
     title = figure.layout.title
-    lines = (title.text, (title.subtitle.text or "").replace("<br>", " "))
+    lines = ((text or "").replace("<br>", " ") for text in (title.text, title.subtitle.text))
     return html.unescape(" — ".join(part for part in lines if part)) or "figure"

@@ -16,6 +16,8 @@ _PAPER_PIXELS = {1: 315, 2: 650}
 
 _SMALLER = 0.62
 """How much smaller the letters of HTML are."""
+_LOWER = 0.62
+"""How much lower a figure is, unless its `meta` says so under `paper_height`: one whose rows hold text cannot shrink as far."""
 _PAPER_LABEL_PIXELS = 9.5
 """Room that an upright label of 8 pixels needs."""
 
@@ -41,14 +43,15 @@ def for_paper(figure: View, columns: int = 1) -> View:
         box = f"width:{_PAPER_PIXELS[columns] / _SMALLER:.0f}px;zoom:{_SMALLER}"
         return Html(f'<div style="{box}">{figure.html}</div>', figure.scripts)
     copy = go.Figure(deepcopy(figure.to_dict()))
-    height = copy.layout.height or 450
-    copy.update_layout(width=_PAPER_PIXELS[columns], height=max(150, round(height * 0.62)), title=None, font_size=9)
+    height = (copy.layout.height or 450) * (copy.layout.meta or {}).get("paper_height", _LOWER)
+    copy.update_layout(width=_PAPER_PIXELS[columns], height=max(150, round(height)), title=None, font_size=9)
     lines = max((note.text.count("<br>") for note in copy.layout.annotations if note.text), default=0)
     copy.update_layout(margin={"l": 8, "r": 8, "t": 20 + 11 * lines, "b": 8}, legend_font_size=8)
     copy.update_xaxes(tickfont_size=8, title_font_size=9)
     copy.update_yaxes(tickfont_size=8, title_font_size=9)
     copy.update_coloraxes(colorbar={"thickness": 8, "tickfont": {"size": 8}, "title": {"font": {"size": 9}}})
     copy.update_traces(textfont_size=8, selector={"type": "scatter"})
+    copy.update_traces(header_font_size=8, cells_font_size=8, cells_height=16, selector={"type": "table"})
     copy.update_annotations(font_size=9)
     copy.for_each_xaxis(lambda axis: _thin_labels(axis, _PAPER_PIXELS[columns]))
     copy.for_each_trace(lambda drawn: _shrink_markers(drawn, copy, _PAPER_PIXELS[columns]), selector={"type": "scatter"})

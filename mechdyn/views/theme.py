@@ -28,7 +28,8 @@ FONT = "Inter, 'Noto Sans', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 MONO = "'DejaVu Sans Mono', Menlo, Consolas, 'Noto Sans Mono', monospace"
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
-_TITLE_LETTER, _MOST_TITLE_PIXELS = 8, 640
+_TITLE_LETTER, _TITLE_LINE, _NARROW = 8.5, 20, 368
+"""The last is what a page of 400 pixels has room for: titles break there, since a figure that is wider scrolls away under them."""
 _SUBTITLE_LETTER, _SUBTITLE_LINE, _TITLE_PIXELS = 7, 18, 72
 
 ColorScale = list[tuple[float, str]]
@@ -141,32 +142,36 @@ def faded(color: str, opacity: float) -> str:
 
 
 def finish(figure: go.Figure, title: str, subtitle: str, *, dark: bool, height: int, min_width: int = 360) -> go.Figure:
-    """Give a figure the look, a title, a second line broken to fit, and its size. Pages scroll a figure sideways below its `min_width`.
+    """Give a figure the look, a title and a second line, both broken to fit a page of 400 pixels, and its size.
 
-    The title has its room too, up to 640 pixels.
+    Pages scroll a figure sideways below its `min_width`. A title is broken between its parts where it has such.
     """
-    width = max(min_width, min(_MOST_TITLE_PIXELS, 24 + _TITLE_LETTER * len(_letters_of(title))))
-    lines = _broken(subtitle, (width - 24) // _SUBTITLE_LETTER)
-    more = _SUBTITLE_LINE * (len(lines) - 1)
+    titles = _broken(title, int((_NARROW - 24) // _TITLE_LETTER), " · ")
+    lines = _broken(subtitle, (_NARROW - 24) // _SUBTITLE_LETTER)
+    more = _TITLE_LINE * (len(titles) - 1) + _SUBTITLE_LINE * (len(lines) - 1)
     figure.update_layout(
         template=look(dark).name,
-        title={"text": title, "subtitle": {"text": "<br>".join(lines)}},
+        # Plotly holds the last line of a title where a single one would be.
+        title={"text": "<br>".join(titles), "pad": {"t": 10 + _TITLE_LINE * (len(titles) - 1)}, "subtitle": {"text": "<br>".join(lines)}},
         height=height + more,
         margin_t=(figure.layout.margin.t or _TITLE_PIXELS) + more,
-        meta={"min_width": width},
+        meta={"min_width": min_width},
     )
     return figure
 
 
-def _broken(text: str, letters: int) -> list[str]:
-    """Lines of so many letters at most, broken between words; an entity such as &lt; is one letter, a tag none."""
-    lines = [""]
-    for word in text.split(" "):
-        joined = f"{lines[-1]} {word}" if lines[-1] else word
-        if lines[-1] and len(_letters_of(joined)) > letters:
-            lines.append(word)
+def _broken(text: str, letters: int, between: str = " ") -> list[str]:
+    """Lines of so many letters at most, broken at `between`, and at words where that is not enough.
+
+    An entity such as &lt; is one letter, a tag none.
+    """
+    lines: list[str] = []
+    for part in text.split(between):
+        joined = f"{lines[-1]}{between}{part}" if lines else part
+        if len(_letters_of(joined)) <= letters:
+            lines[-1:] = [joined]
         else:
-            lines[-1] = joined
+            lines += [part] if between == " " else _broken(part, letters)
     return lines
 
 

@@ -33,6 +33,8 @@ _LETTERS = 52
 """Letters of a line: it fits a page of 400 pixels."""
 _BETWEEN, _ABOVE = 58, 76
 """Pixels between two axes, and for the title."""
+_PAPER = 0.85
+"""How much lower it is in a paper: its lines of text must not meet its tracks."""
 _ROOM = 0.04
 """Beside the outermost values, as a share of what is drawn."""
 _UNIT = "share, correlation or their difference"
@@ -72,7 +74,8 @@ def verdict(found: Verdict, *, controls: Sequence[Verdict] = (), about: str = ""
     subtitle = " · ".join(part for part in (f"under the {found.named}" if found.named else "", about) if part)
     height = int(_ABOVE + sum(panel.height for panel in panels) + _BETWEEN * len(panels) + legend)
     heading = title or f"{found.claim} on {found.model}: {found.outcome}"
-    return finish(figure, escape(heading), escape(subtitle), dark=dark, height=height, min_width=340)
+    finish(figure, escape(heading), escape(subtitle), dark=dark, height=height, min_width=340)
+    return figure.update_layout(meta={**figure.layout.meta, "paper_height": _PAPER})
 
 
 def _panel(unit: str, rows: Sequence[VerdictRow], n_controls: int) -> UnitPanel:

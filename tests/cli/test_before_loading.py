@@ -6,7 +6,7 @@ MODEL = ["--model", "no-such-model"]
 REFUSED = {
     "claim": (["verify", "dynamsm"], "unknown claim 'dynamsm'"),
     "preset": (["verify", "dynamism", "--preset", "huge"], "unknown preset 'huge'; give one of quick, standard, paper"),
-    "engine": (["verify", "dynamism", "--engine", "warp"], "engine must be one of auto, bridge, fast, got 'warp'"),
+    "engine": (["verify", "dynamism", "--engine", "warp"], "engine must be one of auto, bridge, fast, static, got 'warp'"),
     "device map": (["verify", "dynamism", "--device-map", "all"], "device_map must be auto, got 'all'"),
     "length": (["verify", "dynamism", "--length", "0"], "length must be a positive number of tokens, got 0"),
     "depth": (["ablate", "--depth", "1.5"], "depth must lie in [0, 1], got 1.5"),

@@ -25,7 +25,7 @@ def test_observing_and_ablated_steps_are_the_engines(style, lengths):
     engine = FastEngine(model)
     state = engine.prefill([prompt[:-1] for prompt in prompts])
     context = KeyContext.of(samples, state, N_NEW)
-    static = StaticStep(model, state, context.tokens, context.needle, N_NEW)
+    static = StaticStep(model, state, N_NEW, (context.tokens, context.needle))
     assert why_not(model, state) == ""
     fed = torch.stack([prompt[-1] for prompt in prompts])
     for _ in range(N_NEW):
@@ -33,7 +33,7 @@ def test_observing_and_ablated_steps_are_the_engines(style, lengths):
         off = torch.rand(len(prompts), model.n_layers, model.n_heads, generator=generator) < 0.4
         observed, after = engine.step(state, fed)
         edited, _ = engine.step(state, fed, HeadEdit(off))
-        told = static.observe(fed)
+        told = static.observe(fed).clone()
         for output, found in ((observed, told), (edited, None)):
             found = static.ablate(off) if found is None else found
             torch.testing.assert_close(static.logits, output.logits, atol=1e-4, rtol=0)
@@ -49,9 +49,8 @@ def test_what_it_does_not_run_is_named():
     model = wrap_model(tiny_model("llama3.1", seed=4), mini_tokenizer(), name="tiny")
     engine = FastEngine(model)
     state = engine.prefill([torch.arange(6, 40)])
-    nothing = torch.zeros(2, 34, dtype=torch.long)
     with pytest.raises(ValueError, match="rows share prompts"):
-        StaticStep(model, engine.fork(state, [0, 0]), nothing, nothing.bool(), 2)
+        StaticStep(model, engine.fork(state, [0, 0]), 2)
     assert "behind whole prompts" in why_not(model, engine.step(state, torch.tensor([7]))[1])
     with pytest.raises(RuntimeError, match="only CUDA records graphs"):
-        StaticStep(model, state, nothing[:1], nothing[:1].bool(), 2).capture()
+        StaticStep(model, state, 2).capture()

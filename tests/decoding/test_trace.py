@@ -125,7 +125,7 @@ def test_infinite_logits_stop_the_sample_and_are_recorded(pair):
 def test_auto_is_the_fast_engine_on_all_styles(pair):
     _, wrapped = pair
     assert isinstance(make_engine(wrapped), FastEngine)
-    with pytest.raises(InputError, match="engine must be one of auto, bridge, fast or an engine, got 'quick'"):
+    with pytest.raises(InputError, match="engine must be one of auto, bridge, fast, static or an engine, got 'quick'"):
         make_engine(wrapped, "quick")
 
 

@@ -42,8 +42,20 @@ def test_a_table_goes_between_its_own_marks():
     assert [both.count(part) for part in ("## first", "## second", "old", "<!-- end -->", "rest")] == [1, 1, 0, 2, 1]
 
 
-@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
+def test_without_a_truth_it_is_what_the_runs_come_to_on_average():
+    around = World("around", None, lambda rng, n: Interval(value := float(rng.choice([0.0, 1.0])), value - 0.7, value + 0.7, n))
+    beside = World("beside", None, lambda rng, n: Interval(value := float(rng.choice([0.0, 1.0])), value - 0.1, value + 0.1, n))
+    assert (coverage(around, 20, 100), coverage(beside, 20, 100)) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("world", [world for world in WORLDS if world.truth is None], ids=lambda world: world.name)
+def test_what_is_fitted_has_an_interval_about_its_estimate(world):
+    found = world.measure(np.random.default_rng(1), 30)
+    assert found.low < found.estimate < found.high
+
+
+@pytest.mark.parametrize("world", [world for world in WORLDS if world.truth is not None], ids=lambda world: world.name)
 def test_the_truth_of_a_world_is_what_many_samples_come_to(world):
     rng = np.random.default_rng(1)
-    estimates = [world.measure(rng, 300).estimate for _ in range(12 if world.heavy else 60)]
+    estimates = [world.measure(rng, 300).estimate for _ in range(12 if world.heavy or world.at_most < 1000 else 60)]
     assert np.mean(estimates) == pytest.approx(world.truth, abs=max(4.5 * np.std(estimates) / len(estimates) ** 0.5, 1e-3))

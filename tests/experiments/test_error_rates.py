@@ -47,7 +47,7 @@ def test_it_goes_on_where_it_stopped_and_a_line_that_was_cut_off_is_run_again(tm
     kept.write_text(lines[0] + "\n" + lines[1][:40] + "\n")
     assert len(read_chunks(kept)) == 1
     assert asked(tmp_path) == page and len(read_chunks(kept)) == 2
-    assert "(6 of them)" in page and f"| {NESTED} | 20 | 0.0 | 100.0 |" in page
+    assert "(6 of them)" in page and f"| {NESTED} | 20 | 6 | 0.0 | 100.0 |" in page
     assert "false: supported" in page and "100.0 \\[61.0, 100.0\\] !" in page, "the first criteria are fooled in every run"
 
 

@@ -30,6 +30,7 @@ def test_a_part_asks_its_command_what_that_takes(name):
     assert " ".join(words[:2]) == PROGRAMS[part.config][0]
     assert words[words.index("--model") + 1] == "a-model"
     assert all(words[words.index(f"--{file}") + 1] == file.upper() for file in part.files)
+    assert part.page_command(name).split()[3:] == [name, *(word for file in part.files for word in (f"--{file}", file.upper()))]
 
 
 def test_a_part_that_is_unknown_or_lacks_its_file_is_refused_before_anything_runs(tmp_path):
@@ -55,6 +56,12 @@ def test_answers_are_counted_by_length(traces):
 def test_a_page_has_the_command_the_tables_and_the_pictures(traces, tmp_path):
     table = answers_by_length(traces)
     section = Section("A heading", "not this", (table,), remarks=("a remark",))
-    page = page_of("prose", "mechdyn verify x", [section], [], [tmp_path / "prose.png"])
+    page = page_of("prose", ["mechdyn verify x"], [section], [table], [tmp_path / "prose.png"])
     assert "mechdyn verify x" in page and "not this" not in page and str(tmp_path) not in page
-    assert "## A heading" in page and "- a remark" in page and "| 96 | 3 |" in page and "![prose](prose.png)" in page
+    assert (
+        "## A heading" in page
+        and "- a remark" in page
+        and "## Answers by length" in page
+        and "| 96 | 3 |" in page
+        and "![prose](prose.png)" in page
+    )

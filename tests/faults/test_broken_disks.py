@@ -11,12 +11,13 @@ from dataclasses import replace
 import pytest
 
 from mechdyn.errors import MechdynError
-from mechdyn.runs.configs import DetectConfig, RagConfig, VerifyConfig
+from mechdyn.runs.configs import DetectConfig, VerifyConfig
 from mechdyn.runs.decore import decore
 from mechdyn.runs.detect import detect
 from mechdyn.runs.improve_configs import DecoreConfig
 from mechdyn.runs.json_lines import read_lines
 from mechdyn.runs.rag import rag
+from mechdyn.runs.rag_configs import RagConfig
 from mechdyn.runs.read import read_run
 from mechdyn.runs.sweep import sweep
 from mechdyn.runs.sweep_plan import read_plan

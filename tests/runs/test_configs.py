@@ -9,16 +9,8 @@ import typer
 from typer.testing import CliRunner
 
 from mechdyn.cli.options import takes
-from mechdyn.runs.configs import (
-    AblateConfig,
-    ProgressiveConfig,
-    SensitivityConfig,
-    TraceConfig,
-    VerifyConfig,
-    command_line,
-    default_folder,
-    identity_fields,
-)
+from mechdyn.runs.command_lines import command_line, default_folder, identity_fields
+from mechdyn.runs.configs import AblateConfig, ProgressiveConfig, SensitivityConfig, TraceConfig, VerifyConfig
 from mechdyn.runs.improve_configs import DecoreConfig, SealConfig
 
 CONFIGS = [

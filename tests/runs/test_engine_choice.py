@@ -43,6 +43,6 @@ def test_bridge_and_fast_give_the_same_verdict_and_head_sets(tmp_path, monkeypat
 
 
 def test_an_unknown_engine_is_one_line_and_leaves_nothing(tmp_path):
-    with pytest.raises(InputError, match="engine must be one of auto, bridge, fast, got 'quick'"):
+    with pytest.raises(InputError, match="engine must be one of auto, bridge, fast, static, got 'quick'"):
         verify(VerifyConfig("dynamism", engine="quick"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

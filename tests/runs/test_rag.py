@@ -12,8 +12,8 @@ from mechdyn.rag.run import dynamic_rag
 from mechdyn.rag.strategies import OWN
 from mechdyn.reports.sections import make_report
 from mechdyn.runs import rag as module
-from mechdyn.runs.configs import RagConfig, RagSweepConfig
 from mechdyn.runs.rag import rag
+from mechdyn.runs.rag_configs import RagConfig, RagSweepConfig
 from mechdyn.runs.rag_sweep import rag_sweep
 from mechdyn.runs.read import read_run
 from mechdyn.runs.session import Session

@@ -14,6 +14,7 @@ from mechdyn.evidence import SECOND
 from mechdyn.runs.ablate import ablate
 from mechdyn.runs.configs import AblateConfig, ProgressiveConfig, SensitivityConfig, TraceConfig, VerifyConfig
 from mechdyn.runs.contents import Judged
+from mechdyn.runs.folder import write_json
 from mechdyn.runs.progressive import progressive
 from mechdyn.runs.read import KINDS, not_run, read_run
 from mechdyn.runs.sensitivity import sensitivity
@@ -50,6 +51,38 @@ def test_a_verdict_is_judged_again_from_the_store_alone(verified, monkeypatch):
 def test_the_recorded_verdict_can_be_taken_instead(verified):
     content = read_run(verified.folder, again=False).content
     assert not content.again and content.verdict.as_json() == verified.verdict.as_json()
+
+
+def test_where_nothing_changed_the_recorded_verdict_stands_and_is_what_judging_again_gives(verified):
+    content = read_run(verified.folder, again=None).content
+    assert content.unchanged and not content.again
+    again = read_run(verified.folder, again=True).content
+    assert again.again and not again.unchanged and again.verdict.as_json() == content.verdict.as_json()
+
+
+def _without_registration(folder):
+    write_json(folder / "run.json", {**json.loads((folder / "run.json").read_text()), "registered": None})
+
+
+def _with_another_margin(folder):
+    record = json.loads((folder / "run.json").read_text())
+    margins = record["registered"]["margins"]
+    margins[next(iter(margins))] = 0.123
+    write_json(folder / "run.json", record)
+
+
+def _with_other_units(folder):
+    rows = json.loads((folder / "verdicts.json").read_text())
+    write_json(folder / "verdicts.json", [{**row, "notes": [*row["notes"], "1 of 9 units are not run yet"]} for row in rows])
+
+
+@pytest.mark.parametrize("change", [None, _without_registration, _with_another_margin, _with_other_units])
+def test_where_nobody_can_tell_or_criteria_or_units_changed_it_is_judged_again(verified, copied, change):
+    if change is not None:
+        shutil.copy(verified.folder / ".seals.json", copied)
+        change(copied)
+    content = read_run(copied, again=None).content
+    assert content.again and not content.unchanged
 
 
 def test_numbers_other_than_the_recorded_ones_are_named(copied):

@@ -57,6 +57,19 @@ def test_a_ranking_whose_number_goes_by_the_token_follows_the_token():
     assert found.token.low > 0.1 and found.step.estimate < 0.05
 
 
+def test_intervals_hold_the_truth_where_answers_differ_among_themselves():
+    """Each answer stands in sixteen pairs, so what is its own moves all of them."""
+
+    def found(n, seed, n_resamples):
+        rule, noise = Keyed("always"), {"noise": Noise(0.95, 0.0), "noise_when_wrong": Noise(0.3, 0.0)}
+        world = SimulatedWorld("w", Truth.FIXED, rule, accuracy=0.5, shape=SMALL, **noise)
+        return following(simulate(world, n, seed=seed)["evaluation"], n_resamples=n_resamples).neither
+
+    truth = found(400, 0, 1).estimate
+    intervals = [found(20, seed, 200) for seed in range(1, 31)]
+    assert sum(each.low <= truth <= each.high for each in intervals) >= 24
+
+
 def test_steps_of_a_kind_that_do_not_occur_are_undefined():
     traces = evaluation(Keyed("step"), n=5, shape=Shape(n_steps=1))
     found = following(traces)

@@ -157,6 +157,10 @@ def test_a_seed_makes_a_world_and_another_another():
         ("by token", Outcome.SUPPORTED, Outcome.SUPPORTED),
         ("by step", Outcome.SUPPORTED, Outcome.SUPPORTED),
         ("by needle", Outcome.INCONCLUSIVE, Outcome.REFUTED),
+        ("drifts, one head a step", Outcome.SUPPORTED, None),
+        ("two lists, by step", Outcome.SUPPORTED, None),
+        ("two lists, by needle", Outcome.INCONCLUSIVE, None),
+        ("flicker of whole layers", Outcome.REFUTED, None),
         ("anew at each step", Outcome.INCONCLUSIVE, None),
     ],
 )

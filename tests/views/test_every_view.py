@@ -100,7 +100,7 @@ def strings(value):
 @pytest.mark.parametrize("name", OF_TRACES)
 def test_a_view_of_a_trace_names_model_length_depth_and_seed(name):
     drawn = EXAMPLES[name](Made(prompt=1234))
-    text = drawn.layout.title.text if isinstance(drawn, go.Figure) else drawn.html
+    text = drawn.layout.title.text.replace("<br>", " · ") if isinstance(drawn, go.Figure) else drawn.html
     assert "made up · niah · 1,234 tokens, depth 0.5, seed 0" in text
 
 

@@ -232,6 +232,14 @@ def test_nothing_is_wider_than_the_window(browser: Browser, folder: Path, width:
     assert (background == "rgb(255, 255, 255)") != dark
 
 
+def test_a_narrow_list_shows_number_answer_steps_and_text(browser: Browser, folder: Path) -> None:
+    visible = "[...document.querySelectorAll(arguments[0])].filter(cell => cell.clientWidth > 20).map(cell => cell.classList[1])"
+    browser.open(folder / "index.html", width=400, ready=READY)
+    shown = [f"c-{name}" for name in ("number", "right", "steps", "text")]
+    assert browser.run(visible, "#columns .cell") == shown and browser.run(visible, "#row-0 .cell") == shown
+    assert browser.run("document.querySelector('#row-0 .c-text').clientWidth > 120")
+
+
 def test_a_data_file_that_is_missing_or_cut_is_named(browser: Browser, folder: Path, tmp_path: Path) -> None:
     import shutil
 
