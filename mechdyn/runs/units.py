@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mechdyn.decoding.ablation import ReferenceActivations
     from mechdyn.runs.worker import BatchResult
 
-PART, PART_SECONDS = 32, 30.0
+PART, PART_SECONDS = 128, 30.0
 """A part is written once so many traces wait, which keeps parts few, or once so many seconds have passed, so that a kill loses little."""
 _HOPELESS = 24
 """Where so many units have failed and none has not, the rest is not tried."""
