@@ -95,7 +95,7 @@ def smollm2(
     docs: Annotated[Path, typer.Option(metavar="FOLDER", help="Where pages and pictures go.")] = Path("docs/smollm2"),
 ) -> None:
     """Run what is missing, judge, and write the pages."""
-    given = {"data": data, "haystack": haystack}
+    given: dict[str, Any] = {"data": data, "haystack": haystack}
     for name in names or [name for name, part in PARTS.items() if all(given[file] for file in part.files)]:
         if name not in PARTS:
             raise InputError(f"no part {name!r}; give one of {', '.join(PARTS)}")
