@@ -103,8 +103,8 @@ def smollm2(
         if missing := [file for file in part.files if not given[file]]:
             raise InputError(f"the part {name} reads files; give it --{missing[0]}")
         _, carry_out = PROGRAMS[part.config]
-        config = part.config(**part.asked, model=model, **{file: given[file] for file in part.files})
-        carry_out(config, out / name)
+        asked: dict[str, Any] = {**part.asked, "model": model, **{file: given[file] for file in part.files}}
+        carry_out(part.config(**asked), out / name)
         for path in write_part(name, part, out / name, docs):
             print(f"{name}: {path}, {path.stat().st_size:,} bytes", flush=True)
 
