@@ -44,6 +44,7 @@ def verify(
         if config.claim or out:
             raise InputError("--from judges what a run has; leave the claim and --out away, or --from")
         print_verdict(judge_there(there).verdict)
+        print(f"next     mechdyn view {there}")
         return
     if config.claim == RETMASK:
         from mechdyn.cli.retmask import print_retmasked

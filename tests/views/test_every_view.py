@@ -15,6 +15,7 @@ from mechdyn import views
 from mechdyn.errors import InputError
 from mechdyn.views import Explorer, Html, for_paper
 from mechdyn.views.theme import DARK, LIGHT
+from tests.browser import Browser, needs_browser
 from tests.views.made_up import subtitle
 
 HELPERS = {"Cells", "Curve", "Explorer", "Html", "embed_plotly", "for_paper", "save_page"}
@@ -95,6 +96,20 @@ def strings(value):
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from strings(inner)
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_page_of_all_views_runs_nothing_asks_for_nothing_and_never_scrolls_sideways(browser: Browser, tmp_path: Path, dark: bool):
+    made = {name: EXAMPLES[name](HOSTILE, title=EVIL, dark=dark) for name in DRAWN if name != "explorer"}
+    page = views.save_page(made, tmp_path / "all.html", EVIL, dark=dark)
+    n_figures = sum(isinstance(drawn, go.Figure) for drawn in made.values())
+    for width in (1280, 400):
+        browser.open(page, width=width, dark=dark, ready=f"document.querySelectorAll('.plot-container').length === {n_figures}")
+        assert browser.trouble() == []
+        assert len(browser.texts(".gtitle")) == n_figures and all(text.startswith("<img src=x") for text in browser.texts(".gtitle"))
+        cut = "[...document.querySelectorAll('.gtitle')].filter(title => title.getBoundingClientRect().width > innerWidth - 20).length"
+        assert browser.run(cut) == 0
 
 
 @pytest.mark.parametrize("name", OF_TRACES)
