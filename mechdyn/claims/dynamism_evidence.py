@@ -11,7 +11,7 @@ from mechdyn.stats.fixed_list import FixedList
 from mechdyn.stats.following import Following
 from mechdyn.stats.means import mean_interval
 from mechdyn.stats.overlap import DynamismTable
-from mechdyn.tasks.task import is_correct, primary_metric
+from mechdyn.tasks.task import answer_quality, is_correct, primary_metric
 from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
