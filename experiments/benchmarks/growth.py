@@ -1,9 +1,9 @@
 """How the cost of traces grows on a real model: with context, conditions, samples a batch and worker processes.
 
-`OMP_NUM_THREADS=1 python -m experiments.benchmarks.growth --out docs/growth` varies one of the four at a time, each setting `--rounds` times
-in turn with the others, and shows medians: a table, and a figure with a panel for each. The first three are one call of `trace_conditions`,
-answers of a fixed number of tokens. Workers share `--units` samples, from plan to store, their models loaded beforehand; so quiet cores are
-wanted, as many as workers. Four minutes on two cores for `smollm2-135m` as it stands; `mechdyn models get smollm2-135m` fetches it.
+`OMP_NUM_THREADS=1 python -m experiments.benchmarks.growth --out docs/growth` varies one of the four at a time, each setting `--rounds`
+times in turn with the others, and shows medians: a table, and a figure with a panel for each. The first three are one call of
+`trace_conditions` with answers of a fixed number of tokens. Workers share `--units` samples, from plan to store, their models loaded
+beforehand: this asks for as many quiet cores as workers. `mechdyn models get smollm2-135m` fetches the model.
 """
 
 import argparse
