@@ -87,8 +87,9 @@ def fit(assemble: Callable[[int], Fitted], length: int, *, guess: int, what: str
 
 def fit_text(assemble: Callable[[str], Fitted], text: str, length: int, *, joint: str = " ") -> Fitted:
     """As `fit`, the filler being the beginning of a text, which is repeated where it is too short."""
-    guess = int(3.5 * (length - len(assemble(""))))
-    return fit(lambda size: assemble(repeated(text, size, joint)), length, guess=guess)
+    bare = assemble("")
+    guess = int(3.5 * (length - len(bare)))
+    return fit(lambda size: assemble(repeated(text, size, joint)) if size else bare, length, guess=guess)
 
 
 def placed(prompt: Prompt, start: int, context: str, evidence: Sequence[Span], others: Sequence[Span] = ()) -> Fitted:
