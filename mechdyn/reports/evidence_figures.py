@@ -26,8 +26,8 @@ def evidence_figures(
 ) -> dict[str, View]:
     """By heading: a figure of the verdict, and one for each beside it, which says in its title under which criteria it is.
 
-    Where no criterion was put to the numbers, for want of samples say, the reason stands in the figure's place. Of criteria that ask nothing
-    of a number there is none.
+    Where no criterion was put to the numbers, for want of samples say, the reason stands in the figure's place. Of criteria that ask
+    nothing of a number there is none.
     """
     about = setting(traces or {})
     figures: dict[str, View] = {}
@@ -38,7 +38,9 @@ def evidence_figures(
         if not each.supports and not each.refutes:
             figures |= {heading: _unjudged(each)} if each.notes else {}
         elif verdict_rows(each):
-            figures[heading] = draw(each, controls=[found for control in controls for found in _like(control, each)], about=about, title=title)
+            figures[heading] = draw(
+                each, controls=[found for control in controls for found in _like(control, each)], about=about, title=title
+            )
     return figures
 
 
@@ -47,7 +49,9 @@ def _unjudged(verdict: Verdict) -> Html:
     why = "".join(f"<li>{html_text(note)}</li>" for note in verdict.notes)
     under = f", {html_text(verdict.named)}" if verdict.named else ""
     head = f"{html_text(verdict.claim)} on {html_text(verdict.model)}{under}: {verdict.outcome}"
-    return Html(f'<div class="unjudged"><p><b>{head}</b></p><p>There is no figure, since no criterion was put to numbers here. The verdict says:</p><ul>{why}</ul></div>')
+    return Html(
+        f'<div class="unjudged"><p><b>{head}</b></p><p>There is no figure, since no criterion was put to numbers here. The verdict says:</p><ul>{why}</ul></div>'
+    )
 
 
 def setting(traces: Mapping[str, Sequence[Trace]]) -> str:
