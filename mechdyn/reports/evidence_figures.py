@@ -17,6 +17,7 @@ from mechdyn.views.verdict import verdict as draw
 from mechdyn.views.verdict_rows import verdict_rows
 
 RESTS_ON = "What the verdict rests on"
+_UNJUDGED = "There is no figure, since no criterion was put to numbers here. The verdict says:"
 _FEW = 3
 """More lengths or depths than this are told by the first and the last."""
 
@@ -47,11 +48,9 @@ def evidence_figures(
 def _unjudged(verdict: Verdict) -> Html:
     """Why a verdict has no criteria to draw."""
     why = "".join(f"<li>{html_text(note)}</li>" for note in verdict.notes)
-    under = f", {html_text(verdict.named)}" if verdict.named else ""
-    head = f"{html_text(verdict.claim)} on {html_text(verdict.model)}{under}: {verdict.outcome}"
-    return Html(
-        f'<div class="unjudged"><p><b>{head}</b></p><p>There is no figure, since no criterion was put to numbers here. The verdict says:</p><ul>{why}</ul></div>'
-    )
+    under = f", {verdict.named}" if verdict.named else ""
+    head = html_text(f"{verdict.claim} on {verdict.model}{under}: {verdict.outcome}")
+    return Html(f"<div><p><b>{head}</b></p><p>{_UNJUDGED}</p><ul>{why}</ul></div>")
 
 
 def setting(traces: Mapping[str, Sequence[Trace]]) -> str:

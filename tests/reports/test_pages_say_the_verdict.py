@@ -32,7 +32,7 @@ def fresh(claim: str) -> Verdict:
         if np.isnan(evidence.interval.estimate):
             return evidence
         key = (evidence.measure, json.dumps(evidence.at, sort_keys=True))
-        low, estimate, high = drawn.setdefault(key, np.sort(rng.uniform(-1, 1, 3)).tolist())
+        low, estimate, high = drawn.setdefault(key, np.sort(rng.uniform(-900, 900, 3)).tolist())
         return replace(evidence, interval=replace(evidence.interval, estimate=estimate, low=low, high=high))
 
     def renewed(verdict: Verdict) -> Verdict:
