@@ -24,7 +24,8 @@ from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.trace import trace
 from mechdyn.models.load import load_model, wrap_model
 from mechdyn.models.model import Model
-from mechdyn.scores.copy_paste import copy_paste, strongest_key
+from mechdyn.scores.copy_paste import copy_paste
+from mechdyn.scores.largest import first_largest
 from mechdyn.tasks.niah import niah
 from mechdyn.tasks.sample import Sample
 
@@ -77,7 +78,7 @@ def readings(model: Model, sample: Sample, fed: Sequence[int]) -> Iterator[Readi
         output, state = engine.step(state, inputs)
         predicted = output.logits.argmax(dim=-1)
         scores: Float[Tensor, "row layer head"] = score_step(output, predicted, context, copy_paste)
-        strongest = torch.stack([strongest_key(pattern)[0] for pattern in output.patterns])
+        strongest = torch.stack([first_largest(pattern)[0] for pattern in output.patterns])
         yield Reading(int(predicted), torch.stack([pattern[0] for pattern in output.patterns]), strongest, scores[0] > 0)
 
 

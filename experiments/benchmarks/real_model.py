@@ -37,7 +37,7 @@ from mechdyn.decoding.trace import trace, trace_conditions
 from mechdyn.heads import Head, HeadSet, RankedHeads
 from mechdyn.models.load import load_checkpoint, load_model, weight_sharing_copy
 from mechdyn.models.model import Model
-from mechdyn.schedules import Dynamic, RandomHeads, SizeMatched, Static
+from mechdyn.schedules import Dynamic, RandomHeads, Schedule, SizeMatched, Static
 from mechdyn.tasks.niah import niah
 from mechdyn.tasks.sample import Sample
 
@@ -96,12 +96,17 @@ def own_conditions(subject: Subject, sample: Sample) -> Found:
 
 
 def own_eight(subject: Subject, sample: Sample) -> Found:
-    """All conditions of the ablation experiment, of five heads or as many as retrieve; what is compared is the clean one."""
-    model = subject.model
+    """All conditions of the ablation experiment; what is compared is the clean one."""
+    found = trace_conditions(subject.model, [sample], eight_conditions(subject.model), max_new_tokens=subject.n_steps)[0]["clean"]
+    return Found(tuple(found.tokens.tolist()))
+
+
+def eight_conditions(model: Model) -> dict[str, Schedule | None]:
+    """The conditions of the ablation experiment, of five heads or as many as retrieve, with static ones drawn at random."""
     every = [Head(layer, head) for layer in range(model.n_layers) for head in range(model.n_heads)]
     random.Random(0).shuffle(every)
     ranking = RankedHeads(tuple(every), tuple(map(float, range(len(every), 0, -1))), model.n_layers, model.n_heads)
-    conditions = {
+    return {
         "clean": None,
         "dynamic": Dynamic(),
         "static-average": Static(HeadSet.of(every[:5], model.n_layers, model.n_heads)),
@@ -111,11 +116,8 @@ def own_eight(subject: Subject, sample: Sample) -> Found:
         "random-layers": RandomHeads(matched="layer", seed=2, exclude="active"),
         "random-matched": SizeMatched(RandomHeads(seed=3, exclude="active")),
     }
-    found = trace_conditions(model, [sample], conditions, max_new_tokens=subject.n_steps)[0]["clean"]
-    return Found(tuple(found.tokens.tolist()))
 
 
-@torch.inference_mode()
 def eager_with_cache(subject: Subject, sample: Sample) -> Found:
     """A prompt through eager attention, then one token at a time with its attention rows put out."""
     hf = subject.eager

@@ -96,13 +96,13 @@ def measure(n_units: int, length: int) -> Overhead:
     settled = [rss for n_done, rss in memory if n_done >= _SETTLED]
     spread = (max(settled) - min(settled)) / settled[0]
     config = VerifyConfig("dynamism", model="mini")
-    one, two = (_paced(replace(config, workers=n), planned) for n in (1, 2))
+    one, two = (paced(replace(config, workers=n), planned) for n in (1, 2))
     return Overhead(
         n_units, wall, in_model[0], 1 - in_model[0] / wall, 1 - processor[0] / worked, settled[0], settled[-1], spread, one / two
     )
 
 
-def _paced(config: VerifyConfig, planned: list) -> float:
+def paced(config: VerifyConfig, planned: list) -> float:
     """Seconds of a run, its workers loaded beforehand."""
     executor = make_executor(config)
     try:

@@ -21,6 +21,7 @@ from mechdyn.decoding.rows import Row, TraceOptions
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.schedules import Observation
+from mechdyn.scores.largest import first_largest
 from mechdyn.scores.score import NamedScore
 
 Masks = dict[int, Bool[Tensor, "layer head"]]
@@ -185,7 +186,7 @@ def _edit(model: Model, rows: Sequence[Row], running: Sequence[int | None], mask
 
 def _read(output: StepOutput, context: KeyContext, options: TraceOptions, rows: Sequence[Row]) -> Read:
     """Scores and tokens of a forward, in one small copy each."""
-    predicted = output.logits.argmax(dim=-1)
+    predicted = first_largest(output.logits)
     told = torch.stack([predicted, output.logits.isfinite().all(dim=-1).long()]).cpu()
     scores = score_step(output, told[0], context, options.score)
     read = Read(scores, told[0].tolist(), told[1].bool().tolist())

@@ -3,9 +3,11 @@
 PyTorch hands every float32 product to one library, and that is slow where the rows are few or the processor is not the library's own: for
 SmolLM2's weights on an AMD processor of 2024, one row takes 1.8 times as long as reading the weights, two rows 2 times as long as the
 product turned round, and a prompt 2.2 times as long as oneDNN, which PyTorch brings along. Which way a product goes follows from its
-shape alone and never from a clock, so that the same call gives the same numbers; they differ from PyTorch's by rounding.
+shape alone and never from a clock, so that the same call gives the same numbers; they differ from PyTorch's by rounding. With
+`MECHDYN_PRODUCTS=plain` in the environment models are loaded without all this.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +18,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from mechdyn.errors import InputError
+
+SHAPE, PLAIN = "shape", "plain"
+"""How products are computed: each by its shape, or all PyTorch's way."""
 _FEW = 4
 """Rows up to which the turned product is the fastest."""
 _BLOCKS = (64, 48, 32, 16)
@@ -43,8 +49,31 @@ def plain_products() -> Iterator[None]:
         _PLAIN.reset(before)
 
 
+def products_way() -> str:
+    """How models that are loaded now compute products: what `MECHDYN_PRODUCTS` says, `shape` where it says nothing.
+
+    Raises:
+        InputError: it says anything else.
+    """
+    way = os.environ.get("MECHDYN_PRODUCTS") or SHAPE
+    if way not in (SHAPE, PLAIN):
+        raise InputError(f"MECHDYN_PRODUCTS must be {SHAPE} or {PLAIN}, got {way!r}; unset it for {SHAPE}")
+    return way
+
+
+def how_computed() -> dict[str, Any]:
+    """What moves numbers by rounding and belongs to no run's identity: threads, and the way of products. A run's log has it."""
+    return {"threads": torch.get_num_threads(), "products": products_way()}
+
+
 def use_own_products(hf: Any) -> None:
-    """Switch a model's linear layers to `ShapedLinear`, in place and over the same weights; quantised ones and other kinds stay."""
+    """Switch a model's linear layers to `ShapedLinear`, in place and over the same weights; quantised ones and other kinds stay.
+
+    Raises:
+        InputError: as `products_way`.
+    """
+    if products_way() == PLAIN:
+        return
     for module in hf.modules():
         if type(module) is nn.Linear and "forward" not in module.__dict__:
             module.__class__ = ShapedLinear

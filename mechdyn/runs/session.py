@@ -112,9 +112,11 @@ class Session:
     @cached_property
     def log(self) -> RunLog:
         """The run's log, `log.jsonl`, begun."""
+        from mechdyn.models.products import how_computed  # whoever reads a finished run does without
+
         log = RunLog(self.folder / LOG)
         how = {name: getattr(self.config, name) for name in ("executor", "workers", "batch_size", "batch_tokens", "engine")}
-        log.write("start", process=os.getpid(), version=metadata.version("mechdyn"), kind=self.config.kind, **how)
+        log.write("start", process=os.getpid(), version=metadata.version("mechdyn"), kind=self.config.kind, **how, **how_computed())
         if self.config.retry_failed and log.failures:
             log.write("retry", units=len(log.failures))
         return log

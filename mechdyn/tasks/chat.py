@@ -42,7 +42,7 @@ class Prompt:
     @cached_property
     def tokens(self) -> Int[Tensor, " pos"]:
         """The ids."""
-        return torch.tensor(self._spelled.ids, dtype=torch.long)
+        return torch.from_numpy(np.array(self._spelled.ids, dtype=np.int64))
 
     @cached_property
     def offsets(self) -> tuple[Span, ...]:

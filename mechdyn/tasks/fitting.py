@@ -1,5 +1,6 @@
 """Making a prompt of an exact number of tokens, and putting evidence into a text at a depth."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -86,8 +87,9 @@ def fit(assemble: Callable[[int], Fitted], length: int, *, guess: int, what: str
 
 def fit_text(assemble: Callable[[str], Fitted], text: str, length: int, *, joint: str = " ") -> Fitted:
     """As `fit`, the filler being the beginning of a text, which is repeated where it is too short."""
-    guess = int(3.5 * (length - len(assemble(""))))
-    return fit(lambda size: assemble(repeated(text, size, joint)), length, guess=guess)
+    bare = assemble("")
+    guess = int(3.5 * (length - len(bare)))
+    return fit(lambda size: assemble(repeated(text, size, joint)) if size else bare, length, guess=guess)
 
 
 def placed(prompt: Prompt, start: int, context: str, evidence: Sequence[Span], others: Sequence[Span] = ()) -> Fitted:
@@ -112,13 +114,14 @@ def inserted(text: str, pieces: Sequence[tuple[str, float]], ends: Sequence[int]
     Args:
         text: the haystack.
         pieces: each with its depth; of two at one place the earlier comes first.
-        ends: characters of `text` behind which a piece may stand.
+        ends: characters of `text` behind which a piece may stand, ascending.
         joint: what parts a piece from the text around it; the text's own white space behind a piece is dropped.
 
     Returns:
         The text with the pieces, and the characters of each piece in the order given.
     """
-    places = [max((end for end in ends if end <= round(depth * len(text))), default=0) for _, depth in pieces]
+    before = [bisect_right(ends, round(depth * len(text))) for _, depth in pieces]
+    places = [ends[n - 1] if n else 0 for n in before]
     spans: dict[int, Span] = {}
     whole, last = "", 0
     for index in sorted(range(len(pieces)), key=lambda index: (places[index], index)):

@@ -18,6 +18,8 @@ import numpy as np
 from tokenizers import models
 
 _BOUNDARY = re.compile(r"(?<=\S)(?= \S)")
+_UNSURE = re.compile(r"\. (?:\s|\. |\Z)")
+"""An end of a sentence behind which no piece begins."""
 _MOST = 50_000
 """Pieces and sentences that are remembered; more are begun anew."""
 _MOST_CUTS = 5_000
@@ -63,6 +65,7 @@ class Pieces:
         self._backend: Any = getattr(tokenizer, "backend_tokenizer", None)
         self._pieces: dict[str, Spelled] = {}
         self._counts: dict[str, int] = {}
+        self._inner: dict[str, int] = {}
         self._cuts: dict[str, list[str]] = {}
         self._n_vocab = 0 if self._backend is None else self._backend.get_vocab_size()
         self._before, self._after = Spelled((), ()), Spelled((), ())
@@ -81,13 +84,24 @@ class Pieces:
     def count(self, text: str, special: bool) -> int:
         """How many tokens the text has."""
         total = len(self._before) + len(self._after) if special else 0
-        for sentence in _sentences(text):
-            n_tokens = self._counts.get(sentence)
-            total += self._count(sentence) if n_tokens is None else n_tokens
-        return total
+        parts = _parts(text)
+        if len(parts) == 1:
+            return total + self._count(text)
+        first, last, inner = f"{parts[0]}.", f" {parts[-1]}", parts[1:-1]
+        try:
+            n_inner = sum(map(self._inner.__getitem__, inner))
+        except KeyError:
+            if len(self._inner) > _MOST:
+                self._inner.clear()
+            self._inner.update((part, self._count(f" {part}.")) for part in inner if part not in self._inner)
+            n_inner = sum(map(self._inner.__getitem__, inner))
+        return total + self._count(first) + n_inner + self._count(last)
 
     def _count(self, sentence: str) -> int:
-        """The tokens of a sentence that is not remembered."""
+        """The tokens of a sentence, from memory or for the first time."""
+        known = self._counts.get(sentence)
+        if known is not None:
+            return known
         if len(self._counts) > _MOST:
             self._counts.clear()
         pieces = self._cut(sentence)
@@ -159,10 +173,15 @@ class Pieces:
         return self.count(ALL_SORTS, True) == len(theirs)
 
 
+def _parts(text: str) -> list[str]:
+    """What stands between the ends of sentences, ". ", where pieces begin behind each of these; else the text alone."""
+    return [text] if _UNSURE.search(text) else text.split(". ")
+
+
 def _sentences(text: str) -> list[str]:
     """The text in parts that begin where pieces begin."""
-    parts = text.split(". ")
-    if len(parts) == 1 or not all(part and not part[0].isspace() for part in parts[1:]):
+    parts = _parts(text)
+    if len(parts) == 1:
         return [text]
     return [f"{parts[0]}.", *(f" {part}." for part in parts[1:-1]), f" {parts[-1]}"]
 

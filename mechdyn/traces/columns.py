@@ -1,6 +1,7 @@
 """Between traces (torch) and rows (Arrow)."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -53,19 +54,25 @@ def step_rows(trace: Trace, manifest: Manifest) -> pa.RecordBatch:
     return pa.record_batch(list(columns.values()), schema=steps_schema(manifest))
 
 
-def trace_row(trace: Trace, manifest: Manifest) -> pa.RecordBatch:
-    """The one row of a trace beside its steps."""
-    columns: dict[str, Any] = {name: getattr(trace, name) for name in (*_TEXTS, "threshold", "n_steps")}
-    columns["prompt_tokens"] = _int32(trace.prompt_tokens)
-    columns["needle_positions"] = _int32(trace.needle_positions)
-    columns["n_sentences"] = 0 if trace.sentence_scores is None else trace.sentence_scores.shape[1]
+def trace_row(trace: Trace) -> dict[str, Any]:
+    """What a trace's one row holds beside its steps, by column; `trace_rows` makes rows of it."""
     measured = {_EFFECT: trace.effect, _BACKING: trace.backing, _BUDGETS: trace.budgets}
     beside = {name: each.as_json() for name, each in measured.items() if each is not None}
-    columns["meta"] = to_json({**trace.meta, **beside}, f"the meta of trace {trace.unit}")
-    columns["ablated"] = trace.ablated is not None
-    columns["ablated_scored"] = trace.ablated_scores is not None
+    return {
+        **{name: getattr(trace, name) for name in (*_TEXTS, "threshold", "n_steps")},
+        "prompt_tokens": trace.prompt_tokens.numpy().astype(np.int32),
+        "needle_positions": trace.needle_positions.numpy().astype(np.int32),
+        "n_sentences": 0 if trace.sentence_scores is None else trace.sentence_scores.shape[1],
+        "meta": to_json({**trace.meta, **beside}, f"the meta of trace {trace.unit}"),
+        "ablated": trace.ablated is not None,
+        "ablated_scored": trace.ablated_scores is not None,
+    }
+
+
+def trace_rows(rows: Sequence[Mapping[str, Any]], manifest: Manifest) -> pa.RecordBatch:
+    """A row for each of some traces."""
     schema = traces_schema(manifest)
-    return pa.record_batch([pa.array([columns[field.name]], field.type) for field in schema], schema=schema)
+    return pa.record_batch([pa.array([row[field.name] for row in rows], field.type) for field in schema], schema=schema)
 
 
 def trace_of(row: pa.Table, steps: pa.Table, manifest: Manifest) -> Trace:

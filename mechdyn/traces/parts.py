@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mechdyn.errors import StoreError
-from mechdyn.traces.columns import step_rows, trace_of, trace_row
+from mechdyn.traces.columns import step_rows, trace_of, trace_row, trace_rows
 from mechdyn.traces.folder import PARTS, STEPS, TRACES, Folder, StagedPart, part_file
 from mechdyn.traces.manifest import Manifest
 from mechdyn.traces.schema import DECLARATION, row_bytes, steps_schema, traces_schema
@@ -47,9 +48,15 @@ def write_part(staged: StagedPart, traces: Iterable[Trace], manifest: Manifest) 
         _Groups(staged.steps, steps_schema(manifest), manifest, rows_per_group) as steps,
         _Groups(staged.traces, traces_schema(manifest), manifest, _TRACES_PER_GROUP) as rows,
     ):
+        waiting: list[dict[str, Any]] = []  # made columns of together: one of a single row costs more than what it holds
         for trace in traces:
             steps.add(step_rows(trace, manifest))
-            rows.add(trace_row(trace, manifest))
+            waiting.append(trace_row(trace))
+            if len(waiting) == _TRACES_PER_GROUP:
+                rows.add(trace_rows(waiting, manifest))
+                waiting = []
+        if waiting:
+            rows.add(trace_rows(waiting, manifest))
     staged.seal.write_bytes(seal_part(staged.steps, staged.traces, manifest.dumps()).encode())
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
+from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
 from mechdyn.models.products import ShapedLinear, plain_products, product, use_own_products
 
@@ -56,3 +57,13 @@ def test_the_twin_has_them_and_the_reference_has_not() -> None:
     kinds = {type(module) for module in mini.twin.modules() if isinstance(module, nn.Linear)}
     assert kinds == {ShapedLinear}
     assert not any(isinstance(module, ShapedLinear) for module in mini.bridge.modules())
+
+
+def test_the_environment_leaves_all_to_pytorch(monkeypatch) -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+    monkeypatch.setenv("MECHDYN_PRODUCTS", "plain")
+    use_own_products(model)
+    assert type(model[0]) is nn.Linear
+    monkeypatch.setenv("MECHDYN_PRODUCTS", "fast")
+    with pytest.raises(InputError, match="MECHDYN_PRODUCTS must be shape or plain, got 'fast'"):
+        use_own_products(model)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mechdyn.claims.claim import paper_parts
-from mechdyn.claims.dynamism import EXPLAINED
+from mechdyn.claims.dynamism_evidence import EXPLAINED
 from mechdyn.errors import StoreError
 from mechdyn.evidence import SECOND
 from mechdyn.runs.ablate import ablate

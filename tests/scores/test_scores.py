@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mechdyn.errors import InputError
-from mechdyn.scores.copy_paste import copy_paste, strongest_key
+from mechdyn.scores.copy_paste import copy_paste
 from mechdyn.scores.reasoning import Reasoning
 from mechdyn.scores.score import StepContext
 
@@ -161,14 +161,3 @@ def test_negative_windows_are_refused() -> None:
         Reasoning(local=-2)
     with pytest.raises(InputError, match=r"sink is a number of positions to leave out, 0 or more, got 1\.5"):
         inspect.unwrap(Reasoning.__post_init__)(SimpleNamespace(sink=1.5, local=0))
-
-
-@pytest.mark.parametrize("n_keys", [1, 100, 2047, 2048, 2049, 2175, 5000])
-def test_the_strongest_key_is_the_first_maximum(n_keys):
-    """Few distinct values, so that ties abound, within blocks and across their borders."""
-    pattern = torch.randint(0, 3, (2, 5, n_keys), generator=torch.Generator().manual_seed(n_keys)).float()
-    pattern[0, 0] = 0.0
-    pattern[0, 1, -1] = 9.0
-    pattern[1, 1, n_keys // 2 :] = 7.0
-    expected = [[row.tolist().index(max(row.tolist())) for row in heads] for heads in pattern]
-    assert strongest_key(pattern).tolist() == expected

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mechdyn.errors import InputError
-from mechdyn.traces.columns import dense_scores, head_masks, hidden_states, step_rows, trace_of, trace_row
+from mechdyn.traces.columns import dense_scores, head_masks, hidden_states, step_rows, trace_of, trace_row, trace_rows
 from tests.traces.examples import D_MODEL, HEADS, LAYERS, assert_same, manifest, random_trace
 
 
@@ -16,7 +16,7 @@ from tests.traces.examples import D_MODEL, HEADS, LAYERS, assert_same, manifest,
 def test_a_trace_survives_its_rows(n_steps, scores, ablated, n_sentences):
     ours = manifest(scores=scores)
     trace = random_trace("a", n_steps, scores == "sparse", *ablated, n_sentences)
-    row, steps = pa.Table.from_batches([trace_row(trace, ours)]), pa.Table.from_batches([step_rows(trace, ours)])
+    row, steps = pa.Table.from_batches([trace_rows([trace_row(trace)], ours)]), pa.Table.from_batches([step_rows(trace, ours)])
     assert_same(trace_of(row, steps, ours), trace)
 
 
@@ -87,4 +87,4 @@ def _unchecked(trace, changes):
 
 def test_meta_that_is_no_json_is_refused():
     with pytest.raises(InputError, match="the meta of trace a must hold JSON values only"):
-        trace_row(replace(random_trace("a"), meta={"x": object()}), manifest())
+        trace_row(replace(random_trace("a"), meta={"x": object()}))
