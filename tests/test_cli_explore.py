@@ -7,7 +7,8 @@ def test_a_trace_is_explored_and_listed(run, tmp_path):
     run("trace", "--length", "128", "--out", "one")
     before = sorted((tmp_path / "one").iterdir())
     code, out, _ = run("explore", "one", "--list")
-    assert code == 0 and re.search(r"  0 \w{16} niah, length 128, depth 0.5, seed 0: 1 conditions, \d answered wrongly", out)
+    assert code == 0 and re.search(r"  0 \w{16} niah, length 128, depth 0.5, seed 0: 1 condition, \d answered wrongly", out)
+    assert out.endswith("conditions, as --condition takes them:\n  clean\n")
     assert sorted((tmp_path / "one").iterdir()) == before
     code, out, _ = run("explore", "one")
     assert code == 0 and "condition clean" in out

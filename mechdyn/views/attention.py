@@ -152,41 +152,13 @@ def _draw_overview(figure: go.Figure, weights: Float[np.ndarray, " key"], trace:
 
 
 def _draw_sources(figure: go.Figure, found: list[Source], colors: Look) -> None:
-    rows = list(range(len(found)))
-    color = [colors.accent if source.needle else colors.series[0] for source in found]
-    figure.add_trace(
-        go.Bar(
-            x=[source.weight for source in found],
-            y=[row + 0.25 for row in rows],
-            width=0.3,
-            orientation="h",
-            marker={"color": color, "line": {"width": 0}},
-            customdata=[[source.position, _hover(source)] for source in found],
-            hovertemplate="position %{customdata[0]}, weight %{x:.4f}<br>%{customdata[1]}<extra></extra>",
-            showlegend=False,
-        ),
-        row=2,
-        col=1,
-    )
-    figure.add_trace(
-        go.Scatter(
-            x=[0] * len(found),
-            y=[row - 0.15 for row in rows],
-            mode="text",
-            text=[f"{_weight(source.weight)} {_snippet(source)}" for source in found],
-            textposition="middle right",
-            textfont={"family": MONO, "size": 12, "color": colors.ink},
-            hoverinfo="skip",
-            cliponaxis=False,
-            showlegend=False,
-        ),
-        row=2,
-        col=1,
-    )
+    """A bar a source, its text above it."""
+    for drawn in (_weights(found, colors), _texts(found, colors)):
+        figure.add_trace(drawn, row=2, col=1)
     top = max((source.weight for source in found), default=0.0)
     figure.update_xaxes(title_text="attention weight", range=[0, top or 1.0], nticks=5, showgrid=False, row=2, col=1)
     figure.update_yaxes(
-        tickvals=[row - 0.15 for row in rows],
+        tickvals=[row - 0.15 for row in range(len(found))],
         ticktext=[f"{source.position:,}" for source in found],
         ticklabelstandoff=10,
         title_text="position",
@@ -195,6 +167,33 @@ def _draw_sources(figure: go.Figure, found: list[Source], colors: Look) -> None:
         tickfont={"family": MONO, "size": 11},
         row=2,
         col=1,
+    )
+
+
+def _weights(found: list[Source], colors: Look) -> go.Bar:
+    return go.Bar(
+        x=[source.weight for source in found],
+        y=[row + 0.25 for row in range(len(found))],
+        width=0.3,
+        orientation="h",
+        marker={"color": [colors.accent if source.needle else colors.series[0] for source in found], "line": {"width": 0}},
+        customdata=[[source.position, _hover(source)] for source in found],
+        hovertemplate="position %{customdata[0]}, weight %{x:.4f}<br>%{customdata[1]}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _texts(found: list[Source], colors: Look) -> go.Scatter:
+    return go.Scatter(
+        x=[0] * len(found),
+        y=[row - 0.15 for row in range(len(found))],
+        mode="text",
+        text=[f"{_weight(source.weight)} {_snippet(source)}" for source in found],
+        textposition="middle right",
+        textfont={"family": MONO, "size": 12, "color": colors.ink},
+        hoverinfo="skip",
+        cliponaxis=False,
+        showlegend=False,
     )
 
 

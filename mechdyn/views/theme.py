@@ -222,31 +222,12 @@ def channels(color: str) -> Float[np.ndarray, " channel"]:
 
 
 def _template(chosen: Look) -> go.layout.Template:
-    axis: dict[str, Any] = {
-        "automargin": True,
-        "gridcolor": chosen.line,
-        "linecolor": chosen.line,
-        "zeroline": False,
-        "ticks": "",
-        "ticklabelstandoff": 3,
-        "tickfont": {"size": 12, "color": chosen.ink},
-        "title": {"font": {"size": 13, "color": chosen.muted}, "standoff": 8},
-    }
-    bar = {"thickness": 12, "outlinewidth": 0, "tickfont": {"size": 11, "color": chosen.ink}, "title": {"font": {"size": 12}}}
+    """A look as plotly takes it."""
+    axis, bar = _axis(chosen), _color_bar(chosen)
     return go.layout.Template(
         layout={
             "font": {"family": FONT, "size": 13, "color": chosen.ink},
-            "title": {
-                "font": {"size": 16, "color": chosen.ink},
-                "subtitle": {"font": {"size": 13, "color": chosen.muted}},
-                "x": 0,
-                "xref": "container",
-                "xanchor": "left",
-                "y": 1,
-                "yref": "container",
-                "yanchor": "top",
-                "pad": {"t": 10, "l": 12},
-            },
+            "title": _title(chosen),
             "paper_bgcolor": chosen.background,
             "plot_bgcolor": chosen.background,
             "colorway": list(chosen.series),
@@ -256,15 +237,7 @@ def _template(chosen: Look) -> go.layout.Template:
                 "bgcolor": chosen.background,
                 "bordercolor": chosen.muted,
             },
-            "legend": {
-                "orientation": "h",
-                "x": 0,
-                "xanchor": "left",
-                "y": 0,
-                "yref": "container",
-                "yanchor": "bottom",
-                "font": {"size": 12},
-            },
+            "legend": _BELOW,
             # The default buttons send the figure to a cloud service; what is left are an image, pan, zoom and back.
             "modebar": {"remove": ["sendDataToCloud", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]},
             "margin": {"l": 12, "r": 12, "t": 72, "b": 12},
@@ -273,6 +246,38 @@ def _template(chosen: Look) -> go.layout.Template:
         },
         data={"heatmap": [{"colorbar": bar, "xgap": 1, "ygap": 1}]},
     )
+
+
+_BELOW = {"orientation": "h", "x": 0, "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom", "font": {"size": 12}}
+"""The legend, in a row below the figure."""
+
+
+def _title(chosen: Look) -> dict[str, Any]:
+    """At the upper left of the figure, whatever its margins."""
+    return {
+        "font": {"size": 16, "color": chosen.ink},
+        "subtitle": {"font": {"size": 13, "color": chosen.muted}},
+        **{"x": 0, "xref": "container", "xanchor": "left"},
+        **{"y": 1, "yref": "container", "yanchor": "top"},
+        "pad": {"t": 10, "l": 12},
+    }
+
+
+def _axis(chosen: Look) -> dict[str, Any]:
+    return {
+        "automargin": True,
+        "gridcolor": chosen.line,
+        "linecolor": chosen.line,
+        "zeroline": False,
+        "ticks": "",
+        "ticklabelstandoff": 3,
+        "tickfont": {"size": 12, "color": chosen.ink},
+        "title": {"font": {"size": 13, "color": chosen.muted}, "standoff": 8},
+    }
+
+
+def _color_bar(chosen: Look) -> dict[str, Any]:
+    return {"thickness": 12, "outlinewidth": 0, "tickfont": {"size": 11, "color": chosen.ink}, "title": {"font": {"size": 12}}}
 
 
 for _look in (LIGHT, DARK):
