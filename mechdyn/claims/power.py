@@ -170,8 +170,9 @@ def scaled(pilot: Verdict, n_pilot: int, sizes: Sequence[int]) -> Power:
     check_sizes(sizes, 1)
     criteria = (*pilot.supports, *pilot.refutes)
     if not criteria or any(criterion.p is None for criterion in criteria):
-        why = "one of its criteria has no p" if criteria else f"it was put to no criterion ({'; '.join(pilot.notes) or 'no reason given'})"
-        raise InputError(f"power cannot be scaled from this pilot of {n_pilot} samples: {why}; give a larger pilot")
+        unasked = f"it was put to no criterion ({'; '.join(pilot.notes) or 'no reason given'}); give a larger pilot"
+        why = "one of its criteria has no p, so there is nothing to scale; this claim cannot be planned" if criteria else unasked
+        raise InputError(f"power cannot be scaled from this pilot of {n_pilot} samples: {why}")
     how = f"criteria of a pilot of {n_pilot} samples, intervals scaled by 1 / √n; range: the pilot's own 95 %"
     return Power(pilot.claim, how, tuple(_scaled_at(pilot, n / n_pilot, n, n_pilot) for n in sizes))
 
