@@ -53,8 +53,8 @@ _EFFECT_WORLDS = {world.name: world for world in effect_worlds.WORLDS}
 
 
 def _of_dynamism(world: str, n: int, seed: int) -> Outcomes:
-    verdict = _DYNAMISM.judge(request_for(WORLDS[world]), simulate(WORLDS[world], n, seed=seed))
-    return {SECOND: verdict.outcome, AS_WRITTEN: as_first_written(verdict), FIRST: verdict.beside[0].outcome}
+    second, first = _DYNAMISM.verdicts(request_for(WORLDS[world]), simulate(WORLDS[world], n, seed=seed))
+    return {SECOND: second.outcome, AS_WRITTEN: as_first_written(second), FIRST: first.outcome}
 
 
 def _of_irreplaceability(world: str, n: int, seed: int) -> Outcomes:

@@ -15,6 +15,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Should a figure be shown by mistake, it goes nowhere.
 os.environ["PLOTLY_RENDERER"] = "json"
+# readline, which pytest loads, hands the width of its terminal on to the worker processes; tables in a pipe have a width of their own.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture

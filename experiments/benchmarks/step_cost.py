@@ -38,6 +38,7 @@ from mechdyn.decoding.cache import to_cache
 from mechdyn.decoding.engine import DecodeState, HeadEdit, StepOutput
 from mechdyn.decoding.fast_engine import FastEngine
 from mechdyn.decoding.generate import Row, TraceOptions, generate
+from mechdyn.exclusion import ACTIVE
 from mechdyn.models.model import Model
 from mechdyn.schedules import RandomHeads
 from mechdyn.tasks.sample import Sample
@@ -146,7 +147,8 @@ def measure(setting: Setting, device: str, dtype: torch.dtype, rounds: int, cpu_
     model, plain = random_pair(shape, setting.length + N_STEPS + 1, device, dtype)
     model = dataclasses.replace(model, eos_ids=())
     samples, state = random_samples(setting.batch, setting.length), random_state(model, shape, setting.batch, setting.length)
-    ablation = Ablation(RandomHeads(shape.n_layers))
+    # Heads that only the step itself shows, as dynamic ones are: those known beforehand need no second forward.
+    ablation = Ablation(RandomHeads(shape.n_layers, exclude=ACTIVE))
     turns = []
     for _ in range(rounds):
         sdpa = plain_step(plain, samples, state, clock)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from mechdyn import views
-from mechdyn.claims.dynamism import CONSECUTIVE, EXPLAINED, HEADS, LOSS, RELIABILITY, TURNOVER
+from mechdyn.claims.dynamism_evidence import CONSECUTIVE, EXPLAINED, HEADS, LOSS, RELIABILITY, TURNOVER
 from mechdyn.claims.meta_analysis import together
 from mechdyn.claims.power import Power, PowerAt
 from mechdyn.claims.sensitivity import SensitivityCell

@@ -69,6 +69,7 @@ progress {{ width: 220px; max-width: 100%; accent-color: {strong}; vertical-alig
 .tabs {{ display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 12px 0 8px; padding-bottom: 6px; border-bottom: 1px solid {line}; }}
 [hidden] {{ display: none !important; }}
 @media (min-width: 901px) {{ .columns > section {{ max-height: calc(100vh - 90px); overflow-y: auto; padding-right: 4px; }} }}
+@media (max-width: 700px) {{ .modebar {{ display: none !important; }} }}
 @media (max-width: 900px) {{ .columns {{ grid-template-columns: minmax(0, 1fr); }} }}
 """
 

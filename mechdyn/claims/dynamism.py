@@ -27,34 +27,39 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from mechdyn.claims.claim import claim
-from mechdyn.claims.dynamism_first import ADJACENT, MATCHED, RETEST, STATIC, best_static_list, first_verdict, without_retest
+from mechdyn.claims.dynamism_evidence import (
+    CONSECUTIVE,
+    EXPLAINED,
+    PAIRED,
+    RATIO,
+    REPEATED,
+    TURNOVER,
+    excess_evidence,
+    follows,
+    own_evidence,
+    quality,
+    table_1,
+)
+from mechdyn.claims.dynamism_first import MATCHED, Overlaps, first_verdict, overlaps, without_retest
 from mechdyn.errors import InputError
-from mechdyn.evidence import LESS, SECOND, Criteria, Criterion, Demand, Evidence, Outcome, Side, Verdict, below, few, outcome
+from mechdyn.evidence import SECOND, Criteria, Criterion, Demand, Evidence, Outcome, Side, Verdict, below, outcome
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.paper.parts import NEEDLES, PaperPart, claim_parts
-from mechdyn.paper.values import TABLE_1
 from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, Plan, Preset, Request, chosen_preset, retest_units, task_units
 from mechdyn.stats.fixed_list import FixedList, fixed_list
-from mechdyn.stats.following import Following, following
-from mechdyn.stats.means import mean_interval
+from mechdyn.stats.following import following
 from mechdyn.stats.overlap import DynamismTable, dynamism_table
 from mechdyn.stats.tails import p_above, p_below
-from mechdyn.tasks.task import answer_quality, is_correct, primary_metric
+from mechdyn.tasks.task import is_correct
 from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 DYNAMIC_BELOW, FIXED_ABOVE = 0.75, 0.9
 """Q wholly below the one supports the claim, wholly above the other refutes it."""
 MIN_PAIRS, MIN_RELIABILITY = 20, 0.3
-EXPLAINED, RELIABILITY = "share of what repeats that a fixed list explains", "reliability"
-MATCHED_STATIC, REPEATED, RATIO = "Jaccard with as many static heads", "retest Jaccard by sample", "ratio of the two"
-TURNOVER, LOSS, CONSECUTIVE, PAIRED = "turnover", "loss in the retest", "consecutive steps", "retest pairs"
-"""What evidence calls the quantities of the second criteria; turnover is at `between`, a paired difference at `less` as well."""
-BETWEEN_ANSWERS, IN_COMMON, TOKEN, STEP, NEITHER = "Jaccard between answers", "in common", "the token", "the step", "neither"
-"""What evidence calls the overlap of steps of different needles; what they have in common is at `in common`."""
-HEADS = "heads per retrieving step"
 STATIC_SIZES = (20, 50, 100)
 STATIC_SHARES = (5, 10, 20)
 
@@ -74,6 +79,15 @@ class JudgedPairs:
     ranking: RankedHeads | None
     n_detection: int
     n_failed: int
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What the second criteria are put to: None where there is nothing to compare; `clusters` has a label for each pair."""
+
+    judged: JudgedPairs
+    clusters: Int[np.ndarray, " pair"] | None
+    compared: FixedList | None
 
 
 @claim
@@ -113,33 +127,47 @@ class Dynamism:
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
         """Evidence is what the second criteria rest on, then the whole of Table 1 with its second rows, the static lists, and retest."""
-        judged = _sorted_out(request, traces)
-        ranking, pairs, drawn = judged.ranking, judged.pairs, {"n_resamples": self.n_resamples}
-        statics = static_lists(ranking, judged.evaluation) if ranking else {}
-        clusters = trace_clusters(*zip(*pairs, strict=True)) if pairs else None
+        found, drawn = self._measured(request, traces), {"n_resamples": self.n_resamples}
+        judged, pairs = found.judged, found.judged.pairs
+        statics = static_lists(judged.ranking, judged.evaluation) if judged.ranking else {}
         together = trace_clusters(judged.evaluation)
-        table = dynamism_table(judged.evaluation, statics, pairs, clusters=together, pair_clusters=clusters, **drawn)
-        found = fixed_list(pairs, ranking, clusters, **drawn) if ranking and pairs else None
-        follow = following([first for first, _ in pairs], clusters, **drawn) if len(pairs) > 1 else None
-        notes = _no_verdict(request, judged, found)
-        supports, refutes = criteria(found) if found and found.n_pairs >= MIN_PAIRS else ((), ())
-        return Verdict(
-            model=str(request.model["name"]),
-            claim=self.name,
-            outcome=Outcome.INCONCLUSIVE if notes else outcome(supports, refutes),
-            evidence=(
-                *_quality(judged.evaluation),
-                *_own_evidence(found),
-                *_follows(follow),
-                *_table_1(table, request.task.paper == NEEDLES),
-            ),
-            supports=supports,
-            refutes=refutes,
-            notes=notes,
-            facts=_facts(request, judged, table, found),
-            named=SECOND,
-            beside=(first_verdict(request, table),),
+        table = dynamism_table(judged.evaluation, statics, pairs, clusters=together, pair_clusters=found.clusters, **drawn)
+        follow = following([first for first, _ in pairs], found.clusters, **drawn) if len(pairs) > 1 else None
+        evidence = (*quality(judged.evaluation), *own_evidence(found.compared), *follows(follow))
+        return replace(
+            self._verdict(request, found),
+            evidence=(*evidence, *table_1(table, request.task.paper == NEEDLES)),
+            facts=_facts(request, judged, table, found.compared),
+            beside=(first_verdict(request, Overlaps.of(table)),),
         )
+
+    def decide(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Outcome:
+        """The outcome of `judge`, without what no criterion asks."""
+        return self._verdict(request, self._measured(request, traces)).outcome
+
+    def verdicts(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> tuple[Verdict, Verdict]:
+        """The verdict of `judge` and the one of the first criteria, with the evidence that criteria ask alone: a third of its time."""
+        found, drawn = self._measured(request, traces), {"n_resamples": self.n_resamples}
+        judged = found.judged
+        statics = static_lists(judged.ranking, judged.evaluation) if judged.ranking else {}
+        first = overlaps(judged.evaluation, statics, judged.pairs, (trace_clusters(judged.evaluation), found.clusters), **drawn)
+        second = replace(self._verdict(request, found), evidence=own_evidence(found.compared))
+        return second, first_verdict(request, first)
+
+    def _measured(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> "_Measured":
+        judged = _sorted_out(request, traces)
+        clusters = trace_clusters(*zip(*judged.pairs, strict=True)) if judged.pairs else None
+        if judged.ranking is None or not judged.pairs:
+            return _Measured(judged, clusters, None)
+        return _Measured(judged, clusters, fixed_list(judged.pairs, judged.ranking, clusters, n_resamples=self.n_resamples))
+
+    def _verdict(self, request: Request, found: "_Measured") -> Verdict:
+        """The second criteria put to what was measured, without evidence."""
+        compared, notes = found.compared, _no_verdict(request, found.judged, found.compared)
+        supports, refutes = criteria(compared) if compared and compared.n_pairs >= MIN_PAIRS else ((), ())
+        decided = Outcome.INCONCLUSIVE if notes else outcome(supports, refutes)
+        name = str(request.model["name"])
+        return Verdict(name, self.name, decided, supports=supports, refutes=refutes, notes=notes, named=SECOND)
 
 
 def static_lists(ranking: RankedHeads, evaluation: Sequence[Trace]) -> dict[str, HeadSet]:
@@ -157,7 +185,7 @@ def criteria(found: FixedList) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute."""
     explained = f"Q, the share of what repeats that a fixed list explains, {found.explained}"
     excess = f"T - L, turnover of consecutive steps less loss in the retest, {found.excess}"
-    q, exchange = Evidence(EXPLAINED, found.explained), _excess(found)
+    q, exchange = Evidence(EXPLAINED, found.explained), excess_evidence(found)
     few_explained, exchanged = Demand(q, Side.BELOW, DYNAMIC_BELOW), Demand(exchange, Side.ABOVE, 0.0)
     fixed, not_exchanged = Demand(q, Side.ABOVE, FIXED_ABOVE), replace(exchanged, negated=True)
     supports = (
@@ -167,11 +195,6 @@ def criteria(found: FixedList) -> tuple[Criteria, Criteria]:
     refuting = f"{explained} has its lower end above {FIXED_ABOVE}, and {excess} does not lie wholly above 0"
     p = 1.0 if exchanged.met else p_above(found.explained, FIXED_ABOVE)
     return supports, (Criterion(refuting, fixed.met and not exchanged.met, p, (fixed, not_exchanged)),)
-
-
-def _excess(found: FixedList) -> Evidence:
-    """T − L, with that of each pair."""
-    return Evidence(TURNOVER, found.excess, {"between": CONSECUTIVE, LESS: LOSS}, 0.0, samples=few(found.excess_by_pair))
 
 
 def as_first_written(verdict: Verdict) -> Outcome:
@@ -236,73 +259,10 @@ def _facts(request: Request, judged: JudgedPairs, table: DynamismTable, found: F
         "activated_heads": table.activated.activated,
         "total_heads": table.activated.total,
         "heads_per_step_sd": table.per_step.sd,
-        "best_static_list": best_static_list(table),
+        "best_static_list": Overlaps.of(table).best_list,
         "failed_samples": judged.n_failed,
     }
 
 
-def _own_evidence(found: FixedList | None) -> tuple[Evidence, ...]:
-    """What the second criteria rest on; nothing without pairs or a ranking."""
-    if found is None:
-        return ()
-    return (
-        Evidence(EXPLAINED, found.explained),
-        Evidence(RELIABILITY, found.reliability),
-        _excess(found),
-        Evidence(TURNOVER, found.turnover, {"between": CONSECUTIVE}),
-        Evidence(LOSS, found.loss),
-        Evidence(MATCHED_STATIC, found.matched),
-        Evidence(REPEATED, found.retest),
-        Evidence(RATIO, found.ratio),
-        Evidence(TURNOVER, found.retest_turnover, {"between": PAIRED}),
-        Evidence(TURNOVER, found.plain_excess, {"between": CONSECUTIVE, LESS: PAIRED}, 0.0),
-    )
-
-
-def _follows(found: Following | None) -> tuple[Evidence, ...]:
-    """What the sets go by, which no criterion asks; nothing without pairs."""
-    if found is None:
-        return ()
-    overlaps = {TOKEN: found.same_token, STEP: found.same_step, NEITHER: found.neither}
-    added = {TOKEN: found.token, STEP: found.step}
-    return (
-        *(Evidence(BETWEEN_ANSWERS, overlap, {IN_COMMON: what}) for what, overlap in overlaps.items()),
-        *(Evidence(BETWEEN_ANSWERS, effect, {IN_COMMON: what, LESS: NEITHER}, 0.0) for what, effect in added.items()),
-    )
-
-
-def _table_1(table: DynamismTable, beside_paper: bool) -> tuple[Evidence, ...]:
-    """Table 1 with its second rows (over all steps, else over those that retrieve), lists in the order they were made."""
-    paper = TABLE_1 if beside_paper else {}
-    adjacent = {name: row.adjacent_jaccard for name, row in paper.items()}
-    top_20 = {name: row.static_jaccard for name, row in paper.items()}
-    rows = [Evidence(ADJACENT, table.adjacent.retrieving, paper=adjacent)]
-    rows.append(Evidence(ADJACENT, table.adjacent.all_steps, {"steps": "all"}))
-    for name, jaccard in table.static.items():
-        rows.append(Evidence(STATIC, jaccard.retrieving, {"list": name}, paper=top_20 if name == "top 20" else {}))
-        rows.append(Evidence(STATIC, jaccard.all_steps, {"list": name, "steps": "all"}))
-    if table.retest:
-        rows.append(Evidence(RETEST, table.retest.retrieving))
-    rows.append(Evidence("entropy (nats)", table.entropy.entropy))
-    rows.append(Evidence("entropy by Chao and Shen (nats)", table.entropy.chao_shen))
-    rows.append(Evidence("effective heads", table.entropy.effective_heads))
-    rows.append(Evidence("entropy, Eq. 3 as printed", table.entropy.raw))
-    rows.append(Evidence(HEADS, table.per_step.mean, note=f"sd {table.per_step.sd:.2f}"))
-    return tuple(rows)
-
-
 def _is_correct(trace: Trace) -> bool:
     return is_correct(trace.task, trace.text, trace.answer)
-
-
-def _quality(traces: Sequence[Trace]) -> list[Evidence]:
-    """Accuracy for needles, EM and F1 for questions."""
-
-    def measured(trace: Trace) -> dict[str, float]:
-        if primary_metric(trace.task) == "accuracy":
-            return {"accuracy": float(_is_correct(trace))}
-        return answer_quality(trace.task, trace.text, trace.answer)
-
-    rows = [measured(trace) for trace in traces]
-    clusters = trace_clusters(traces)
-    return [Evidence(name, mean_interval(np.array([row[name] for row in rows]), clusters)) for name in rows[0]]

@@ -7,45 +7,79 @@ samples with a retrieving step, and whatever has no retest. The criteria were fi
 stands in docs/verdicts.md.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mechdyn.evidence import FIRST, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Demand, Evidence, Outcome, Side, Verdict, outcome
+from mechdyn.heads import HeadSet
 from mechdyn.plans import Request
-from mechdyn.stats.overlap import DynamismTable
-from mechdyn.stats.resampling import Interval
+from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters
+from mechdyn.stats.overlap import DynamismTable, Jaccard, adjacent_jaccard, retest_jaccard, static_jaccard
 from mechdyn.tasks.task import Task
+from mechdyn.traces.trace import Trace
 
 LOW, HIGH = 0.6, 0.8
 CRITERION_LIST, MATCHED = "top 20", "top k = mean set size"
+_LISTS = (CRITERION_LIST, MATCHED)
 ADJACENT, STATIC, RETEST = "adjacent Jaccard", "Jaccard with static", "retest Jaccard"
 """What evidence calls the overlaps of Table 1; the overlap with a static list is at `list`."""
 
 
 @dataclass(frozen=True)
 class Overlaps:
-    """The three overlaps that the criteria are put to; None where there is no static list, or no retest."""
+    """The three overlaps that the criteria are put to; None where there is no static list, or no retest.
+
+    `static` is of `best_list`, the list of the two that overlaps more; `n_retrieving` counts the samples that retrieve at a step.
+    """
 
     adjacent: Interval
     static: Interval | None
     retest: Interval | None
+    best_list: str | None
+    n_retrieving: int
+
+    @classmethod
+    def of(cls, table: DynamismTable) -> "Overlaps":
+        """Those of the whole Table 1."""
+        return _put_together(table.adjacent, table.static, table.retest, table.n_retrieving_samples)
 
 
-def first_verdict(request: Request, table: DynamismTable) -> Verdict:
-    """The criteria of the module's docstring put to the measured Table 1, which is the evidence of the verdict that this stands beside."""
-    best = best_static_list(table)
-    static = table.static[best].retrieving if best else None
-    overlaps = Overlaps(table.adjacent.retrieving, static, table.retest.retrieving if table.retest else None)
-    notes = _no_verdict(table.n_retrieving_samples, overlaps, request.task)
-    enough = table.n_retrieving_samples >= MIN_RETRIEVING_SAMPLES
-    supports, refutes = _criteria(overlaps, best) if best and enough else ((), ())
-    found = Outcome.INCONCLUSIVE if notes else outcome(supports, refutes)
-    return Verdict(str(request.model["name"]), "dynamism", found, (), supports, refutes, notes, {"best_static_list": best}, named=FIRST)
+def overlaps(
+    evaluation: Sequence[Trace],
+    statics: Mapping[str, HeadSet],
+    pairs: Sequence[tuple[Trace, Trace]],
+    clusters: tuple[Clusters, Clusters | None],
+    *,
+    n_resamples: int = 2000,
+) -> Overlaps:
+    """The same without the rest of Table 1; `clusters` are of the evaluation samples and of the retest pairs."""
+    of_samples, of_pairs = clusters
+    listed = {name: heads for name, heads in statics.items() if name in _LISTS}
+    return _put_together(
+        adjacent_jaccard(evaluation, of_samples, n_resamples=n_resamples),
+        {name: static_jaccard(evaluation, heads, of_samples, n_resamples=n_resamples) for name, heads in listed.items()},
+        retest_jaccard(pairs, of_pairs, n_resamples=n_resamples) if pairs else None,
+        sum(bool(trace.active.any()) for trace in evaluation),
+    )
 
 
-def best_static_list(table: DynamismTable) -> str | None:
-    """The static list of the two that the criteria go by which overlaps more; None without any."""
-    candidates = [name for name in (CRITERION_LIST, MATCHED) if name in table.static]
-    return max(candidates, key=lambda name: table.static[name].retrieving.estimate, default=None)
+def first_verdict(request: Request, found: Overlaps) -> Verdict:
+    """The criteria of the module's docstring put to what was measured, which is the evidence of the verdict that this stands beside."""
+    best = found.best_list
+    notes = _no_verdict(found, request.task)
+    enough = found.n_retrieving >= MIN_RETRIEVING_SAMPLES
+    supports, refutes = _criteria(found, best) if best and enough else ((), ())
+    decided = Outcome.INCONCLUSIVE if notes else outcome(supports, refutes)
+    return Verdict(str(request.model["name"]), "dynamism", decided, (), supports, refutes, notes, {"best_static_list": best}, named=FIRST)
+
+
+def _put_together(adjacent: Jaccard, static: Mapping[str, Jaccard], retest: Jaccard | None, n_retrieving: int) -> Overlaps:
+    candidates = [name for name in _LISTS if name in static]
+    best = max(candidates, key=lambda name: static[name].retrieving.estimate, default=None)
+    return Overlaps(
+        adjacent.retrieving, static[best].retrieving if best else None, retest.retrieving if retest else None, best, n_retrieving
+    )
 
 
 def without_retest(task: Task) -> str:
@@ -54,19 +88,19 @@ def without_retest(task: Task) -> str:
     return f"there is no retest ({none}), so the verdict is inconclusive whatever else"
 
 
-def _no_verdict(n_retrieving: int, overlaps: Overlaps, task: Task) -> tuple[str, ...]:
+def _no_verdict(found: Overlaps, task: Task) -> tuple[str, ...]:
     """Why the verdict is inconclusive whatever the criteria say; empty where they decide."""
     never = () if task.has_retest else (without_retest(task),)
-    if n_retrieving < MIN_RETRIEVING_SAMPLES:
-        return f"{n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed", *never
-    if overlaps.static is None:
+    if found.n_retrieving < MIN_RETRIEVING_SAMPLES:
+        return f"{found.n_retrieving} samples retrieve at any step; {MIN_RETRIEVING_SAMPLES} are needed", *never
+    if found.static is None:
         return "no correct detection sample to rank static heads on", *never
-    return () if overlaps.retest else (without_retest(task),)
+    return () if found.retest else (without_retest(task),)
 
 
-def _criteria(overlaps: Overlaps, best_list: str) -> tuple[Criteria, Criteria]:
+def _criteria(found: Overlaps, best_list: str) -> tuple[Criteria, Criteria]:
     """Those of the module's docstring, that support and that refute; without a retest the ones that need it are undefined."""
-    adjacent, static, retest = overlaps.adjacent, overlaps.static, overlaps.retest
+    adjacent, static, retest = found.adjacent, found.static, found.retest
     assert static is not None  # there is a best list
     best = f"Jaccard with the best static list {static}"
     compared = f" {retest}" if retest else ""

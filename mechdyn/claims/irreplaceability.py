@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mechdyn.claims.claim import claim
-from mechdyn.claims.irreplaceability_first import first_verdict, grid_evidence, grid_facts, measure
+from mechdyn.claims.irreplaceability_first import clean_quality, first_verdict, grid_evidence, grid_facts, measure
 from mechdyn.contrasts import ACTIVE, NEITHER, OWN, STATIC
 from mechdyn.evidence import (
     LESS,
@@ -51,7 +51,7 @@ from mechdyn.plans import NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.tails import p_above, p_below
 from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, DETECTION_ROLE, PRESETS, Detection, detect, grid_plan, role
-from mechdyn.studies.dose_response import SETS, Coincidence, Dose, coincidence, dose_response, dose_units
+from mechdyn.studies.dose_response import NOT_ASKED, SETS, Coincidence, Dose, coincidence, dose_response, dose_units, largest_dose
 from mechdyn.studies.grid import detection_facts
 from mechdyn.tasks.task import is_correct
 from mechdyn.traces.trace import Trace
@@ -152,11 +152,24 @@ class Irreplaceability:
             beside=(first,),
         )
 
+    def decide(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Outcome:
+        """The outcome of `judge`, without what no criterion asks."""
+        detection = detect(traces[DETECTION_ROLE], request.static)
+        if detection is None or any(trace.effect is None for trace in traces[CLEAN]):
+            return Outcome.INCONCLUSIVE
+        metric, quality = clean_quality({condition: traces[role(condition, "clean")] for condition in CONDITIONS})
+        decisive = largest_dose(_correct(traces[CLEAN]), MIN_RETRIEVING_SAMPLES)
+        return outcome(*criteria(DoseFindings(metric, quality[metric][CLEAN], (decisive,) if decisive else (), NOT_ASKED)))
+
 
 def find(clean: Sequence[Trace], detection: Detection, metric: str, quality: Mapping[str, Mapping[str, Interval]]) -> DoseFindings:
     """What the criteria are put to, from the clean answers: doses are of those that are correct."""
-    correct = [trace for trace in clean if trace.stopped != "error" and is_correct(trace.task, trace.text, trace.answer)]
+    correct = _correct(clean)
     return DoseFindings(metric, quality[metric][CLEAN], dose_response(correct), coincidence(correct, detection.ranking))
+
+
+def _correct(clean: Sequence[Trace]) -> list[Trace]:
+    return [trace for trace in clean if trace.stopped != "error" and is_correct(trace.task, trace.text, trace.answer)]
 
 
 def criteria(findings: DoseFindings) -> tuple[Criteria, Criteria]:

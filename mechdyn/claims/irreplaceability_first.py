@@ -88,8 +88,7 @@ def first_verdict(model: str, measured: Mapping[str, Measured]) -> Verdict:
 
 def measure(traces: Mapping[str, Sequence[Trace]]) -> Measured:
     """Compare conditions; the traces of each are of the same samples in the same order."""
-    rows = list(zip(*map(by_sample, traces.values()), strict=True))
-    kept = [row for row in rows if all(trace.stopped != "error" for draws in row for trace in draws)]
+    kept, n_failed = _kept(traces)
     groups = {name: [row[index] for row in kept] for index, name in enumerate(traces)}
     task = traces[CLEAN][0].task
     values = {name: quality([trace for draws in row for trace in draws], task) for name, row in groups.items()}
@@ -103,9 +102,26 @@ def measure(traces: Mapping[str, Sequence[Trace]]) -> Measured:
         differences={name: paired_difference(row, primary[DYNAMIC], clusters) for name, row in primary.items() if name != DYNAMIC},
         sizes={name: heads_ablated(row, clusters) for name, row in groups.items() if name != CLEAN},
         n_samples=len(kept),
-        n_failed=len(rows) - len(kept),
+        n_failed=n_failed,
         n_retrieving=sum(bool(trace.retrieving_steps.any()) for trace in clean),
     )
+
+
+def clean_quality(traces: Mapping[str, Sequence[Trace]]) -> tuple[str, Mapping[str, Mapping[str, Interval]]]:
+    """The primary metric and the clean answers' `quality` of `measure`, without the other conditions."""
+    kept, _ = _kept(traces)
+    place, task = list(traces).index(CLEAN), traces[CLEAN][0].task
+    clean = [row[place][0] for row in kept]
+    clusters = trace_clusters(clean)
+    found = {name: {CLEAN: mean_interval(row, clusters)} for name, row in quality(clean, task).items()}
+    return primary_metric(task), found
+
+
+def _kept(traces: Mapping[str, Sequence[Trace]]) -> tuple[list[tuple[list[Trace], ...]], int]:
+    """The samples that failed in no condition, with the draws of each condition; and how many did."""
+    rows = list(zip(*map(by_sample, traces.values()), strict=True))
+    kept = [row for row in rows if all(trace.stopped != "error" for draws in row for trace in draws)]
+    return kept, len(rows) - len(kept)
 
 
 def criteria(measured: Measured, controls: Sequence[str], commit: str = "clean") -> tuple[Criteria, Criteria]:

@@ -2,13 +2,17 @@
 
 Three ways, by what a claim can be asked:
 
-- `redrawn`: samples of the pilot are drawn with replacement up to n, those that share a needle or haystack together, and the claim's own
-  `judge` decides on each draw. It is for claims that may be given a sample more than once (`takes_repeats = True` in their class).
+- `redrawn`: samples of the pilot are drawn with replacement up to n, those that share a needle or haystack together, and the claim itself
+  decides on each draw. It is for claims that may be given a sample more than once (`takes_repeats = True` in their class).
 - `world_outcome`, `effect_outcome`: every run is a new one in a world of known truth, judged as a model's is.
 - `scaled`: a claim that fits on some samples and tests on others must not see a sample twice. Its criteria are scaled instead: one that the
   pilot of n₀ samples meets with a one-sided p lies z₀ = Φ⁻¹(1 − p) half-widths off, and at n samples is met with the probability
   Φ(z₀ √(n / n₀) − 1.96). Criteria that must all be met are multiplied as if they were independent, which is too little where they are met
   together; of those of which any is enough, the likeliest is taken.
+
+A claim decides by its `judge`, or by its `decide` where it has one, which gives the outcome alone. Of each n as many runs are made as it
+takes for Wilson's interval of both shares to reach no further than 0.05 to either side, and not more than are asked for: 40 where all runs
+come to the same.
 
 A draw counts what is random in it: its interval is Wilson's over the draws. What is uncertain about the pilot is more: the range has z₀ at
 both ends of its own 95 % interval, z₀ ± 1.96, and wherever the pilot's criteria have a p it is told.
@@ -17,7 +21,7 @@ both ends of its own 95 % interval, z₀ ± 1.96, and wherever the pilot's crite
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import numpy as np
 import scipy
@@ -31,7 +35,8 @@ from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Outcome, Verdict,
 from mechdyn.plans import Request
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.proportions import Bounds, normal_quantile, wilson
-from mechdyn.studies.dose_response import Coincidence, dose
+from mechdyn.studies.conditions import by_sample
+from mechdyn.studies.dose_response import NOT_ASKED, dose
 from mechdyn.studies.effect_worlds import EffectWorld, simulate_doses
 from mechdyn.studies.worlds import SimulatedWorld, request_for, simulate
 from mechdyn.traces.clusters import trace_clusters
@@ -49,6 +54,8 @@ DETECTION = "detection"
 _ALL_RIGHT = Interval(1.0, 1.0, 1.0, 100)
 _Z = normal_quantile(0.95)
 _LEAST_P = 1e-12
+_FEWEST_DRAWS, _CLOSE = 40, 0.1
+"""Draws before the first look at how wide the intervals of the shares are, and between two looks; and when they are narrow enough."""
 _OWN, _DRAWS = "the pilot's own 95 %", "Wilson, of the draws"
 """What the intervals of a share are called."""
 
@@ -89,20 +96,32 @@ class Power:
 
 
 def power_of(outcome_at: OutcomeAt, sizes: Sequence[int], draws: int, claim: str, how: str) -> Power:
-    """The power curve of what decides a run, `draws` runs at each size, seeded 0, 1, ….
+    """The power curve of what decides a run, at most `draws` runs at each size, seeded 0, 1, …; fewer where that is sure enough.
 
     Raises:
         InputError: no size, or fewer than one draw.
     """
     check_sizes(sizes, draws)
-    found: dict[int, Counter[Outcome]] = {n: Counter() for n in sizes}
     with tqdm(total=len(sizes) * draws, desc=f"power of {claim}", unit="run", disable=None, delay=1) as bar:
+        points = []
         for n in sizes:
-            for seed in range(draws):
-                found[n][outcome_at(n, seed)] += 1
-                bar.update()
-    points = (PowerAt(n, _share(found[n][Outcome.SUPPORTED], draws), _share(found[n][Outcome.REFUTED], draws)) for n in sizes)
+            points.append(_drawn_at(outcome_at, n, draws, bar))
     return Power(claim, how, tuple(points))
+
+
+def _drawn_at(outcome_at: OutcomeAt, n: int, draws: int, bar: "tqdm[NoReturn]") -> PowerAt:
+    """The shares of runs of one size; what need not be run is taken off the bar's total."""
+    found: Counter[Outcome] = Counter()
+    for seed in range(draws):
+        found[outcome_at(n, seed)] += 1
+        bar.update()
+        done = seed + 1
+        point = PowerAt(n, _share(found[Outcome.SUPPORTED], done), _share(found[Outcome.REFUTED], done))
+        if done % _FEWEST_DRAWS == 0 and all(share.high - share.low <= _CLOSE for share in (point.supported, point.refuted)):
+            break
+    bar.total -= draws - done
+    bar.refresh()
+    return point
 
 
 def check_sizes(sizes: Sequence[int], draws: int) -> None:
@@ -117,21 +136,29 @@ def redrawn(claim: Claim, request: Request, roles: Roles) -> OutcomeAt:
     Raises:
         InputError: a pilot without samples.
     """
-    groups = _aligned(roles)
-    largest = max((len(roles[group[0]]) for group in groups if group != (DETECTION,)), default=0)
+    samples = {role: by_sample(traces) for role, traces in roles.items()}
+    groups = _aligned(samples)
+    largest = max((len(samples[group[0]]) for group in groups if group != (DETECTION,)), default=0)
     if not largest:
         raise InputError("a pilot needs samples other than those of detection, got none; run the claim first, with few --runs")
-    clusters = {group: _clusters([roles[role] for role in group]) for group in groups}
+    clusters = {group: _clusters([[draws[0] for draws in samples[role]] for role in group]) for group in groups}
+    decide = _decides(claim)
 
     def outcome_at(n: int, seed: int) -> Outcome:
         rng = np.random.default_rng([seed, n])
         traces: dict[str, Sequence[Trace]] = dict.fromkeys(roles, ())
         for group, found in clusters.items():
-            drawn = _draw(found, max(1, round(n * len(roles[group[0]]) / largest)), rng)
-            traces |= {role: [_copy(roles[role][place], draw) for place, draw in drawn] for role in group}
-        return claim.judge(request, traces).outcome
+            drawn = _draw(found, max(1, round(n * len(samples[group[0]]) / largest)), rng)
+            traces |= {role: [_copy(trace, draw) for place, draw in drawn for trace in samples[role][place]] for role in group}
+        return decide(request, traces)
 
     return outcome_at
+
+
+def _decides(claim: Claim) -> Callable[[Request, Roles], Outcome]:
+    """What gives a claim's outcome: its own `decide`, which leaves out the evidence that no criterion asks, or its judge."""
+    decide: Callable[[Request, Roles], Outcome] | None = getattr(claim, "decide", None)
+    return decide or (lambda request, traces: claim.judge(request, traces).outcome)
 
 
 def scaled(pilot: Verdict, n_pilot: int, sizes: Sequence[int]) -> Power:
@@ -150,13 +177,19 @@ def scaled(pilot: Verdict, n_pilot: int, sizes: Sequence[int]) -> Power:
 
 
 def with_range(power: Power, pilot: Verdict, n_pilot: int) -> Power:
-    """The curve with what the pilot leaves open, where its criteria have a p; as it was where not."""
+    """The curve with what the pilot leaves open, where its criteria have a p; as it was where not.
+
+    A refuting criterion that asks something *not* to be so has no range: what the pilot shows of that says nothing of other n.
+    """
     try:
         beside = scaled(pilot, n_pilot, [point.n for point in power.points])
     except InputError:
         return power
+    plain = not any(demand.negated for criterion in pilot.refutes for demand in criterion.asked)
     ranges = zip(power.points, beside.points, strict=True)
-    spread = (replace(one, supported_range=other.supported_range, refuted_range=other.refuted_range) for one, other in ranges)
+    spread = (
+        replace(one, supported_range=other.supported_range, refuted_range=other.refuted_range if plain else None) for one, other in ranges
+    )
     return replace(power, points=tuple(spread))
 
 
@@ -180,11 +213,14 @@ def _chance(criteria: Criteria, ratio: float, shift: float, *, every: bool) -> f
     return float(chances.prod() if every else chances.max())
 
 
-def _aligned(roles: Roles) -> list[tuple[str, ...]]:
-    """The roles whose samples go together, place by place: all of one number but for `detection`, which has samples of its own."""
-    sizes = dict.fromkeys(len(traces) for role, traces in roles.items() if traces and role != DETECTION)
-    groups = [tuple(role for role, traces in roles.items() if len(traces) == size and role != DETECTION) for size in sizes]
-    return [*groups, *([(DETECTION,)] if roles.get(DETECTION) else [])]
+def _aligned(samples: Mapping[str, Sequence[Sequence[Trace]]]) -> list[tuple[str, ...]]:
+    """The roles whose samples go together, place by place: all of one number but for `detection`, which has samples of its own.
+
+    A sample of some roles has several traces, one for each draw of random heads.
+    """
+    sizes = dict.fromkeys(len(found) for role, found in samples.items() if found and role != DETECTION)
+    groups = [tuple(role for role, found in samples.items() if len(found) == size and role != DETECTION) for size in sizes]
+    return [*groups, *([(DETECTION,)] if samples.get(DETECTION) else [])]
 
 
 def _clusters(aligned: Sequence[Sequence[Trace]]) -> list[list[int]]:
@@ -205,7 +241,8 @@ def _draw(clusters: Sequence[Sequence[int]], n: int, rng: np.random.Generator) -
 
 def world_outcome(claim: Claim, world: SimulatedWorld) -> OutcomeAt:
     """What decides a run in a simulated world, for a claim that judges its traces."""
-    return lambda n, seed: claim.judge(request_for(world), simulate(world, n, seed=seed)).outcome
+    decide = _decides(claim)
+    return lambda n, seed: decide(request_for(world), simulate(world, n, seed=seed))
 
 
 def effect_outcome(world: EffectWorld) -> OutcomeAt:
@@ -215,13 +252,13 @@ def effect_outcome(world: EffectWorld) -> OutcomeAt:
         doses = simulate_doses(world, n, np.random.default_rng([seed, n]))
         enough = [k for k, samples in doses.items() if len(samples) >= MIN_RETRIEVING_SAMPLES]
         asked = tuple(dose(k, doses[k], seed=seed) for k in enough[-1:])
-        return outcome(*criteria(DoseFindings("accuracy", _ALL_RIGHT, asked, Coincidence(_ALL_RIGHT, 0, 0, 0))))
+        return outcome(*criteria(DoseFindings("accuracy", _ALL_RIGHT, asked, NOT_ASKED)))
 
     return outcome_at
 
 
 def _copy(trace: Trace, draw: int) -> Trace:
-    return replace(trace, meta={**trace.meta, DRAWN: draw})
+    return replace(trace, sample=f"{trace.sample}, draw {draw}", meta={**trace.meta, DRAWN: draw})
 
 
 def _share(hits: int, draws: int) -> Interval:

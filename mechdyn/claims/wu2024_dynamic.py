@@ -33,10 +33,12 @@ from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criterion, Demand, Evidence
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import DETECTION, EVALUATION, NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters
 from mechdyn.stats.means import bootstrap_mean, mean_interval
 from mechdyn.stats.resampling import UNIT
 from mechdyn.studies.conditions import DETECTION_ROLE, PRESETS, detect, samples
 from mechdyn.tasks.task import is_correct
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 SOME, ALWAYS = 0.8, 0.95
@@ -72,7 +74,7 @@ class WuDynamic:
             few = f"{len(right)} correct samples have a retrieving step; {MIN_RETRIEVING_SAMPLES} are needed"
             return Verdict(model, self.name, Outcome.INCONCLUSIVE, notes=(few,), facts=facts)
         shares = token_shares(right, found.mask().numpy())
-        share, evidence = _evidence(shares)
+        share, evidence = _evidence(shares, trace_clusters(right))
         facts["active_in_every_sample"] = int((shares > 0).all(axis=0).sum())
         below, above = Demand(evidence[0], Side.BELOW, SOME), Demand(evidence[0], Side.ABOVE, ALWAYS)
         supports = (Criterion.asking(f"the mean token share {share} has its upper end below {SOME}", below),)
@@ -85,8 +87,8 @@ def token_shares(traces: Sequence[Trace], heads: np.ndarray) -> Float[np.ndarray
     return np.stack([trace.active[trace.retrieving_steps].float().mean(dim=0).numpy()[heads] for trace in traces])
 
 
-def _evidence(shares: Float[np.ndarray, "sample head"]) -> tuple[Interval, tuple[Evidence, ...]]:
+def _evidence(shares: Float[np.ndarray, "sample head"], clusters: Clusters) -> tuple[Interval, tuple[Evidence, ...]]:
     on = shares > 0
-    share = bootstrap_mean(shares.sum(axis=1).astype(np.float64), on.sum(axis=1), limits=UNIT)
-    frequency = mean_interval(on.mean(axis=1))
+    share = bootstrap_mean(shares.sum(axis=1).astype(np.float64), on.sum(axis=1), clusters, limits=UNIT)
+    frequency = mean_interval(on.mean(axis=1), clusters)
     return share, (Evidence(SHARE, share, null=1.0), Evidence(FREQUENCY, frequency, note="beside it; has no say"))

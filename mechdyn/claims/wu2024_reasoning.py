@@ -26,6 +26,7 @@ Inconclusive between; where a style's clean F1 has not its lower end above 0.2, 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Demand
 from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import DETECTION, NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters
 from mechdyn.stats.resampling import DIFFERENCE, UNIT, Weights, bootstrap_many
 from mechdyn.studies.conditions import CLEAN, DETECTION_ROLE, LISTED, PRESETS, samples
 from mechdyn.studies.modes import RANDOM, condition_values, modes_plan, over_draws, qualities
@@ -85,24 +87,25 @@ class WuReasoning:
         lists, why = head_lists(request, traces[DETECTION_ROLE])
         if lists is None:
             return Verdict(model, self.name, Outcome.INCONCLUSIVE, notes=(why,))
-        kept, n_failed = qualities({role: found for role, found in traces.items() if role != DETECTION_ROLE})
+        kept, clusters, n_failed = qualities({role: found for role, found in traces.items() if role != DETECTION_ROLE})
+        mean = partial(over_draws, seed=request.seed, clusters=clusters)
         values = {style: _of_style(kept, style) for style in INSTRUCTIONS}
-        clean = {style: over_draws(each[CLEAN], request.seed) for style, each in values.items()}
+        clean = {style: mean(each[CLEAN]) for style, each in values.items()}
         falls = {style: {name: each[CLEAN] - each[name] for name in (LISTED, RANDOM)} for style, each in values.items()}
         more = {name: falls[RATIONALE][name] - falls[DIRECT][name] for name in (LISTED, RANDOM)}
-        listed, beyond = over_draws(more[LISTED], request.seed), over_draws(more[LISTED] - more[RANDOM], request.seed)
-        why_not, left = too_little(clean), over_draws(values[DIRECT][LISTED], request.seed)
+        listed, beyond = mean(more[LISTED]), mean(more[LISTED] - more[RANDOM])
+        why_not, left = too_little(clean), mean(values[DIRECT][LISTED])
         supports, refutes = ((), ()) if why_not else criteria(listed, beyond)
         at = [(style, name) for style in INSTRUCTIONS for name in (LISTED, RANDOM)]
         evidence = (
             *(Evidence("f1", each, {"style": style, "condition": CLEAN}) for style, each in clean.items()),
-            *(Evidence("f1", over_draws(values[style][name], request.seed), {"style": style, "condition": name}) for style, name in at),
-            *(Evidence(FALL, over_draws(falls[style][name], request.seed), {"style": style, "condition": name}, 0.0) for style, name in at),
-            *(Evidence(MORE, over_draws(row, request.seed), {"condition": name}, 0.0) for name, row in more.items()),
+            *(Evidence("f1", mean(values[style][name]), {"style": style, "condition": name}) for style, name in at),
+            *(Evidence(FALL, mean(falls[style][name]), {"style": style, "condition": name}, 0.0) for style, name in at),
+            *(Evidence(MORE, mean(row), {"condition": name}, 0.0) for name, row in more.items()),
             Evidence(BEYOND, beyond, null=0.0),
         )
         facts = {"questions": listed.n, "failed_questions": n_failed, "listed": str(lists.listed), "draws": DRAWS}
-        notes, beside = (*why_not, *at_the_floor(left)), (relative_verdict(model, values, why_not, request.seed),)
+        notes, beside = (*why_not, *at_the_floor(left)), (relative_verdict(model, values, why_not, request.seed, clusters),)
         return Verdict(model, self.name, outcome(supports, refutes), evidence, supports, refutes, notes, facts, beside=beside)
 
 
@@ -154,7 +157,9 @@ def criteria(listed: Interval, beyond: Interval) -> tuple[Criteria, Criteria]:
     return supports, (Criterion.asking(f"{MORE}, {listed}, upper end below {MARGIN}", Demand(more, Side.BELOW, MARGIN)),)
 
 
-def relative_verdict(model: str, values: Mapping[str, Mapping[str, Values]], why_not: tuple[str, ...], seed: int) -> Verdict:
+def relative_verdict(
+    model: str, values: Mapping[str, Mapping[str, Values]], why_not: tuple[str, ...], seed: int, clusters: Clusters | None = None
+) -> Verdict:
     """The verdict of the relative criteria; `why_not` is why no criteria are put at all."""
     if why_not:
         return Verdict(model, WuReasoning.name, Outcome.INCONCLUSIVE, notes=why_not, named=RELATIVE)
@@ -166,7 +171,9 @@ def relative_verdict(model: str, values: Mapping[str, Mapping[str, Values]], why
         more = by_style[DIRECT] - by_style[RATIONALE]
         return np.column_stack([*by_style.values(), more, more - random[DIRECT](weights) + random[RATIONALE](weights)])
 
-    *kept, more, beyond = bootstrap_many(statistic, values[DIRECT][CLEAN].shape[1], limits=[UNIT, UNIT, DIFFERENCE, DIFFERENCE], seed=seed)
+    *kept, more, beyond = bootstrap_many(
+        statistic, values[DIRECT][CLEAN].shape[1], clusters=clusters, limits=[UNIT, UNIT, DIFFERENCE, DIFFERENCE], seed=seed
+    )
     of_style = {style: Evidence(KEPT, each, {"style": style, "condition": LISTED}) for style, each in zip(shares, kept, strict=True)}
     of_listed, beyond_random = Evidence(KEEPS_MORE, more, {"condition": LISTED}, 0.0), Evidence(KEEPS_BEYOND, beyond, null=0.0)
     evidence = (*of_style.values(), of_listed, beyond_random)

@@ -118,13 +118,23 @@ def meta(
 
 
 def _print_samples(samples: Sequence["StoredSample"]) -> None:
+    from mechdyn.studies.conditions import group_name
+
     for number, sample in enumerate(samples[:_LISTED]):
         wrong = [name for name in sample.units if not sample.correct[name]]
-        counts = f"{len(sample.units)} conditions, {len(wrong)} answered wrongly"
+        counts = f"{len(sample.units)} condition{'' if len(sample.units) == 1 else 's'}, {len(wrong)} answered wrongly"
         print(visible(f"{number:3} {sample.key} {sample.task}, {sample.about}: {counts}"))
     if len(samples) > _LISTED:
         print(f"and {len(samples) - _LISTED} more")
-    print(visible(f"conditions: {'; '.join(dict.fromkeys(name for sample in samples for name in sample.units))}"))
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for sample in samples for name in sample.units):
+        groups.setdefault(group_name(name), []).append(name)
+    print("conditions, as --condition takes them:")
+    for group, names in groups.items():
+        own = [name.removeprefix(group).strip() for name in names]
+        print(
+            visible(f"  {group}" if names == [group] else f"  {group} … {len(names)} draws or lists, each with its own: {', '.join(own)}")
+        )
 
 
 def _open(page: Path, show: bool) -> None:

@@ -45,7 +45,7 @@ def auprcs(predictions: Sequence[Float[Tensor, "row head"]], rows: ProbeRows, *,
         return np.stack([*areas, *(areas[0] - other for other in areas[1:])], axis=1)
 
     limits = [UNIT] * len(curves) + [DIFFERENCE] * (len(curves) - 1)
-    return bootstrap_many(statistic, rows.n_samples, limits=limits, seed=seed)
+    return bootstrap_many(statistic, rows.n_samples, clusters=rows.clusters, limits=limits, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,4 +78,7 @@ def _joined(parts: Sequence[ProbeRows]) -> ProbeRows:
     starts = [sum(part.n_samples for part in parts[:index]) for index in range(len(parts))]
     numbered = [part.sample + start for part, start in zip(parts, starts, strict=True)]
     columns = {name: torch.cat([getattr(part, name) for part in parts]) for name in ("hidden", "target", "previous", "step", "token")}
-    return replace(parts[0], **columns, sample=torch.cat(numbered), n_samples=sum(part.n_samples for part in parts))
+    known = [part.clusters for part in parts if part.clusters is not None]
+    clusters = tuple(label for labels in known for label in labels) if len(known) == len(parts) else None
+    n_samples = sum(part.n_samples for part in parts)
+    return replace(parts[0], **columns, sample=torch.cat(numbered), n_samples=n_samples, clusters=clusters)

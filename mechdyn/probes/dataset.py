@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mechdyn.errors import InputError
+from mechdyn.stats.labels import Clusters
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 SHARES = (0.7, 0.2, 0.1)
@@ -24,7 +26,8 @@ class ProbeRows:
 
     `previous` is what persistence repeats: the scores at the hidden state's own step, and at offset 0, where those are the target, the
     scores of the step before. Step 0 has none: NaN. `sample` counts the samples of these rows from 0, `step` is n, `token` the id that the
-    step generated.
+    step generated. `clusters` has a label for each sample: those of one label share a needle or a haystack, and intervals draw them
+    together; by default each is by itself.
     """
 
     hidden: Float[Tensor, "row d_model"]
@@ -34,6 +37,7 @@ class ProbeRows:
     step: Int[Tensor, " row"]
     token: Int[Tensor, " row"]
     n_samples: int
+    clusters: Clusters | None = None
 
     def __len__(self) -> int:
         return len(self.hidden)
@@ -126,7 +130,7 @@ def fold_data(traces: Iterable[Trace], offset: int = 0, *, n_folds: int = 5, bin
 
 @dataclass(frozen=True)
 class _Gathered:
-    """The traces of each sample, checked; `long` has those with a step `offset` after their first."""
+    """The traces of each sample, checked; `long` has those with a step `offset` after their first, `clusters` each sample's label."""
 
     samples: tuple[str, ...]
     long: Mapping[str, Sequence[Trace]]
@@ -134,10 +138,11 @@ class _Gathered:
     n_layers: int
     n_heads: int
     model: Mapping[str, Any]
+    clusters: Mapping[str, int]
 
     def data(self, train: Sequence[str], validation: Sequence[str], test: Sequence[str], binary: bool) -> ProbeData:
         """The rows of a split of the long samples."""
-        parts = [_rows([self.long[sample] for sample in part], self.offset, binary) for part in (train, validation, test)]
+        parts = [_rows([self.long[sample] for sample in part], self.offset, binary, self.clusters) for part in (train, validation, test)]
         target = parts[0].target
         if bool((target == target[0]).all()):
             raise InputError(
@@ -159,7 +164,8 @@ def _gather(traces: Iterable[Trace], offset: int) -> _Gathered:
     if not long:
         longest = max(trace.n_steps for group in groups.values() for trace in group)
         raise InputError(f"offset {offset} is beyond every sample's length, the longest has {longest} steps; take an offset below that")
-    return _Gathered(tuple(groups), long, offset, n_layers, n_heads, model)
+    clusters = dict(zip(groups, trace_clusters([group[0] for group in groups.values()]).tolist(), strict=True))
+    return _Gathered(tuple(groups), long, offset, n_layers, n_heads, model, clusters)
 
 
 def split_samples(samples: Iterable[str], seed: int = 0) -> tuple[list[str], list[str], list[str]]:
@@ -197,7 +203,7 @@ def _model(trace: Trace) -> Mapping[str, Any]:
     return dict(model) if isinstance(model, Mapping) else {"name": model}
 
 
-def _rows(samples: Sequence[Sequence[Trace]], offset: int, binary: bool) -> ProbeRows:
+def _rows(samples: Sequence[Sequence[Trace]], offset: int, binary: bool, clusters: Mapping[str, int]) -> ProbeRows:
     """The pairs of some samples, in order."""
     hidden, target, previous, owner, step, token = [], [], [], [], [], []
     for index, group in enumerate(samples):
@@ -218,4 +224,5 @@ def _rows(samples: Sequence[Sequence[Trace]], offset: int, binary: bool) -> Prob
         step=torch.cat(step),
         token=torch.cat(token),
         n_samples=len(samples),
+        clusters=tuple(clusters[group[0].sample] for group in samples),
     )

@@ -93,7 +93,7 @@ def classification(prediction: Predicted, rows: ProbeRows, threshold: float, *, 
         with np.errstate(invalid="ignore"):
             return np.stack([hits / (hits + false), hits / (hits + missed), 2 * hits / (2 * hits + false + missed)], axis=1)
 
-    precision, recall, f1 = bootstrap_many(statistic, rows.n_samples, limits=UNIT, seed=seed)
+    precision, recall, f1 = bootstrap_many(statistic, rows.n_samples, clusters=rows.clusters, limits=UNIT, seed=seed)
     area = auprc(prediction, rows, seed=seed)
     return ClassifierReport(threshold, precision, recall, f1, area, target.numel(), int(target.sum()))
 
@@ -119,7 +119,7 @@ def regression(prediction: Predicted, rows: ProbeRows, *, seed: int = 0) -> Regr
             weighted = 1 - np.where(known, square[:, varies], 0.0).sum(axis=1) / total
         return np.stack([square.mean(axis=1), distance.mean(axis=1), r2, weighted], axis=1)
 
-    mse, mae, r2, weighted = bootstrap_many(statistic, rows.n_samples, seed=seed)
+    mse, mae, r2, weighted = bootstrap_many(statistic, rows.n_samples, clusters=rows.clusters, seed=seed)
     return RegressorReport(mse, mae, r2, weighted, int((~varies).sum()))
 
 

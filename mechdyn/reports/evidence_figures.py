@@ -7,14 +7,17 @@ from typing import Any
 from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Verdict
 from mechdyn.models.registry import CONTROLS
+from mechdyn.reports.tables import html_text
 from mechdyn.runs.folder import read_json, read_record
 from mechdyn.runs.verify import VERDICTS
 from mechdyn.traces.trace import Trace
+from mechdyn.views.html import Html
 from mechdyn.views.page import View
 from mechdyn.views.verdict import verdict as draw
 from mechdyn.views.verdict_rows import verdict_rows
 
 RESTS_ON = "What the verdict rests on"
+_UNJUDGED = "There is no figure, since no criterion was put to numbers here. The verdict says:"
 _FEW = 3
 """More lengths or depths than this are told by the first and the last."""
 
@@ -22,14 +25,32 @@ _FEW = 3
 def evidence_figures(
     verdict: Verdict, controls: Sequence[Verdict] = (), traces: Mapping[str, Sequence[Trace]] | None = None
 ) -> dict[str, View]:
-    """By heading: a figure of the verdict, and one for each beside it; none of a verdict that asks nothing of a number."""
+    """By heading: a figure of the verdict, and one for each beside it, which says in its title under which criteria it is.
+
+    Where no criterion was put to the numbers, for want of samples say, the reason stands in the figure's place. Of criteria that ask
+    nothing of a number there is none.
+    """
     about = setting(traces or {})
     figures: dict[str, View] = {}
     for each in (verdict, *verdict.beside):
-        if verdict_rows(each):
-            heading = RESTS_ON if each is verdict else f"{RESTS_ON}, under the {each.named}"
-            figures[heading] = draw(each, controls=[found for control in controls for found in _like(control, each)], about=about)
+        decides = f"{RESTS_ON} ({each.named}, which decide)" if verdict.beside and each.named else RESTS_ON
+        heading = decides if each is verdict else f"Beside it: the {each.named}"
+        title = "" if each is verdict else f"{each.claim} on {each.model}, {each.named}: {each.outcome}"
+        if not each.supports and not each.refutes:
+            figures |= {heading: _unjudged(each)} if each.notes else {}
+        elif verdict_rows(each):
+            figures[heading] = draw(
+                each, controls=[found for control in controls for found in _like(control, each)], about=about, title=title
+            )
     return figures
+
+
+def _unjudged(verdict: Verdict) -> Html:
+    """Why a verdict has no criteria to draw."""
+    why = "".join(f"<li>{html_text(note)}</li>" for note in verdict.notes)
+    under = f", {verdict.named}" if verdict.named else ""
+    head = html_text(f"{verdict.claim} on {verdict.model}{under}: {verdict.outcome}")
+    return Html(f"<div><p><b>{head}</b></p><p>{_UNJUDGED}</p><ul>{why}</ul></div>")
 
 
 def setting(traces: Mapping[str, Sequence[Trace]]) -> str:

@@ -21,6 +21,7 @@ thead th { font-weight: 600; border-bottom: 2px solid #5a6475; vertical-align: b
 td, thead th:not(:first-child) { white-space: nowrap; }
 .made td { white-space: normal; overflow-wrap: anywhere; }
 tbody th { min-width: min(16em, 36vw); }
+tbody th.short { min-width: 0; }
 #verdicts tbody th { min-width: 9em; }
 th.number, td.number { text-align: right; }
 #verdicts td:nth-of-type(4) { font-weight: 600; }
@@ -28,6 +29,7 @@ p.caption { color: #5a6475; margin: 2px 0 12px; }
 pre { background: #f1f2f4; padding: 8px 10px; overflow-x: auto; margin: 4px 0 12px; font-size: 14px; }
 nav ol, ul { padding-left: 22px; }
 ul.remarks li { overflow-wrap: anywhere; }
+ul.remarks li.beside { margin-left: 22px; list-style: circle; }
 section { margin-top: 28px; }
 h3 { font-size: 15px; margin: 16px 0 4px; }
 @media print {
@@ -40,6 +42,7 @@ h3 { font-size: 15px; margin: 16px 0 4px; }
   .figure, tr { break-inside: avoid; }
 }
 """
+_BESIDE = ' class="beside"'
 # Figures take the paper's width when the page is printed.
 _PRINT = """
 const fit = printing => {
@@ -87,7 +90,7 @@ def report_markdown(report: Report, page: str) -> str:
 
 
 def _section_html(name: str, section: Section, numbers: Iterator[int]) -> Html:
-    remarks = "\n".join(f"<li>{html_text(remark)}</li>" for remark in section.remarks)
+    remarks = "\n".join(f"<li{_BESIDE if _indented(remark) else ''}>{html_text(remark.strip())}</li>" for remark in section.remarks)
     figures = [
         joined([Html(f'<div class="figure" id="view-{index}"><h3>{html_text(title)}</h3>'), drawn(index, figure), Html("</div>")])
         for (title, figure), index in zip(section.figures.items(), numbers, strict=False)
@@ -101,6 +104,11 @@ def _section_html(name: str, section: Section, numbers: Iterator[int]) -> Html:
     return joined([*map(Html, parts), *figures, Html("</section>")])
 
 
+def _indented(remark: str) -> bool:
+    """Whether a remark belongs to the one above it: a criterion of a verdict that stands beside another."""
+    return remark.startswith("  ")
+
+
 def _tables_html(name: str, heading: str, tables: Sequence[Table]) -> Html:
     drawn_tables = "\n".join(map(table_html, tables))
     return Html(f'<section id="{name}" class="made"><h2>{heading}</h2>\n{drawn_tables}</section>')
@@ -112,7 +120,7 @@ def _section_markdown(section: Section, page: str, numbers: Iterator[int]) -> st
         f"## {markdown_text(section.heading)}",
         f"    {visible(section.command)}",
         *map(table_markdown, section.tables),
-        "\n".join(f"- {markdown_text(remark.strip())}" for remark in section.remarks),
+        "\n".join(f"{'  ' if _indented(remark) else ''}- {markdown_text(remark.strip())}" for remark in section.remarks),
         f"Figures: {', '.join(links)}" if links else "",
     ]
     return "\n\n".join(part for part in parts if part)

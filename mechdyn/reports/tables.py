@@ -63,12 +63,18 @@ def terminal_table(table: Table, width: int) -> RenderableType:
     return Group(*parts)
 
 
+_SHORT = 14
+"""Letters of a row's name that are kept on one line of a page."""
+
+
 def table_html(table: Table) -> str:
     """A table with its title as caption, everything escaped; it scrolls by itself on a narrow screen."""
     tags = [' class="number"' if name in table.numbers else "" for name in table.columns]
     head = "".join(f'<th scope="col"{tag}>{html_text(name)}</th>' for tag, name in zip(tags, table.columns, strict=True))
+    short = max((len(row[0]) for row in table.rows), default=0) <= _SHORT
+    first = tags[0] or (' class="short"' if short else "")
     body = "\n".join(
-        f'<tr><th scope="row"{tags[0]}>{html_text(row[0])}</th>'
+        f'<tr><th scope="row"{first}>{html_text(row[0])}</th>'
         + "".join(f"<td{tag}>{html_text(cell)}</td>" for tag, cell in zip(tags[1:], row[1:], strict=True))
         + "</tr>"
         for row in table.rows

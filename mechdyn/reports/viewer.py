@@ -16,6 +16,7 @@ from mechdyn.reports.page import report_html
 from mechdyn.reports.sections import make_report
 from mechdyn.runs.read import read_run
 from mechdyn.runs.viewing import ViewedRun, token_table
+from mechdyn.studies.conditions import group_name
 from mechdyn.studies.head_summary import Generation, generation_of, summarise
 from mechdyn.traces.trace import Trace
 from mechdyn.views.viewer.pack import (
@@ -128,7 +129,7 @@ def _write_parts(run: ViewedRun, folder: Path, gathered: _Gathered) -> None:
         steps, retrieving, mean = trace.n_steps, int(active.any(axis=1).sum()), float(active.sum(axis=1).mean())
         gathered.traces.append(TraceRow(index, numbers[name], part, len(packed) - 1, steps, retrieving, mean, right, trace.text))
         gathered.counts.append(active.sum(axis=0))
-        gathered.generations.setdefault(_base(name), []).append(generation_of(trace, right))
+        gathered.generations.setdefault(group_name(name), []).append(generation_of(trace, right))
         gathered.facts.setdefault("threshold", trace.threshold)
     write_data(folder, f"part-{part}", data_script(f"part-{part}", packed))
 
@@ -143,7 +144,7 @@ def _write_index(run: ViewedRun, folder: Path, gathered: _Gathered, *, has_repor
         "score": manifest.score,
         "threshold": gathered.facts["threshold"],
         "conditions": list(run.conditions),
-        "groups": [_base(name) for name in run.conditions],
+        "groups": [group_name(name) for name in run.conditions],
         "report": REPORT if has_report else None,
         "vocabulary": has_texts,
         "again": f"mechdyn explore {run.path}" if run.record is not None else "",
@@ -155,7 +156,7 @@ def _write_index(run: ViewedRun, folder: Path, gathered: _Gathered, *, has_repor
 
 def _heads(run: ViewedRun, generations: Mapping[str, list[Generation]], lists: Mapping[str, RankedHeads]) -> bytes:
     manifest = run.store.manifest
-    names = dict.fromkeys(map(_base, run.conditions))
+    names = dict.fromkeys(map(group_name, run.conditions))
     with tqdm(total=1, desc="summarising heads", unit="run", disable=None, delay=1) as bar:
         summary = summarise({name: generations[name] for name in names}, manifest.n_layers, manifest.n_heads)
         bar.update()
@@ -193,12 +194,6 @@ def _sample_row(trace: Trace, number: int) -> SampleRow:
 
 def _title(run: ViewedRun) -> str:
     return " · ".join(part for part in (run.path.resolve().name, run.store.manifest.model, run.samples[0].task) if part)
-
-
-def _base(condition: str) -> str:
-    """A condition whose heads were drawn several times goes under one name."""
-    name, _, rest = condition.rpartition(" (")
-    return name if name and rest.removesuffix(")").isdecimal() else condition
 
 
 def _mark(run: ViewedRun, model: str | None, dark: bool | None) -> str:

@@ -284,4 +284,4 @@ class BudgetConfig:
     pilot: str | None = option(None, "Folder of a finished run of the claim, whose samples are redrawn.")
     world: str | None = option(None, "A simulated world of known truth in place of a pilot; the claim's usual one when left out.")
     samples: tuple[int, ...] = option((), "Samples of a run to be planned; may be repeated. 20, 40, 80, 160 and 320 when left out.")
-    draws: int = option(200, "Simulated runs of each number of samples.", min=1, max=100_000)
+    draws: int = option(200, "Simulated runs of each number of samples, at most.", min=1, max=100_000)

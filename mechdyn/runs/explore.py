@@ -1,6 +1,7 @@
 """From the folder of a run to the traces of one sample under its conditions, with the sources that a store does not keep."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.runs.configs import ExploreConfig
-from mechdyn.studies.conditions import CLEAN, CONDITIONS, condition_name
+from mechdyn.studies.conditions import CLEAN, CONDITIONS, condition_names
 from mechdyn.tasks.task import is_correct
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
@@ -138,12 +139,8 @@ def _conditions(sample: StoredSample, wanted: Sequence[str]) -> list[str]:
 
 
 def _stored(key: str, rows: Sequence[Mapping[str, Any]]) -> StoredSample:
-    named: dict[str, Mapping[str, Any]] = {}
-    for row in rows:
-        name = condition_name(row["meta"].get("ablation") or {})
-        # Ablations that one name fits, such as two lists of static heads, are numbered.
-        same = sum(other == name or other.startswith(f"{name} (") for other in named)
-        named[f"{name} ({same + 1})" if same else name] = row
+    names = condition_names([row["meta"].get("ablation") or {} for row in rows])
+    named = dict(zip(names, rows, strict=True))
     ordered = sorted(named, key=_place)
     meta = rows[0]["meta"]
     about = ", ".join(f"{fact} {meta[fact]}" for fact in _FACTS if meta.get(fact) is not None)
@@ -151,7 +148,8 @@ def _stored(key: str, rows: Sequence[Mapping[str, Any]]) -> StoredSample:
     return StoredSample(key, rows[0]["task"], about, {name: named[name]["unit"] for name in ordered}, correct)
 
 
-def _place(name: str) -> tuple[bool, int, bool, str]:
-    """Without ablation first, then as the ablation grid has its conditions."""
+def _place(name: str) -> tuple[bool, int, bool, list[tuple[int, str]]]:
+    """Without ablation first, then as the ablation grid has its conditions, draws by their seeds as numbers."""
     first = name.partition(",")[0]
-    return name != CLEAN, CONDITIONS.index(first) if first in CONDITIONS else len(CONDITIONS), "commit ablated" in name, name
+    parts = [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d+)", name)]
+    return name != CLEAN, CONDITIONS.index(first) if first in CONDITIONS else len(CONDITIONS), "commit ablated" in name, parts

@@ -21,6 +21,7 @@ from mechdyn.runs.configs import BudgetConfig
 from mechdyn.runs.contents import Judged
 from mechdyn.runs.finished import Roles
 from mechdyn.runs.read import Run, read_run
+from mechdyn.studies.conditions import by_sample
 from mechdyn.studies.effect_worlds import WORLDS as EFFECT_WORLDS
 from mechdyn.studies.worlds import WORLDS, request_for, simulate
 
@@ -73,10 +74,10 @@ def _from_pilot(claim: Claim, run: Run, sizes: list[int], draws: int) -> Power:
     if not isinstance(run.content, Judged) or run.content.verdict is None or run.content.verdict.claim != claim.name:
         raise StoreError(f"{run.folder.path} is no finished run of {claim.name}; make one with: mechdyn verify {claim.name} --out FOLDER")
     pilot = run.content.verdict
-    n_pilot = max(len(traces) for role, traces in run.folder.roles.items() if role != DETECTION)
+    n_pilot = max(len(by_sample(traces)) for role, traces in run.folder.roles.items() if role != DETECTION)
     if not getattr(claim, "takes_repeats", False):
         return scaled(pilot, n_pilot, sizes)
-    how = f"{draws} runs of each n, redrawn from a pilot of {n_pilot} samples and judged; 95 % of the draws"
+    how = f"up to {draws} runs of each n, redrawn from a pilot of {n_pilot} samples and judged; 95 % of the draws"
     decide = redrawn(claim, run.folder.request, run.folder.roles)
     return with_range(power_of(decide, sizes, draws, claim.name, how), pilot, n_pilot)
 
@@ -87,7 +88,7 @@ def _in_world(claim: Claim, name: str | None, sizes: list[int], draws: int) -> P
     chosen = name or (USUAL_EFFECT_WORLD if worlds else USUAL_WORLD)
     if chosen not in known:
         raise InputError(f"unknown world {chosen!r} for {claim.name}; give one of {'; '.join(known)}")
-    how = f"{draws} simulated runs of each n in the world {chosen!r}; 95 % of the runs"
+    how = f"up to {draws} simulated runs of each n in the world {chosen!r}; 95 % of the runs"
     if worlds:
         return power_of(effect_outcome(worlds[chosen]), sizes, draws, claim.name, how)
     world = WORLDS[chosen]
@@ -99,7 +100,7 @@ def _in_world(claim: Claim, name: str | None, sizes: list[int], draws: int) -> P
 def _size_of(roles: Roles, asked: RunSize) -> RunSize:
     """What one sample of the pilot takes: its prompts, each under as many conditions; none is longer than the longest."""
     traces = [trace for found in roles.values() for trace in found]
-    largest = max(len(found) for role, found in roles.items() if role != DETECTION)
+    largest = max(len(by_sample(found)) for role, found in roles.items() if role != DETECTION)
     prompts = len({trace.sample for trace in traces})
     return replace(
         asked,

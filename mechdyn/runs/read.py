@@ -178,8 +178,12 @@ def _unchanged(folder: RunFolder, recorded: Verdict, found: Standing) -> bool:
     """Whether judging again would see the same: the registered criteria, options and units, and the same units absent.
 
     A unit's key hashes what its trace is made from, and checksums hold the files. Without a registration, without
-    checksums, and of a claim that states no margins, nobody can tell.
+    checksums, and of a claim that states no margins, nobody can tell. Criteria recorded in words alone, as earlier releases did, are put to
+    the numbers again.
     """
+    criteria = (criterion for each in (recorded, *recorded.beside) for criterion in (*each.supports, *each.refutes))
+    if not all(criterion.asked for criterion in criteria):
+        return False
     now = noting_absent(noted(replace(recorded, notes=()), found), folder.roles, folder.set_aside, folder.missing).notes
     told = bool(found.hash and rules_of(get_claim(recorded.claim)).margins) and (folder.path / SEALS).is_file()
     return told and not found.differences and recorded.notes[len(recorded.notes) - len(now) :] == now

@@ -16,6 +16,7 @@ from mechdyn.errors import InputError
 from mechdyn.stats.cca import Block, CCAFit, Whitening, fit_cca, pca_whitening
 from mechdyn.stats.cca_offsets import check_samples, min_max, other_samples, pair_rows, pearson, sample_moments
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters, cluster_index
 from mechdyn.stats.resampling import Weights, bootstrap_many
 
 _LEAST_AT_STEP = 2
@@ -49,6 +50,7 @@ def cross_fitted_correlation(
     samples: Sequence[tuple[Block, Block]],
     offset: int,
     *,
+    clusters: Clusters | None = None,
     n_folds: int = 5,
     hidden_variance: float = 0.95,
     scores_variance: float = 0.99,
@@ -60,6 +62,7 @@ def cross_fitted_correlation(
     Args:
         samples: hidden states (step, d_model) and retrieval scores (step, head) of each sample.
         offset: k of the pairs (hidden at n, scores at n + k), within one sample.
+        clusters: a label for each sample; intervals draw those of one label together. By default each is by itself.
         n_folds: folds of about as many samples each.
         hidden_variance: share of the variance that PCA keeps of the centred hidden states.
         scores_variance: the same of the scores, scaled to [0, 1] per head before.
@@ -86,7 +89,8 @@ def cross_fitted_correlation(
         own = _moments_of(_leading(train, offset), test, offset)
         strangers = (_moments_of(_leading(_others(train, rng), offset), _others(test, rng), offset) for _ in range(n_nulls))
         measured.append(np.stack([own, *strangers]))
-    return _compared(np.concatenate(measured, axis=2), offset, seed)
+    labels = cluster_index(clusters, len(samples))[[sample for fold in folds for sample in fold]]
+    return _compared(np.concatenate(measured, axis=2), labels, offset, seed)
 
 
 def _reduced(
@@ -146,7 +150,7 @@ def _moments_of(fit: CCAFit, test: _Sides, offset: int) -> Float[np.ndarray, "6 
     return sums
 
 
-def _compared(sums: Float[np.ndarray, "pairing 6 sample"], offset: int, seed: int) -> CrossFittedCorrelation:
+def _compared(sums: Float[np.ndarray, "pairing 6 sample"], clusters: Clusters, offset: int, seed: int) -> CrossFittedCorrelation:
     """The correlation, the mean of its nulls, and their difference, on the same resamples of samples."""
 
     def statistic(weights: Weights) -> Float[np.ndarray, "resample value"]:
@@ -154,5 +158,5 @@ def _compared(sums: Float[np.ndarray, "pairing 6 sample"], offset: int, seed: in
         values = pearson(drawn)
         return np.column_stack([values[:, 0], values[:, 1:].mean(axis=1), values[:, 0] - values[:, 1:].mean(axis=1)])
 
-    correlation, null, ahead = bootstrap_many(statistic, sums.shape[2], seed=seed)
+    correlation, null, ahead = bootstrap_many(statistic, sums.shape[2], clusters=clusters, seed=seed)
     return CrossFittedCorrelation(offset, correlation, null, ahead, int(sums[0, 0].sum()))

@@ -12,7 +12,7 @@ Each condition runs under both commit rules, which say whose keys and values lat
 head on, under `ablated` those of the forward with heads off.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -58,6 +58,8 @@ DRAWS = 10
 DRAWN_BY_SAMPLE, DRAWN_FOR_ALL = (RANDOM_LAYERS,), (RANDOM_FIXED,)
 _DRAW_SEEDS = 1_000_003
 """What lies between the seeds of two draws."""
+_NAMED_HEADS = 3
+"""Of a longer list the first so many tell it from others."""
 DETECTION_ROLE = "detection"
 ZERO: Mapping[str, Any] = MappingProxyType({"method": "zero", "scope": "position"})
 KEPT: Mapping[str, tuple[str, ...]] = MappingProxyType({"position": COMMITS, "decode": ("ablated",), "all": ("clean",)})
@@ -217,6 +219,39 @@ def condition_name(ablation: Mapping[str, Any]) -> str:
     name = role(_schedule_name(dict(ablation.get("schedule", {}))), str(ablation.get("commit", "clean")))
     others = [str(ablation[key]) for key, usual in (("method", "zero"), ("scope", "position")) if ablation.get(key, usual) != usual]
     return ", ".join([name, *others])
+
+
+def condition_names(ablations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A name for each of a sample's ablations: of those that one name fits, each says what it has of its own.
+
+    Draws of random heads say their seeds, `random-fixed, commit clean (seed 3)`, lists their first heads.
+    """
+    names = list(map(condition_name, ablations))
+    told: list[str] = []
+    for name, ablation in zip(names, ablations, strict=True):
+        alike = [dict(other.get("schedule", {})) for other, same in zip(ablations, names, strict=True) if same == name]
+        own = ", ".join(_own(dict(ablation.get("schedule", {})), alike)) if len(alike) > 1 else ""
+        number = 1 + sum(earlier == _with(name, own) or earlier.startswith(f"{_with(name, own)} #") for earlier in told)
+        told.append(_with(name, own) + (f" #{number}" if number > 1 else ""))
+    return told
+
+
+def group_name(name: str) -> str:
+    """What a name of `condition_names` is without what tells one draw or list from another."""
+    return name.partition(" (")[0].partition(" #")[0]
+
+
+def _with(name: str, own: str) -> str:
+    return f"{name} ({own})" if own else name
+
+
+def _own(schedule: Mapping[str, Any], alike: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What a schedule has otherwise than those that have its name: its seed, or its first heads."""
+    for key, value in schedule.items():
+        if key == "heads" and any(other.get(key) != value for other in alike):
+            yield f"{' '.join(value[:_NAMED_HEADS])} … {len(value)} heads" if len(value) > _NAMED_HEADS else " ".join(value)
+        elif isinstance(value, str | int | float) and any(other.get(key) != value for other in alike):
+            yield f"{key} {value}"
 
 
 def _schedule_name(schedule: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from mechdyn.probes.ridge import ridge_probe
 from mechdyn.stats.cca_crossfit import CrossFittedCorrelation, cross_fitted_correlation
 from mechdyn.stats.tails import p_above, p_below
 from mechdyn.studies.probing import AUPRC, PROBES, TOP_CORRELATION, Outline, attempt, cca_samples, training_device
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 SMALL = 0.02
@@ -64,7 +65,7 @@ def cross_fitted_at(traces: Sequence[Trace], offset: int, fit: Fit, *, seed: int
     Raises:
         InputError: samples that are too few or too short for the folds, or scores without variation.
     """
-    correlation = cross_fitted_correlation(cca_samples(traces), offset, n_folds=N_FOLDS, seed=seed)
+    correlation = cross_fitted_correlation(cca_samples(traces), offset, clusters=trace_clusters(traces), n_folds=N_FOLDS, seed=seed)
     folds = fold_data(traces, offset, n_folds=N_FOLDS, seed=seed)
     return CrossFittedAt(offset, correlation, compared_areas(cross_fit(folds, fit), seed=seed))
 

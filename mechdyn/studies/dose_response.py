@@ -13,6 +13,7 @@ steps that reach k. A sample's value is its mean over those steps; means and dif
 or a haystack are resampled, and have their signs flipped, together.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,6 +92,10 @@ class Coincidence:
     n_samples: int
 
 
+NOT_ASKED = Coincidence(Interval(math.nan, math.nan, math.nan, 0), 0, 0, 0)
+"""Where no one looks at how far the two coincide."""
+
+
 def dose_units(request: Request, preset: Preset, ranking: RankedHeads, *, lags: int = 0) -> tuple[Unit, ...]:
     """The clean answers of the evaluation samples, with the effect of every contrast along them."""
     n_flat = (ranking.n_layers or 0) * (ranking.n_heads or 0) or len(ranking.heads)
@@ -106,14 +111,16 @@ def dose_response(traces: Sequence[Trace], *, seed: int = 0) -> tuple[Dose, ...]
         InputError: a trace along which no contrasts were measured.
     """
     sizes = sorted({k for trace in traces for k in _sizes(_effect(trace))})
-    clusters, doses = trace_clusters(traces), []
-    for k in sizes:
-        found = [sample_dose(_effect(trace), k) for trace in traces]
-        reached = [one for one in found if one is not None]
-        labels = [label for label, one in zip(clusters.tolist(), found, strict=True) if one is not None]
-        if reached:
-            doses.append(dose(k, reached, labels, seed=seed))
-    return tuple(doses)
+    clusters = trace_clusters(traces).tolist()
+    doses = [_dose_at(k, traces, clusters, 1, seed) for k in sizes]
+    return tuple(each for each in doses if each is not None)
+
+
+def largest_dose(traces: Sequence[Trace], at_least: int, *, seed: int = 0) -> Dose | None:
+    """That of `dose_response` with the largest k that so many samples reach, alone; None where none is."""
+    clusters = trace_clusters(traces).tolist()
+    sizes = sorted({k for trace in traces for k in _sizes(_effect(trace))}, reverse=True)
+    return next((found for k in sizes if (found := _dose_at(k, traces, clusters, at_least, seed)) is not None), None)
 
 
 def sample_dose(effect: Effect, k: int) -> SampleDose | None:
@@ -153,6 +160,14 @@ def coincidence(traces: Sequence[Trace], ranking: RankedHeads, *, seed: int = 0)
             different[index] += shared < min(size, listed)
     jaccard = bootstrap_mean(sums, counts, trace_clusters(traces), seed=seed)
     return Coincidence(jaccard, int(counts.sum()), int(different.sum()), int((different > 0).sum()))
+
+
+def _dose_at(k: int, traces: Sequence[Trace], clusters: Sequence[int], at_least: int, seed: int) -> Dose | None:
+    """The samples that reach k; None where fewer do than asked for."""
+    found = [sample_dose(_effect(trace), k) for trace in traces]
+    reached = [one for one in found if one is not None]
+    labels = [label for label, one in zip(clusters, found, strict=True) if one is not None]
+    return dose(k, reached, labels, seed=seed) if len(reached) >= at_least else None
 
 
 def _first(ranking: RankedHeads, active: Bool[Tensor, "layer head"]) -> Bool[Tensor, "layer head"]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from mechdyn.errors import InputError, StoreError
 from mechdyn.traces.folder import MANIFEST, PARTS, STAGING, STEPS, TRACES, Folder
+from mechdyn.traces.hugging_face import dataset_of, readable
 from mechdyn.traces.manifest import Manifest, parse_manifest
 from mechdyn.traces.parts import Part, opened, part_ids, read_part, traces_of, write_part
 from mechdyn.traces.schema import row_bytes, steps_schema, traces_schema
@@ -249,23 +250,22 @@ class TraceStore:
             raise StoreError(f"the trace store at {self.url} has no step of the traces asked for; append some before making a frame of it")
         return found
 
-    def to_datasets(self, cache_dir: str | os.PathLike[str] | None = None) -> "Dataset":
+    def to_datasets(self, cache_dir: str | os.PathLike[str] | None = None, *, packed: bool = False) -> "Dataset":
         """The steps as a Hugging Face `Dataset`, memory-mapped from Arrow files that `datasets` makes in its cache (or in `cache_dir`).
 
-        The columns are those of the Parquet files, scores packed as `schema.py` says; `frames.unpacked` makes arrays of them.
+        A row a step: `unit`, `sample`, `step`, `token` (its text), `token_id`, heads that retrieve as lists `layer`, `head` and `score`,
+        those switched off as `ablated_layer` and `ablated_head`, then the files' other columns. With `packed` all are the files' own, as
+        `schema.py` says; `frames.unpacked` makes arrays of them.
         """
-        from datasets import Dataset
-
         selected = self._selected(None)
         if not selected:
             raise StoreError(f"the trace store at {self.url} has no traces yet; append some before making a dataset of it")
         for part, _ in selected:
             opened(self._folder, part.steps, steps_schema(self.manifest)).close()
-        paths = [part.steps.path for part, _ in selected]
-        files = paths if self._folder.local else [self._folder.fs.unstrip_protocol(path) for path in paths]
-        dataset = Dataset.from_parquet(files, cache_dir=None if cache_dir is None else os.fspath(cache_dir))
-        kept = np.concatenate([part.rows_of(indices) for part, indices in selected])
-        return dataset if kept.all() else dataset.select(kept.nonzero()[0])
+        files = [part.steps.path if self._folder.local else self._folder.fs.unstrip_protocol(part.steps.path) for part, _ in selected]
+        dataset = dataset_of(files, np.concatenate([part.rows_of(indices) for part, indices in selected]), cache_dir)
+        rows = self.rows(("unit", "threshold")).to_pylist()
+        return dataset if packed else readable(dataset, self.manifest, {row["unit"]: row["threshold"] for row in rows})
 
     def _refresh(self) -> None:
         """Take in parts that came since; they are listed before their files, which are in place before a part counts."""

@@ -6,17 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mechdyn.claims.dynamism import (
-    CONSECUTIVE,
-    DYNAMIC_BELOW,
-    EXPLAINED,
-    FIXED_ABOVE,
-    HEADS,
-    LOSS,
-    MIN_RELIABILITY,
-    RELIABILITY,
-    TURNOVER,
-)
+from mechdyn.claims.dynamism import DYNAMIC_BELOW, FIXED_ABOVE, MIN_RELIABILITY
+from mechdyn.claims.dynamism_evidence import CONSECUTIVE, EXPLAINED, HEADS, LOSS, RELIABILITY, TURNOVER
 from mechdyn.claims.sensitivity import SensitivityCell, flipped, reference_cell
 from mechdyn.evidence import LESS, Outcome, Verdict
 from mechdyn.stats.interval import Interval

@@ -71,9 +71,10 @@ def verdict(found: Verdict, *, controls: Sequence[Verdict] = (), about: str = ""
         _draw(figure, panel, index, controls, colors)
     legend = 34 + 20 * -(-sum(trace.showlegend is True for trace in figure.data) // 2)
     _axes(figure, panels, legend)
-    subtitle = " · ".join(part for part in (f"under the {found.named}" if found.named else "", about) if part)
-    height = int(_ABOVE + sum(panel.height for panel in panels) + _BETWEEN * len(panels) + legend)
     heading = title or f"{found.claim} on {found.model}: {found.outcome}"
+    under = f"under the {found.named}" if found.named and found.named not in heading else ""
+    subtitle = " · ".join(part for part in (under, about) if part)
+    height = int(_ABOVE + sum(panel.height for panel in panels) + _BETWEEN * len(panels) + legend)
     finish(figure, escape(heading), escape(subtitle), dark=dark, height=height, min_width=340)
     return figure.update_layout(meta={**figure.layout.meta, "paper_height": _PAPER})
 

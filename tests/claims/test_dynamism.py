@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mechdyn.claims.dynamism import CONSECUTIVE, EXPLAINED, PRESETS, REPEATED, TURNOVER, Dynamism, as_first_written
+from mechdyn.claims.dynamism import PRESETS, Dynamism, as_first_written
+from mechdyn.claims.dynamism_evidence import CONSECUTIVE, EXPLAINED, REPEATED, TURNOVER
 from mechdyn.errors import InputError
 from mechdyn.evidence import FIRST, SECOND, Outcome
 from mechdyn.plans import Request
@@ -194,3 +195,17 @@ def test_failed_generations_are_left_out_and_counted():
 def test_an_unknown_preset_is_named():
     with pytest.raises(InputError, match="unknown preset 'huge'; give one of quick, standard, paper"):
         Dynamism().plan(Request({"name": "m"}, Niah(), "huge"))
+
+
+@pytest.mark.parametrize(
+    "name", ["by token", "static, reliability 0.8", "ranking, number by token, llama3.1-8b", "half by token, half fixed"]
+)
+def test_what_decides_alone_is_what_the_judge_says(name):
+    world, claim = WORLDS[name], Dynamism(n_resamples=200)
+    for n in (12, 30):
+        request, traces = request_for(world), simulate(world, n, seed=n)
+        judged = claim.judge(request, traces)
+        second, first = claim.verdicts(request, traces)
+        assert claim.decide(request, traces) == second.outcome == judged.outcome and as_first_written(second) == as_first_written(judged)
+        assert (second.supports, second.refutes, second.notes) == (judged.supports, judged.refutes, judged.notes)
+        assert first == judged.beside[0]

@@ -40,7 +40,11 @@ def traces(own, static, neither, active=4.0, right=40, n=40, sizes=lambda seed: 
 
 
 def judge(*args, **options):
-    return Irreplaceability().judge(REQUEST, traces(*args, **options))
+    """The verdict; what decides alone must come to the same."""
+    found, claim = traces(*args, **options), Irreplaceability()
+    verdict = claim.judge(REQUEST, found)
+    assert claim.decide(REQUEST, found) is verdict.outcome
+    return verdict
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mechdyn.claims.dynamism import EXPLAINED, Dynamism
+from mechdyn.claims.dynamism import Dynamism
+from mechdyn.claims.dynamism_evidence import EXPLAINED
 from mechdyn.claims.irreplaceability import EFFECT_MEASURE
 from mechdyn.claims.meta_analysis import main_quantity, together
 from mechdyn.evidence import Evidence, Outcome, Verdict

@@ -1,6 +1,7 @@
 """The power of a verdict: what textbooks give for a mean, from a pilot that is redrawn and from one that is scaled."""
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -17,19 +18,20 @@ from mechdyn.plans import Request
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import bootstrap_mean
 from mechdyn.stats.tails import p_above, p_below
+from mechdyn.studies.conditions import by_sample
 from mechdyn.studies.effect_worlds import WORLDS as EFFECT_WORLDS
 from mechdyn.studies.worlds import WORLDS, request_for, simulate
 from mechdyn.tasks.niah import Niah
 from mechdyn.traces.trace import Trace
 
 REQUEST = Request({"name": "made up"}, Niah())
-DRAWS = 150
+DRAWS, KEYS = 150, itertools.count()
 
 
 def sample(value, needle, role=0):
     return Trace(
         unit=f"{needle}",
-        sample=f"{needle}",
+        sample=f"{next(KEYS)}",
         task="niah",
         question="?",
         answer="",
@@ -75,9 +77,9 @@ class Recording(Dynamism):
 
     judged: ClassVar[list] = []
 
-    def judge(self, request, traces):
+    def decide(self, request, traces):
         self.judged.append(super().judge(request, traces))
-        return self.judged[-1]
+        return self.judged[-1].outcome
 
 
 def pilot(n=300, mean=0.4):
@@ -125,6 +127,30 @@ def test_samples_that_share_a_needle_are_drawn_together_and_roles_stay_aligned()
         assert (values_of(drawn["evaluation"]) == values_of(drawn["retest"])).all()
         means.append(values_of(drawn["evaluation"]).mean())
     assert np.std(means) == pytest.approx(1 / np.sqrt(10), rel=0.2)
+
+
+def test_draws_of_random_heads_go_with_their_sample():
+    """A role with ten traces of each sample has the same samples as the others, however often one is drawn."""
+    clean = [sample(value, place) for place, value in enumerate(pilot(n=12))]
+    random = [replace(trace, unit=f"{trace.unit}-{draw}") for draw in range(10) for trace in clean]
+    claim = AboveZero()
+    claim.seen.clear()
+    redrawn(claim, REQUEST, {"evaluation": clean, "random": random})(30, 0)
+    one, ten = by_sample(claim.seen[-1]["evaluation"]), by_sample(claim.seen[-1]["random"])
+    assert [len(draws) for draws in one] == [1] * 30 and [len(draws) for draws in ten] == [10] * 30
+    assert [draws[0].sample for draws in one] == [draws[0].sample for draws in ten]
+
+
+def test_runs_end_where_the_share_is_sure_enough():
+    asked = []
+
+    def outcome_at(n, seed):
+        asked.append((n, seed))
+        return Outcome.SUPPORTED if n == 20 or seed % 2 else Outcome.INCONCLUSIVE
+
+    sure, open_ = power_of(outcome_at, [20, 40], 200, "made up", "").points
+    assert (sure.supported.n, open_.supported.n) == (40, 200) and len(asked) == 240
+    assert sure.supported.high - sure.supported.low <= 0.1 and open_.supported.estimate == 0.5
 
 
 def test_copies_of_a_sample_are_no_cluster():

@@ -1,5 +1,6 @@
 """Average precision against every order of tied labels and scikit-learn, its resamples against recomputing each."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.metrics import average_precision_score
 from mechdyn.errors import InputError
 from mechdyn.probes.auprc import _curve, auprc, auprc_difference
 from mechdyn.probes.dataset import ProbeRows
+from mechdyn.probes.report import classification
 from mechdyn.stats.resampling import draw_weights
 
 
@@ -100,3 +102,14 @@ def test_predictions_of_another_shape_are_refused():
     rows, prediction = random_rows(4)
     with pytest.raises(InputError, match=r"predictions must be of shape \(\d+, 3\)"):
         auprc(prediction[:, :2], rows)
+
+
+def test_samples_of_one_cluster_are_drawn_as_one():
+    """The bounds are those of rows whose samples are the clusters."""
+    rows, prediction = random_rows(4, n_samples=36, n_heads=4)
+    labels = torch.arange(36) // 3
+    together = replace(rows, sample=labels[rows.sample], n_samples=12)
+    found, plain = auprc(prediction, replace(rows, clusters=tuple(labels.tolist()))), auprc(prediction, together)
+    assert (found.low, found.high) == pytest.approx((plain.low, plain.high)) and found.method == "cluster BCa bootstrap"
+    of_probe, expected = (classification(prediction, each, 0.5) for each in (replace(rows, clusters=tuple(labels.tolist())), together))
+    assert (of_probe.f1.low, of_probe.f1.high) == pytest.approx((expected.f1.low, expected.f1.high))

@@ -12,12 +12,14 @@ from mechdyn.evidence import FIRST, SECOND, Criterion, Evidence, Outcome, Verdic
 from mechdyn.plans import Request
 from mechdyn.registry import Registry
 from mechdyn.reports import verdict as verdict_module
+from mechdyn.reports.evidence_figures import evidence_figures
 from mechdyn.reports.verdict import Layout, print_verdict, save_verdict_figure, verdict_figures
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import CONDITIONS, DETECTION_ROLE, DYNAMIC, STATIC_MATCHED
 from mechdyn.tasks.niah import Niah
 from mechdyn.views.timeline import timeline
 from tests.studies.made_up import MODEL, experiment, made_up
+from tests.views.verdicts import made_up_verdict
 
 PLAIN = Verdict(
     "mini",
@@ -128,7 +130,8 @@ def test_figures_are_saved_as_one_page(tmp_path):
     traces = experiment({DYNAMIC: 2}, n=20)
     path = save_verdict_figure(Irreplaceability().judge(Request(MODEL, Niah()), traces), traces, tmp_path)
     assert path == tmp_path / "ablation.html"
-    assert path.read_text().count("<section") == 10
+    page = path.read_text()
+    assert page.count("<section") == 11 and "There is no figure, since no criterion was put to numbers here" in page
 
 
 @pytest.mark.parametrize("n_steps", [8, 0])
@@ -139,3 +142,16 @@ def test_a_claim_that_stopped_early_shows_a_sample_if_there_is_one(tmp_path, n_s
     verdict = Verdict("m", "irreplaceability", Outcome.INCONCLUSIVE, ())
     path = save_verdict_figure(verdict, traces, tmp_path)
     assert (path is None) == (n_steps == 0)
+
+
+def test_what_decides_stands_first_and_says_what_is_lacking_where_no_criterion_could_be_put():
+    why = "12 retest pairs <retrieve>; 20 are needed"
+    first = dataclasses.replace(made_up_verdict(), named=FIRST)
+    lacking = Verdict("mini", "dynamism", Outcome.INCONCLUSIVE, PLAIN.evidence, notes=(why,), named=SECOND, beside=(first,))
+    figures = evidence_figures(lacking)
+    (heading, said), (below, drawn) = figures.items()
+    assert SECOND in heading and "decide" in heading and FIRST in below
+    assert "12 retest pairs &lt;retrieve&gt;; 20 are needed" in said.html and f"{SECOND}: inconclusive" in said.html
+    assert drawn.layout.title.text.replace("<br>", " ") == f"dynamism on mini, {FIRST}: supported"
+    (alone,) = evidence_figures(made_up_verdict())
+    assert alone == "What the verdict rests on"

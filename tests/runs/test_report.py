@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mechdyn.claims.claim import paper_parts
-from mechdyn.claims.dynamism import EXPLAINED
+from mechdyn.claims.dynamism_evidence import EXPLAINED
 from mechdyn.errors import StoreError
 from mechdyn.evidence import SECOND
 from mechdyn.runs.ablate import ablate
@@ -76,7 +76,15 @@ def _with_other_units(folder):
     write_json(folder / "verdicts.json", [{**row, "notes": [*row["notes"], "1 of 9 units are not run yet"]} for row in rows])
 
 
-@pytest.mark.parametrize("change", [None, _without_registration, _with_another_margin, _with_other_units])
+def _in_words_alone(folder):
+    """As a release before had them: criteria without the numbers that they were put to."""
+    rows = json.loads((folder / "verdicts.json").read_text())
+    for criterion in (*rows[0]["supports"], *rows[0]["refutes"]):
+        del criterion["asked"]
+    write_json(folder / "verdicts.json", rows)
+
+
+@pytest.mark.parametrize("change", [None, _without_registration, _with_another_margin, _with_other_units, _in_words_alone])
 def test_where_nobody_can_tell_or_criteria_or_units_changed_it_is_judged_again(verified, copied, change):
     if change is not None:
         shutil.copy(verified.folder / ".seals.json", copied)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mechdyn.claims.dynamism import BETWEEN_ANSWERS, CONSECUTIVE, EXPLAINED, IN_COMMON, LOSS, NEITHER, STEP, TOKEN, TURNOVER
+from mechdyn.claims.dynamism_evidence import BETWEEN_ANSWERS, CONSECUTIVE, EXPLAINED, IN_COMMON, LOSS, NEITHER, STEP, TOKEN, TURNOVER
 from mechdyn.evidence import FIRST, LESS, SECOND
 from mechdyn.runs.configs import VerifyConfig
 from mechdyn.runs.verify import verify

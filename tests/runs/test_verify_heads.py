@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from mechdyn.claims.claim import CLAIMS, claim
-from mechdyn.claims.dynamism import EXPLAINED
+from mechdyn.claims.dynamism_evidence import EXPLAINED
 from mechdyn.claims.irreplaceability import JACCARD
 from mechdyn.errors import InputError, StoreError
 from mechdyn.evidence import Outcome, Verdict

@@ -6,7 +6,7 @@ from sklearn.cross_decomposition import CCA
 from sklearn.decomposition import PCA
 
 from mechdyn.errors import InputError
-from mechdyn.stats.cca_crossfit import cross_fitted_correlation
+from mechdyn.stats.cca_crossfit import _compared, cross_fitted_correlation
 
 
 def made_up(n_samples=40, n_steps=9, shared=0.0, by_step=0.0, ahead=0, seed=0):
@@ -93,3 +93,13 @@ def test_too_few_samples_are_named():
         cross_fitted_correlation(made_up(n_samples=14), 0)
     with pytest.raises(InputError, match="offset 10 needs"):
         cross_fitted_correlation(made_up(n_samples=20), 10)
+
+
+def test_copies_of_samples_in_one_cluster_have_the_bounds_of_one_copy():
+    u, v = np.random.default_rng(1).normal(size=(2, 4, 30, 9))
+    v += u
+    products = [(a * b).sum(axis=2) for a, b in ((u, u), (v, v), (u, v))]
+    moments = np.stack([np.full(u.shape[:2], 9.0), *np.zeros((2, 4, 30)), *products], axis=1)
+    one = _compared(moments, range(30), 0, 0).ahead
+    three = _compared(np.repeat(moments, 3, axis=2), np.repeat(np.arange(30), 3), 0, 0).ahead
+    assert (three.low, three.high) == pytest.approx((one.low, one.high)) and three.method == "cluster BCa bootstrap"

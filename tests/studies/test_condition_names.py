@@ -1,5 +1,5 @@
 from mechdyn.heads import Head, RankedHeads
-from mechdyn.studies.conditions import CONDITIONS, Detection, condition_name, role, schedules
+from mechdyn.studies.conditions import CONDITIONS, Detection, condition_name, condition_names, group_name, role, schedules
 
 
 def test_every_condition_of_the_grid_has_its_role_s_name() -> None:
@@ -17,3 +17,27 @@ def test_what_is_unusual_is_said() -> None:
     unusual = {"schedule": {"kind": "dynamic"}, "method": "mean", "scope": "all", "commit": "ablated"}
     assert condition_name(unusual) == "dynamic, commit ablated, mean, all"
     assert condition_name({"schedule": {"kind": "my own"}}) == "my own, commit clean"
+
+
+def test_draws_of_one_name_are_told_apart_by_what_they_have_of_their_own() -> None:
+    def under(schedule: dict[str, object], commit: str = "clean") -> dict[str, object]:
+        return {"schedule": schedule, "commit": commit}
+
+    drawn = [under({"kind": "random", "k": 2, "seed": seed, "fresh": False}) for seed in (0, 1000003)]
+    lists = [under({"kind": "static", "heads": heads}) for heads in (["L0H1", "L1H1"], ["L0H0", "L0H1", "L0H2", "L1H0"])]
+    names = condition_names([{}, *drawn, *lists, under({"kind": "dynamic"}), drawn[0]])
+    assert names == [
+        "clean",
+        "random-fixed, commit clean (seed 0)",
+        "random-fixed, commit clean (seed 1000003)",
+        "static-average, commit clean (L0H1 L1H1)",
+        "static-average, commit clean (L0H0 L0H1 L0H2 … 4 heads)",
+        "dynamic, commit clean",
+        "random-fixed, commit clean (seed 0) #2",
+    ]
+    assert list(dict.fromkeys(map(group_name, names))) == [
+        "clean",
+        "random-fixed, commit clean",
+        "static-average, commit clean",
+        "dynamic, commit clean",
+    ]

@@ -14,6 +14,7 @@ from mechdyn.studies.modes import (
     Mode,
     chosen_modes,
     first_heads,
+    loss_interval,
     mode_role,
     modes_plan,
     modes_table,
@@ -101,3 +102,14 @@ def test_the_usual_size(total, size):
     ranked = RankedHeads(tuple(Head(0, head) for head in range(3)), (3.0, 2.0, 1.0))
     assert len(first_heads(ranked, total)) == min(size, 3)
     assert str(Mode("uniform", "decode")) == "uniform, decode"
+
+
+def test_copies_of_samples_in_one_cluster_have_the_bounds_of_one_copy():
+    values = np.random.default_rng(3).random((10, 24))
+    labels = np.repeat(np.arange(24), 3)
+    copied = np.repeat(values, 3, axis=1)
+    one, three = over_draws(values, 1), over_draws(copied, 1, labels)
+    assert (three.low, three.high) == pytest.approx((one.low, one.high)) and (three.n, three.method) == (72, "cluster BCa bootstrap")
+    assert over_draws(copied, 1).high - over_draws(copied, 1).low < three.high - three.low
+    paired, paired_3 = loss_interval(values[0], values[1:2], 1), loss_interval(copied[0], copied[1:2], 1, labels)
+    assert (paired_3.low, paired_3.high) == pytest.approx((paired.low, paired.high))

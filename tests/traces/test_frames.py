@@ -175,7 +175,7 @@ def test_packed_scores_of_any_reader_are_unpacked(tmp_path, scores):
     store.append(traces)
     wanted = torch.cat([trace.retrieval_scores for trace in traces]).numpy()
     read = pd.read_parquet(tmp_path / "store" / "steps")
-    for lists in (read["scores"], store.to_datasets(tmp_path / "cache")["scores"][:]):
+    for lists in (read["scores"], store.to_datasets(tmp_path / "cache", packed=True)["scores"][:]):
         assert np.array_equal(unpacked(lists, store.manifest), wanted)
     ablated = unpacked(read["ablated_scores"], store.manifest)
     assert np.isnan(ablated[:4]).all() and np.array_equal(ablated[4:], traces[1].ablated_scores.numpy())

@@ -330,6 +330,23 @@ def test_to_datasets_is_memory_mapped(filled, tmp_path):
     assert len(dataset[0]["hidden"]) == 8
 
 
+@pytest.mark.parametrize("scores", ["sparse", "dense"])
+def test_a_dataset_names_layers_heads_and_tokens(tmp_path, scores):
+    store = TraceStore.create(tmp_path / "store", manifest(scores=scores))
+    about = {"binary": True} if scores == "sparse" else {"binary": False, "threshold": 0.5}
+    traces = [random_trace("a", **about), random_trace("b", ablated=True, **about)]
+    store.append(traces)
+    rows = iter(store.to_datasets(tmp_path / "cache"))
+    for trace in traces:
+        for step, (text, row) in enumerate(zip(trace.token_texts, rows, strict=False)):
+            assert (row["unit"], row["step"], row["token"], row["token_id"]) == (trace.unit, step, text, int(trace.tokens[step]))
+            heads = list(zip(row["layer"], row["head"], strict=True))
+            assert heads == [tuple(head) for head in trace.active[step].nonzero().tolist()]
+            assert row["score"] == pytest.approx([float(trace.retrieval_scores[step][head]) for head in heads])
+            off = [] if trace.ablated is None else trace.ablated[step].nonzero().tolist()
+            assert [list(pair) for pair in zip(row["ablated_layer"], row["ablated_head"], strict=True)] == off
+
+
 def test_to_datasets_of_an_empty_store_is_an_error(tmp_path):
     with pytest.raises(StoreError, match="has no traces yet"):
         TraceStore.create(tmp_path / "s", manifest()).to_datasets()

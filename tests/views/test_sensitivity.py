@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mechdyn.claims.dynamism import CONSECUTIVE, EXPLAINED, HEADS, LOSS, RELIABILITY, TURNOVER
+from mechdyn.claims.dynamism_evidence import CONSECUTIVE, EXPLAINED, HEADS, LOSS, RELIABILITY, TURNOVER
 from mechdyn.claims.sensitivity import SensitivityCell
 from mechdyn.errors import InputError
 from mechdyn.evidence import LESS, Evidence, Outcome, Verdict
