@@ -20,7 +20,7 @@ from tokenizers import models
 _BOUNDARY = re.compile(r"(?<=\S)(?= \S)")
 _UNSURE = re.compile(r"\. (?:\s|\. |\Z)")
 """An end of a sentence behind which no piece begins."""
-_MOST = 50_000
+_MOST = 10_000
 """Pieces and sentences that are remembered; more are begun anew."""
 _MOST_CUTS = 5_000
 """Sentences whose pieces are."""
