@@ -8,9 +8,12 @@ import sys
 from typing import Any
 
 from mechdyn.cli import main
-from mechdyn.decoding import engines, trace  # noqa: F401
-from mechdyn.runs import sweep, worker  # noqa: F401
+from mechdyn.decoding import engines, trace
+from mechdyn.runs import sweep, worker
 from mechdyn.runs.verify import verify
+
+LOADED = (engines, trace, sweep, worker)
+"""What commands import only when they need it."""
 
 
 def run_verify(config: Any, folder: str, said: str) -> None:
