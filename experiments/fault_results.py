@@ -76,7 +76,9 @@ def fault_results(
     cases = {(case.file, case.name): case for report in reports for case in read_report(report)}
     table = table_of([*cases.values()])
     print_tables([table])
-    out.write_text(f"{table_markdown(table).strip()}\n\nWritten {datetime.now(UTC).date()} from the reports of `make faults` and of its parts.\n")
+    out.write_text(
+        f"{table_markdown(table).strip()}\n\nWritten {datetime.now(UTC).date()} from the reports of `make faults` and of its parts.\n"
+    )
 
 
 if __name__ == "__main__":
