@@ -91,9 +91,9 @@ def test_no_model_code_where_no_model_runs(folder, arguments):
         ("mechdyn budget --claim irr", ["irreplaceability"]),
     ],
 )
-def test_a_shell_completes_the_names_of_claims_without_torch(folder, typed, offered):
+def test_a_shell_completes_the_names_of_claims_without_torch(tmp_path, typed, offered):
     asked = {"_MECHDYN_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
-    imported, out = imported_by(folder, [], TORCH, **asked)
+    imported, out = imported_by(tmp_path, [], TORCH, **asked)
     assert imported == [] and out.split() == offered
 
 
