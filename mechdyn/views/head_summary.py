@@ -50,9 +50,7 @@ def head_shares(found: HeadSummary, *, condition: str = "", title: str = "", dar
     figure.update_xaxes(title_text="head", **numbered(n_heads))
     figure.update_yaxes(title_text="layer", **numbered(n_layers))
     subtitle = f"{escape(condition)}: share of {shares.n:,} steps of {found.n_samples[condition]:,} samples at which each head retrieves"
-    return finish(
-        figure, escape(title or "How often heads retrieve"), subtitle, dark=dark, height=140 + max(120, min(640, 20 * n_layers))
-    )
+    return finish(figure, escape(title or "How often heads retrieve"), subtitle, dark=dark, height=140 + max(120, min(640, 20 * n_layers)))
 
 
 def co_activation(found: HeadSummary, *, title: str = "", dark: bool = False) -> go.Figure:
@@ -77,9 +75,13 @@ def co_activation(found: HeadSummary, *, title: str = "", dark: bool = False) ->
     for pair in found.pairs:
         low, high = sorted((place[pair.first], place[pair.second]))
         shares[low, high], shares[high, low] = pair.jaccard.estimate, pair.chance
-        told[low, high] = told[high, low] = f"<b>{heads[low]} and {heads[high]}</b><br>together {pair.jaccard:.3f}<br>by chance {pair.chance:.3f}"
+        told[low, high] = told[high, low] = (
+            f"<b>{heads[low]} and {heads[high]}</b><br>together {pair.jaccard:.3f}<br>by chance {pair.chance:.3f}"
+        )
     names = list(map(str, heads))
-    cells = go.Heatmap(z=shares, x=names, y=names, coloraxis="coloraxis", text=told, hovertemplate="%{text}<extra></extra>", hoverongaps=False)
+    cells = go.Heatmap(
+        z=shares, x=names, y=names, coloraxis="coloraxis", text=told, hovertemplate="%{text}<extra></extra>", hoverongaps=False
+    )
     figure = go.Figure(cells)
     figure.update_layout(coloraxis=_colors(float(np.nanmax(shares)), "Jaccard", dark))
     figure.update_xaxes(type="category", tickangle=-90, showgrid=False)
