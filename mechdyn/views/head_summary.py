@@ -75,14 +75,11 @@ def co_activation(found: HeadSummary, *, title: str = "", dark: bool = False) ->
     for pair in found.pairs:
         low, high = sorted((place[pair.first], place[pair.second]))
         shares[low, high], shares[high, low] = pair.jaccard.estimate, pair.chance
-        told[low, high] = told[high, low] = (
-            f"<b>{heads[low]} and {heads[high]}</b><br>together {pair.jaccard:.3f}<br>by chance {pair.chance:.3f}"
-        )
+        text = f"<b>{heads[low]} and {heads[high]}</b><br>together {pair.jaccard:.3f}<br>by chance {pair.chance:.3f}"
+        told[low, high] = told[high, low] = text
     names = list(map(str, heads))
-    cells = go.Heatmap(
-        z=shares, x=names, y=names, coloraxis="coloraxis", text=told, hovertemplate="%{text}<extra></extra>", hoverongaps=False
-    )
-    figure = go.Figure(cells)
+    hover = {"text": told, "hovertemplate": "%{text}<extra></extra>", "hoverongaps": False}
+    figure = go.Figure(go.Heatmap(z=shares, x=names, y=names, coloraxis="coloraxis", **hover))
     figure.update_layout(coloraxis=_colors(float(np.nanmax(shares)), "Jaccard", dark))
     figure.update_xaxes(type="category", tickangle=-90, showgrid=False)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
