@@ -50,7 +50,7 @@ def line(text, start):
 def test_a_claim_without_a_layout_has_a_line_a_piece_of_evidence():
     text = printed(PLAIN)
     assert line(text, "overlap") == ["overlap, k = 0, held out", "0.900 [0.800, 0.950]", "30", "0.200"]
-    assert line(text, "k = 1") == ["k = 1", "0.500 [nan, nan] (one sample)", "1", ""]
+    assert line(text, "k = 1") == ["k = 1", "0.500 (no interval) (one sample)", "1", ""]
     assert line(text, "k = 2") == ["k = 2", "undefined (n = 0)", "0", ""]
     told = [row.rstrip() for row in text.splitlines()][-7:]
     assert told == [
