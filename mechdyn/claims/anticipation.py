@@ -73,6 +73,7 @@ from mechdyn.studies.probing import (
     probing_plan,
     training_device,
 )
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 OFFSETS = (1, 2)
@@ -177,7 +178,7 @@ def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[Anti
     Raises:
         InputError: samples that are too few or too short for the splits, or scores without variation.
     """
-    correlations = cca_by_offset(cca_samples(traces), OFFSETS, seed=seed)
+    correlations = cca_by_offset(cca_samples(traces), OFFSETS, clusters=trace_clusters(traces), seed=seed)
     return [_at_offset(traces, cca, preset, seed) for cca in correlations.offsets]
 
 

@@ -72,6 +72,7 @@ from mechdyn.studies.probing import (
     probing_plan,
     training_device,
 )
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 OFFSETS = (0, 1, 2)
@@ -177,7 +178,7 @@ def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[Corr
     """
     graded = any(not bool(((trace.retrieval_scores == 0) | (trace.retrieval_scores == 1)).all()) for trace in traces)
     found = []
-    for cca in cca_by_offset(cca_samples(traces), OFFSETS, seed=seed).offsets:
+    for cca in cca_by_offset(cca_samples(traces), OFFSETS, clusters=trace_clusters(traces), seed=seed).offsets:
         kinds = (True, False) if graded and cca.offset == 0 else (True,)
         data = [probe_data(traces, cca.offset, binary=binary, seed=seed) for binary in kinds]
         reports = [compare(predictors(each, preset, seed=seed), each, seed=seed) for each in data]
