@@ -50,10 +50,11 @@ from mechdyn.probes.report import Report, compare
 from mechdyn.stats.cca_offsets import TOPS, OffsetCCA, cca_by_offset
 from mechdyn.studies.cross_fitting import (
     CrossFittedAt,
-    cross_fitted_at,
+    beside_first,
     crossed_margins,
     crossed_verdict,
     differences,
+    each_offset,
     is_small,
     lies_above_zero,
     probe_of,
@@ -126,7 +127,12 @@ class Correlation:
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
         """Evidence is what the second criteria compare; beside it stand Figure 4 and Table 2 with nulls and baselines, under the first."""
-        return crossed_verdict(request, outline(traces[ROLE]), measure_crossed, second_criteria, self._first)
+        begun = outline(traces[ROLE])
+        return beside_first(self.pilot(request, traces), self._first, request, begun)
+
+    def pilot(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
+        """The verdict of `judge` without the first criteria's beside it, whose probes take most of its time: what power is planned from."""
+        return crossed_verdict(self.name, request, outline(traces[ROLE]), measure_crossed, second_criteria)
 
     def _first(self, request: Request, begun: Outline) -> Verdict:
         """The verdict under the first criteria."""
@@ -160,7 +166,7 @@ def measure_crossed(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> l
             SHUFFLED: shuffled(data, preset, seed=seed),
         }
 
-    return [cross_fitted_at(traces, offset, fit, seed=seed) for offset in OFFSETS]
+    return each_offset(OFFSETS, traces, fit, seed=seed)
 
 
 def second_criteria(measured: Sequence[CrossFittedAt]) -> tuple[Criteria, Criteria]:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from mechdyn.errors import InputError
 from mechdyn.stats.cca import Block, CCAFit, Whitening, fit_cca, pca_whitening
-from mechdyn.stats.cca_offsets import check_samples, min_max, other_samples, pair_rows, pearson, sample_moments
+from mechdyn.stats.cca_pairs import check_samples, min_max, other_samples, pair_rows, pearson, sample_moments
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.labels import Clusters, cluster_index, shuffled_clusters
 from mechdyn.stats.resampling import Weights, bootstrap_many
