@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.stats.labels import Clusters
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
-
 from mechdyn.runs.failure import Failure
+from mechdyn.tensors import torch
 from mechdyn.traces.manifest import Manifest
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace

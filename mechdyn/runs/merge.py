@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mechdyn.errors import InputError, StoreError
 from mechdyn.rag.log import RagLog
 from mechdyn.runs.finished import parsed
@@ -15,6 +13,7 @@ from mechdyn.runs.pointers import find_stores
 from mechdyn.runs.rag_logs import RagLogs
 from mechdyn.runs.read import KINDS
 from mechdyn.runs.run_log import LOG, RunLog, read_log
+from mechdyn.tensors import torch
 from mechdyn.traces.manifest import Manifest
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace

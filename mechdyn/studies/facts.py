@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.evidence import Evidence
@@ -25,6 +24,7 @@ from mechdyn.stats.means import mean_interval, share_interval
 from mechdyn.studies.conditions import CLEAN, DETECTION_ROLE
 from mechdyn.studies.probing import ROLE
 from mechdyn.tasks.hotpot_evaluation import Fact, answer_stands_in, fact_match, joint_match, quoted_sentences
+from mechdyn.tensors import Tensor
 from mechdyn.traces.trace import Trace
 
 DISTANCES = {"under 128 tokens": 128, "128 to 511 tokens": 512}

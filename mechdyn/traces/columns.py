@@ -7,11 +7,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.backing import Backing
 from mechdyn.traces.budgets import BudgetEffects
 from mechdyn.traces.effect import Effect
