@@ -4,12 +4,11 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.stats.labels import Clusters, shuffled_clusters
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
