@@ -77,7 +77,10 @@ def trace_batch(worker: Worker, batch: Batch, reference: ReferenceActivations | 
 
 @dataclass(eq=False)
 class _Found:
-    """What a batch has come to so far. No function that refers to itself: those keep their traces until Python next searches for garbage."""
+    """What a batch has come to so far.
+
+    A function inside `trace_batch` that calls itself would keep the traces until Python next searches for garbage, which is seldom.
+    """
 
     worker: Worker
     reference: ReferenceActivations | None
