@@ -152,6 +152,7 @@ def test_what_decides_stands_first_and_says_what_is_lacking_where_no_criterion_c
     (heading, said), (below, drawn) = figures.items()
     assert SECOND in heading and "decide" in heading and FIRST in below
     assert "12 retest pairs &lt;retrieve&gt;; 20 are needed" in said.html and f"{SECOND}: inconclusive" in said.html
-    assert drawn.layout.title.text.replace("<br>", " ") == f"dynamism on mini, {FIRST}: supported"
+    for view in (drawn.light, drawn.dark):
+        assert view.layout.title.text.replace("<br>", " ") == f"dynamism on mini, {FIRST}: supported"
     (alone,) = evidence_figures(made_up_verdict())
     assert alone == "What the verdict rests on"
