@@ -216,7 +216,7 @@ def one_timeline(verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]]) -> 
     return list(map(_timeline, (correct or candidates)[:1]))
 
 
-def _timeline(trace: StoredTrace) -> InBothLooks:
+def _timeline(trace: AnyTrace) -> InBothLooks:
     return InBothLooks.of(lambda dark: timeline(trace, dark=dark))
 
 
