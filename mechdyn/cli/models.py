@@ -67,6 +67,7 @@ def check(config: CheckConfig) -> None:
         dtype=config.dtype,
         max_length=config.max_length,
         device_map=config.device_map,
+        threads=config.threads,
     )
     print(conformance_text(result))
     if not result.passed:

@@ -7,7 +7,7 @@ from mechdyn.evidence import LESS, Evidence, Table, Verdict
 from mechdyn.reports.tables import interval_text, methods_text
 from mechdyn.stats.interval import Interval
 from mechdyn.traces.budgets import CacheShare
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import AnyTrace
 from mechdyn.views.kv_budgets import kv_budgets
 from mechdyn.views.looks import View, in_both_looks
 
@@ -33,7 +33,7 @@ def budget_tables(verdict: Verdict) -> list[Table]:
     ]
 
 
-def budget_curves(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> dict[str, View]:
+def budget_curves(verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]]) -> dict[str, View]:
     """Loss and kept answers against the size, of the usual caches."""
     found = {measure: points for measure in (LOSS, KEPT) if (points := _curve(verdict, measure))}
     return in_both_looks(

@@ -163,7 +163,7 @@ def sections(found: Content, run: Run) -> list[Section]:
 def _judged(found: Judged, run: Run) -> list[Section]:
     """A claim's verdict, for questions what became of their facts, then what scripts measured on the same traces."""
     parts = [_verdict(run, found, found.verdict)] if found.verdict is not None else []
-    if has_facts(clean_traces(run.folder.roles)):
+    if has_facts(clean_traces(run.folder.stored)):
         parts.append(_facts(run))
     where = f"{run.model}, {run.task.name}"
     if found.correlations is not None:
@@ -178,7 +178,7 @@ def _judged(found: Judged, run: Run) -> list[Section]:
 
 
 def _facts(run: Run) -> Section:
-    traces = clean_traces(run.folder.roles)
+    traces = clean_traces(run.folder.stored)
     report, where = fact_report(traces), f"{run.model}, {run.task.name}"
     tables = (fact_table(report, f"Supporting facts on {where}, no head off"),)
     figures = in_both_looks(lambda dark: fact_page(report, traces, title=run.model, dark=dark))
@@ -187,7 +187,7 @@ def _facts(run: Run) -> Section:
 
 def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
     remark = layout_of(verdict.claim).remark
-    _, figures = verdict_figures(verdict, run.folder.roles, stored_controls(verdict, run.folder.path))
+    _, figures = verdict_figures(verdict, run.folder.stored, stored_controls(verdict, run.folder.path))
     return Section(
         heading=f"{verdict.claim}{_of_paper(verdict.claim)}: {run.model}, {run.task.name}: {verdict.outcome}",
         command=run.command,
@@ -212,7 +212,7 @@ def _otherwise(found: Judged | Strategies) -> list[str]:
 
 @sections.register
 def _grid(found: AblationTable, run: Run) -> list[Section]:
-    figures = in_both_looks(lambda dark: ablation_grids(run.folder.roles, title=run.model, dark=dark))
+    figures = in_both_looks(lambda dark: ablation_grids(run.folder.stored, title=run.model, dark=dark))
     heading = f"Ablation grid (Figures {'2 and 9 to 11' if run.task.paper == NEEDLES else '6 and 12 to 14'}): {run.model}, {run.task.name}"
     facts = f"{found.detection.n_correct} detection samples correct; average size {found.detection.size}."
     title = f"Ablation on {run.model}, {run.task.name}"

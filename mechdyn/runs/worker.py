@@ -1,7 +1,7 @@
 """What runs a batch, wherever it lies: a loaded model, and how one bad sample is kept from its neighbours."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from mechdyn.decoding.trace import trace_conditions
 from mechdyn.errors import InputError, OutOfMemoryError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.models.threads import ThreadChoice, parse_threads, use_threads
 from mechdyn.runs.batches import Batch, Conditions, singles
 from mechdyn.runs.failure import Failure, about
 from mechdyn.tasks.task import build_sample
@@ -32,26 +33,32 @@ class WorkerOptions:
     dtype: str | None = None
     device_map: str | None = None
     engine: str = "auto"
+    threads: int | str | None = None
 
     @classmethod
     def of(cls, config: Any) -> "WorkerOptions":
         """Those of a command's config."""
-        return cls(str(config.model), config.device, config.dtype, config.device_map, config.engine)
+        return cls(str(config.model), config.device, config.dtype, config.device_map, config.engine, parse_threads(config.threads))
 
 
 @dataclass(eq=False)
 class Worker:
-    """A loaded model and its engine; `largest` is how many samples memory was found to hold together, None where it never ran out."""
+    """A loaded model and its engine; `largest` is how many samples memory was found to hold together, None where it never ran out.
+
+    `threads` is what it was loaded for; None where whoever made it left them as they were.
+    """
 
     model: Model
     engine: Engine
     largest: int | None = None
+    threads: ThreadChoice | None = None
 
     @classmethod
     def load(cls, options: WorkerOptions) -> "Worker":
         """A worker with a model of its own."""
         model = load_model(options.model, device=options.device, dtype=options.dtype, device_map=options.device_map)
-        return cls(model, make_engine(model, options.engine))
+        threads = use_threads(options.threads, model)
+        return cls(model, make_engine(model, options.engine), threads=threads)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,28 +74,40 @@ def trace_batch(worker: Worker, batch: Batch, reference: ReferenceActivations | 
 
     Where memory runs out, this batch and all that this worker runs later go in smaller pieces, and a warning says so.
     """
-    traces: list[Trace] = []
-    failures: list[Failure] = []
+    found = _Found(worker, reference)
+    # With units set aside, the others run as they did when those failed: alone.
+    pieces = [[sample] for sample in batch.samples] if batch.aside else [batch.samples]
+    for _ in in_batches(pieces, worker.largest or len(batch.samples), partial(_without, batch.aside, found.run)):
+        pass
+    return BatchResult(tuple(found.traces), tuple(found.failures))
 
-    def run(samples: Sequence[Conditions]) -> None:
+
+@dataclass(eq=False)
+class _Found:
+    """What a batch has come to so far.
+
+    A function inside `trace_batch` that calls itself would keep the traces until Python next searches for garbage, which is seldom.
+    """
+
+    worker: Worker
+    reference: ReferenceActivations | None
+    traces: list[Trace] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def run(self, samples: Sequence[Conditions]) -> None:
+        """Run samples together, or where they fail divided."""
         try:
-            traces.extend(_traced(worker, samples, reference))
+            self.traces.extend(_traced(self.worker, samples, self.reference))
         except Exception as error:
             if isinstance(error, OutOfMemoryError) and len(samples) > 1:
-                worker.largest = len(samples) // 2
+                self.worker.largest = len(samples) // 2
                 raise
             if len(samples) == 1 and len(samples[0].units) == 1:
                 unit = samples[0].first
-                failures.append(Failure.of(unit.key, about(unit.sample), error))
+                self.failures.append(Failure.of(unit.key, about(unit.sample), error))
                 return
             for single in singles(samples):
-                run([single])
-
-    # With units set aside, the others run as they did when those failed: alone.
-    pieces = [[sample] for sample in batch.samples] if batch.aside else [batch.samples]
-    for _ in in_batches(pieces, worker.largest or len(batch.samples), partial(_without, batch.aside, run)):
-        pass
-    return BatchResult(tuple(traces), tuple(failures))
+                self.run([single])
 
 
 def _without(aside: Collection[str], run: Callable[[Sequence[Conditions]], None], samples: Sequence[Conditions]) -> None:
