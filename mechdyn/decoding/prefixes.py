@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from jaxtyping import Int
 from torch import Tensor
 
@@ -28,10 +29,12 @@ class Group:
 def groups_of(prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]]) -> list[Group]:
     """The prompts in their order, those without a token left out: groups of `CHUNK` tokens at most that have nothing to copy."""
     groups: list[Group] = []
+    lengths = np.array([len(prompt) for prompt in prompts])
+    tokens, places = _beside(prompts), _beside(positions)
     for row, prompt in enumerate(prompts):
         if not len(prompt):
             continue
-        source, n_shared = _most_alike(prompts, positions, row)
+        source, n_shared = _most_alike(tokens[: row + 1], places[: row + 1], lengths[: row + 1])
         if n_shared >= MIN_SHARED:
             groups.append(Group(slice(row, row + 1), len(prompt), source, n_shared))
         elif groups and _goes_with(groups[-1], row, len(prompt)):
@@ -46,18 +49,21 @@ def _goes_with(last: Group, row: int, length: int) -> bool:
     return last.rows.stop == row and last.length == length and last.source is None and n_tokens <= CHUNK
 
 
-def _most_alike(prompts: Sequence[Int[Tensor, " _"]], positions: Sequence[Int[Tensor, " _"]], row: int) -> tuple[int | None, int]:
-    """The row before this one that shares most of its beginning, tokens and positions, and how much."""
-    source, most = None, 0
-    for other in range(row):
-        n_shared = min(_in_common(prompts[other], prompts[row]), _in_common(positions[other], positions[row]))
-        if n_shared > most:
-            source, most = other, n_shared
-    return source, most
+def _beside(rows: Sequence[Int[Tensor, " _"]]) -> Int[np.ndarray, "row pos"]:
+    """The rows one below the other; what stands behind a shorter one's end is never read."""
+    laid = np.zeros((len(rows), max(map(len, rows), default=0)), dtype=np.int64)
+    for place, row in zip(laid, rows, strict=True):
+        place[: len(row)] = row.cpu().numpy()
+    return laid
 
 
-def _in_common(first: Int[Tensor, " _"], second: Int[Tensor, " _"]) -> int:
-    """How many leading numbers two rows share."""
-    width = min(len(first), len(second))
-    unlike = (first[:width] != second[:width]).nonzero()
-    return int(unlike[0, 0]) if len(unlike) else width
+def _most_alike(
+    tokens: Int[np.ndarray, "row pos"], positions: Int[np.ndarray, "row pos"], lengths: Int[np.ndarray, " row"]
+) -> tuple[int | None, int]:
+    """The row before the last one that shares most of its beginning with it, tokens and positions, and how much."""
+    if len(lengths) == 1:
+        return None, 0
+    same = (tokens[:-1] == tokens[-1]) & (positions[:-1] == positions[-1])
+    n_shared = np.minimum(np.logical_and.accumulate(same, axis=1).sum(axis=1), np.minimum(lengths[:-1], lengths[-1]))
+    most = int(n_shared.argmax())
+    return (most, int(n_shared[most])) if n_shared[most] else (None, 0)

@@ -176,7 +176,8 @@ def _run(
     if state is None:
         state = engine.prefill([row.sample.tokens[:-1] for row in rows])
     generate(engine, model, rows, options, state, on_step, starts)
-    return [finish(row, model, options) for row in rows]
+    texts = {token: model.tokenizer.decode([token]) for token in {token for row in rows for token in row.tokens}}
+    return [finish(row, model, options, texts) for row in rows]
 
 
 def require_model(model: Any) -> None:
@@ -196,11 +197,12 @@ def check_sample(model: Model, sample: Sample) -> None:
         )
 
 
-def finish(row: Row, model: Model, options: TraceOptions) -> Trace:
-    """The trace of a row that has been generated."""
-    sample, tokenizer = row.sample, model.tokenizer
+def finish(row: Row, model: Model, options: TraceOptions, texts: Mapping[int, str] | None = None) -> Trace:
+    """The trace of a row that has been generated; `texts` are those of single tokens, where they are known."""
+    sample, tokenizer, identity = row.sample, model.tokenizer, model.identity()
+    known = texts or {token: tokenizer.decode([token]) for token in row.tokens}
     ablation = row.ablation.as_json() if row.ablation is not None else {}
-    asked = Unit(model.identity(), {"task": sample.task, "key": sample.key}, options.decoding, ablation)
+    asked = Unit(identity, {"task": sample.task, "key": sample.key}, options.decoding, ablation)
     no_heads = torch.zeros(0, model.n_layers, model.n_heads)
     n_sentences = len(sample.sentence_masks)
     result = Trace(
@@ -212,7 +214,7 @@ def finish(row: Row, model: Model, options: TraceOptions) -> Trace:
         prompt_tokens=sample.tokens,
         needle_positions=sample.needle_positions,
         tokens=torch.tensor(row.tokens, dtype=torch.long),
-        token_texts=tuple(tokenizer.decode([token]) for token in row.tokens),
+        token_texts=tuple(known[token] for token in row.tokens),
         text=tokenizer.decode(row.tokens, skip_special_tokens=True),
         retrieval_scores=torch.stack(row.scores) if row.scores else no_heads,
         sentence_scores=(torch.stack(row.sentence_scores)[:, :n_sentences] if row.sentence_scores else torch.zeros(0, n_sentences))
@@ -225,7 +227,7 @@ def finish(row: Row, model: Model, options: TraceOptions) -> Trace:
         sources=as_sources(row.sources),
         backing=None if options.backing is None else as_backing(options.backing, row.backing),
         prompt_texts=texts_in_place(tokenizer, sample.tokens.tolist()) if row.sources or row.patterns else None,
-        meta={**sample.meta, "model": model.identity()},
+        meta={**sample.meta, "model": identity},
     )
     if row.ablation is None:
         return result

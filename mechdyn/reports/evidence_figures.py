@@ -12,7 +12,7 @@ from mechdyn.runs.folder import read_json, read_record
 from mechdyn.runs.verify import VERDICTS
 from mechdyn.traces.stored import AnyTrace
 from mechdyn.views.html import Html
-from mechdyn.views.page import View
+from mechdyn.views.looks import InBothLooks, View
 from mechdyn.views.verdict import verdict as draw
 from mechdyn.views.verdict_rows import verdict_rows
 
@@ -39,10 +39,12 @@ def evidence_figures(
         if not each.supports and not each.refutes:
             figures |= {heading: _unjudged(each)} if each.notes else {}
         elif verdict_rows(each):
-            figures[heading] = draw(
-                each, controls=[found for control in controls for found in _like(control, each)], about=about, title=title
-            )
+            figures[heading] = _drawn(each, [found for control in controls for found in _like(control, each)], about, title)
     return figures
+
+
+def _drawn(verdict: Verdict, controls: Sequence[Verdict], about: str, title: str) -> InBothLooks:
+    return InBothLooks.of(lambda dark: draw(verdict, controls=controls, about=about, title=title, dark=dark))
 
 
 def _unjudged(verdict: Verdict) -> Html:

@@ -30,7 +30,8 @@ from mechdyn.text import visible
 from mechdyn.traces.stored import AnyTrace, as_trace
 from mechdyn.views.ablation import ablation_grids
 from mechdyn.views.condition_panels import conditions
-from mechdyn.views.page import View, save_page
+from mechdyn.views.looks import InBothLooks, View, in_both_looks
+from mechdyn.views.page import save_page
 from mechdyn.views.probe import verdict_curves
 from mechdyn.views.timeline import timeline
 
@@ -88,7 +89,8 @@ def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace
     Control models whose verdicts on the same question are stored in folders beside this one are drawn with it.
     """
     name, figures = verdict_figures(verdict, traces, stored_controls(verdict, folder))
-    return save_page(figures, folder / f"{name}.html", title=f"{verdict.claim} on {verdict.model}: {verdict.outcome}") if figures else None
+    title = f"{verdict.claim} on {verdict.model}: {verdict.outcome}"
+    return save_page(figures, folder / f"{name}.html", title, dark=None) if figures else None
 
 
 def verdict_figures(
@@ -211,20 +213,26 @@ def one_timeline(verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]]) -> 
     """Figure 1 for the first correct sample of the role `evaluation`, or of the first role (the first with any step if none is correct)."""
     candidates = [trace for trace in traces.get("evaluation") or next(iter(traces.values()), ()) if trace.n_steps]
     correct = [trace for trace in candidates if is_correct(trace.task, trace.text, trace.answer)]
-    return [timeline(trace) for trace in (correct or candidates)[:1]]
+    return list(map(_timeline, (correct or candidates)[:1]))
+
+
+def _timeline(trace: AnyTrace) -> InBothLooks:
+    return InBothLooks.of(lambda dark: timeline(trace, dark=dark))
 
 
 def _grids(verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]]) -> Figures:
     """Every condition in one figure, then Figure 2; where the claim stopped at the detection set, one of its samples."""
     if CLEAN not in traces:
         return one_timeline(verdict, traces)
-    shown = {"Conditions": conditions(verdict, about=setting(traces))} if verdict.find(DIFFERENCE, condition=CLEAN, commit="clean") else {}
-    return {**shown, **ablation_grids(traces, title=verdict.model)}
+    about, compared = setting(traces), verdict.find(DIFFERENCE, condition=CLEAN, commit="clean")
+    shown = {"Conditions": InBothLooks.of(lambda dark: conditions(verdict, about=about, dark=dark))} if compared else {}
+    return {**shown, **in_both_looks(lambda dark: ablation_grids(traces, title=verdict.model, dark=dark))}
 
 
 def _curves(verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]]) -> Figures:
     """What was measured by offset, then one sample."""
-    return {**verdict_curves(verdict), **dict(zip([ONE_SAMPLE], one_timeline(verdict, traces), strict=False))}
+    curves = in_both_looks(lambda dark: verdict_curves(verdict, dark=dark))
+    return {**curves, **dict(zip([ONE_SAMPLE], one_timeline(verdict, traces), strict=False))}
 
 
 ONE_SAMPLE = "One of the samples (Figures 1 and 5)"

@@ -198,8 +198,9 @@ def _lost(batch: Batch, failure: Failure) -> "BatchResult":
 
 
 def _require_model(model: Model, units: Mapping[str, Unit]) -> None:
+    identity = model.identity()
     for unit in units.values():
-        if dict(unit.model) != model.identity():
+        if dict(unit.model) != identity:
             raise InputError(
                 f"a unit names the model {unit.model.get('name')!r} (revision {unit.model.get('revision')!r}), this is {model.name!r} "
                 f"({model.revision!r}); run it with its own model"

@@ -1,7 +1,7 @@
 """What runs a batch, wherever it lies: a loaded model, and how one bad sample is kept from its neighbours."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -74,28 +74,40 @@ def trace_batch(worker: Worker, batch: Batch, reference: ReferenceActivations | 
 
     Where memory runs out, this batch and all that this worker runs later go in smaller pieces, and a warning says so.
     """
-    traces: list[Trace] = []
-    failures: list[Failure] = []
+    found = _Found(worker, reference)
+    # With units set aside, the others run as they did when those failed: alone.
+    pieces = [[sample] for sample in batch.samples] if batch.aside else [batch.samples]
+    for _ in in_batches(pieces, worker.largest or len(batch.samples), partial(_without, batch.aside, found.run)):
+        pass
+    return BatchResult(tuple(found.traces), tuple(found.failures))
 
-    def run(samples: Sequence[Conditions]) -> None:
+
+@dataclass(eq=False)
+class _Found:
+    """What a batch has come to so far.
+
+    A function inside `trace_batch` that calls itself would keep the traces until Python next searches for garbage, which is seldom.
+    """
+
+    worker: Worker
+    reference: ReferenceActivations | None
+    traces: list[Trace] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def run(self, samples: Sequence[Conditions]) -> None:
+        """Run samples together, or where they fail divided."""
         try:
-            traces.extend(_traced(worker, samples, reference))
+            self.traces.extend(_traced(self.worker, samples, self.reference))
         except Exception as error:
             if isinstance(error, OutOfMemoryError) and len(samples) > 1:
-                worker.largest = len(samples) // 2
+                self.worker.largest = len(samples) // 2
                 raise
             if len(samples) == 1 and len(samples[0].units) == 1:
                 unit = samples[0].first
-                failures.append(Failure.of(unit.key, about(unit.sample), error))
+                self.failures.append(Failure.of(unit.key, about(unit.sample), error))
                 return
             for single in singles(samples):
-                run([single])
-
-    # With units set aside, the others run as they did when those failed: alone.
-    pieces = [[sample] for sample in batch.samples] if batch.aside else [batch.samples]
-    for _ in in_batches(pieces, worker.largest or len(batch.samples), partial(_without, batch.aside, run)):
-        pass
-    return BatchResult(tuple(traces), tuple(failures))
+                self.run([single])
 
 
 def _without(aside: Collection[str], run: Callable[[Sequence[Conditions]], None], samples: Sequence[Conditions]) -> None:

@@ -13,7 +13,7 @@ from mechdyn.errors import InputError
 from mechdyn.metrics import contains_answer
 from mechdyn.tasks.absence import NOT_GIVEN, offered, says_absent
 from mechdyn.tasks.fitting import Fitted, fit_text, inserted
-from mechdyn.tasks.haystack import haystack_text, sentence_ends
+from mechdyn.tasks.haystack import haystack_text, last_sentence_end
 from mechdyn.tasks.made import HaystackTask, Place
 from mechdyn.tasks.niah import INSTRUCTION, in_frame
 from mechdyn.tasks.prose import PLACES
@@ -71,7 +71,7 @@ class Decoys(HaystackTask):
         question = f"What is the magic word of the {key}?"
 
         def assemble(filler: str) -> Fitted:
-            context, spans = inserted(filler, pieces, sentence_ends(filler))
+            context, spans = inserted(filler, pieces, last_sentence_end)
             return in_frame(tokenizer, context, question, spans[:n_facts], spans[n_facts:], offered(INSTRUCTION, self.offer))
 
         fitted = fit_text(assemble, haystack_text(self.haystack, place.seed, place.length), place.length)

@@ -1,11 +1,11 @@
 """Making a prompt of an exact number of tokens, and putting evidence into a text at a depth."""
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mechdyn.errors import InputError
 from mechdyn.tasks.chat import Prompt
+from mechdyn.tasks.prose import Prose
 from mechdyn.tasks.sample import Span
 
 ROOM = 64
@@ -85,11 +85,15 @@ def fit(assemble: Callable[[int], Fitted], length: int, *, guess: int, what: str
     return best
 
 
-def fit_text(assemble: Callable[[str], Fitted], text: str, length: int, *, joint: str = " ") -> Fitted:
+def fit_text(assemble: Callable[[str], Fitted], text: str | Prose, length: int, *, joint: str = " ") -> Fitted:
     """As `fit`, the filler being the beginning of a text, which is repeated where it is too short."""
+
+    def cut(size: int) -> str:
+        return repeated(text.beginning(size) if isinstance(text, Prose) else text, size, joint)
+
     bare = assemble("")
     guess = int(3.5 * (length - len(bare)))
-    return fit(lambda size: assemble(repeated(text, size, joint)) if size else bare, length, guess=guess)
+    return fit(lambda size: assemble(cut(size)) if size else bare, length, guess=guess)
 
 
 def placed(prompt: Prompt, start: int, context: str, evidence: Sequence[Span], others: Sequence[Span] = ()) -> Fitted:
@@ -108,20 +112,21 @@ def repeated(text: str, size: int, joint: str = " ") -> str:
     return text[:size]
 
 
-def inserted(text: str, pieces: Sequence[tuple[str, float]], ends: Sequence[int], joint: str = " ") -> tuple[str, list[Span]]:
-    """Put pieces into a text, each at the last of `ends` at or before its depth (0 the text's start, 1 its end).
+def inserted(
+    text: str, pieces: Sequence[tuple[str, float]], last_end: Callable[[str, int], int], joint: str = " "
+) -> tuple[str, list[Span]]:
+    """Put pieces into a text, each behind the last end (of a sentence, of a line) at or before its depth (0 the text's start, 1 its end).
 
     Args:
         text: the haystack.
         pieces: each with its depth; of two at one place the earlier comes first.
-        ends: characters of `text` behind which a piece may stand, ascending.
+        last_end: of a text and a place in it: behind how many characters a piece may stand there at the latest, 0 for its start.
         joint: what parts a piece from the text around it; the text's own white space behind a piece is dropped.
 
     Returns:
         The text with the pieces, and the characters of each piece in the order given.
     """
-    before = [bisect_right(ends, round(depth * len(text))) for _, depth in pieces]
-    places = [ends[n - 1] if n else 0 for n in before]
+    places = [last_end(text, round(depth * len(text))) for _, depth in pieces]
     spans: dict[int, Span] = {}
     whole, last = "", 0
     for index in sorted(range(len(pieces)), key=lambda index: (places[index], index)):

@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 
 from mechdyn.errors import InputError
-from mechdyn.tasks.prose import procedural_prose
+from mechdyn.tasks.prose import Prose
 
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)")
+_MARKS = ".!?…"
+_SENTENCE_END = re.compile(rf"[{_MARKS}][\"'”’)\]]*(?=\s|$)")
 
 
 def sentence_ends(text: str) -> list[int]:
@@ -17,6 +18,16 @@ def sentence_ends(text: str) -> list[int]:
     the end of the text follows. Abbreviations ("Mr. Smith") count as ends: harmless for placing a needle.
     """
     return [match.end() for match in _SENTENCE_END.finditer(text)]
+
+
+def last_sentence_end(text: str, place: int) -> int:
+    """The last of `sentence_ends` that is not behind a place in the text; 0 where there is none."""
+    for mark in range(min(place, len(text)) - 1, -1, -1):
+        if text[mark] in _MARKS:
+            found = _SENTENCE_END.match(text, mark)
+            if found is not None and found.end() <= place:
+                return found.end()
+    return 0
 
 
 def read_haystack(path: str | Path) -> str:
@@ -53,10 +64,10 @@ def _read_text(file: Path) -> str:
         raise InputError(f"haystack {file} is not UTF-8 (byte {error.start}); convert it to UTF-8 text") from error
 
 
-def haystack_text(haystack: str | Path | None, seed: int, length: int) -> str:
+def haystack_text(haystack: str | Path | None, seed: int, length: int) -> str | Prose:
     """Text to cut from: it begins at a seeded sentence and is repeated until it surely covers `length` tokens."""
     if haystack is None:
-        return procedural_prose(seed, n_sentences=max(8, length // 6))
+        return Prose(seed, n_sentences=max(8, length // 6))
     text = read_haystack(haystack)
     starts = [0, *(end for end in sentence_ends(text)[:-1])]
     start = random.Random(f"haystack-{seed}").choice(starts)

@@ -11,7 +11,7 @@ from mechdyn.metrics import contains_answer, rouge_l
 from mechdyn.paper.parts import NEEDLES
 from mechdyn.tasks.chat import locate, positions_of, render
 from mechdyn.tasks.fitting import ROOM, Fitted, check_request, fit_text, inserted, placed
-from mechdyn.tasks.haystack import haystack_text, sentence_ends
+from mechdyn.tasks.haystack import haystack_text, last_sentence_end
 from mechdyn.tasks.made import HaystackTask, Place
 from mechdyn.tasks.sample import Sample, Span
 from mechdyn.tasks.task import option, task
@@ -165,7 +165,7 @@ def _sample(fitted: Fitted, asked: _Asked, answer: str, meta: dict[str, Any]) ->
 
 def _assemble(tokenizer: Any, haystack: str, asked: _Asked) -> Fitted:
     """Insert the needle at the sentence end at or before `depth`, render, and find it again in the rendered text."""
-    context, spans = inserted(haystack, [(asked.needle, asked.depth)], sentence_ends(haystack))
+    context, spans = inserted(haystack, [(asked.needle, asked.depth)], last_sentence_end)
     return in_frame(tokenizer, context, asked.question, spans)
 
 

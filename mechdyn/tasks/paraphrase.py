@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mechdyn.tasks.fitting import Fitted, fit_text, inserted
-from mechdyn.tasks.haystack import haystack_text, sentence_ends
+from mechdyn.tasks.haystack import haystack_text, last_sentence_end
 from mechdyn.tasks.made import HaystackTask, Place
 from mechdyn.tasks.niah import in_frame
 from mechdyn.tasks.sample import Sample
@@ -50,7 +50,7 @@ class Paraphrase(HaystackTask):
         needle = f"The magic number is {in_words(number)}."
 
         def assemble(filler: str) -> Fitted:
-            context, spans = inserted(filler, [(needle, place.depth)], sentence_ends(filler))
+            context, spans = inserted(filler, [(needle, place.depth)], last_sentence_end)
             return in_frame(tokenizer, context, QUESTION, spans)
 
         fitted = fit_text(assemble, haystack_text(self.haystack, place.seed, place.length), place.length)

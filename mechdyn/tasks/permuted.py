@@ -18,7 +18,7 @@ from mechdyn.errors import InputError
 from mechdyn.metrics import contains_answer
 from mechdyn.tasks.chat import Prompt, encode, token_spans
 from mechdyn.tasks.fitting import Fitted, fit_text, inserted
-from mechdyn.tasks.haystack import haystack_text, sentence_ends
+from mechdyn.tasks.haystack import haystack_text, last_sentence_end
 from mechdyn.tasks.made import HaystackTask, Place
 from mechdyn.tasks.niah import QUESTION, in_frame, needle_sentence
 from mechdyn.tasks.sample import Sample, Span
@@ -81,7 +81,7 @@ class Permuted(HaystackTask):
         needle = needle_sentence(value)
 
         def assemble(filler: str) -> Fitted:
-            context, spans = inserted(filler, [(needle, place.depth)], sentence_ends(filler))
+            context, spans = inserted(filler, [(needle, place.depth)], last_sentence_end)
             return in_frame(tokenizer, context, QUESTION, spans)
 
         fitted = fit_text(assemble, haystack_text(self.haystack, place.seed, place.length), place.length)

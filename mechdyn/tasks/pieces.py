@@ -2,14 +2,14 @@
 
 A byte-level tokenizer parts a text into words before it looks at them, and a single space between two characters that are none always
 begins a word. So the tokens of such pieces, side by side, are the tokens of the text, and a piece need be tokenised only the first time.
+Most texts are words with one space between them, which `str.split` finds far sooner than a search for boundaries does.
 Tokenizers that may be built otherwise are held against a text of all sorts, and any doubt leaves the text to them whole.
 """
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from itertools import chain
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -17,13 +17,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from tokenizers import models
 
-_BOUNDARY = re.compile(r"(?<=\S)(?= \S)")
-_UNSURE = re.compile(r"\. (?:\s|\. |\Z)")
-"""An end of a sentence behind which no piece begins."""
-_MOST = 10_000
-"""Pieces and sentences that are remembered; more are begun anew."""
-_MOST_CUTS = 5_000
-"""Sentences whose pieces are."""
+_MOST = 4_096
+"""Pieces that are remembered; more are begun anew."""
 _PLAIN_NORMALIZERS = (None, "NFC")
 ALL_SORTS = (
     "The magic word is 3f2b-77ac. He said: \"It isn't far\", didn't he?  Two  spaces, a tab\tand\n\nlines \n of 1234567 and 3.14!\r\n"
@@ -56,6 +51,25 @@ def whole(tokenizer: Any, text: str, special: bool) -> Spelled:
     return Spelled(encoding["input_ids"], list(chain.from_iterable(encoding["offset_mapping"])))
 
 
+class _Words(dict[str, Any]):
+    """What `learn` gives for a word with the space before it, asked for once a word.
+
+    A LookupError for what begins or ends with white space, or is empty: a space beside it begins no piece.
+    """
+
+    def __init__(self, learn: Callable[[str], Any]) -> None:
+        super().__init__()
+        self._learn = learn
+
+    def __missing__(self, word: str) -> Any:
+        if not word or word[0].isspace() or word[-1].isspace():
+            raise LookupError(word)
+        if len(self) >= _MOST:
+            self.clear()
+        found = self[word] = self._learn(f" {word}")
+        return found
+
+
 class Pieces:
     """A tokenizer that remembers pieces; `fits` says whether it gives what the tokenizer gives, and it must not be used if not."""
 
@@ -63,10 +77,9 @@ class Pieces:
 
     def __init__(self, tokenizer: Any) -> None:
         self._backend: Any = getattr(tokenizer, "backend_tokenizer", None)
-        self._pieces: dict[str, Spelled] = {}
-        self._counts: dict[str, int] = {}
-        self._inner: dict[str, int] = {}
-        self._cuts: dict[str, list[str]] = {}
+        self._spelled = lru_cache(_MOST)(partial(_spelled, self._backend))
+        self._words = _Words(self._spelled)
+        self._lengths = _Words(lambda piece: len(self._spelled(piece)))
         self._n_vocab = 0 if self._backend is None else self._backend.get_vocab_size()
         self._before, self._after = Spelled((), ()), Spelled((), ())
         self.fits = (
@@ -83,70 +96,41 @@ class Pieces:
 
     def count(self, text: str, special: bool) -> int:
         """How many tokens the text has."""
-        total = len(self._before) + len(self._after) if special else 0
-        parts = _parts(text)
-        if len(parts) == 1:
-            return total + self._count(text)
-        first, last, inner = f"{parts[0]}.", f" {parts[-1]}", parts[1:-1]
+        n_special = len(self._before) + len(self._after) if special else 0
+        words = text.split(" ")
         try:
-            n_inner = sum(map(self._inner.__getitem__, inner))
-        except KeyError:
-            if len(self._inner) > _MOST:
-                self._inner.clear()
-            self._inner.update((part, self._count(f" {part}.")) for part in inner if part not in self._inner)
-            n_inner = sum(map(self._inner.__getitem__, inner))
-        return total + self._count(first) + n_inner + self._count(last)
-
-    def _count(self, sentence: str) -> int:
-        """The tokens of a sentence, from memory or for the first time."""
-        known = self._counts.get(sentence)
-        if known is not None:
-            return known
-        if len(self._counts) > _MOST:
-            self._counts.clear()
-        pieces = self._cut(sentence)
-        try:
-            n_tokens = sum(map(self._counts.__getitem__, pieces))
-        except KeyError:
-            self._counts.update((piece, len(self._spelled(piece))) for piece in pieces)
-            n_tokens = sum(map(self._counts.__getitem__, pieces))
-        self._counts[sentence] = n_tokens
-        return n_tokens
+            return n_special + self._n_tokens(words)
+        except LookupError:
+            return n_special + self._n_tokens(_whole_words(words))
 
     def spell(self, text: str, special: bool) -> Spelled:
         """The tokens of the text."""
-        pieces = list(chain.from_iterable(map(self._cut, _sentences(text))))
+        words = text.split(" ")
         try:
-            found = list(map(self._pieces.__getitem__, pieces))
-        except KeyError:
-            found = list(map(self._spelled, pieces))
+            found = self._of_each(words)
+        except LookupError:
+            words = _whole_words(words)
+            found = self._of_each(words)
         ids = list(chain.from_iterable([piece.ids for piece in found]))
-        lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
-        n_tokens = np.fromiter([len(piece.ids) for piece in found], dtype=np.int64, count=len(pieces))
+        n_tokens = np.array([len(piece.ids) for piece in found])
         inside = np.fromiter(chain.from_iterable([piece.ends for piece in found]), dtype=np.int64, count=2 * len(ids))
-        ends = inside + np.repeat(lengths.cumsum() - lengths, 2 * n_tokens)
+        behind = np.array(list(map(len, words))).cumsum() + np.arange(len(words))  # a space between two words
+        starts = np.concatenate([[0], behind[:-1]])
+        ends = inside + np.repeat(starts, 2 * n_tokens)
         if special:
             ids, ends = [*self._before.ids, *ids, *self._after.ids], np.concatenate([self._before.ends, ends, self._after.ends])
         return Spelled(ids, ends.astype(np.int64, copy=False))
 
-    def _cut(self, sentence: str) -> list[str]:
-        """The pieces of a sentence; a text is built from the same ones several times over until its length is right."""
-        found = self._cuts.get(sentence)
-        if found is None:
-            if len(self._cuts) > _MOST_CUTS:
-                self._cuts.clear()
-            found = self._cuts[sentence] = _pieces(sentence)
-        return found
+    def _n_tokens(self, words: Sequence[str]) -> int:
+        """The tokens of words with a space between them; a LookupError where one of these spaces begins no piece."""
+        first, inside, last = _apart(words)
+        n_inside = sum(map(self._lengths.__getitem__, inside))
+        return len(self._spelled(first)) + n_inside + (len(self._spelled(last)) if last else 0)
 
-    def _spelled(self, piece: str) -> Spelled:
-        """The tokens of a piece, from memory or for the first time."""
-        found = self._pieces.get(piece)
-        if found is None:
-            if len(self._pieces) > _MOST:
-                self._pieces.clear()
-            encoding = self._backend.encode(piece, add_special_tokens=False)
-            found = self._pieces[piece] = Spelled(encoding.ids, list(chain.from_iterable(encoding.offsets)))
-        return found
+    def _of_each(self, words: Sequence[str]) -> list[Spelled]:
+        """The tokens of each word, all but the first with the space before it; a LookupError as for `_n_tokens`."""
+        first, inside, last = _apart(words)
+        return [self._spelled(first), *map(self._words.__getitem__, inside), *([self._spelled(last)] if last else [])]
 
     def _is_stale(self) -> bool:
         backend = self._backend
@@ -173,27 +157,38 @@ class Pieces:
         return self.count(ALL_SORTS, True) == len(theirs)
 
 
-def _parts(text: str) -> list[str]:
-    """What stands between the ends of sentences, ". ", where pieces begin behind each of these; else the text alone."""
-    return [text] if _UNSURE.search(text) else text.split(". ")
+def _apart(words: Sequence[str]) -> tuple[str, Sequence[str], str]:
+    """The first piece, the words between and the last piece, which is empty where there is but one.
+
+    What stands at a text's edge may begin or end with white space there, as no word inside may.
+
+    Raises:
+        LookupError: white space, or nothing, on the inner side of either.
+    """
+    first, last = words[0], words[-1]
+    if len(words) == 1:
+        return first, (), ""
+    if not first or first[-1].isspace() or not last or last[0].isspace():
+        raise LookupError("the first word, or the last")
+    return first, words[1:-1], f" {last}"
 
 
-def _sentences(text: str) -> list[str]:
-    """The text in parts that begin where pieces begin."""
-    parts = _parts(text)
-    if len(parts) == 1:
-        return [text]
-    return [f"{parts[0]}.", *(f" {part}." for part in parts[1:-1]), f" {parts[-1]}"]
+def _whole_words(words: Sequence[str]) -> list[str]:
+    """What a text's spaces part, joined again where a space has white space or nothing beside it and so begins no piece."""
+    joined, ended = [words[0]], bool(words[0]) and not words[0][-1].isspace()
+    for word in words[1:]:
+        if ended and word and not word[0].isspace():
+            joined.append(word)
+        else:
+            joined[-1] += f" {word}"
+        ended = bool(word) and not word[-1].isspace()
+    return joined
 
 
-def _pieces(text: str) -> list[str]:
-    """What `_BOUNDARY` parts a text into; words with one space between them need not be searched for it."""
-    words = text.split()
-    plain = " ".join(words)
-    if not plain or text not in (plain, f" {plain}"):
-        return _BOUNDARY.split(text)
-    pieces = [f" {word}" for word in words]
-    return pieces if text[0] == " " else [words[0], *pieces[1:]]
+def _spelled(backend: Any, piece: str) -> Spelled:
+    """The tokens of a piece."""
+    encoding = backend.encode(piece, add_special_tokens=False)
+    return Spelled(encoding.ids, list(chain.from_iterable(encoding.offsets)))
 
 
 def _parts_at_spaces(backend: Any) -> bool:

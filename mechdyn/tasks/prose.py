@@ -1,6 +1,7 @@
 """Procedural English prose: the haystack that needs no download."""
 
 import random
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,7 +67,25 @@ def procedural_sentence(rng: random.Random) -> str:
     return form(*parts, when)
 
 
+class Prose:
+    """The text of `procedural_prose`, written only as far as it is read: a prompt has room for less than half of what it might need."""
+
+    def __init__(self, seed: int, n_sentences: int) -> None:
+        self._rng = random.Random(f"prose-{seed}")
+        self._left = n_sentences
+        self._text = ""
+
+    def beginning(self, size: int) -> str:
+        """At least `size` characters in whole sentences, or all of the text where it has fewer."""
+        sentences, n_characters = [self._text] if self._text else [], len(self._text)
+        while n_characters < size and self._left:
+            sentences.append(procedural_sentence(self._rng))
+            n_characters += len(sentences[-1]) + (len(sentences) > 1)
+            self._left -= 1
+        self._text = " ".join(sentences)
+        return self._text
+
+
 def procedural_prose(seed: int, n_sentences: int) -> str:
     """`n_sentences` made-up sentences as one text; the same seed gives the same text."""
-    rng = random.Random(f"prose-{seed}")
-    return " ".join(procedural_sentence(rng) for _ in range(n_sentences))
+    return Prose(seed, n_sentences).beginning(sys.maxsize)

@@ -16,8 +16,9 @@ from typing import Any, ClassVar
 from mechdyn.errors import InputError
 from mechdyn.tasks.chat import locate, render
 from mechdyn.tasks.fitting import Fitted, fit_text, inserted, placed
-from mechdyn.tasks.haystack import haystack_text, sentence_ends
+from mechdyn.tasks.haystack import haystack_text, last_sentence_end
 from mechdyn.tasks.made import HaystackTask, Place
+from mechdyn.tasks.prose import Prose
 from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.task import option, task
 from mechdyn.tasks.values import KINDS, check_count, check_kind, draw_distinct, list_quality, listed
@@ -79,7 +80,7 @@ class Ruler(HaystackTask):
         joint = " " if self.filler == "text" else "\n"
 
         def assemble(filler: str) -> Fitted:
-            context, spans = inserted(filler, pieces, _ends(filler, joint), joint)
+            context, spans = inserted(filler, pieces, last_sentence_end if joint == " " else _last_line_end, joint)
             frame = self._worded(_FRAME, asked).replace("{question}", question)
             user = frame.replace("{context}", context)
             prompt = render(tokenizer, None, user, self._worded(_BEGUN, asked))
@@ -101,7 +102,7 @@ class Ruler(HaystackTask):
         asked = {key: values[index * n_values : (index + 1) * n_values] for index, key in enumerate(keys[:n_asked])}
         return asked, list(zip(keys[n_asked:], values[n_asked * n_values :], strict=True))
 
-    def _filler(self, place: Place, asked: dict[str, list[str]]) -> str:
+    def _filler(self, place: Place, asked: dict[str, list[str]]) -> str | Prose:
         """More text than the prompt can hold, or text to be repeated."""
         if self.filler == "text":
             return haystack_text(self.haystack, place.seed, place.length)
@@ -136,11 +137,9 @@ def _enumerated(keys: list[str]) -> str:
     return f"{', '.join(keys[:-1])}, and {keys[-1]}" if len(keys) > 1 else keys[0]
 
 
-def _ends(filler: str, joint: str) -> list[int]:
-    """Behind which characters a needle may stand: sentences of a text, lines of a list."""
-    if joint == " ":
-        return sentence_ends(filler)
-    return [index for index, character in enumerate(filler) if character == "\n"]
+def _last_line_end(filler: str, place: int) -> int:
+    """The last line break at or before a place in a list; 0 where there is none."""
+    return max(0, filler.rfind("\n", 0, place + 1))
 
 
 def _drawn(kind: str, rng: random.Random, taken: set[str]) -> str:

@@ -9,6 +9,7 @@ import ast
 import platform
 import random
 import sysconfig
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -83,8 +84,12 @@ class StandardLibrary(MadeTask):
         pieces = [(_CODE[self.ask].format(name=name, value=value), place.depth)]
         code, ends = _sources(place.seed, place.length)
 
+        def last_end(cut: str, place: int) -> int:
+            before = bisect_right(ends, place)
+            return ends[before - 1] if before else 0
+
         def assemble(cut: str) -> Fitted:
-            context, spans = inserted(cut, pieces, [end for end in ends if end <= len(cut)], _JOINT)
+            context, spans = inserted(cut, pieces, last_end, _JOINT)
             return in_frame(tokenizer, context, question, spans)
 
         fitted = fit_text(assemble, code, place.length, joint=_JOINT)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from mechdyn.errors import InputError
 from mechdyn.tasks.chat import locate, render
 from mechdyn.tasks.fitting import Fitted, fit_text, inserted, placed
-from mechdyn.tasks.haystack import haystack_text, sentence_ends
+from mechdyn.tasks.haystack import haystack_text, last_sentence_end
 from mechdyn.tasks.made import HaystackTask, Place
 from mechdyn.tasks.ruler import REPEATED
 from mechdyn.tasks.sample import Sample
@@ -84,7 +84,7 @@ class VariableTracking(HaystackTask):
         before = _FRAME.index("{context}")
 
         def assemble(filler: str) -> Fitted:
-            context, spans = inserted(filler, pieces, sentence_ends(filler))
+            context, spans = inserted(filler, pieces, last_sentence_end)
             user = _FRAME.replace("{question}", question).replace("{context}", context)
             prompt = render(tokenizer, None, user, begun)
             start = locate(prompt, user, "haystack") + before

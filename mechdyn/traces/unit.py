@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from mechdyn.hashing import content_hash
@@ -28,7 +29,7 @@ class Unit:
     decoding: Mapping[str, Any] = field(default_factory=dict)
     ablation: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Paths stay out of it where a digest says what lay there: the same content has the same key in every folder."""
         content = self.as_json()

@@ -17,22 +17,6 @@ N_UNITS = 100
 """Of the sweep's four runs, each unit once."""
 
 
-@pytest.fixture(scope="module")
-def plan(tmp_path_factory):
-    path = tmp_path_factory.mktemp("plan") / "plan.toml"
-    path.write_text(PLAN)
-    return path
-
-
-@pytest.fixture(scope="module")
-def expected(plan, tmp_path_factory):
-    """What the sweep comes to when nothing happens to it."""
-    out = tmp_path_factory.mktemp("whole") / "out"
-    finish(plan, out)
-    assert counts_of(out)["units"] == N_UNITS == work_done(out)
-    return results_of(out)
-
-
 @pytest.mark.parametrize(("options", "n_kills"), [((), N_KILLS), (("--workers", "2"), N_KILLS_OF_TWO)], ids=["one process", "two workers"])
 def test_kills_change_nothing(plan, expected, tmp_path, record_property, options, n_kills):
     """Each go lives for a random time of up to the whole length. Whatever comes to its end is held against the sweep that nobody killed."""

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.faults.sweeps import counts_of, finish, lost_in, results_of, start, work_done
+from tests.faults.sweeps import finish, lost_in, results_of, start, work_done
 
 psutil = pytest.importorskip("psutil")
 pytest.importorskip("ray", reason="needs Ray (pip install 'mechdyn[cluster]')")
@@ -25,22 +25,6 @@ batch_size = 2
 """
 N_UNITS = 30
 SECONDS = 300
-
-
-@pytest.fixture(scope="module")
-def plan(tmp_path_factory):
-    path = tmp_path_factory.mktemp("plan") / "plan.toml"
-    path.write_text(PLAN)
-    return path
-
-
-@pytest.fixture(scope="module")
-def expected(plan, tmp_path_factory):
-    """What one process comes to, without Ray."""
-    out = tmp_path_factory.mktemp("whole") / "out"
-    finish(plan, out)
-    assert counts_of(out)["units"] == N_UNITS
-    return results_of(out)
 
 
 @pytest.fixture(scope="module")

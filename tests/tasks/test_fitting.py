@@ -7,9 +7,9 @@ import pytest
 from mechdyn.errors import InputError
 from mechdyn.tasks.chat import Prompt
 from mechdyn.tasks.fitting import Fitted, fit, fit_text, inserted, repeated
-from mechdyn.tasks.haystack import sentence_ends
+from mechdyn.tasks.haystack import last_sentence_end, sentence_ends
 from mechdyn.tasks.pieces import Spelled
-from mechdyn.tasks.prose import procedural_prose
+from mechdyn.tasks.prose import Prose, procedural_prose, procedural_sentence
 
 
 def of_tokens(n: int) -> Fitted:
@@ -46,7 +46,7 @@ def test_pieces_lie_behind_the_last_end_before_their_depth(seed: int) -> None:
     text = procedural_prose(seed, rng.randrange(3, 20))
     depths = [rng.random() for _ in range(rng.randrange(1, 6))]
     pieces = [(f"<{'x' * rng.randrange(1, 9)}{number}>", depth) for number, depth in enumerate(depths)]
-    whole, spans = inserted(text, pieces, sentence_ends(text))
+    whole, spans = inserted(text, pieces, last_sentence_end)
     assert [whole[start:end] for start, end in spans] == [piece for piece, _ in pieces]
     without = whole
     for piece, _ in pieces:
@@ -66,8 +66,21 @@ def _without(text: str, pieces: list[tuple[str, float]]) -> str:
 
 
 def test_pieces_at_one_place_keep_their_order() -> None:
-    whole, spans = inserted("One. Two.", [("B!", 0.5), ("A!", 0.5), ("C!", 0.0)], [4, 9])
+    whole, spans = inserted("One. Two.", [("B!", 0.5), ("A!", 0.5), ("C!", 0.0)], last_sentence_end)
     assert whole == "C! One. B! A! Two."
     assert [whole[start:end] for start, end in spans] == ["B!", "A!", "C!"]
-    assert inserted("", [("A!", 1.0), ("B!", 0.0)], [])[0] == "A! B!"
-    assert inserted("a\nb\n", [("X", 1.0)], [1, 3], "\n") == ("a\nb\nX", [(4, 5)])
+    assert inserted("", [("A!", 1.0), ("B!", 0.0)], last_sentence_end)[0] == "A! B!"
+    assert inserted("a\nb\n", [("X", 1.0)], lambda text, place: text.rfind("\n", 0, place), "\n") == ("a\nb\nX", [(4, 5)])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_prose_is_written_as_far_as_a_prompt_asks_for(seed: int) -> None:
+    """Against the whole text, where it is cut and where it is too short and repeated."""
+    rng, drawn = random.Random(seed), random.Random(f"prose-{seed}")
+    text = " ".join(procedural_sentence(drawn) for _ in range(30))
+    for length in (rng.randrange(5, 200), rng.randrange(200, 2000)):
+        found, expected = [], []
+        for shown, filler in ((found, Prose(seed, 30)), (expected, text)):
+            fit_text(lambda cut, shown=shown: shown.append(cut) or of_tokens(len(cut) // 4), filler, length)
+        assert found == expected
+        assert len(found) > 1
