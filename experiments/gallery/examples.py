@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -27,6 +27,7 @@ from mechdyn.stats.modes import Modes
 from mechdyn.studies.conditions import COMMITS, CONDITIONS
 from mechdyn.studies.facts import fact_report
 from mechdyn.studies.head_lists import compare_lists
+from mechdyn.studies.head_summary import HeadSummary, summary_of
 from mechdyn.traces.backing import Backing
 from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Sources, Trace
@@ -195,11 +196,22 @@ def by_offset(start: float, fall: float) -> list[Interval]:
 def made_effect(made: Made) -> Effect:
     """Three sets of heads along the made-up answer, the second with two draws."""
     trace, rng = made_trace(made), torch.Generator().manual_seed(made.seed)
-    sets = ("retrieving", f"others {made.texts[0]} #0", f"others {made.texts[0]} #1", "static")
+    sets = ("retrieving", f"others of {made.model} #0", f"others of {made.model} #1", "static")
     clean = -torch.rand(made.steps, generator=rng)
     taken = torch.rand(4, made.steps, generator=rng) * torch.tensor([3.0, 0.2, 0.2, 0.8])[:, None]
     heads = trace.active[None].repeat(4, 1, 1, 1)
     return Effect(sets, trace.tokens, trace.token_texts, clean, (clean - taken)[..., None], heads)
+
+
+@cache
+def made_summary(made: Made) -> HeadSummary:
+    """The heads of six answers, and of the same with heads off."""
+    seeds = range(made.seed, made.seed + 6)
+    traces = {
+        name: [replace(made_trace(replace(made, seed=seed), off), sample=str(seed)) for seed in seeds]
+        for name, off in (("clean", False), (f"off in {made.model}", True))
+    }
+    return summary_of(traces)
 
 
 def _calibration(**look: Any) -> Any:
@@ -243,6 +255,7 @@ EXAMPLES: Mapping[str, Draw] = {
     "cca": lambda made, **look: views.cca(
         range(6), {"top-1": by_offset(0.95, 0.02)}, held_out={"top-1": by_offset(0.8, 0.06)}, null={"top-1": by_offset(0.3, 0.0)}, **look
     ),
+    "co_activation": lambda made, **look: views.co_activation(made_summary(made), **look),
     "compare": lambda made, **look: views.compare(made_trace(made), made_trace(made, True), **look),
     "conditions": lambda made, **look: views.conditions(made_conditions(made), **look),
     "curves": lambda made, **look: views.curves(
@@ -257,12 +270,14 @@ EXAMPLES: Mapping[str, Draw] = {
     "head_map_difference": lambda made, **look: views.head_map_difference(
         {"one": made_ranking(made, 1), made.texts[0]: made_ranking(made, 2)}, **look
     ),
+    "head_shares": lambda made, **look: views.head_shares(made_summary(made), **look),
     "interval_bars": lambda made, **look: _bars(**look),
     "kv_budgets": _budgets,
     "layer_head": lambda made, **look: views.layer_head(made_trace(made), min(3, made.steps - 1), **look),
     "layer_profiles": lambda made, **look: views.layer_profiles(_lists(made), **look),
     "list_matrix": lambda made, **look: views.list_matrix(_lists(made), **look),
     "modes_map": lambda made, **look: views.modes_map(made_modes(made), made.heads, **look),
+    "one_head": lambda made, **look: views.one_head(made_summary(made), Head(made.layers - 1, 0), **look),
     "patterns": lambda made, **look: views.patterns(made_trace(made), **look),
     "power_figure": _power,
     "progressive": lambda made, **look: views.progressive(

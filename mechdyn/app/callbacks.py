@@ -20,8 +20,10 @@ def add_callbacks(app: Dash, bench: Bench, *, dark: bool) -> None:
     _add_starting(app, bench)
     _add_watching(app, bench)
     _add_drawing(app, bench, dark)
+    _add_sources(app, bench, dark)
     _add_comparing(app, bench, dark)
-    _add_choosing(app, bench)
+    _add_inspecting(app)
+    _add_switching(app, bench)
     _add_export(app, bench, dark)
     add_choices(app, bench)
 
@@ -128,6 +130,8 @@ def _add_drawing(app: Dash, bench: Bench, dark: bool) -> None:
         trace = _trace(bench, seen, "clean")
         return screen.draw_map(trace, step, off or [], dark) if trace else (no_update, no_update)
 
+
+def _add_sources(app: Dash, bench: Bench, dark: bool) -> None:
     @app.callback(
         Output("looks", "hidden"),
         Output("sources", "figure"),
@@ -174,7 +178,7 @@ def _add_comparing(app: Dash, bench: Bench, dark: bool) -> None:
         return False, screen.answer(ablated), *screen.draw_comparison(clean, ablated, dark)
 
 
-def _add_choosing(app: Dash, bench: Bench) -> None:
+def _add_inspecting(app: Dash) -> None:
     @app.callback(*(Output(f"view-{name}", "hidden") for name in VIEWS), Input("view", "value"))
     def show(view: str) -> list[bool]:
         return [name != view for name in VIEWS]
@@ -197,6 +201,8 @@ def _add_choosing(app: Dash, bench: Bench) -> None:
         head, step = cell
         return no_update if step is None else step, str(head), "step", None, None
 
+
+def _add_switching(app: Dash, bench: Bench) -> None:
     @app.callback(
         Output("off", "value", allow_duplicate=True),
         Input("switch", "n_clicks"),

@@ -1,11 +1,12 @@
 """What stands on the page: the form, the figures, their identifiers and their look."""
 
 import random
+from functools import partial
 from typing import Any
 
 from dash import dcc, html
 
-from mechdyn.app.ask import Ask
+from mechdyn.app.ask import Ask, Limits
 from mechdyn.app.bench import Bench
 from mechdyn.heads import Head
 from mechdyn.scores.score import SCORES
@@ -124,61 +125,34 @@ def head_names(model: Any) -> list[str]:
 
 
 def _form(bench: Bench) -> html.Div:
-    start, limits, n_ctx = (
-        Ask(needle_sentence(random_uuid(random.Random("the first needle of the app"))), QUESTION),
-        bench.limits,
-        bench.model.n_ctx,
-    )
-    return html.Div(
-        [
-            _menu("model", "Model", list(bench.names), bench.names[0]),
-            _menu("score", "Score of a head", list(SCORES.names()), start.score),
-            _field(
-                "needle",
-                "Needle: the sentence to be found",
-                dcc.Textarea,
-                "wide",
-                value=start.needle,
-                rows=2,
-                maxLength=limits.needle_characters,
-            ),
-            _field("question", "Question", dcc.Input, "wide", value=start.question, type="text", maxLength=limits.question_characters),
-            _field(
-                "haystack",
-                "Haystack: the text around it; procedural prose when left empty",
-                dcc.Textarea,
-                "wide",
-                value="",
-                rows=2,
-                maxLength=limits.haystack_characters,
-            ),
-            _field(
-                "length",
-                "Prompt tokens, without a haystack",
-                dcc.Input,
-                "",
-                value=min(start.length, n_ctx // 2),
-                type="number",
-                min=1,
-                max=n_ctx,
-                step=1,
-            ),
-            _field("depth", "Depth, 0 to 1", dcc.Input, "", value=start.depth, type="number", min=0, max=1, step=0.05),
-            _field("seed", "Seed of the prose", dcc.Input, "", value=start.seed, type="number", step=1),
-            _field(
-                "new_tokens",
-                "New tokens at most",
-                dcc.Input,
-                "",
-                value=start.new_tokens,
-                type="number",
-                min=1,
-                max=limits.new_tokens,
-                step=1,
-            ),
-        ],
-        className="fields",
-    )
+    start = Ask(needle_sentence(random_uuid(random.Random("the first needle of the app"))), QUESTION)
+    menus = [
+        _menu("model", "Model", list(bench.names), bench.names[0]),
+        _menu("score", "Score of a head", list(SCORES.names()), start.score),
+    ]
+    return html.Div([*menus, *_texts(start, bench.limits), *_numbers(start, bench.limits, bench.model.n_ctx)], className="fields")
+
+
+def _texts(start: Ask, limits: Limits) -> list[html.Div]:
+    """What the prompt is made of; each may be so long."""
+    needle, haystack = "Needle: the sentence to be found", "Haystack: the text around it; procedural prose when left empty"
+    area = partial(_field, kind=dcc.Textarea, place="wide", rows=2)
+    return [
+        area("needle", needle, value=start.needle, maxLength=limits.needle_characters),
+        _field("question", "Question", dcc.Input, "wide", value=start.question, type="text", maxLength=limits.question_characters),
+        area("haystack", haystack, value="", maxLength=limits.haystack_characters),
+    ]
+
+
+def _numbers(start: Ask, limits: Limits, n_ctx: int) -> list[html.Div]:
+    """How long the prompt is, where in it the needle stands, how much is generated."""
+    number = partial(_field, kind=dcc.Input, place="", type="number")
+    return [
+        number("length", "Prompt tokens, without a haystack", value=min(start.length, n_ctx // 2), min=1, max=n_ctx, step=1),
+        number("depth", "Depth, 0 to 1", value=start.depth, min=0, max=1, step=0.05),
+        number("seed", "Seed of the prose", value=start.seed, step=1),
+        number("new_tokens", "New tokens at most", value=start.new_tokens, min=1, max=limits.new_tokens, step=1),
+    ]
 
 
 def _menu(name: str, text: str, options: list[str], value: str) -> html.Div:

@@ -23,13 +23,13 @@ import numpy as np
 from jaxtyping import Float
 
 from mechdyn.claims.claim import Rules
+from mechdyn.claims.names import RETMASK as RETMASK
 from mechdyn.evidence import LESS, MIN_RETRIEVING_SAMPLES, Criteria, Criterion, Demand, Evidence, Side, Verdict, outcome
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import mean_interval
 from mechdyn.stats.seeds import difference_over_seeds
 from mechdyn.stats.tails import p_above, p_below
 
-RETMASK = "retmask"
 BASE, NON_RETRIEVAL, ALL_HEADS, ANY_MASK, WEAKER = "base", "random-non-retrieval", "random-of-all", "any mask", "weaker-model"
 TRAINED = (RETMASK, NON_RETRIEVAL, ALL_HEADS, WEAKER)
 """What is trained; `any mask` is both random ones together, seed by seed."""

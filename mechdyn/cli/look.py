@@ -60,7 +60,7 @@ def explore(
     from mechdyn.views.explorer.page import explorer
 
     if listing:
-        _print_samples(exploring.stored_samples(exploring.open_traces(config.run)))
+        _print_samples(exploring.stored_samples(exploring.open_traces(config.run), exploring.planned_names(config.run)))
         return
     explored = exploring.explore(config)
     page = explorer(explored.traces, title=explored.title).save(Path(out) if out else Path(config.run) / "explorer.html")

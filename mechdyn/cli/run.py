@@ -4,14 +4,12 @@ from typing import Annotated
 
 import typer
 
+from mechdyn.claims.names import RETMASK
 from mechdyn.cli.app import app
 from mechdyn.cli.options import OutOption, takes
 from mechdyn.cli.sweep import tell_result, tell_sweep
 from mechdyn.runs.configs import AblateConfig, FollowsConfig, ModesConfig, ProgressiveConfig, SensitivityConfig, VerifyConfig
 from mechdyn.runs.rag_configs import RagConfig, RagSweepConfig
-
-RETMASK = "retmask"
-"""A claim that is judged on answers of models it trains, and no traces."""
 
 
 @app.command()

@@ -13,6 +13,9 @@ from mechdyn.runs.configs import SweepConfig
 from mechdyn.text import duration_text, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mechdyn.evidence import Table
     from mechdyn.runs.sweep import SweepResult
     from mechdyn.runs.sweep_cost import RunCost
     from mechdyn.runs.sweep_plan import SweepRun
@@ -59,7 +62,6 @@ def tell_result(result: "SweepResult") -> None:
 
 
 def _show_cost(runs: "list[SweepRun]", device: str | None, as_json: bool) -> None:
-    from mechdyn.evidence import Table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.sweep_cost import sweep_cost
 
@@ -67,13 +69,20 @@ def _show_cost(runs: "list[SweepRun]", device: str | None, as_json: bool) -> Non
     if as_json:
         print(json.dumps([_cost_json(cost) for cost in costs], indent=2))
         return
+    print_tables([cost_table(costs)])
+
+
+def cost_table(costs: "Sequence[RunCost]") -> "Table":
+    """A line for each run: its traces, memory and time."""
+    from mechdyn.evidence import Table
+
     columns = ("run", "key", "traces", "shared", "peak GiB", "fits", "time")
     rows = tuple(_cost_row(cost) for cost in costs)
     measured = any(cost.budget.device.measured for cost in costs if cost.budget)
     source = "measured here just now" if measured else "from a data sheet: a lower bound"
     total = f"{sum(cost.n_traces - cost.n_shared for cost in costs)} traces, {duration_text(sum(cost.seconds for cost in costs))} on one "
     caption = f"{total}worker; speed {source}. Answers are taken to be as long as they may be; shared: traces that an earlier run has."
-    print_tables([Table(f"{len(costs)} runs", columns, rows, caption, numbers=columns[2:], droppable=("key",))])
+    return Table(f"{len(costs)} run{'s' * (len(costs) != 1)}", columns, rows, caption, numbers=columns[2:], droppable=("key",))
 
 
 def _cost_row(cost: "RunCost") -> tuple[str, ...]:

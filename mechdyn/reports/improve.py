@@ -37,7 +37,7 @@ def _quality(found: Evaluation, title: str) -> Table:
         )
         for change in shown
     )
-    return Table(f"{title}: before and after", columns, cells, caption, columns[3:], droppable=("n",))
+    return Table(f"{title}: before and after", columns, cells, caption, columns[3:])
 
 
 def _shown(found: Evaluation) -> Iterator[Change]:
@@ -91,7 +91,7 @@ def _drift(found: Evaluation) -> Table:
     columns = ("variant", "perplexity before", "perplexity after", "nats a token, after less before", "KL from base, nats", "tokens")
     rows = tuple(_drift_row(drift) for drift in found.drifts)
     caption = methods_text((drift.difference for drift in found.drifts), "texts with nothing to retrieve; 95 %, texts resampled")
-    return Table(f"Drift from {found.base}", columns, rows, caption, columns[1:], droppable=("tokens",))
+    return Table(f"Drift from {found.base}", columns, rows, caption, columns[1:])
 
 
 def _drift_row(drift: Drift) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The three ways to draw a `Table`: for the terminal, for a page, for Markdown. Here its text becomes visible, safe and fitted."""
 
 import html
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +22,9 @@ _LEAST_TEXT = 20
 
 
 def interval_text(interval: Interval, note: str = "", spec: str = ".3f") -> str:
-    """`0.975 [0.925, 1.000]` for a cell; a value of no sample is undefined."""
-    value = f"{interval:{spec}}" if interval.n else "undefined (n = 0)"
+    """`0.975 [0.925, 1.000]` for a cell, `0.975 (no interval)` where there are no bounds; a value of no sample is undefined."""
+    bounded = f"{interval.estimate:{spec}} (no interval)" if math.isnan(interval.low) else f"{interval:{spec}}"
+    value = bounded if interval.n else "undefined (n = 0)"
     return value + (f" ({note})" if note else "")
 
 

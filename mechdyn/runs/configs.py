@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
+from mechdyn.claims.names import claims_beginning, verified_beginning
 from mechdyn.models.together import BATCH_TOKENS
 
 _LONGEST_NAME = 100
@@ -18,9 +19,9 @@ def option(default: Any, help: str, **details: Any) -> Any:
     return field(default=default, metadata={"help": help, **details})
 
 
-def argument(help: str) -> Any:
+def argument(help: str, **details: Any) -> Any:
     """A field that the command line takes by position."""
-    return field(metadata={"help": help, "argument": True})
+    return field(metadata={"help": help, "argument": True, **details})
 
 
 how = partial(option, how=True)
@@ -103,7 +104,8 @@ class VerifyConfig(SampleOptions, ScoreOptions, TaskOptions, RunOptions):
 
     kind: ClassVar[str] = "verify"
     claim: str = argument(
-        "dynamism, irreplaceability, correlation, anticipation, alarm, retmask, wu2024.causal, … or one of another package"
+        "dynamism, irreplaceability, correlation, anticipation, alarm, retmask, wu2024.causal, … or one of another package",
+        autocompletion=verified_beginning,
     )
     heads: str | None = option(None, "A file of ranked heads, or FILE:format=…, in place of the static heads that the claim ranks itself.")
 
@@ -286,7 +288,9 @@ class BudgetConfig:
     batch_size: int = option(8, "Samples generated together, each under all of its conditions.", min=1)
     device: str | None = option(None, "cpu or cuda (measured here), h100, h200, a100-80gb, l40s, rtx4090, or several (2xh200).")
     dtype: str | None = option(None, "float32, bfloat16 or float16; as for loading if left out.")
-    claim: str | None = option(None, "Also how many samples a verdict on this claim needs, from --pilot or a simulated world.")
+    claim: str | None = option(
+        None, "Also how many samples a verdict on this claim needs, from --pilot or a simulated world.", autocompletion=claims_beginning
+    )
     pilot: str | None = option(None, "Folder of a finished run of the claim, whose samples are redrawn.")
     world: str | None = option(None, "A simulated world of known truth in place of a pilot; the claim's usual one when left out.")
     samples: tuple[int, ...] = option((), "Samples of a run to be planned; may be repeated. 20, 40, 80, 160 and 320 when left out.")

@@ -5,13 +5,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
 from mechdyn.models.threads import parse_threads, use_threads
 from mechdyn.runs.configs import ExploreConfig
+from mechdyn.runs.folder import read_json
 from mechdyn.studies.conditions import CLEAN, CONDITIONS, condition_names
+from mechdyn.studies.modes import name_of_role
 from mechdyn.tasks.task import is_correct
 from mechdyn.tensors import torch
 from mechdyn.traces.store import TraceStore
@@ -66,15 +69,30 @@ def open_traces(run: str | Path) -> TraceStore:
     return store
 
 
-def stored_samples(store: TraceStore) -> list[StoredSample]:
-    """The samples of a store, in its order. Traces without a step, of which there is nothing to see, are left out."""
+def planned_names(run: str | Path, store: str = "traces") -> dict[str, str]:
+    """What the plan of a run calls the conditions of its units where the stored ablation does not say it: one of several lists, its draws.
+
+    Raises:
+        StoreError: the run's list of roles is damaged.
+    """
+    listed = Path(run) / f"{store}.json"
+    roles = read_json(listed) if listed.is_file() else {}
+    named = {role: name for role in roles if (name := name_of_role(role))} if isinstance(roles, dict) else {}
+    return {unit: name for role, name in named.items() for unit in roles[role]}
+
+
+def stored_samples(store: TraceStore, planned: Mapping[str, str] = MappingProxyType({})) -> list[StoredSample]:
+    """The samples of a store, in its order; `planned` are names of conditions by unit.
+
+    Traces without a step, of which there is nothing to see, are left out.
+    """
     grouped: dict[str, list[dict[str, Any]]] = {}
     for row in store.rows(_COLUMNS).to_pylist():
         if row["n_steps"]:
             grouped.setdefault(row["sample"], []).append({**row, "meta": json.loads(row["meta"])})
     if not grouped:
         raise InputError(f"no trace of {store.url} has a generated token, so there is nothing to see; trace other samples")
-    return [_stored(key, rows) for key, rows in grouped.items()]
+    return [_stored(key, rows, planned) for key, rows in grouped.items()]
 
 
 def explore(config: ExploreConfig) -> Explored:
@@ -85,7 +103,7 @@ def explore(config: ExploreConfig) -> Explored:
     """
     parse_threads(config.threads)
     store = open_traces(config.run)
-    sample = choose(stored_samples(store), config.sample)
+    sample = choose(stored_samples(store, planned_names(config.run)), config.sample)
     names = _conditions(sample, config.conditions)
     traces = store.load([sample.units[name] for name in names])
     if config.sources:
@@ -141,8 +159,8 @@ def _conditions(sample: StoredSample, wanted: Sequence[str]) -> list[str]:
     return [name for name in sample.units if not wanted or name in wanted]
 
 
-def _stored(key: str, rows: Sequence[Mapping[str, Any]]) -> StoredSample:
-    names = condition_names([row["meta"].get("ablation") or {} for row in rows])
+def _stored(key: str, rows: Sequence[Mapping[str, Any]], planned: Mapping[str, str]) -> StoredSample:
+    names = condition_names([row["meta"].get("ablation") or {} for row in rows], [planned.get(row["unit"]) for row in rows])
     named = dict(zip(names, rows, strict=True))
     ordered = sorted(named, key=_place)
     meta = rows[0]["meta"]

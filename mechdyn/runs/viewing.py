@@ -10,7 +10,7 @@ from mechdyn.errors import InputError, MechdynError, StoreError
 from mechdyn.evidence import Verdict
 from mechdyn.heads import RankedHeads
 from mechdyn.runs.detect import HEADS
-from mechdyn.runs.explore import StoredSample, open_traces, stored_samples
+from mechdyn.runs.explore import StoredSample, open_traces, planned_names, stored_samples
 from mechdyn.runs.finished import STATIC, parsed
 from mechdyn.runs.folder import RECORD, read_json
 from mechdyn.runs.own_heads import read_own_heads
@@ -75,7 +75,7 @@ def view(path: str | Path, heads: Sequence[str] = (), store: str | None = None) 
         StoreError: a file that is damaged; it is named.
     """
     folder = Path(path)
-    names, traces = _store(folder, store)
+    name, others, traces = _store(folder, store)
     shape = traces.manifest.n_layers, traces.manifest.n_heads
     record = read_json(folder / RECORD) if (folder / RECORD).is_file() else None
     lists = {name: read_own_heads(folder / file) for file, name in _OWN_LISTS.items() if (folder / file).is_file()}
@@ -85,8 +85,8 @@ def view(path: str | Path, heads: Sequence[str] = (), store: str | None = None) 
     return ViewedRun(
         path=folder,
         store=traces,
-        other_stores=names,
-        samples=tuple(stored_samples(traces)),
+        other_stores=others,
+        samples=tuple(stored_samples(traces, planned_names(folder, name))),
         record=record,
         verdicts=tuple(parsed(folder / VERDICTS, _verdicts)) if (folder / VERDICTS).is_file() else (),
         log=tuple(read_log(folder / LOG)),
@@ -116,13 +116,13 @@ def _verdicts(rows: Sequence[Mapping[str, Any]]) -> list[Verdict]:
     return [Verdict.from_json(row) for row in rows]
 
 
-def _store(folder: Path, wanted: str | None) -> tuple[tuple[str, ...], TraceStore]:
-    """The store to view, and the names of the others."""
+def _store(folder: Path, wanted: str | None) -> tuple[str, tuple[str, ...], TraceStore]:
+    """The name of the store to view, those of the others, and the store."""
     stores = find_stores(folder) if (folder / RECORD).is_file() else {}
     if not stores:
         if wanted is not None:
             raise InputError(f"{folder} has no store {wanted!r} of traces; leave --store out")
-        return (), open_traces(folder)
+        return "traces", (), open_traces(folder)
     name = wanted or next(iter(stores))
     if name not in stores:
         raise InputError(f"{folder} has no store {name!r} of traces; it has {', '.join(stores)}")
@@ -132,4 +132,4 @@ def _store(folder: Path, wanted: str | None) -> tuple[tuple[str, ...], TraceStor
         raise StoreError(f"the manifest of {stores[name]} is damaged ({error}); restore it") from error
     if not store.n_traces:
         raise InputError(f"the run {folder} has no traces yet; let it go on first")
-    return tuple(other for other in stores if other != name), store
+    return name, tuple(other for other in stores if other != name), store

@@ -223,16 +223,21 @@ def condition_name(ablation: Mapping[str, Any]) -> str:
     return ", ".join([name, *others])
 
 
-def condition_names(ablations: Sequence[Mapping[str, Any]]) -> list[str]:
+def condition_names(ablations: Sequence[Mapping[str, Any]], planned: Sequence[str | None] = ()) -> list[str]:
     """A name for each of a sample's ablations: of those that one name fits, each says what it has of its own.
 
     Draws of random heads say their seeds, `random-fixed, commit clean (seed 3)`, lists their first heads.
+
+    Args:
+        ablations: as units and traces have them; empty where no head is off.
+        planned: the names that the run's plan has for them, which are taken; None where it has none.
     """
-    names = list(map(condition_name, ablations))
+    known = planned or [None] * len(ablations)
+    names = [name or condition_name(ablation) for name, ablation in zip(known, ablations, strict=True)]
     told: list[str] = []
-    for name, ablation in zip(names, ablations, strict=True):
+    for name, ablation, by_plan in zip(names, ablations, known, strict=True):
         alike = [dict(other.get("schedule", {})) for other, same in zip(ablations, names, strict=True) if same == name]
-        own = ", ".join(_own(dict(ablation.get("schedule", {})), alike)) if len(alike) > 1 else ""
+        own = ", ".join(_own(dict(ablation.get("schedule", {})), alike)) if len(alike) > 1 and by_plan is None else ""
         number = 1 + sum(earlier == _with(name, own) or earlier.startswith(f"{_with(name, own)} #") for earlier in told)
         told.append(_with(name, own) + (f" #{number}" if number > 1 else ""))
     return told

@@ -125,6 +125,22 @@ def summarise(found: Mapping[str, Sequence[Generation]], n_layers: int, n_heads:
     )
 
 
+def summary_of(traces: Mapping[str, Sequence[Trace]], *, seed: int = 0) -> HeadSummary:
+    """The summary of traces by the name of their condition, the reference first: `summary_of({"clean": store.load()})`.
+
+    Traces without a generated token are left out.
+
+    Raises:
+        InputError: no condition, one without a generated token, or traces of models of different shapes.
+    """
+    found = {name: [trace for trace in rows if trace.n_steps] for name, rows in traces.items()}
+    shapes = {tuple(trace.retrieval_scores.shape[1:]) for rows in found.values() for trace in rows}
+    if len(shapes) > 1:
+        raise InputError(f"a summary of heads is of one model, got models of {' and '.join(map(str, sorted(shapes)))} layers and heads")
+    n_layers, n_heads = next(iter(shapes), (0, 0))
+    return summarise({name: list(map(generation_of, rows)) for name, rows in found.items()}, n_layers, n_heads, seed=seed)
+
+
 def _activities(found: Sequence[Generation], clusters: Int[np.ndarray, " sample"], n_heads: int) -> Activities:
     return Activities(tuple(each.activity for each in found), clusters, n_heads)
 

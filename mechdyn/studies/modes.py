@@ -5,6 +5,7 @@ heads off, and with each of several random lists off, drawn once: from all other
 there (`random-layers`). Everything is compared sample by sample.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -148,6 +149,21 @@ def first_heads(ranked: RankedHeads, total: int) -> HeadSet:
 def mode_role(mode: Mode, condition: str, draw: int = 0) -> str:
     """The role of one list in one mode."""
     return f"{mode}: {condition}" + ("" if condition == LISTED else f" {draw}")
+
+
+_ROLE = re.compile(rf"(?:.*: )?([^:]+): ({LISTED}|{RANDOM}|{RANDOM_LAYERS})(?: ([0-9]+))?")
+
+
+def name_of_role(role: str) -> str | None:
+    """The condition of a role as conditions are named to readers, `random, uniform, decode (draw 3)`; None of a role that is none of these.
+
+    Stored with a trace are the heads that were off; that they are the listed ones, or which draw, the role alone says.
+    """
+    found = _ROLE.fullmatch(role)
+    if found is None:
+        return None
+    mode, condition, draw = found.groups()
+    return f"{condition}, {mode}" + (f" (draw {draw})" if draw else "")
 
 
 def modes_plan(request: Request, preset: Preset, lists: HeadLists, hows: Mapping[Mode, Mapping[str, Any]]) -> Plan:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from mechdyn.views.head_lists import list_matrix as list_matrix
     from mechdyn.views.head_maps import head_map as head_map
     from mechdyn.views.head_maps import head_map_difference as head_map_difference
+    from mechdyn.views.head_summary import co_activation as co_activation
+    from mechdyn.views.head_summary import head_shares as head_shares
+    from mechdyn.views.head_summary import one_head as one_head
     from mechdyn.views.html import Html as Html
     from mechdyn.views.kv_budgets import kv_budgets as kv_budgets
     from mechdyn.views.layer_head import layer_head as layer_head
@@ -59,6 +62,7 @@ _HOMES = {
     "by_head": "mechdyn.views.probe",
     "calibration": "mechdyn.views.probe",
     "cca": "mechdyn.views.curves",
+    "co_activation": "mechdyn.views.head_summary",
     "compare": "mechdyn.views.compare",
     "conditions": "mechdyn.views.condition_panels",
     "curves": "mechdyn.views.curves",
@@ -71,12 +75,14 @@ _HOMES = {
     "grid": "mechdyn.views.grid",
     "head_map": "mechdyn.views.head_maps",
     "head_map_difference": "mechdyn.views.head_maps",
+    "head_shares": "mechdyn.views.head_summary",
     "interval_bars": "mechdyn.views.follows",
     "kv_budgets": "mechdyn.views.kv_budgets",
     "layer_head": "mechdyn.views.layer_head",
     "layer_profiles": "mechdyn.views.head_lists",
     "list_matrix": "mechdyn.views.head_lists",
     "modes_map": "mechdyn.views.follows",
+    "one_head": "mechdyn.views.head_summary",
     "patterns": "mechdyn.views.patterns",
     "power_figure": "mechdyn.views.power",
     "progressive": "mechdyn.views.curves",
@@ -101,6 +107,7 @@ __all__ = [
     "by_head",
     "calibration",
     "cca",
+    "co_activation",
     "compare",
     "conditions",
     "curves",
@@ -113,12 +120,14 @@ __all__ = [
     "grid",
     "head_map",
     "head_map_difference",
+    "head_shares",
     "interval_bars",
     "kv_budgets",
     "layer_head",
     "layer_profiles",
     "list_matrix",
     "modes_map",
+    "one_head",
     "patterns",
     "power_figure",
     "progressive",

@@ -45,10 +45,11 @@ def folder(tmp_path_factory):
     return where
 
 
-def imported_by(folder, arguments, of):
+def imported_by(folder, arguments, of, **environment):
     """Which of the packages a process of its own imported by a command line, and what it printed."""
     command = [sys.executable, "-c", SAID % (of,), *arguments]
-    result = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True, text=True, timeout=120)
+    told = {**os.environ, "PYTHONPATH": ROOT, **environment}
+    result = subprocess.run(command, cwd=folder, env=told, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stderr.splitlines()[-1]), result.stdout
 
@@ -90,6 +91,20 @@ def test_no_torch_where_no_tensor_is_worked_on(folder, arguments):
 def test_no_model_code_where_no_model_runs(folder, arguments):
     imported, out = imported_by(folder, arguments, MODEL_CODE)
     assert imported == [] and out
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("mechdyn verify wu2024.c", ["wu2024.causal"]),
+        ("mechdyn verify ret", ["retmask"]),
+        ("mechdyn budget --claim irr", ["irreplaceability"]),
+    ],
+)
+def test_a_shell_completes_the_names_of_claims_without_torch(tmp_path, typed, offered):
+    asked = {"_MECHDYN_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    imported, out = imported_by(tmp_path, [], TORCH, **asked)
+    assert imported == [] and out.split() == offered
 
 
 def test_the_package_is_run_as_a_module(monkeypatch, capsys):

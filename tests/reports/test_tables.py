@@ -1,21 +1,35 @@
 """Tables: as data, and drawn for terminals of any width without a number that has lost its label."""
 
 import io
+import math
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from mechdyn.claims.irreplaceability import Irreplaceability
+from mechdyn.cli.sweep import cost_table
 from mechdyn.errors import InputError
 from mechdyn.evidence import Evidence, Outcome, Table, Verdict
+from mechdyn.heads import Head, RankedHeads
+from mechdyn.improve.drift import Drift
+from mechdyn.improve.evaluation import Change, Evaluation
 from mechdyn.models.budget import RunSize, budget_of
 from mechdyn.paper.values import TABLE_1
 from mechdyn.plans import Request
 from mechdyn.reports.budget import budget_table
+from mechdyn.reports.detection import detected_tables
+from mechdyn.reports.improve import improve_tables
 from mechdyn.reports.results import grid_table
 from mechdyn.reports.tables import interval_text, print_tables, table_html, table_markdown, terminal_table
 from mechdyn.reports.verdict import verdict_tables
+from mechdyn.runs.configs import VerifyConfig
+from mechdyn.runs.detect import CellCount, Detected
+from mechdyn.runs.sweep_cost import RunCost
+from mechdyn.runs.sweep_plan import SweepRun
+from mechdyn.stats.head_ranking import Agreement, SplitHalf
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.conditions import DYNAMIC, STATIC_MATCHED
 from mechdyn.studies.grid import grid_rows
@@ -54,6 +68,54 @@ def ablation() -> Table:
 def budget() -> Table:
     size = RunSize(lengths=(5000, 120_000), n_samples=100, n_conditions=6, ablate=True)
     return budget_table(budget_of("llama3.1-8b", size, device="h200"))
+
+
+def improved() -> list[Table]:
+    """What `mechdyn improve` prints: no column that tells how many samples a number rests on may be left out."""
+    accuracy = (Interval(0.9, 0.7, 0.97, 20), Interval(0.95, 0.76, 0.99, 20), Interval(0.05, -0.12, 0.24, 20))
+    changes = [Change("control by head", "world:style=direct", "accuracy", length, None, *accuracy) for length in (None, 512, 1024)]
+    nats, moved = Interval(4.7, 4.2, 5.1, 8), Interval(0.0032, -0.0092, 0.0173, 8)
+    drift = Drift("control by head", nats, nats, moved, Interval(0.0187, 0.0174, 0.0211, 8), 252)
+    found = Evaluation("plain", ("control by head",), tuple(changes), (drift,), ())
+    tables = improve_tables(found, "SEAL on smollm2-135m")
+    assert not any(table.droppable for table in tables)
+    return tables
+
+
+def retmasked() -> list[Table]:
+    """What `mechdyn retmask verify` prints."""
+    evidence = (
+        Evidence("accuracy", Interval(0.007, -0.022, 0.036, 100, "Student's t over samples and seeds"), {"model": "retmask"}, 0.0),
+        Evidence("KL to the base", Interval(0.002, math.nan, math.nan, 3), {"model": "random-non-retrieval"}, note="nats a token"),
+    )
+    return verdict_tables(Verdict("mini", "retmask", Outcome.REFUTED, evidence, named="criteria of 2026-11-22"))
+
+
+def detected() -> list[Table]:
+    """What `mechdyn heads detect` prints."""
+    heads = tuple(Head(layer, head) for layer in range(12) for head in range(2))
+    ranking = RankedHeads(heads, tuple(1 - 0.02 * place for place in range(24)), 12, 2, statistic="mean over the steps of the answer")
+    intervals = tuple(Interval(score, score - 0.1, score + 0.1, 30) for score in ranking.scores)
+    cells = tuple(CellCount(length, depth, 10, Interval(0.8, 0.49, 0.94, 10)) for length in (1000, 50_000) for depth in (0.1, 0.9))
+    halves = SplitHalf(0.71, 0.83, 0.6, 0.41, 0.82)
+    dropped = {"answered wrongly": 7, "the needle is too long for the haystack": 1}
+    found = Detected("copy_paste", ranking, intervals, 20, False, Agreement(0.62, 0.71), halves, cells, dropped, 9, Path("run"))
+    return detected_tables(found, "Heads of smollm2-135m by copy_paste on niah")
+
+
+def swept() -> list[Table]:
+    """What `mechdyn sweep --dry-run` prints."""
+    asked = {"model": "smollm2-135m", "task": "hotpotqa", "data": "a/rather/long/path/to/questions.json"}
+    runs = [SweepRun(VerifyConfig(claim, **asked, seed=12)) for claim in ("irreplaceability", "dynamism")]
+    needed = budget_of("llama3.1-8b", RunSize(lengths=(5000,), n_samples=100), device="h200")
+    return [cost_table([RunCost(runs[0], 3240, 400, needed, True), RunCost(runs[1], 400, 0, None, False)])]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("made", [improved, retmasked, detected, swept])
+def test_tables_of_the_other_commands_hold_at_every_width(made: Callable[[], list[Table]], width: int) -> None:
+    for table in made():
+        test_every_label_and_number_is_there_at_every_width(lambda table=table: table, width)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
