@@ -39,6 +39,7 @@ from mechdyn.tasks.task import TASKS, answer_quality, metric_names
 from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 from mechdyn.views import explorer
+from mechdyn.views.looks import InBothLooks
 from mechdyn.views.page import save_text
 
 PROGRAMS: Mapping[type, tuple[str, Callable[..., Any]]] = {
@@ -168,8 +169,9 @@ def _row(tokens: str, traces: Sequence[Trace]) -> tuple[str, ...]:
 
 def _pictures(name: str, part: Part, run: Run, sections: Sequence[Section], docs: Path) -> Iterator[Path]:
     """The first figures of the report, those of verdicts beside the headline left out, and the explorer of one answer."""
-    shown = [item for section in sections for item in section.figures.items()]
-    figures = [figure for title, figure in shown if isinstance(figure, go.Figure) and not title.startswith(f"{RESTS_ON},")]
+    shown = [item for section in sections for item in section.figures.items() if not item[0].startswith(f"{RESTS_ON},")]
+    light = [view.light if isinstance(view, InBothLooks) else view for _, view in shown]
+    figures = [figure for figure in light if isinstance(figure, go.Figure)]
     for number, figure in enumerate(figures[: part.n_figures]):
         picture = docs / f"{name}{f'-{number + 1}' if number else ''}.png"
         figure.write_image(picture, width=WIDTH)

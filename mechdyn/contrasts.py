@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
 from jaxtyping import Bool
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, each_head
 from mechdyn.schedules import Observation, Schedule, schedule_from_json
+from mechdyn.tensors import Tensor, torch
 
 OWN, STATIC, NEITHER, ACTIVE, OTHERS = "own", "static", "neither", "active", "others"
 r"""A \ S; S \ A; heads of neither, in each layer as many as `own`; all of A; heads of neither, in each layer as many as A."""

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-import torch
 from jaxtyping import Bool
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet, heads
+from mechdyn.tensors import Tensor, torch
 
 ACTIVE = "active"
 """The heads that retrieve at the step, whichever they are."""

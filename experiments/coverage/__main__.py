@@ -3,6 +3,7 @@
 `--worlds` runs one table only; `--runs` takes another number of runs than the page's.
 """
 
+import math
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -50,12 +51,13 @@ def holds(interval: Interval, truth: float) -> bool:
     return bool(interval.low - 1e-9 <= truth <= interval.high + 1e-9)
 
 
-def coverage(world: World, n: int, runs: int) -> float:
-    """The share of runs whose interval holds the truth."""
+def coverage(world: World, n: int, runs: int) -> tuple[float, float]:
+    """The share of intervals that hold the truth, NaN where there is none; and the share of runs that give no interval."""
     rng = np.random.default_rng([n, zlib.crc32(world.name.encode())])
     found = [world.measure(rng, n) for _ in range(runs)]
     truth = float(np.mean([each.estimate for each in found])) if world.truth is None else world.truth
-    return float(np.mean([holds(each, truth) for each in found]))
+    given = [each for each in found if np.isfinite([each.low, each.high]).all()]
+    return float(np.mean([holds(each, truth) for each in given])) if given else math.nan, 1 - len(given) / len(found)
 
 
 def exact_coverage(n: int, shares: np.ndarray) -> np.ndarray:
@@ -83,15 +85,18 @@ def simulated_table(title: str, found: Sequence[World], runs: int, sizes: Sequen
     cells = [(world, n) for world in found for n in sizes]
     n_runs = {world.name: max(1, min(runs // 2 if world.heavy else runs, world.at_most)) for world in found}
     values = [coverage(world, n, n_runs[world.name]) for world, n in track(cells, title, transient=True)]
-    told = [tuple(map(_told, values[place * len(sizes) :][: len(sizes)])) for place in range(len(found))]
+    told = [tuple(_told(*value) for value in values[place * len(sizes) :][: len(sizes)]) for place in range(len(found))]
     rows = [(world.name, f"{n_runs[world.name]:,}", *cells) for world, cells in zip(found, told, strict=True)]
     numbers = ("runs", *(f"n = {n}" for n in sizes))
     return Table(title, ("what is measured", *numbers), tuple(rows), numbers=numbers)
 
 
-def _told(value: float) -> str:
-    """In percent; a star marks what lies outside 93 to 97."""
-    return f"{100 * value:.1f}{'' if LOW <= round(value, 3) <= HIGH else ' *'}"
+def _told(held: float, without: float = 0.0) -> str:
+    """In percent; a star marks what lies outside 93 to 97, brackets hold how often there is no interval."""
+    if math.isnan(held):
+        return "none"
+    star = "" if LOW <= round(held, 3) <= HIGH else " *"
+    return f"{100 * held:.1f}{star}{f' ({100 * without:.0f} without)' if without else ''}"
 
 
 def main(

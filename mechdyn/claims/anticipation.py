@@ -51,10 +51,11 @@ from mechdyn.stats.cca_offsets import OffsetCCA, cca_by_offset
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.cross_fitting import (
     CrossFittedAt,
-    cross_fitted_at,
+    beside_first,
     crossed_margins,
     crossed_verdict,
     differences,
+    each_offset,
     is_small,
     lies_above_zero,
     probe_of,
@@ -73,6 +74,7 @@ from mechdyn.studies.probing import (
     probing_plan,
     training_device,
 )
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 OFFSETS = (1, 2)
@@ -122,7 +124,12 @@ class Anticipation:
 
         Under the first criteria there is also what correlations leave once scores repeat.
         """
-        return crossed_verdict(request, outline(traces[ROLE]), measure_crossed, second_criteria, self._first)
+        begun = outline(traces[ROLE])
+        return beside_first(self.pilot(request, traces), self._first, request, begun)
+
+    def pilot(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
+        """The verdict of `judge` without the first criteria's beside it, whose probes take most of its time: what power is planned from."""
+        return crossed_verdict(self.name, request, outline(traces[ROLE]), measure_crossed, second_criteria)
 
     def _first(self, request: Request, begun: Outline) -> Verdict:
         """The verdict under the first criteria."""
@@ -161,7 +168,7 @@ def measure_crossed(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> l
             "the current pattern with the current token": token_probe(data, pattern=True, seed=seed),
         }
 
-    return [cross_fitted_at(traces, offset, fit, seed=seed) for offset in OFFSETS]
+    return each_offset(OFFSETS, traces, fit, seed=seed)
 
 
 def second_criteria(measured: Sequence[CrossFittedAt]) -> tuple[Criteria, Criteria]:
@@ -177,7 +184,7 @@ def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[Anti
     Raises:
         InputError: samples that are too few or too short for the splits, or scores without variation.
     """
-    correlations = cca_by_offset(cca_samples(traces), OFFSETS, seed=seed)
+    correlations = cca_by_offset(cca_samples(traces), OFFSETS, clusters=trace_clusters(traces), seed=seed)
     return [_at_offset(traces, cca, preset, seed) for cca in correlations.offsets]
 
 

@@ -50,10 +50,11 @@ from mechdyn.probes.report import Report, compare
 from mechdyn.stats.cca_offsets import TOPS, OffsetCCA, cca_by_offset
 from mechdyn.studies.cross_fitting import (
     CrossFittedAt,
-    cross_fitted_at,
+    beside_first,
     crossed_margins,
     crossed_verdict,
     differences,
+    each_offset,
     is_small,
     lies_above_zero,
     probe_of,
@@ -72,6 +73,7 @@ from mechdyn.studies.probing import (
     probing_plan,
     training_device,
 )
+from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
 OFFSETS = (0, 1, 2)
@@ -125,7 +127,12 @@ class Correlation:
 
     def judge(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
         """Evidence is what the second criteria compare; beside it stand Figure 4 and Table 2 with nulls and baselines, under the first."""
-        return crossed_verdict(request, outline(traces[ROLE]), measure_crossed, second_criteria, self._first)
+        begun = outline(traces[ROLE])
+        return beside_first(self.pilot(request, traces), self._first, request, begun)
+
+    def pilot(self, request: Request, traces: Mapping[str, Sequence[Trace]]) -> Verdict:
+        """The verdict of `judge` without the first criteria's beside it, whose probes take most of its time: what power is planned from."""
+        return crossed_verdict(self.name, request, outline(traces[ROLE]), measure_crossed, second_criteria)
 
     def _first(self, request: Request, begun: Outline) -> Verdict:
         """The verdict under the first criteria."""
@@ -159,7 +166,7 @@ def measure_crossed(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> l
             SHUFFLED: shuffled(data, preset, seed=seed),
         }
 
-    return [cross_fitted_at(traces, offset, fit, seed=seed) for offset in OFFSETS]
+    return each_offset(OFFSETS, traces, fit, seed=seed)
 
 
 def second_criteria(measured: Sequence[CrossFittedAt]) -> tuple[Criteria, Criteria]:
@@ -177,7 +184,7 @@ def measure(traces: Sequence[Trace], preset: str, *, seed: int = 0) -> list[Corr
     """
     graded = any(not bool(((trace.retrieval_scores == 0) | (trace.retrieval_scores == 1)).all()) for trace in traces)
     found = []
-    for cca in cca_by_offset(cca_samples(traces), OFFSETS, seed=seed).offsets:
+    for cca in cca_by_offset(cca_samples(traces), OFFSETS, clusters=trace_clusters(traces), seed=seed).offsets:
         kinds = (True, False) if graded and cca.offset == 0 else (True,)
         data = [probe_data(traces, cca.offset, binary=binary, seed=seed) for binary in kinds]
         reports = [compare(predictors(each, preset, seed=seed), each, seed=seed) for each in data]

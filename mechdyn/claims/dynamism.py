@@ -26,7 +26,6 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from jaxtyping import Int
 
 from mechdyn.claims.claim import claim
@@ -54,6 +53,7 @@ from mechdyn.stats.following import following
 from mechdyn.stats.overlap import DynamismTable, dynamism_table
 from mechdyn.stats.tails import p_above, p_below
 from mechdyn.tasks.task import is_correct
+from mechdyn.tensors import torch
 from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 

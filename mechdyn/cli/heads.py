@@ -101,7 +101,7 @@ def compare(
     k: FirstOption = 20,
     shape: ShapeOption = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page with tables, matrix and maps.")] = Path("heads.html"),
-    dark: Annotated[bool, typer.Option("--dark/--light", help="The page's look.")] = False,
+    dark: Annotated[bool | None, typer.Option("--dark/--light", help="The look; as the reader's system asks when left out.")] = None,
 ) -> None:
     """Hold lists of heads of one model, or of models of one shape, against each other: tables, a matrix, maps of layers and heads."""
     from mechdyn.reports.head_lists import comparison_page, joins_table, lists_table, pairs_table

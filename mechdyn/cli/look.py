@@ -25,7 +25,7 @@ ShowOption = Annotated[bool, typer.Option("--show/--no-show", help="Open the pag
 def trace(config: TraceConfig, out: OutOption = None, show: ShowOption = True) -> None:
     """Trace one sample (a needle, unless --task says otherwise), store it and open its timeline."""
     from mechdyn.runs.stored_trace import stored_trace
-    from mechdyn.views.page import save_page
+    from mechdyn.views.page import save_in_both_looks
     from mechdyn.views.timeline import timeline
 
     stored = stored_trace(config, out)
@@ -40,7 +40,7 @@ def trace(config: TraceConfig, out: OutOption = None, show: ShowOption = True) -
         print(f"no token was generated (stopped: {result.stopped}); the trace is in {folder / 'traces'}")
         return
     page = folder / "timeline.html"
-    save_page([timeline(result)], page, title=f"{result.task} on {config.model}")
+    save_in_both_looks(lambda dark: {"": timeline(result, dark=dark)}, page, f"{result.task} on {config.model}")
     print(f"answer   {visible(result.text)}\nexpected {visible(result.answer)}\ntimeline {page}\nnext     mechdyn explore {folder}")
     _open(page, show)
 
@@ -76,6 +76,7 @@ def report(
         bool | None,
         typer.Option("--again/--as-recorded", help="Judge all again from the stored traces, or none; left out, those that changed since."),
     ] = None,
+    dark: Annotated[bool | None, typer.Option("--dark/--light", help="The look; as the reader's system asks when left out.")] = None,
 ) -> None:
     """Write what runs came to, beside the paper: one page, report.html, and the same in Markdown; no model is run."""
     from mechdyn.reports.page import report_html, report_markdown
@@ -86,7 +87,7 @@ def report(
 
     made = make_report([read_run(run, again=again) for run in runs])
     folder = out or runs[0]
-    page = save_text(report_html(made), folder / "report.html")
+    page = save_text(report_html(made, dark), folder / "report.html")
     text = save_text(report_markdown(made, page.name), folder / "report.md")
     print_tables([made.verdicts] if made.verdicts else [])
     print(f"page     {page}\nmarkdown {text}")
@@ -107,13 +108,14 @@ def meta(
     from mechdyn.reports.together import holm_table, together_table
     from mechdyn.runs.together import read_together
     from mechdyn.views.over_models import forest
-    from mechdyn.views.page import save_page
+    from mechdyn.views.page import save_in_both_looks
 
     verdicts, found = read_together(runs, again=again)
     print_tables([holm_table(verdicts), *map(together_table, found)])
-    drawn = [forest(each) for each in found if each.found is not None]
-    if out is not None and drawn:
-        print(f"figures  {save_page(drawn, out, title='Claims over models')}")
+    shown = {each.claim: each for each in found if each.found is not None}
+    if out is not None and shown:
+        page = save_in_both_looks(lambda dark: {name: forest(each, dark=dark) for name, each in shown.items()}, out, "Claims over models")
+        print(f"figures  {page}")
     print(f"next     mechdyn report {' '.join(map(str, runs))}")
 
 

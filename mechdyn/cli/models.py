@@ -67,6 +67,7 @@ def check(config: CheckConfig) -> None:
         dtype=config.dtype,
         max_length=config.max_length,
         device_map=config.device_map,
+        threads=config.threads,
     )
     print(conformance_text(result))
     if not result.passed:
@@ -113,7 +114,7 @@ def _print_power(config: BudgetConfig, size: "RunSize", as_json: bool, out: Path
     from mechdyn.reports.power import power_json, power_lines, power_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.power import plan_power
-    from mechdyn.views.page import save_page
+    from mechdyn.views.page import save_in_both_looks
     from mechdyn.views.power import power_figure
 
     planned = plan_power(config, size)
@@ -124,5 +125,5 @@ def _print_power(config: BudgetConfig, size: "RunSize", as_json: bool, out: Path
         for line in [*power_lines(planned.power), *budget_advice(planned.budget)]:
             print(line)
     if out is not None:
-        page = save_page([power_figure(planned.power)], out, title=f"Power of {planned.power.claim}")
+        page = save_in_both_looks(lambda dark: {"": power_figure(planned.power, dark=dark)}, out, f"Power of {planned.power.claim}")
         print(f"figure   {page}", file=sys.stderr if as_json else sys.stdout)

@@ -38,7 +38,7 @@ def verify(
     from mechdyn.runs.verify import verify as run_verify
     from mechdyn.studies.facts import clean_traces
     from mechdyn.views.facts import fact_page
-    from mechdyn.views.page import save_page
+    from mechdyn.views.page import save_in_both_looks
 
     if there is not None:
         if config.claim or out:
@@ -62,8 +62,11 @@ def verify(
     if figure is not None:
         print(f"figure   {figure}")
     if verified.facts is not None:
-        figures = fact_page(verified.facts, clean_traces(verified.traces), title=config.model)
-        print(f"facts    {save_page(figures, verified.folder / 'facts.html', title=f'Supporting facts, {config.model} on {config.task}')}")
+        report, traces, about = verified.facts, clean_traces(verified.traces), f"Supporting facts, {config.model} on {config.task}"
+        page = save_in_both_looks(
+            lambda dark: fact_page(report, traces, title=config.model, dark=dark), verified.folder / "facts.html", about
+        )
+        print(f"facts    {page}")
     print(f"verdict  {verified.folder / 'verdicts.json'}\ntraces   {verified.folder / 'traces'}\nnext     mechdyn view {verified.folder}")
 
 
@@ -85,14 +88,16 @@ def ablate(config: AblateConfig, out: OutOption = None) -> None:
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.ablate import ablate as run_ablate
     from mechdyn.views.ablation import ablation_grids
-    from mechdyn.views.page import save_page
+    from mechdyn.views.page import save_in_both_looks
 
     result = run_ablate(config, out)
     title = f"Ablation on {config.model}, {config.task}"
     print_tables([grid_table(result.rows, title)])
     if result.effects:
         print_tables([effect_table(result.effects, f"{title}: along the clean answers")])
-    page = save_page(ablation_grids(result.traces, title=config.model), result.folder / "ablation.html", title=title)
+    page = save_in_both_looks(
+        lambda dark: ablation_grids(result.traces, title=config.model, dark=dark), result.folder / "ablation.html", title
+    )
     print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
     print(f"next     mechdyn view {result.folder}")
 
@@ -125,14 +130,16 @@ def progressive(config: ProgressiveConfig, out: OutOption = None) -> None:
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.progressive import progressive as run_progressive
     from mechdyn.views.ablation import progressive_figures
-    from mechdyn.views.page import save_page
+    from mechdyn.views.page import save_in_both_looks
 
     result = run_progressive(config, out)
     title = f"Progressive ablation on {config.model}, {config.task}"
     print_tables([progressive_table(result.points, title)])
     for paper_model, paper in FIGURE_3.items() if result.on_needles else ():
         print(f"paper, {paper_model}: {paper}")
-    page = save_page(progressive_figures(result.points, title=config.model), result.folder / "progressive.html", title=title)
+    page = save_in_both_looks(
+        lambda dark: progressive_figures(result.points, title=config.model, dark=dark), result.folder / "progressive.html", title
+    )
     print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
     print(f"next     mechdyn view {result.folder}")
 
@@ -145,13 +152,15 @@ def follows(config: FollowsConfig, out: OutOption = None) -> None:
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.follows import run_follows
     from mechdyn.views.follows import follows_figures
-    from mechdyn.views.page import save_page
+    from mechdyn.views.page import save_in_both_looks
 
     result = run_follows(config, out)
     title = f"What the sets follow on {config.model}, {config.task}"
     print_tables(follows_tables(result.found, title, result.carried))
     print(f"{result.found.n_right} of {result.found.n_traces} answers are right and count. {modes_remark(result.found.modes)}")
-    page = save_page(follows_figures(result.found, title=config.model), result.folder / "follows.html", title=title)
+    page = save_in_both_looks(
+        lambda dark: follows_figures(result.found, title=config.model, dark=dark), result.folder / "follows.html", title
+    )
     print(f"figures  {page}\nresults  {result.folder / 'results.json'}\ntraces   {result.folder / 'traces'}")
     print(f"next     mechdyn view {result.folder}")
 
@@ -163,14 +172,16 @@ def sensitivity(config: SensitivityConfig, out: OutOption = None) -> None:
     from mechdyn.reports.results import sensitivity_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.sensitivity import sensitivity as run_sensitivity
-    from mechdyn.views.page import save_page
+    from mechdyn.views.page import save_in_both_looks
     from mechdyn.views.sensitivity import sensitivity_figures
 
     result = run_sensitivity(config, out)
     title = f"Dynamism on {config.model}, {config.task}: sink, local window and threshold of Eq. 2"
     print_tables([sensitivity_table(result.cells, title)])
-    figures = sensitivity_figures(result.cells, title=f"{config.model}, {config.task}")
-    page = save_page(figures, result.folder / "sensitivity.html", title=title)
+    about = f"{config.model}, {config.task}"
+    page = save_in_both_looks(
+        lambda dark: sensitivity_figures(result.cells, title=about, dark=dark), result.folder / "sensitivity.html", title
+    )
     print(f"figure   {page}\nresults  {result.folder / 'results.json'}\nnext     mechdyn report {result.folder}")
 
 
@@ -185,14 +196,14 @@ def correlations(
     from mechdyn.reports.results import correlations_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.probing import correlations as run_correlations
-    from mechdyn.views.page import save_page
+    from mechdyn.views.page import save_in_both_looks
     from mechdyn.views.probe import correlations as draw
 
     found = run_correlations(config, out, last_offset=offsets)
     print(f"{found.n_samples} samples; ranks: hidden {found.result.hidden_rank}, scores {found.result.scores_rank}")
     title = f"Canonical correlations on {config.model}, {config.task}"
     print_tables([correlations_table(found.result.offsets, title, paper=found.on_needles)])
-    page = save_page(draw(found.result.offsets, title=config.model), found.folder / "figure_4.html", title=title)
+    page = save_in_both_looks(lambda dark: draw(found.result.offsets, title=config.model, dark=dark), found.folder / "figure_4.html", title)
     print(f"figures  {page}\nresults  {found.folder / 'figure_4.json'}\ntraces   {found.folder / 'traces'}")
     print(f"next     mechdyn report {found.folder}")
 
@@ -209,13 +220,13 @@ def probe(
     from mechdyn.reports.results import probe_table
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.probing import fit_probes
-    from mechdyn.views.page import save_page
+    from mechdyn.views.page import save_in_both_looks
     from mechdyn.views.probe import probe_figures
 
     found = fit_probes(config, out, offset=offset, probe=size)
     title = f"{found.size} probe on {config.model}, k = {offset}"
     print_tables([probe_table(found.reports, title)])
-    page = save_page(probe_figures(found.predictors, found.rows), found.folder / "probe.html", title=title)
+    page = save_in_both_looks(lambda dark: probe_figures(found.predictors, found.rows, dark=dark), found.folder / "probe.html", title)
     print(f"figures  {page}\nprobe    {found.folder}\ntraces   {found.folder.parent / 'traces'}")
     print(f"next     mechdyn report {found.folder.parent}")
 
@@ -249,12 +260,12 @@ def rag_sweep(config: RagSweepConfig, out: OutOption = None) -> None:
     from mechdyn.reports.tables import print_tables
     from mechdyn.runs.rag_sweep import rag_sweep as run_rag_sweep
     from mechdyn.views.curves import sweep_figures
-    from mechdyn.views.page import save_page
+    from mechdyn.views.page import save_in_both_looks
 
     found = run_rag_sweep(config, out)
     title = f"Dynamic RAG on {config.model}, {config.task}: threshold, k and window"
     rows = list(found.rows.values())
     print_tables([strategies_table(rows, title), windows_table(rows)])
-    page = save_page(list(sweep_figures(found.curves).values()), found.folder / "sweep.html", title=title)
+    page = save_in_both_looks(lambda dark: sweep_figures(found.curves, dark=dark), found.folder / "sweep.html", title)
     print(f"figures  {page}\nresults  {found.folder / 'results.json'}")
     print(f"next     mechdyn rag --model {config.model} --task {config.task}")

@@ -26,10 +26,14 @@ def serve(
     from mechdyn.app.server import address, is_loopback, listen, make_app, make_http_server
     from mechdyn.models.fetch import models_here
     from mechdyn.models.load import load_model
+    from mechdyn.models.threads import parse_threads, use_threads
 
+    parse_threads(config.threads)
     listener = listen(config.host, config.port)
     try:
-        page = make_app(Bench(load_model(config.model), others=models_here()), dark=config.dark)
+        model = load_model(config.model)
+        use_threads(config.threads, model)
+        page = make_app(Bench(model, others=models_here()), dark=config.dark)
     except BaseException:
         listener.close()
         raise

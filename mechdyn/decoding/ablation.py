@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
@@ -14,6 +12,7 @@ from mechdyn.heads import Heads, HeadSet, RankedHeads, heads
 from mechdyn.models.model import Model
 from mechdyn.schedules import NoAblation, Observation, Schedule, Static, schedule_from_json
 from mechdyn.tasks.sample import Sample
+from mechdyn.tensors import Tensor, torch
 
 METHODS = ("zero", "mean", "resample", "uniform")
 REFERENCED = ("mean", "resample")
@@ -198,12 +197,12 @@ def ablation_from_json(
     return ablation
 
 
-@torch.inference_mode()
 def reference_activations(model: Model, samples: Sequence[Sample]) -> ReferenceActivations:
     """z of every head at the last prompt position of each sample."""
     if not samples:
         raise InputError("reference activations need at least one sample, got none")
-    return ReferenceActivations(torch.stack([_z_at_end(model, sample.tokens) for sample in samples]))
+    with torch.inference_mode():
+        return ReferenceActivations(torch.stack([_z_at_end(model, sample.tokens) for sample in samples]))
 
 
 def _z_at_end(model: Model, tokens: Int[Tensor, " pos"]) -> Float[Tensor, "layer head d_head"]:

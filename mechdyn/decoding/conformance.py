@@ -20,8 +20,10 @@ from mechdyn.models.checkpoint import DeviceMap, read_config
 from mechdyn.models.context import beyond_original_context
 from mechdyn.models.load import load_checkpoint, wrap_model
 from mechdyn.models.model import Model
+from mechdyn.models.products import products_of
 from mechdyn.models.quirks import Quirk, quirks_of
 from mechdyn.models.registry import CONTROLS
+from mechdyn.models.threads import parse_threads, use_threads
 from mechdyn.tasks.chat import render
 from mechdyn.tasks.sample import Sample
 
@@ -243,6 +245,8 @@ class Conformance:
     n_ctx: int
     checks: tuple[Check, ...]
     quirks: tuple[Quirk, ...] = ()
+    products: str = ""
+    """Which way the model's products take (`mechdyn.models.products`)."""
 
     @property
     def passed(self) -> bool:
@@ -261,6 +265,7 @@ def check_model(
     max_length: int | None = None,
     device_map: DeviceMap | None = None,
     seed: int = 0,
+    threads: str | int | None = None,
 ) -> Conformance:
     """Load a model as `load_model` does and hold what a trace rests on against plain Hugging Face code over the same weights.
 
@@ -270,10 +275,12 @@ def check_model(
     Raises:
         MechdynError: the model is refused, with the reason.
     """
+    parse_threads(threads)
     name = str(name_or_path)
     checkpoint, place = load_checkpoint(name, device=device, dtype=dtype, max_length=max_length, device_map=device_map)
     hf = plain_copy(checkpoint.hf, _published_config(name, max_length))
     model = wrap_model(checkpoint.hf, checkpoint.tokenizer, name=name, revision=checkpoint.revision, device=place, max_length=max_length)
+    use_threads(threads, model)
     return check_pair(model, hf, seed=seed)
 
 
@@ -293,7 +300,7 @@ def check_pair(model: Model, hf: Any, seed: int = 0) -> Conformance:
     subject = Subject(model, plain, prompts, fed)
     checks = tuple(check for run in CHECKS for check in run(subject))
     quirks = quirks_of(hf.config, model.tokenizer, hf.generation_config)
-    return Conformance(model.name, str(model.dtype).removeprefix("torch."), model.n_ctx, checks, quirks)
+    return Conformance(model.name, str(model.dtype).removeprefix("torch."), model.n_ctx, checks, quirks, products_of(model.twin))
 
 
 def _published_config(name: str, max_length: int | None) -> Any:

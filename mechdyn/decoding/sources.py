@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
-from torch.nn.functional import pad
 
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.trace import Sources
 
 KEEP_SOURCES = 16
@@ -24,7 +22,7 @@ def strongest(patterns: Sequence[Float[Tensor, "row head key"]], row: int, visib
     # One copy from the device a step, not one a layer.
     positions, weights = (torch.stack(parts).cpu() for parts in zip(*found, strict=True))
     missing = k - positions.shape[-1]
-    return pad(positions.int(), (0, missing), value=-1), pad(weights.half(), (0, missing))
+    return torch.nn.functional.pad(positions.int(), (0, missing), value=-1), torch.nn.functional.pad(weights.half(), (0, missing))
 
 
 def as_sources(steps: Sequence[StepSources]) -> Sources | None:

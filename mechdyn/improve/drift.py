@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.evidence import Evidence
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import bootstrap_mean, paired_difference
+from mechdyn.tensors import Tensor
 
 _COUNTED = ("nats_before", "nats_after", "difference", "kl")
 

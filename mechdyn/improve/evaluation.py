@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Int
-from torch import Tensor
 from tqdm import tqdm
 
 from mechdyn.errors import InputError
@@ -24,6 +23,7 @@ from mechdyn.improve.variant import Answer, Variant
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import mean_interval, paired_difference
 from mechdyn.tasks.sample import Sample
+from mechdyn.tensors import Tensor
 from mechdyn.traces.clusters import sample_clusters
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from torch import Tensor, tensor
 
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
@@ -17,6 +16,7 @@ from mechdyn.tasks.hotpot_evaluation import fact_match, quoted_sentences
 from mechdyn.tasks.prose import procedural_prose
 from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.task import TASKS, SampleSet, Task, build_sample, make_task
+from mechdyn.tensors import Tensor, torch
 
 QUOTES = ("quote_f1", "quote_precision", "quote_recall")
 """Whether a rationale quotes the right sentences, word for word: of those that it quotes the share that are supporting facts (precision),
@@ -104,7 +104,7 @@ def prose_texts(model: Model, *, n: int = 8, length: int = 256, seed: int = 0, f
 
 def _ids(model: Model, text: str) -> Int[Tensor, " pos"]:
     """With the BOS that the tokenizer begins a text with, if it does."""
-    return tensor(model.tokenizer(text)["input_ids"])
+    return torch.tensor(model.tokenizer(text)["input_ids"])
 
 
 def _has_facts(sample: Sample) -> bool:

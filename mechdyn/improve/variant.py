@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from mechdyn.tasks.sample import Sample
+from mechdyn.tensors import Tensor
 
 
 @dataclass(frozen=True)

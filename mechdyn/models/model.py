@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mechdyn.models.windows import Windows
+from mechdyn.tensors import torch
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +31,8 @@ class Model:
     windows: Windows
     n_ctx: int
     eos_ids: tuple[int, ...]
-    dtype: torch.dtype
-    device: torch.device
+    dtype: "torch.dtype"
+    device: "torch.device"
 
     def identity(self) -> dict[str, Any]:
         """What distinguishes this model's traces from another's: JSON values."""

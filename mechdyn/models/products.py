@@ -61,9 +61,20 @@ def products_way() -> str:
     return way
 
 
-def how_computed() -> dict[str, Any]:
-    """What moves numbers by rounding and belongs to no run's identity: threads, and the way of products. A run's log has it."""
-    return {"threads": torch.get_num_threads(), "products": products_way()}
+def products_of(hf: Any) -> str:
+    """The way of a loaded model's products in words: which of them, if any, are chosen by their shape."""
+    layers = [module for module in hf.modules() if isinstance(module, nn.Linear)]
+    shaped = [layer for layer in layers if isinstance(layer, ShapedLinear)]
+    able = [layer for layer in shaped if layer.weight.device.type == "cpu" and layer.weight.dtype == torch.float32]
+    if able:
+        return f"by their shape, in {len(able)} of {len(layers)} linear layers"
+    reasons = (
+        (not layers, "no linear layer"),
+        (products_way() == PLAIN, f"MECHDYN_PRODUCTS={PLAIN}"),
+        (not shaped, "its linear layers are of a kind of their own"),
+    )
+    kind = "not float32 on the CPU"
+    return f"PyTorch's ({next((said for holds, said in reasons if holds), kind)})"
 
 
 def use_own_products(hf: Any) -> None:

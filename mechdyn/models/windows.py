@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+
+from mechdyn.tensors import Tensor, torch
 
 Windows = tuple[int | None, ...]
 """For each layer the number of positions that a query sees, its own among them; None: all before it."""
 
 
-@torch.inference_mode()
 def windows_of(twin: Any, n_layers: int, n_ctx: int) -> Windows:
     """The windows that a model's layers give to its attention function, asked by a forward of one token.
 
@@ -22,7 +21,8 @@ def windows_of(twin: Any, n_layers: int, n_ctx: int) -> Windows:
     token = torch.zeros(1, 1, dtype=torch.long, device=device)
     mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
     try:
-        twin(token, attention_mask=mask, position_ids=token, use_cache=False, one_query=asked)
+        with torch.inference_mode():
+            twin(token, attention_mask=mask, position_ids=token, use_cache=False, one_query=asked)
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
@@ -62,7 +62,7 @@ def visible_keys(
     return seen if window is None else seen & (keys[:, None] > queries[..., None] - window)
 
 
-def additive(seen: Bool[Tensor, "row query key"], dtype: torch.dtype) -> Float[Tensor, "row 1 query key"]:
+def additive(seen: Bool[Tensor, "row query key"], dtype: "torch.dtype") -> Float[Tensor, "row 1 query key"]:
     """What is added to scores so that only these keys have weight.
 
     A padding position sees nothing: a least finite number keeps it from becoming NaN.

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.probes.dataset import ProbeRows
 from mechdyn.stats.average_precision import tied_precision
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.resampling import DIFFERENCE, UNIT, Weights, bootstrap_many
+from mechdyn.tensors import Tensor
 
 _CHUNK_NUMBERS = 4_000_000
 """Cells of the curve held at a time: 32 MB a matrix."""

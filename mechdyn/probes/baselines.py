@@ -7,15 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.probes.dataset import ProbeData, ProbeRows
 from mechdyn.probes.fit import fit_probe
 from mechdyn.probes.probe import Predictor
 from mechdyn.probes.ridge import ridge_probe
+from mechdyn.tensors import Tensor, torch
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +174,7 @@ def token_probe(data: ProbeData, *, pattern: bool = False, seed: int = 0) -> Pre
     return Reading(fitted, read)
 
 
-def shuffled_probe(data: ProbeData, preset: str = "auto", *, seed: int = 0, device: str | torch.device = "cpu") -> Predictor:
+def shuffled_probe(data: ProbeData, preset: str = "auto", *, seed: int = 0, device: "str | torch.device" = "cpu") -> Predictor:
     """The same probe, fitted on targets that were dealt out to the steps at random: what fitting alone gives."""
     return fit_probe(with_shuffled_targets(data, seed=seed), preset, seed=seed, device=device, describe="shuffled probe")
 
@@ -187,7 +186,7 @@ def with_shuffled_targets(data: ProbeData, *, seed: int = 0) -> ProbeData:
     return replace(data, train=train, validation=validation)
 
 
-def _shuffled(rows: ProbeRows, generator: torch.Generator) -> ProbeRows:
+def _shuffled(rows: ProbeRows, generator: "torch.Generator") -> ProbeRows:
     return replace(rows, target=rows.target[torch.randperm(len(rows), generator=generator)])
 
 

@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.probes.auprc import auprcs
 from mechdyn.probes.dataset import ProbeData, ProbeRows
 from mechdyn.probes.probe import Predictor
 from mechdyn.stats.interval import Interval
+from mechdyn.tensors import Tensor, torch
 
 Fit: TypeAlias = Callable[[ProbeData], Mapping[str, Predictor]]
 """Fits predictors on the training and validation samples of a fold, by name."""

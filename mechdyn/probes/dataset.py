@@ -1,16 +1,14 @@
 """What a probe learns from: hidden states beside the retrieval scores of the same or of a later step (A.5)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
-from mechdyn.stats.labels import Clusters
+from mechdyn.stats.labels import Clusters, shuffled_clusters
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 
@@ -18,6 +16,7 @@ SHARES = (0.7, 0.2, 0.1)
 """Training, validation, test (A.5)."""
 _VALIDATION_OF_REST = 0.25
 _LEAST_IN_FOLD = 3
+_SHARED = "those that share a needle or a haystack count as one"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +69,8 @@ def probe_data(traces: Iterable[Trace], offset: int = 0, *, binary: bool = True,
     """Pair the hidden state of every step n with the scores at n + `offset` of the same generation.
 
     Samples are split 70/20/10; the paper splits "the dataset" and does not say by what, by step would leak, since the steps of a sample
-    depend on one another. All traces of one sample fall into one part, and into the same part at every offset. Hidden states are taken
-    as they are: A.5 mentions no standardisation.
+    depend on one another. All traces of one sample, and samples that share a needle or a haystack, fall into one part, and into the same
+    part at every offset. Hidden states are taken as they are: A.5 mentions no standardisation.
 
     Args:
         traces: of one model; `TraceStore.traces()` gives them one by one.
@@ -84,13 +83,13 @@ def probe_data(traces: Iterable[Trace], offset: int = 0, *, binary: bool = True,
             samples than the split needs, or training targets that are the same at every step.
     """
     gathered = _gather(traces, offset)
-    parts = split_samples(gathered.samples, seed)
+    parts = split_samples(gathered.clusters, seed)
     kept = [[sample for sample in part if sample in gathered.long] for part in parts]
     if not all(kept):
         counts = ", ".join(f"{len(part)} {name}" for part, name in zip(kept, ("training", "validation", "test"), strict=True))
         raise InputError(
             f"a split 70/20/10 by sample needs at least one sample in every part, {len(gathered.long)} samples of more than {offset} steps "
-            f"give {counts}; trace more samples"
+            f"give {counts} ({_SHARED}); trace more samples"
         )
     return gathered.data(kept[0], kept[1], kept[2], binary)
 
@@ -98,12 +97,13 @@ def probe_data(traces: Iterable[Trace], offset: int = 0, *, binary: bool = True,
 def fold_data(traces: Iterable[Trace], offset: int = 0, *, n_folds: int = 5, binary: bool = True, seed: int = 0) -> tuple[ProbeData, ...]:
     """The same pairs, once for each fold: its samples are tested, a quarter of the others validates and the rest trains.
 
-    Every sample is tested once, by a predictor that was not fitted on it (cross-fitting). At every offset a sample is in the same fold.
+    Every sample is tested once, by a predictor that was fitted on others, none of which share its needle or haystack (cross-fitting). At
+    every offset a sample is in the same fold.
 
     Args:
         traces: as `probe_data` takes them.
         offset: k.
-        n_folds: folds of about as many samples each; 2 or more.
+        n_folds: folds of about as many samples (or clusters) each; 2 or more.
         binary: as in `probe_data`.
         seed: of the split.
 
@@ -113,12 +113,12 @@ def fold_data(traces: Iterable[Trace], offset: int = 0, *, n_folds: int = 5, bin
     if n_folds < 2:
         raise InputError(f"cross-fitting needs at least 2 folds, got {n_folds}; 5 is usual")
     gathered = _gather(traces, offset)
-    shuffled = _shuffled(gathered.samples, seed)
-    folds = [[sample for sample in shuffled[fold::n_folds] if sample in gathered.long] for fold in range(n_folds)]
+    shuffled = _shuffled(gathered.clusters, seed)
+    folds = [[sample for group in shuffled[fold::n_folds] for sample in group if sample in gathered.long] for fold in range(n_folds)]
     if min(map(len, folds)) < _LEAST_IN_FOLD:
         raise InputError(
             f"cross-fitting needs at least {_LEAST_IN_FOLD} samples of more than {offset} steps in each of {n_folds} folds, got "
-            f"{', '.join(str(len(fold)) for fold in folds)}; trace more samples"
+            f"{', '.join(str(len(fold)) for fold in folds)} ({_SHARED}); trace more samples"
         )
     found = []
     for index, test in enumerate(folds):
@@ -168,16 +168,20 @@ def _gather(traces: Iterable[Trace], offset: int) -> _Gathered:
     return _Gathered(tuple(groups), long, offset, n_layers, n_heads, model, clusters)
 
 
-def split_samples(samples: Iterable[str], seed: int = 0) -> tuple[list[str], list[str], list[str]]:
-    """Training, validation and test samples, 70/20/10; the order in which they come does not matter."""
-    shuffled = _shuffled(samples, seed)
+def split_samples(clusters: Mapping[str, Hashable], seed: int = 0) -> tuple[list[str], list[str], list[str]]:
+    """Training, validation and test samples, 70/20/10, those of one label in one part; the order in which they come does not matter."""
+    shuffled = _shuffled(clusters, seed)
     n_validation, n_test = (round(share * len(shuffled)) for share in SHARES[1:])
-    return shuffled[n_validation + n_test :], shuffled[n_test : n_validation + n_test], shuffled[:n_test]
+    parts = shuffled[n_validation + n_test :], shuffled[n_test : n_validation + n_test], shuffled[:n_test]
+    train, validation, test = ([sample for group in part for sample in group] for part in parts)
+    return train, validation, test
 
 
-def _shuffled(samples: Iterable[str], seed: int) -> list[str]:
-    ordered = sorted(samples)
-    return [ordered[index] for index in np.random.default_rng(seed).permutation(len(ordered))]
+def _shuffled(clusters: Mapping[str, Hashable], seed: int) -> list[list[str]]:
+    """The samples of each label, labels in random order."""
+    ordered = sorted(clusters)
+    groups = shuffled_clusters([clusters[sample] for sample in ordered], len(ordered), seed)
+    return [[ordered[place] for place in group] for group in groups]
 
 
 def _one_model(traces: Sequence[Trace]) -> tuple[Mapping[str, Any], tuple[int, int]]:

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
 from tqdm import tqdm
 
 from mechdyn.errors import InputError, NumericalError
@@ -16,6 +14,7 @@ from mechdyn.probes.dataset import ProbeData, ProbeRows
 from mechdyn.probes.mlp import CROSS_ENTROPY, AsymmetricLoss, MLPShape, mlp_shape
 from mechdyn.probes.probe import Probe
 from mechdyn.probes.report import best_threshold
+from mechdyn.tensors import Tensor, torch
 
 Loss: TypeAlias = Callable[[Float[Tensor, "row head"], Float[Tensor, "row head"]], Float[Tensor, ""]]
 
@@ -59,7 +58,7 @@ def fit_probe(
     shape: MLPShape | None = None,
     config: TrainConfig | None = None,
     seed: int = 0,
-    device: str | torch.device = "cpu",
+    device: "str | torch.device" = "cpu",
     describe: str = "probe",
 ) -> Probe:
     """Fit on the training samples; the validation samples steer the learning rate and give a classifier its threshold.
@@ -96,9 +95,9 @@ def fit_probe(
     return replace(probe, threshold=best_threshold(probe(data.validation), data.validation.target)) if data.binary else probe
 
 
-def _train(network: nn.Sequential, data: ProbeData, config: TrainConfig, seed: int, describe: str) -> dict[str, Any]:
+def _train(network: "torch.nn.Sequential", data: ProbeData, config: TrainConfig, seed: int, describe: str) -> dict[str, Any]:
     """Train in place; each epoch's mean loss a batch, and the epoch whose weights were kept."""
-    loss: Loss = config.loss if data.binary else nn.functional.mse_loss
+    loss: Loss = config.loss if data.binary else torch.nn.functional.mse_loss
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=config.plateau_patience)
     order = torch.Generator().manual_seed(seed)
@@ -127,7 +126,12 @@ def _train(network: nn.Sequential, data: ProbeData, config: TrainConfig, seed: i
 
 
 def _train_epoch(
-    network: nn.Sequential, rows: ProbeRows, config: TrainConfig, loss: Loss, optimizer: torch.optim.Optimizer, order: torch.Generator
+    network: "torch.nn.Sequential",
+    rows: ProbeRows,
+    config: TrainConfig,
+    loss: Loss,
+    optimizer: "torch.optim.Optimizer",
+    order: "torch.Generator",
 ) -> float:
     network.train()
     losses = []
@@ -135,20 +139,20 @@ def _train_epoch(
         optimizer.zero_grad()
         value = loss(network(hidden), target)
         value.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
         optimizer.step()
         losses.append(value.detach())
     return float(torch.stack(losses).mean())
 
 
-@torch.no_grad()
-def _mean_loss(network: nn.Sequential, rows: ProbeRows, config: TrainConfig, loss: Loss) -> float:
+def _mean_loss(network: "torch.nn.Sequential", rows: ProbeRows, config: TrainConfig, loss: Loss) -> float:
     network.eval()
     batches = _batches(network, rows, torch.arange(len(rows)), config.batch_size)
-    return float(torch.stack([loss(network(hidden), target) for hidden, target in batches]).mean())
+    with torch.no_grad():
+        return float(torch.stack([loss(network(hidden), target) for hidden, target in batches]).mean())
 
 
-def _batches(network: nn.Sequential, rows: ProbeRows, order: Int[Tensor, " row"], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(network: "torch.nn.Sequential", rows: ProbeRows, order: Int[Tensor, " row"], size: int) -> Iterator[tuple[Tensor, Tensor]]:
     device = next(network.parameters()).device
     for indices in order.split(size):
         yield rows.hidden[indices].to(device, torch.float32), rows.target[indices].to(device)

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from einops import rearrange
 from jaxtyping import Float
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.probes.dataset import probe_data
 from mechdyn.probes.ridge import ridge_probe
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.trace import Trace
 
 RANK = 16

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-import torch
 from jaxtyping import Float
-from torch import Tensor, nn
 
 from mechdyn.errors import InputError
+from mechdyn.tensors import Tensor, torch
 
 PAPER_HIDDEN = (8192, 4096, 4096)
 """A.5; the same for models of every size."""
@@ -31,12 +30,12 @@ class MLPShape:
         if min(self.d_model, self.n_outputs, *self.hidden) < 1 or not 0 <= self.dropout < 1:
             raise InputError(f"a probe's layers need at least 1 unit each and a dropout in [0, 1), got {self}")
 
-    def build(self) -> nn.Sequential:
+    def build(self) -> "torch.nn.Sequential":
         """The network, its weights drawn from torch's global generator."""
-        layers: list[nn.Module] = []
+        layers: list[torch.nn.Module] = []
         for width, next_width in pairwise((self.d_model, *self.hidden)):
-            layers += [nn.Linear(width, next_width), nn.ReLU(), nn.Dropout(self.dropout)]
-        return nn.Sequential(*layers, nn.Linear((self.d_model, *self.hidden)[-1], self.n_outputs))
+            layers += [torch.nn.Linear(width, next_width), torch.nn.ReLU(), torch.nn.Dropout(self.dropout)]
+        return torch.nn.Sequential(*layers, torch.nn.Linear((self.d_model, *self.hidden)[-1], self.n_outputs))
 
 
 def mlp_shape(size: str, d_model: int, n_outputs: int) -> MLPShape:

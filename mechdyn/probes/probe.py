@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
 
 from mechdyn.errors import InputError
 from mechdyn.probes.dataset import ProbeRows
 from mechdyn.probes.mlp import MLPShape
+from mechdyn.tensors import Tensor, torch
 
 _BATCH_ROWS = 4096
 
@@ -31,7 +30,7 @@ class Probe:
     epoch. A head is predicted to retrieve where `predict` is at least `threshold`; a regressor has none.
     """
 
-    network: nn.Sequential
+    network: "torch.nn.Sequential"
     shape: MLPShape
     n_layers: int
     n_heads: int
@@ -67,12 +66,12 @@ class Probe:
         """The predictions for rows of a data set."""
         return rearrange(self.predict(rows.hidden), "row layer head -> row (layer head)")
 
-    @torch.no_grad()
     def _outputs(self, hidden: Float[Tensor, "row d_model"]) -> Float[Tensor, "row head"]:
         """In float32 on the CPU, some thousand rows at a time."""
         device = next(self.network.parameters()).device
         batches = hidden.split(_BATCH_ROWS)
-        outputs = [self.network(batch.to(device, torch.float32)).cpu() for batch in batches]
+        with torch.no_grad():
+            outputs = [self.network(batch.to(device, torch.float32)).cpu() for batch in batches]
         joined = torch.cat(outputs) if outputs else torch.zeros(0, self.shape.n_outputs)
         # In float64, so that two large logits do not become one probability.
         return joined.to(torch.float64).sigmoid() if self.binary else joined.to(torch.float64)

@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.probes.auprc import auprc
@@ -14,6 +13,7 @@ from mechdyn.probes.dataset import ProbeData, ProbeRows
 from mechdyn.probes.probe import Predictor
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.resampling import UNIT, Weights, bootstrap_many
+from mechdyn.tensors import Tensor
 
 Predicted: TypeAlias = Float[Tensor, "row head"]
 PerSample: TypeAlias = Float[np.ndarray, "_sample ..."]

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from scipy import linalg
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.probes.dataset import ProbeData, ProbeRows
+from mechdyn.tensors import Tensor, torch
 
 PENALTIES = (1.0, 10.0, 100.0, 1000.0, 10000.0)
 MOST_FEATURES = 512

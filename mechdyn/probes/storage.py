@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from mechdyn.errors import InputError, StoreError
 from mechdyn.probes.mlp import MLPShape
@@ -29,6 +28,8 @@ def save_probe(probe: Probe, folder: str | Path) -> Path:
     """
     if not probe.model.get("revision"):
         raise InputError("a probe is saved with the identity of its model, this one's traces did not record it; trace with mechdyn")
+    from safetensors.torch import save_file  # which loads torch
+
     target = Path(folder)
     config = {"version": _VERSION, "shape": asdict(probe.shape)} | {name: getattr(probe, name) for name in _FIELDS}
     try:
@@ -55,6 +56,8 @@ def load_probe(folder: str | Path, model: Mapping[str, Any] | None = None) -> Pr
         StoreError: no probe is there, it is damaged or of another version, or it was fitted on another model (revision, dtype or
             shape).
     """
+    from safetensors.torch import load_file
+
     source = Path(folder)
     try:
         text = (source / _CONFIG).read_text(encoding="utf-8")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from jaxtyping import Float
-from torch import Tensor
 
 from mechdyn.rag.visibility import Context
 from mechdyn.rag.windows import Span
+from mechdyn.tensors import Tensor
 
 
 @dataclass(frozen=True)

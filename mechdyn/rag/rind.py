@@ -5,13 +5,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from einops import reduce
 from jaxtyping import Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError, NumericalError
 from mechdyn.rag.words import Sentence, Word, content_spans, draft_words, group_words
+from mechdyn.tensors import Tensor, torch
 
 VARIANTS = ("code", "paper")
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet, RankedHeads
@@ -20,6 +18,7 @@ from mechdyn.rag.visibility import Context
 from mechdyn.rag.windows import Span
 from mechdyn.registry import make, parse_spec
 from mechdyn.tasks.sample import Sample
+from mechdyn.tensors import Tensor, torch
 
 N_HEADS = 5
 """Heads that a strategy chooses (5.3)."""

@@ -8,15 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.rag.log import QuestionRecord
 from mechdyn.rag.windows import Span, merge
 from mechdyn.tasks.chat import Prompt, encode, encode_again, positions_of, token_spans
 from mechdyn.tasks.sample import Sample
+from mechdyn.tensors import Tensor, torch
 
 
 @dataclass(frozen=True, eq=False)

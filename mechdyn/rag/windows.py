@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
+from mechdyn.tensors import Tensor, torch
 
 Span: TypeAlias = tuple[int, int]
 Scores: TypeAlias = Float[Tensor, " _context"]

@@ -8,7 +8,8 @@ from typing import Any
 
 import sentencex
 from jaxtyping import Int
-from torch import Tensor
+
+from mechdyn.tensors import Tensor
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from mechdyn.studies.alarm import DEPLOYABLE, WeightedHeads, readings_of
 from mechdyn.studies.claimed_tokens import ClaimReading, claimed_tokens
 from mechdyn.traces.trace import Trace
 from mechdyn.views.alarm import alarm
-from mechdyn.views.html import Html
+from mechdyn.views.looks import View, in_both_looks
 
 _NUMBERS = ("value (95 % by sample)", "n")
 
@@ -57,7 +57,7 @@ def _areas(verdict: Verdict, title: str) -> list[Table]:
     return [Table(f"{title}: telling wrong from right tokens", columns, tuple(rows), caption, numbers=columns[1:])] if rows else []
 
 
-def alarm_answers(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> dict[str, Html]:
+def alarm_answers(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> dict[str, View]:
     """The first answer that is right, and of those that go wrong the one with the most right tokens before, in colour."""
     if not isinstance(verdict.facts.get(HEADS), Mapping):
         return {}
@@ -69,7 +69,7 @@ def alarm_answers(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> di
     chosen = {"An answer that is right": right, "An answer that goes wrong": wrong}
     shown = {name: trace for name, trace in chosen.items() if trace is not None}
     most = max((float(readings_of(trace, heads)[DEPLOYABLE].max()) for trace in shown.values()), default=0.0)
-    return {name: alarm(trace, heads, most=most or None) for name, trace in shown.items()}
+    return in_both_looks(lambda dark: {name: alarm(trace, heads, most=most or None, dark=dark) for name, trace in shown.items()})
 
 
 def _is_right(reading: ClaimReading) -> bool:

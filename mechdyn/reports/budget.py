@@ -58,7 +58,8 @@ _OUTCOME = {True: "ok", False: "FAILED", None: "-"}
 def conformance_text(conformance: Conformance) -> str:
     """What is looked after, then outcome, name and what was compared with the largest difference found; the verdict in the last line."""
     failed = [check.name for check in conformance.checks if check.passed is False]
-    facts = f"{conformance.model}: {conformance.dtype}, context {conformance.n_ctx}"
+    products = f", products {conformance.products}" if conformance.products else ""
+    facts = f"{conformance.model}: {conformance.dtype}, context {conformance.n_ctx}{products}"
     verdict = f"failed: {', '.join(failed)}" if failed else "runs as plain Hugging Face code does"
     quirks = (f"{'quirk':6}  {quirk.name:12} {quirk.handling}" for quirk in conformance.quirks)
     return "\n".join([facts, *quirks, *map(_line, conformance.checks), f"{conformance.model}: {verdict}"])

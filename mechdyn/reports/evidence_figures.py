@@ -10,9 +10,9 @@ from mechdyn.models.registry import CONTROLS
 from mechdyn.reports.tables import html_text
 from mechdyn.runs.folder import read_json, read_record
 from mechdyn.runs.verify import VERDICTS
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import AnyTrace
 from mechdyn.views.html import Html
-from mechdyn.views.page import View
+from mechdyn.views.looks import InBothLooks, View
 from mechdyn.views.verdict import verdict as draw
 from mechdyn.views.verdict_rows import verdict_rows
 
@@ -23,7 +23,7 @@ _FEW = 3
 
 
 def evidence_figures(
-    verdict: Verdict, controls: Sequence[Verdict] = (), traces: Mapping[str, Sequence[Trace]] | None = None
+    verdict: Verdict, controls: Sequence[Verdict] = (), traces: Mapping[str, Sequence[AnyTrace]] | None = None
 ) -> dict[str, View]:
     """By heading: a figure of the verdict, and one for each beside it, which says in its title under which criteria it is.
 
@@ -39,10 +39,12 @@ def evidence_figures(
         if not each.supports and not each.refutes:
             figures |= {heading: _unjudged(each)} if each.notes else {}
         elif verdict_rows(each):
-            figures[heading] = draw(
-                each, controls=[found for control in controls for found in _like(control, each)], about=about, title=title
-            )
+            figures[heading] = _drawn(each, [found for control in controls for found in _like(control, each)], about, title)
     return figures
+
+
+def _drawn(verdict: Verdict, controls: Sequence[Verdict], about: str, title: str) -> InBothLooks:
+    return InBothLooks.of(lambda dark: draw(verdict, controls=controls, about=about, title=title, dark=dark))
 
 
 def _unjudged(verdict: Verdict) -> Html:
@@ -53,7 +55,7 @@ def _unjudged(verdict: Verdict) -> Html:
     return Html(f"<div><p><b>{head}</b></p><p>{_UNJUDGED}</p><ul>{why}</ul></div>")
 
 
-def setting(traces: Mapping[str, Sequence[Trace]]) -> str:
+def setting(traces: Mapping[str, Sequence[AnyTrace]]) -> str:
     """What the samples of a verdict were: `niah · 256, 512 tokens, depth 0.1 to 0.9, seed 0`; empty without a trace."""
     found = [trace for role in traces.values() for trace in role]
     if not found:

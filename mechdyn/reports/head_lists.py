@@ -5,24 +5,14 @@ from collections.abc import Mapping
 
 from mechdyn.evidence import Evidence, Table, Verdict
 from mechdyn.heads import RankedHeads
-from mechdyn.reports.tables import table_html
+from mechdyn.reports.tables import TABLE_STYLE, table_html
 from mechdyn.stats.head_lists import TOP, concentration, tied_at
 from mechdyn.studies.head_lists import Comparison
 from mechdyn.views.head_lists import layer_profiles, list_matrix
 from mechdyn.views.head_maps import head_map, head_map_difference
 from mechdyn.views.html import Html
-from mechdyn.views.page import View, document, drawn, joined
-from mechdyn.views.theme import look
-
-_STYLE = """
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-caption {{ text-align: left; font-weight: 600; padding: 4px 0; }}
-th, td {{ text-align: left; font-weight: 400; padding: 3px 10px 3px 0; border-bottom: 1px solid {line}; vertical-align: top; }}
-thead th {{ font-weight: 600; border-bottom: 2px solid {muted}; vertical-align: bottom; }}
-td, thead th {{ white-space: nowrap; }}
-th.number, td.number {{ text-align: right; }}
-p.caption {{ color: {muted}; margin: 2px 0 12px; }}
-"""
+from mechdyn.views.looks import Drawn, in_both_looks
+from mechdyn.views.page import document, drawn, joined
 
 
 def list_table(name: str, ranked: RankedHeads, k: int = TOP) -> Table:
@@ -95,9 +85,9 @@ def verdict_on_lists(verdict: Verdict) -> list[Table]:
     return [Table(f"{verdict.claim} on {verdict.model}", columns, tuple(rows), numbers=columns[1:3], droppable=("note",))]
 
 
-def comparison_figures(comparison: Comparison, *, dark: bool = False) -> dict[str, View]:
+def comparison_figures(comparison: Comparison, *, dark: bool = False) -> dict[str, Drawn]:
     """Of two lists where they part, of more the matrix; the layers; a map of each list."""
-    figures: dict[str, View] = {"Every two lists": list_matrix(comparison, dark=dark)}
+    figures: dict[str, Drawn] = {"Every two lists": list_matrix(comparison, dark=dark)}
     if len(comparison.lists) == 2:
         figures = {"Where they part": head_map_difference(comparison.lists, comparison.k, dark=dark)}
     figures["Layers"] = layer_profiles(comparison, dark=dark)
@@ -105,15 +95,13 @@ def comparison_figures(comparison: Comparison, *, dark: bool = False) -> dict[st
     return {**figures, **maps}
 
 
-def comparison_page(comparison: Comparison, title: str, *, dark: bool = False) -> str:
-    """Tables and figures on one page that needs no network."""
-    colors = look(dark)
+def comparison_page(comparison: Comparison, title: str, *, dark: bool | None = None) -> str:
+    """Tables and figures on one page that needs no network, dark, light, or left out as the reader's system asks."""
     tables = [lists_table(comparison.lists, comparison.k), pairs_table(comparison), joins_table(comparison)]
     parts = [Html(f"<section>{table_html(table)}</section>") for table in tables if table]
-    for index, figure in enumerate(comparison_figures(comparison, dark=dark).values()):
-        parts += [Html("<section>"), drawn(index, figure), Html("</section>")]
-    style = _STYLE.format(line=colors.line, muted=colors.muted)
-    return document(joined([Html("<main>"), *parts, Html("</main>")]), title, dark=dark, style=style)
+    for index, figure in enumerate(in_both_looks(lambda dark: comparison_figures(comparison, dark=dark)).values()):
+        parts += [Html("<section>"), drawn(index, figure, dark), Html("</section>")]
+    return document(joined([Html("<main>"), *parts, Html("</main>")]), title, dark=dark, style=TABLE_STYLE)
 
 
 def _value(evidence: Evidence) -> str:

@@ -1,6 +1,5 @@
 """The one evaluation of what improves a model as tables: quality before and after, by length and depth, drift, cost."""
 
-import math
 from collections.abc import Iterator, Sequence
 
 from mechdyn.evidence import Table
@@ -8,7 +7,6 @@ from mechdyn.improve.cost import Cost
 from mechdyn.improve.drift import Drift
 from mechdyn.improve.evaluation import Change, Evaluation
 from mechdyn.reports.tables import interval_text, methods_text
-from mechdyn.stats.interval import Interval
 
 _MIB = 2**20
 _ALL = "all"
@@ -98,8 +96,8 @@ def _drift(found: Evaluation) -> Table:
 
 def _drift_row(drift: Drift) -> tuple[str, ...]:
     before, after = drift.perplexities
-    difference = _bounded(drift.difference, "+.4f")
-    return drift.variant, f"{before:.4g}", f"{after:.4g}", difference, _bounded(drift.kl, ".4f"), str(drift.n_tokens)
+    difference = interval_text(drift.difference, spec="+.4f")
+    return drift.variant, f"{before:.4g}", f"{after:.4g}", difference, interval_text(drift.kl, spec=".4f"), str(drift.n_tokens)
 
 
 def _cost(costs: Sequence[Cost], base: str) -> Table:
@@ -110,7 +108,7 @@ def _cost(costs: Sequence[Cost], base: str) -> Table:
             cost.task,
             f"{cost.seconds_before.estimate:.3f}",
             f"{cost.seconds_after.estimate:.3f}",
-            _bounded(cost.ratio, ".2f"),
+            interval_text(cost.ratio, spec=".2f"),
             f"{cost.tokens_before:.1f} → {cost.tokens_after:.1f}",
             _sizes(cost.cache_before, cost.cache_after),
             _sizes(cost.peak_before, cost.peak_after),
@@ -119,11 +117,6 @@ def _cost(costs: Sequence[Cost], base: str) -> Table:
     )
     caption = methods_text((cost.ratio for cost in costs), f"before is {base}; of the largest answer: keys and values, most held")
     return Table("Cost", columns, rows, caption, columns[2:], droppable=("peak", "tokens an answer"))
-
-
-def _bounded(interval: Interval, spec: str) -> str:
-    """With bounds where there are any."""
-    return f"{interval.estimate:{spec}} (no interval)" if math.isnan(interval.low) else interval_text(interval, spec=spec)
 
 
 def _sizes(before: int | None, after: int | None) -> str:

@@ -1,15 +1,15 @@
 """How a verdict on budgets by step is shown: what each way to deal one out loses, what is gained, and the curves."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from mechdyn.claims.step_budgets import AREA, BACK, HELD, KEPT, LOSS
 from mechdyn.evidence import LESS, Evidence, Table, Verdict
 from mechdyn.reports.tables import interval_text, methods_text
 from mechdyn.stats.interval import Interval
 from mechdyn.traces.budgets import CacheShare
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import AnyTrace
 from mechdyn.views.kv_budgets import kv_budgets
+from mechdyn.views.looks import View, in_both_looks
 
 _MIB = 2**20
 
@@ -33,14 +33,14 @@ def budget_tables(verdict: Verdict) -> list[Table]:
     ]
 
 
-def budget_curves(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> dict[str, Any]:
+def budget_curves(verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]]) -> dict[str, View]:
     """Loss and kept answers against the size, of the usual caches."""
-    figures = {}
-    for measure in (LOSS, KEPT):
-        points = _curve(verdict, measure)
-        if points:
-            figures[measure] = kv_budgets(points, y=measure, title=f"{verdict.model}: {measure}")
-    return figures
+    found = {measure: points for measure in (LOSS, KEPT) if (points := _curve(verdict, measure))}
+    return in_both_looks(
+        lambda dark: {
+            measure: kv_budgets(points, y=measure, title=f"{verdict.model}: {measure}", dark=dark) for measure, points in found.items()
+        }
+    )
 
 
 def _curve(verdict: Verdict, measure: str) -> dict[str, dict[float, Interval]]:

@@ -5,7 +5,7 @@ from itertools import count
 
 from mechdyn.evidence import Table
 from mechdyn.reports.sections import Report, Section
-from mechdyn.reports.tables import html_text, markdown_text, table_html, table_markdown
+from mechdyn.reports.tables import TABLE_STYLE, html_text, markdown_text, table_html, table_markdown
 from mechdyn.text import visible
 from mechdyn.views.html import Html
 from mechdyn.views.page import document, drawn, joined
@@ -13,34 +13,26 @@ from mechdyn.views.page import document, drawn, joined
 NOT_RUN = "What was not run"
 MADE = "What made this"
 
-_STYLE = """
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-weight: 600; padding: 4px 0; }
-th, td { text-align: left; font-weight: 400; padding: 3px 10px 3px 0; border-bottom: 1px solid #d5dae2; vertical-align: top; }
-thead th { font-weight: 600; border-bottom: 2px solid #5a6475; vertical-align: bottom; }
-td, thead th:not(:first-child) { white-space: nowrap; }
-.made td { white-space: normal; overflow-wrap: anywhere; }
-tbody th { min-width: min(16em, 36vw); }
-tbody th.short { min-width: 0; }
-#verdicts tbody th { min-width: 9em; }
-th.number, td.number { text-align: right; }
-#verdicts td:nth-of-type(4) { font-weight: 600; }
-p.caption { color: #5a6475; margin: 2px 0 12px; }
-pre { background: #f1f2f4; padding: 8px 10px; overflow-x: auto; margin: 4px 0 12px; font-size: 14px; }
-nav ol, ul { padding-left: 22px; }
-ul.remarks li { overflow-wrap: anywhere; }
-ul.remarks li.beside { margin-left: 22px; list-style: circle; }
-section { margin-top: 28px; }
-h3 { font-size: 15px; margin: 16px 0 4px; }
-@media print {
-  nav { display: none; }
-  body { max-width: none; padding: 0; font-size: 11pt; }
-  .view { overflow: visible; }
-  pre { white-space: pre-wrap; }
-  td, thead th:not(:first-child) { white-space: normal; }
-  h2, h3, caption { break-after: avoid; }
-  .figure, tr { break-inside: avoid; }
-}
+_STYLE = f"""
+{TABLE_STYLE}
+.made td {{ white-space: normal; overflow-wrap: anywhere; }}
+#verdicts tbody th {{ min-width: 9em; }}
+#verdicts td:nth-of-type(4) {{ font-weight: 600; }}
+pre {{ background: var(--below-0); padding: 8px 10px; overflow-x: auto; margin: 4px 0 12px; font-size: 14px; }}
+nav ol, ul {{ padding-left: 22px; }}
+ul.remarks li {{ overflow-wrap: anywhere; }}
+ul.remarks li.beside {{ margin-left: 22px; list-style: circle; }}
+section {{ margin-top: 28px; }}
+h3 {{ font-size: 15px; margin: 16px 0 4px; }}
+@media print {{
+  nav {{ display: none; }}
+  body {{ max-width: none; padding: 0; font-size: 11pt; }}
+  .view {{ overflow: visible; }}
+  pre {{ white-space: pre-wrap; }}
+  td, thead th:not(:first-child) {{ white-space: normal; }}
+  h2, h3, caption {{ break-after: avoid; }}
+  .figure, tr {{ break-inside: avoid; }}
+}}
 """
 _BESIDE = ' class="beside"'
 # Figures take the paper's width when the page is printed.
@@ -58,8 +50,11 @@ addEventListener("afterprint", () => fit(false));
 """
 
 
-def report_html(report: Report) -> str:
-    """The page: verdicts, contents, a section for each table and figure, what was not run, what made it."""
+def report_html(report: Report, dark: bool | None = None) -> str:
+    """The page: verdicts, contents, a section for each table and figure, what was not run, what made it.
+
+    It is dark or light as asked; left out, it follows what the reader's system asks for.
+    """
     contents = [*(section.heading for section in report.sections), NOT_RUN, MADE]
     links = "\n".join(f'<li><a href="#part-{index}">{html_text(name)}</a></li>' for index, name in enumerate(contents))
     numbers = count()
@@ -67,11 +62,11 @@ def report_html(report: Report) -> str:
     parts = [
         Html(f'<main><section id="verdicts">{table_html(report.verdicts)}</section>' if report.verdicts else "<main>"),
         Html(f'<nav aria-label="contents"><ol>\n{links}\n</ol></nav>'),
-        *(_section_html(f"part-{index}", section, numbers) for index, section in enumerate(report.sections)),
+        *(_section_html(f"part-{index}", section, numbers, dark) for index, section in enumerate(report.sections)),
         *(_tables_html(f"part-{index}", *part) for index, part in enumerate(closing, start=len(report.sections))),
         Html(f"</main>\n<script>{_PRINT}</script>", (_PRINT,)),
     ]
-    return document(joined(parts), report.title, style=_STYLE)
+    return document(joined(parts), report.title, dark=dark, style=_STYLE)
 
 
 def report_markdown(report: Report, page: str) -> str:
@@ -89,10 +84,10 @@ def report_markdown(report: Report, page: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _section_html(name: str, section: Section, numbers: Iterator[int]) -> Html:
+def _section_html(name: str, section: Section, numbers: Iterator[int], dark: bool | None) -> Html:
     remarks = "\n".join(f"<li{_BESIDE if _indented(remark) else ''}>{html_text(remark.strip())}</li>" for remark in section.remarks)
     figures = [
-        joined([Html(f'<div class="figure" id="view-{index}"><h3>{html_text(title)}</h3>'), drawn(index, figure), Html("</div>")])
+        joined([Html(f'<div class="figure" id="view-{index}"><h3>{html_text(title)}</h3>'), drawn(index, figure, dark), Html("</div>")])
         for (title, figure), index in zip(section.figures.items(), numbers, strict=False)
     ]
     parts = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import singledispatch
 
 from mechdyn.claims.claim import get_claim
-from mechdyn.claims.meta_analysis import together
+from mechdyn.claims.meta_analysis import Together, together
 from mechdyn.errors import InputError
 from mechdyn.evidence import Table, Verdict
 from mechdyn.paper.parts import NEEDLES
@@ -50,8 +50,8 @@ from mechdyn.views.ablation import ablation_grids, progressive_figures
 from mechdyn.views.facts import fact_page
 from mechdyn.views.follows import follows_figures
 from mechdyn.views.head_maps import head_map
+from mechdyn.views.looks import InBothLooks, View, in_both_looks
 from mechdyn.views.over_models import forest
-from mechdyn.views.page import View
 from mechdyn.views.probe import correlations
 from mechdyn.views.sensitivity import sensitivity_figures
 from mechdyn.views.timeline import timeline
@@ -124,9 +124,13 @@ def _together(judged: Sequence[Run]) -> list[Section]:
     for task in dict.fromkeys(run.task.name for run in judged):
         of_task = [verdict for run, verdict in zip(judged, verdicts, strict=True) if run.task.name == task]
         for found in together(of_task):
-            figures = {"models, their mean, and the next": forest(found)} if found.found else {}
+            figures = {"models, their mean, and the next": _forest(found)} if found.found else {}
             parts.append(Section(f"{found.claim} over models: {task}", command, (together_table(found),), figures))
     return parts
+
+
+def _forest(found: Together) -> InBothLooks:
+    return InBothLooks.of(lambda dark: forest(found, dark=dark))
 
 
 def _registered(run: Run) -> str:
@@ -159,13 +163,14 @@ def sections(found: Content, run: Run) -> list[Section]:
 def _judged(found: Judged, run: Run) -> list[Section]:
     """A claim's verdict, for questions what became of their facts, then what scripts measured on the same traces."""
     parts = [_verdict(run, found, found.verdict)] if found.verdict is not None else []
-    if has_facts(clean_traces(run.folder.roles)):
+    if has_facts(clean_traces(run.folder.stored)):
         parts.append(_facts(run))
     where = f"{run.model}, {run.task.name}"
     if found.correlations is not None:
         heading, by_offset = f"Correlations by offset (Figures 4 and 8): {where}", found.correlations.offsets
         tables = (correlations_table(by_offset, f"Canonical correlations on {where}", paper=run.task.paper == NEEDLES),)
-        parts.append(Section(heading, run.beside("mechdyn correlations"), tables, correlations(by_offset, title=run.model)))
+        figures = in_both_looks(lambda dark: correlations(by_offset, title=run.model, dark=dark))
+        parts.append(Section(heading, run.beside("mechdyn correlations"), tables, figures))
     for name, reports in found.probes.items():
         title = f"{name} on {run.model}"
         parts.append(Section(f"Probes (Tables 2 and 3): {where}", run.beside("mechdyn probe"), (probe_table(reports, title),)))
@@ -173,15 +178,16 @@ def _judged(found: Judged, run: Run) -> list[Section]:
 
 
 def _facts(run: Run) -> Section:
-    traces = clean_traces(run.folder.roles)
+    traces = clean_traces(run.folder.stored)
     report, where = fact_report(traces), f"{run.model}, {run.task.name}"
     tables = (fact_table(report, f"Supporting facts on {where}, no head off"),)
-    return Section(f"Supporting facts: {where}", run.command, tables, dict(fact_page(report, traces, title=run.model)))
+    figures = in_both_looks(lambda dark: fact_page(report, traces, title=run.model, dark=dark))
+    return Section(f"Supporting facts: {where}", run.command, tables, figures)
 
 
 def _verdict(run: Run, found: Judged, verdict: Verdict) -> Section:
     remark = layout_of(verdict.claim).remark
-    _, figures = verdict_figures(verdict, run.folder.roles, stored_controls(verdict, run.folder.path))
+    _, figures = verdict_figures(verdict, run.folder.stored, stored_controls(verdict, run.folder.path))
     return Section(
         heading=f"{verdict.claim}{_of_paper(verdict.claim)}: {run.model}, {run.task.name}: {verdict.outcome}",
         command=run.command,
@@ -206,12 +212,12 @@ def _otherwise(found: Judged | Strategies) -> list[str]:
 
 @sections.register
 def _grid(found: AblationTable, run: Run) -> list[Section]:
-    figures = ablation_grids(run.folder.roles, title=run.model)
+    figures = in_both_looks(lambda dark: ablation_grids(run.folder.stored, title=run.model, dark=dark))
     heading = f"Ablation grid (Figures {'2 and 9 to 11' if run.task.paper == NEEDLES else '6 and 12 to 14'}): {run.model}, {run.task.name}"
     facts = f"{found.detection.n_correct} detection samples correct; average size {found.detection.size}."
     title = f"Ablation on {run.model}, {run.task.name}"
     tables = [grid_table(found.rows, title), *([effect_table(found.effects, f"{title}: along the clean answers")] if found.effects else [])]
-    return [Section(heading, run.command, tuple(tables), dict(figures), (facts, NOT_PRINTED))]
+    return [Section(heading, run.command, tuple(tables), figures, (facts, NOT_PRINTED))]
 
 
 @sections.register
@@ -224,15 +230,15 @@ def _modes(found: ModesOfList, run: Run) -> list[Section]:
 def _progressive(found: Points, run: Run) -> list[Section]:
     title = f"Progressive ablation on {run.model}, {run.task.name}"
     paper = tuple(f"Paper, {model}: {values}." for model, values in FIGURE_3.items()) if run.task.paper == NEEDLES else (NOT_PRINTED,)
-    figures = progressive_figures(found.points, title=run.model)
+    figures = in_both_looks(lambda dark: progressive_figures(found.points, title=run.model, dark=dark))
     heading = f"Progressive ablation (Figures 3, 7 and 15 to 20): {run.model}, {run.task.name}"
-    return [Section(heading, run.command, (progressive_table(found.points, title),), dict(figures), paper)]
+    return [Section(heading, run.command, (progressive_table(found.points, title),), figures, paper)]
 
 
 @sections.register
 def _settings(found: Settings, run: Run) -> list[Section]:
     title = f"Dynamism on {run.model}, {run.task.name}: sink, local window and threshold of Eq. 2"
-    figures = sensitivity_figures(found.cells, title=f"{run.model}, {run.task.name}")
+    figures = in_both_looks(lambda dark: sensitivity_figures(found.cells, title=f"{run.model}, {run.task.name}", dark=dark))
     remark = "The paper states none of the three numbers and shows no such grid."
     heading = f"Sensitivity of Eq. 2: {run.model}, {run.task.name}"
     return [Section(heading, run.command, (sensitivity_table(found.cells, title),), figures, (remark,))]
@@ -243,7 +249,7 @@ def _followed(found: FollowedSets, run: Run) -> list[Section]:
     where = f"{run.model}, {run.task.name}"
     tables = tuple(follows_tables(found.found, f"What the sets follow on {where}", found.carried))
     answers = f"{found.found.n_right} of {found.found.n_traces} answers are right and count."
-    figures = follows_figures(found.found, title=run.model)
+    figures = in_both_looks(lambda dark: follows_figures(found.found, title=run.model, dark=dark))
     return [Section(f"What the sets follow: {where}", run.command, tables, figures, (answers, modes_remark(found.found.modes)))]
 
 
@@ -252,14 +258,14 @@ def _strategies(found: Strategies, run: Run) -> list[Section]:
     heading = f"{found.verdict.claim} (5, Table 4): {run.model}, {run.task.name}: {found.verdict.outcome}"
     figures = evidence_figures(found.verdict, stored_controls(found.verdict, run.folder.path))
     remarks = (*_otherwise(found), *found.verdict.reasons)
-    return [Section(heading, run.command, tuple(rag_tables(found.rows, found.verdict)), dict(figures), remarks)]
+    return [Section(heading, run.command, tuple(rag_tables(found.rows, found.verdict)), figures, remarks)]
 
 
 @sections.register
 def _detected(found: DetectedList, run: Run) -> list[Section]:
     detected = found.found
     title = f"Heads of {run.model} by {detected.name} on {run.task.name}"
-    figures = {"layers and heads": head_map(detected.ranking, detected.k, title=title)}
+    figures = in_both_looks(lambda dark: {"layers and heads": head_map(detected.ranking, detected.k, title=title, dark=dark)})
     return [Section(title, run.command, tuple(detected_tables(detected, title)), figures)]
 
 
@@ -272,7 +278,7 @@ def _improved(found: EvaluatedVariants, run: Run) -> list[Section]:
 
 @sections.register
 def _single(found: Single, run: Run) -> list[Section]:
-    figures = {"timeline": timeline(found.trace)} if found.trace.n_steps else {}
+    figures = in_both_looks(lambda dark: {"timeline": timeline(found.trace, dark=dark)}) if found.trace.n_steps else {}
     remarks = (f"Answer: {found.trace.text!r}", f"Expected: {found.trace.answer!r}")
     return [Section(f"One trace (Figures 1 and 5): {run.model}, {run.task.name}", run.command, (), figures, remarks)]
 

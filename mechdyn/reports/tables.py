@@ -63,6 +63,20 @@ def terminal_table(table: Table, width: int) -> RenderableType:
     return Group(*parts)
 
 
+TABLE_STYLE = """
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+caption { text-align: left; font-weight: 600; padding: 4px 0; }
+th, td { text-align: left; font-weight: 400; padding: 3px 10px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+thead th { font-weight: 600; border-bottom: 2px solid var(--muted); vertical-align: bottom; }
+td, thead th:not(:first-child) { white-space: nowrap; }
+tbody th { min-width: min(16em, 32vw); }
+tbody th.short { min-width: 0; }
+th.number, td.number { text-align: right; }
+p.caption { color: var(--muted); margin: 2px 0 12px; }
+@media (max-width: 700px) { table, p.caption { font-size: 13px; } }
+"""
+"""For pages with tables, in the colours of the page."""
+
 _SHORT = 14
 """Letters of a row's name that are kept on one line of a page."""
 

@@ -6,6 +6,7 @@ A claim that has no `Layout` of its own is shown with a line for each piece of e
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -26,10 +27,11 @@ from mechdyn.studies.conditions import ABOUT, CLEAN, COMMITS, CONDITIONS
 from mechdyn.studies.dose_response import SETS
 from mechdyn.tasks.task import TASKS, is_correct
 from mechdyn.text import visible
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import AnyTrace, as_trace
 from mechdyn.views.ablation import ablation_grids
 from mechdyn.views.condition_panels import conditions
-from mechdyn.views.page import View, save_page
+from mechdyn.views.looks import InBothLooks, View, in_both_looks
+from mechdyn.views.page import save_page
 from mechdyn.views.probe import verdict_curves
 from mechdyn.views.timeline import timeline
 
@@ -81,21 +83,23 @@ def _under(heading: str, criteria: Criteria) -> list[str]:
     return [heading, *(f"  {criterion}" for criterion in criteria)] if criteria else []
 
 
-def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], folder: Path) -> Path | None:
+def save_verdict_figure(verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]], folder: Path) -> Path | None:
     """What the verdict rests on and the claim's own figures as a page; None where there is neither a number nor a step.
 
     Control models whose verdicts on the same question are stored in folders beside this one are drawn with it.
     """
     name, figures = verdict_figures(verdict, traces, stored_controls(verdict, folder))
-    return save_page(figures, folder / f"{name}.html", title=f"{verdict.claim} on {verdict.model}: {verdict.outcome}") if figures else None
+    title = f"{verdict.claim} on {verdict.model}: {verdict.outcome}"
+    return save_page(figures, folder / f"{name}.html", title, dark=None) if figures else None
 
 
 def verdict_figures(
-    verdict: Verdict, traces: Mapping[str, Sequence[Trace]], controls: Sequence[Verdict] = ()
+    verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]], controls: Sequence[Verdict] = ()
 ) -> tuple[str, Mapping[str, View]]:
     """What to call the page, and by heading what the verdict rests on, then the claim's own figures of what it was judged on."""
     found = layout_of(verdict.claim)
-    own = found.figures(verdict, traces)
+    given = {role: list(map(as_trace, row)) for role, row in traces.items()} if found.tensors else traces
+    own = found.figures(verdict, given)
     named = own if isinstance(own, Mapping) else dict(zip(_numbered(len(own)), own, strict=True))
     return found.page if named else "verdict", {**evidence_figures(verdict, controls, traces), **named}
 
@@ -205,24 +209,30 @@ def _paper_cells(name: str) -> list[str]:
     return [read(row) if read else "" for row in TABLE_1.values()]
 
 
-def one_timeline(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
+def one_timeline(verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]]) -> Figures:
     """Figure 1 for the first correct sample of the role `evaluation`, or of the first role (the first with any step if none is correct)."""
     candidates = [trace for trace in traces.get("evaluation") or next(iter(traces.values()), ()) if trace.n_steps]
     correct = [trace for trace in candidates if is_correct(trace.task, trace.text, trace.answer)]
-    return [timeline(trace) for trace in (correct or candidates)[:1]]
+    return list(map(_timeline, (correct or candidates)[:1]))
 
 
-def _grids(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
+def _timeline(trace: AnyTrace) -> InBothLooks:
+    return InBothLooks.of(lambda dark: timeline(trace, dark=dark))
+
+
+def _grids(verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]]) -> Figures:
     """Every condition in one figure, then Figure 2; where the claim stopped at the detection set, one of its samples."""
     if CLEAN not in traces:
         return one_timeline(verdict, traces)
-    shown = {"Conditions": conditions(verdict, about=setting(traces))} if verdict.find(DIFFERENCE, condition=CLEAN, commit="clean") else {}
-    return {**shown, **ablation_grids(traces, title=verdict.model)}
+    about, compared = setting(traces), verdict.find(DIFFERENCE, condition=CLEAN, commit="clean")
+    shown = {"Conditions": InBothLooks.of(lambda dark: conditions(verdict, about=about, dark=dark))} if compared else {}
+    return {**shown, **in_both_looks(lambda dark: ablation_grids(traces, title=verdict.model, dark=dark))}
 
 
-def _curves(verdict: Verdict, traces: Mapping[str, Sequence[Trace]]) -> Figures:
+def _curves(verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]]) -> Figures:
     """What was measured by offset, then one sample."""
-    return {**verdict_curves(verdict), **dict(zip([ONE_SAMPLE], one_timeline(verdict, traces), strict=False))}
+    curves = in_both_looks(lambda dark: verdict_curves(verdict, dark=dark))
+    return {**curves, **dict(zip([ONE_SAMPLE], one_timeline(verdict, traces), strict=False))}
 
 
 ONE_SAMPLE = "One of the samples (Figures 1 and 5)"
@@ -238,12 +248,14 @@ class Layout:
         figures: what is drawn of the verdict and of the traces it was judged on, by heading or in order.
         page: what the file with the figures is called.
         remark: what a report says below them.
+        tensors: whether `figures` works on the tensors of its traces; where it takes them as they are stored, a report does without torch.
     """
 
     tables: Callable[[Verdict], list[Table]] = plain_tables
-    figures: Callable[[Verdict, Mapping[str, Sequence[Trace]]], Figures] = one_timeline
+    figures: Callable[[Verdict, Mapping[str, Sequence[Any]]], Figures] = one_timeline
     page: str = "timeline"
     remark: str = ""
+    tensors: bool = True
 
 
 LAYOUTS: Registry[Layout] = Registry("layout", "mechdyn.reports.verdict")
@@ -252,15 +264,15 @@ LAYOUTS: Registry[Layout] = Registry("layout", "mechdyn.reports.verdict")
 
 def layout_of(claim: str) -> Layout:
     """The layout of a claim's verdicts: its own, else a plain table and one timeline."""
-    return LAYOUTS.get(claim) if claim in LAYOUTS.names() else Layout()
+    return LAYOUTS.get(claim) if claim in LAYOUTS.names() else Layout(tensors=False)
 
 
 LAYOUTS.register("alarm", Layout(alarm_tables, alarm_answers, "alarm"))
-LAYOUTS.register("dynamism", Layout(_dynamism_tables))
-LAYOUTS.register("irreplaceability", Layout(_irreplaceability_tables, _grids, "ablation", NOT_PRINTED))
+LAYOUTS.register("dynamism", Layout(_dynamism_tables, tensors=False))
+LAYOUTS.register("irreplaceability", Layout(_irreplaceability_tables, _grids, "ablation", NOT_PRINTED, tensors=False))
 for _property in ("sparse", "intrinsic", "universal"):
-    LAYOUTS.register(f"wu2024.{_property}", Layout(verdict_on_lists))
-LAYOUTS.register("step_budgets", Layout(budget_tables, budget_curves, "kv_budgets"))
-LAYOUTS.register("retmask", Layout(figures=lambda verdict, traces: {}, page="retmask"))
-LAYOUTS.register("correlation", Layout(figures=_curves, page="correlation"))
-LAYOUTS.register("anticipation", Layout(figures=_curves, page="anticipation"))
+    LAYOUTS.register(f"wu2024.{_property}", Layout(verdict_on_lists, tensors=False))
+LAYOUTS.register("step_budgets", Layout(budget_tables, budget_curves, "kv_budgets", tensors=False))
+LAYOUTS.register("retmask", Layout(figures=lambda verdict, traces: {}, page="retmask", tensors=False))
+LAYOUTS.register("correlation", Layout(figures=_curves, page="correlation", tensors=False))
+LAYOUTS.register("anticipation", Layout(figures=_curves, page="anticipation", tensors=False))

@@ -94,7 +94,7 @@ def make_viewer(run: ViewedRun, out: Path, *, model: str | None = None, dark: bo
         gathered = _Gathered()
         _write_parts(run, folder, gathered)
         texts, note = token_table(run, sorted(gathered.ids), model)
-        notes = [*([note] if note else []), *_notes(run), *_write_report(run, folder)]
+        notes = [*([note] if note else []), *_notes(run), *_write_report(run, folder, dark)]
         _write_index(run, folder, gathered, has_report=(folder / REPORT).is_file(), has_texts=bool(texts))
         write_data(folder, "vocabulary", data_script("vocabulary", vocabulary_block(texts)))
         write_data(folder, "counts", data_script("counts", counts_block(gathered.counts)))
@@ -163,7 +163,7 @@ def _heads(run: ViewedRun, generations: Mapping[str, list[Generation]], lists: M
     return heads_block(summary, lists)
 
 
-def _write_report(run: ViewedRun, folder: Path) -> Iterator[str]:
+def _write_report(run: ViewedRun, folder: Path, dark: bool | None) -> Iterator[str]:
     """The report as a page of the viewer; a word where there is none."""
     if run.record is None:
         return
@@ -172,7 +172,7 @@ def _write_report(run: ViewedRun, folder: Path) -> Iterator[str]:
         yield f"the report is left out, since it would hold {cells / 1e9:.1f} billion scores at once; mechdyn report {run.path} writes it"
         return
     try:
-        write_page(folder, REPORT, report_html(make_report([read_run(run.path, again=False)])))
+        write_page(folder, REPORT, report_html(make_report([read_run(run.path, again=False)]), dark))
     except MechdynError as error:
         yield f"there is no report: {error}"
     except (AttributeError, LookupError, TypeError, ValueError) as error:

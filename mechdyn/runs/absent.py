@@ -2,26 +2,26 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
+import numpy as np
 
 from mechdyn.runs.failure import Failure
 from mechdyn.traces.manifest import Manifest
 from mechdyn.traces.store import TraceStore
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import StoredTrace
 
 
-def load_role(store: TraceStore, keys: Sequence[str], absent: Callable[[str], Trace]) -> list[Trace]:
+def load_role(store: TraceStore, keys: Sequence[str], absent: Callable[[str], StoredTrace]) -> list[StoredTrace]:
     """The traces of a role in the order of its keys, with a stand-in for each that the store lacks."""
     present = store.keys()
-    found = {trace.unit: trace for trace in store.load([key for key in keys if key in present])}
+    found = {trace.unit: trace for trace in store.stored([key for key in keys if key in present])}
     return [found[key] if key in found else absent(key) for key in keys]
 
 
-def failed_trace(key: str, task: str, manifest: Manifest, failures: Mapping[str, Failure]) -> Trace:
+def failed_trace(key: str, task: str, manifest: Manifest, failures: Mapping[str, Failure]) -> StoredTrace:
     """A trace of no step that stopped in an error: judges count it with those that failed, never with those that retrieve nothing."""
     failure = failures.get(key)
-    none = torch.zeros(0, dtype=torch.long)
-    return Trace(
+    none = np.zeros(0, dtype=np.int64)
+    return StoredTrace(
         unit=key,
         sample="",
         task=task,
@@ -32,8 +32,8 @@ def failed_trace(key: str, task: str, manifest: Manifest, failures: Mapping[str,
         tokens=none,
         token_texts=(),
         text="",
-        retrieval_scores=torch.zeros(0, manifest.n_layers, manifest.n_heads),
-        hidden=torch.zeros(0, manifest.d_model),
+        retrieval_scores=np.zeros((0, manifest.n_layers, manifest.n_heads), dtype=np.float32),
+        hidden=np.zeros((0, manifest.d_model), dtype=np.float32),
         stopped="error",
         meta={"error": str(failure) if failure else "not run yet", "absent": True},
     )

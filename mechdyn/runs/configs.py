@@ -26,6 +26,7 @@ def argument(help: str) -> Any:
 how = partial(option, how=True)
 """An option of how a run is carried out: it changes no result."""
 _DTYPE = "float32, bfloat16, float16, or auto: the faster one here. float32 on the CPU, else the checkpoint's own, when left out."
+_THREADS = "Threads of the CPU: a number, or auto: the fewest that come near the fastest, measured here. PyTorch's choice when left out."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class RunOptions:
     dtype: str | None = how(None, _DTYPE)
     device: str | None = how(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = how(None, "auto: spread the layers over all CUDA devices.")
+    threads: str | None = how(None, _THREADS)
     engine: str = how("auto", "auto, bridge, fast or static: what runs a step; auto is the fast one where it agrees with the bridge.")
     batch_size: int | None = how(
         None,
@@ -165,6 +167,7 @@ class ExploreConfig:
     conditions: tuple[str, ...] = option((), "Only this condition; may be repeated. All when left out.", flag="--condition")
     model: str | None = option(None, "Where the run's model lies, when it was a local directory that has moved.")
     sources: int = option(16, "Strongest sources a head and step, 0 for none, which needs no model.", min=0)
+    threads: str | None = option(None, _THREADS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,12 +229,13 @@ class SweepConfig:
     executor: str | None = option(None, "local or ray: this machine, or a Ray cluster (pip install 'mechdyn[cluster]').")
     address: str | None = option(None, "Of the Ray cluster: auto, HOST:PORT or ray://HOST:PORT; one on this machine when left out.")
     workers: int | None = option(None, "Processes with a model each.", min=1, max=10_000)
+    threads: str | None = option(None, _THREADS)
     fail_fast: bool = option(False, "Stop at the first unit or run that fails.")
     retry_failed: bool = option(False, "Try units again that failed three times and were set aside.")
 
     def how(self) -> dict[str, Any]:
         """The options of how runs are carried out that were given, by field."""
-        names = ("executor", "address", "workers", "fail_fast", "retry_failed", *(() if self.dry_run else ("device",)))
+        names = ("executor", "address", "workers", "threads", "fail_fast", "retry_failed", *(() if self.dry_run else ("device",)))
         return {name: getattr(self, name) for name in names if getattr(self, name) not in (None, False)}
 
 
@@ -244,6 +248,7 @@ class CheckConfig:
     device: str | None = option(None, "cpu, cuda or cuda:N; a CUDA device if there is one, when left out.")
     device_map: str | None = option(None, "auto: spread the layers over all CUDA devices.")
     dtype: str | None = option(None, _DTYPE)
+    threads: str | None = option(None, _THREADS)
     max_length: int | None = option(None, "The longest sequence that will be run; models with longrope scaling need it.", min=1)
 
 
@@ -265,6 +270,7 @@ class AppConfig:
     host: str = option("127.0.0.1", "Address to listen on; other than this machine's own, it lets others use the model.")
     port: int = option(8050, "Port to listen on; 0 takes any free one.", min=0, max=65535)
     dark: bool = option(False, "A dark page.")
+    threads: str | None = option(None, _THREADS)
 
 
 @dataclass(frozen=True)

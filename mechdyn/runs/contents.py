@@ -19,7 +19,7 @@ from mechdyn.studies.lagged_effect import EffectRow
 from mechdyn.studies.modes import ModesTable
 from mechdyn.studies.progressive import ProgressivePoint
 from mechdyn.studies.rag import RagRow
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import StoredTrace
 
 if TYPE_CHECKING:
     from mechdyn.runs.improve import Improved
@@ -134,5 +134,5 @@ class EvaluatedVariants:
 class Single:
     """One trace."""
 
-    trace: Trace
+    trace: StoredTrace
     measures: frozenset[str] = frozenset()

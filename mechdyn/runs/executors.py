@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
+from mechdyn.models.threads import AUTO, ThreadChoice, parse_threads, use_threads
 from mechdyn.runs.failure import Failure
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ class Executor(Protocol):
         """The workers' model; without its weights (`outline`) where no worker is this process."""
         ...
 
+    @property
+    def threads(self) -> ThreadChoice | None:
+        """The threads of each worker; None where they are its machine's own affair."""
+        ...
+
     def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Finished]:
         """The outcome of each item, in the order in which they finish; items are drawn as workers become free."""
         ...
@@ -85,6 +91,10 @@ class HereExecutor:
     @property
     def model(self) -> Model:
         return self._worker.model
+
+    @property
+    def threads(self) -> ThreadChoice:
+        return self._worker.threads or use_threads(None, self.model)
 
     def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Finished]:
         """One item after another."""
@@ -139,6 +149,8 @@ def check_executor(config: Any) -> None:
     """Refuse what needs no model to be refused."""
     if config.executor not in EXECUTORS:
         raise InputError(f"executor must be one of {', '.join(EXECUTORS)}, got {config.executor!r}")
+    if parse_threads(config.threads) == AUTO and (config.executor == RAY or (config.workers or 1) > 1):
+        raise InputError("--threads auto measures one process with the machine to itself; give several workers a number of threads each")
     if config.address is not None and config.executor != RAY:
         raise InputError("--address is that of a Ray cluster; give --executor ray with it, or leave it out")
 

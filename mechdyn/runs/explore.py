@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mechdyn.errors import InputError
 from mechdyn.models.model import Model
+from mechdyn.models.threads import parse_threads, use_threads
 from mechdyn.runs.configs import ExploreConfig
 from mechdyn.studies.conditions import CLEAN, CONDITIONS, condition_names
 from mechdyn.tasks.task import is_correct
+from mechdyn.tensors import torch
 from mechdyn.traces.store import TraceStore
 from mechdyn.traces.trace import Trace
 
@@ -83,6 +83,7 @@ def explore(config: ExploreConfig) -> Explored:
     Raises:
         InputError: a folder without traces, a sample or condition that it has not, or another model than the run's.
     """
+    parse_threads(config.threads)
     store = open_traces(config.run)
     sample = choose(stored_samples(store), config.sample)
     names = _conditions(sample, config.conditions)
@@ -124,11 +125,13 @@ def _load(config: ExploreConfig, store: TraceStore) -> Model:
 
     name = config.model or store.manifest.model
     try:
-        return load_model(name, dtype=getattr(torch, store.manifest.dtype))
+        model = load_model(name, dtype=getattr(torch, store.manifest.dtype))
     except InputError as error:
         raise InputError(
             f"the run's model cannot be loaded ({error}); say where it lies with --model, or leave sources out with --sources 0"
         ) from error
+    use_threads(config.threads, model)
+    return model
 
 
 def _conditions(sample: StoredSample, wanted: Sequence[str]) -> list[str]:

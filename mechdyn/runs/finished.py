@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +18,11 @@ from mechdyn.runs.run_log import LOG, RunLog
 from mechdyn.tasks.task import Task, task_as_asked
 from mechdyn.traces.manifest import Manifest
 from mechdyn.traces.store import TraceStore
+from mechdyn.traces.stored import StoredTrace, as_trace
 from mechdyn.traces.trace import Trace
 
 Roles = Mapping[str, Sequence[Trace]]
+StoredRoles = Mapping[str, Sequence[StoredTrace]]
 Parsed = TypeVar("Parsed")
 STATIC = "static_heads.json"
 """The user's static heads in a claim's run."""
@@ -27,11 +30,14 @@ STATIC = "static_heads.json"
 
 @dataclass(frozen=True, eq=False)
 class RunFolder:
-    """A run's folder; `traces` and `manifests` are by store, traces by role within it."""
+    """A run's folder; `stores`, `traces` and `manifests` are by store, traces by role within it.
+
+    What is `stored` is read without torch; `traces` and `roles` are the same with tensors.
+    """
 
     path: Path
     record: RunRecord
-    traces: Mapping[str, Roles]
+    stores: Mapping[str, StoredRoles]
     manifests: Mapping[str, Manifest]
     planned: int = 0
     missing: int = 0
@@ -50,10 +56,20 @@ class RunFolder:
         """The run's task, no file of it read."""
         return task_as_asked(str(self.record.asked.get("task", "niah")), self.record.asked)
 
+    @cached_property
+    def traces(self) -> Mapping[str, Roles]:
+        """The traces of each store."""
+        return {name: {role: list(map(as_trace, found)) for role, found in stored.items()} for name, stored in self.stores.items()}
+
     @property
     def roles(self) -> Roles:
         """The traces of a run with one store; none where it has no store."""
         return next(iter(self.traces.values()), {})
+
+    @property
+    def stored(self) -> StoredRoles:
+        """As `roles`, without tensors."""
+        return next(iter(self.stores.values()), {})
 
 
 def read_folder(path: Path, record: RunRecord, command: str, *, traced: bool = True, partial: bool = False) -> RunFolder:
@@ -75,7 +91,7 @@ def read_folder(path: Path, record: RunRecord, command: str, *, traced: bool = T
     if traced and not stores:
         raise unfinished(path, "nothing is traced yet", command)
     failures = RunLog(path / LOG).set_aside
-    traces, manifests, n_planned, lacking = {}, {}, 0, set[str]()
+    read, manifests, n_planned, lacking = {}, {}, 0, set[str]()
     for name, url in stores.items():
         store = TraceStore.open(url)
         listed = path / f"{name}.json"
@@ -87,11 +103,11 @@ def read_folder(path: Path, record: RunRecord, command: str, *, traced: bool = T
             raise unfinished(path, f"{stored} of {len(planned)} planned traces are in {name}", command)
         task = str(record.asked.get("task", "niah")).partition(":")[0]
         stand_in = functools.partial(failed_trace, task=task, manifest=store.manifest, failures=failures)
-        traces[name] = {role: load_role(store, keys, stand_in) for role, keys in roles.items()}
+        read[name] = {role: load_role(store, keys, stand_in) for role, keys in roles.items()}
         manifests[name] = store.manifest
         n_planned, lacking = n_planned + len(planned), lacking | absent
     aside = {key: failure for key, failure in failures.items() if key in lacking}
-    return RunFolder(path, record, traces, manifests, n_planned, len(lacking - aside.keys()), aside)
+    return RunFolder(path, record, read, manifests, n_planned, len(lacking - aside.keys()), aside)
 
 
 def parsed(path: Path, parse: Callable[[Any], Parsed]) -> Parsed:

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 class RunRecord:
     """What `run.json` says: the kind of run, the options that say what it is, the model's identity and where the model lay.
 
-    `registered` is what was fixed before the first trace (`mechdyn.runs.registered`); None where nothing was.
+    `registered` is what was fixed before the first trace (`mechdyn.runs.registered`); None where nothing was. `environment` is what it was
+    begun with (`mechdyn.runs.environment`): no part of what it is.
     """
 
     kind: str
@@ -46,17 +47,19 @@ class RunRecord:
     source: str
     version: int = VERSION
     registered: Mapping[str, Any] | None = None
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Any, model: Mapping[str, Any]) -> "RunRecord":
+    def of(cls, config: Any, model: Mapping[str, Any], environment: Mapping[str, Any] | None = None) -> "RunRecord":
         """The record of a run that is about to begin."""
         asked = {item.name: getattr(config, item.name) for item in identity_fields(type(config)) if item.name != "model"}
-        return cls(config.kind, json.loads(json.dumps(asked)), dict(model), str(config.model))
+        return cls(config.kind, json.loads(json.dumps(asked)), dict(model), str(config.model), environment=environment or {})
 
     def as_json(self) -> dict[str, Any]:
         fixed = {"registered": dict(self.registered)} if self.registered is not None else {}
         about = {"kind": self.kind, "version": self.version, "asked": dict(self.asked)}
-        return about | {"model": dict(self.model), "source": self.source} | fixed
+        begun = {"environment": dict(self.environment)} if self.environment else {}
+        return about | {"model": dict(self.model), "source": self.source} | begun | fixed
 
     def differences(self, other: "RunRecord", config_type: type, besides: Collection[str] = ()) -> list[str]:
         """A line for each thing asked that differs, but for `besides`; an option that one of the two did not know has its default."""
@@ -91,7 +94,11 @@ def read_record(folder: Path) -> RunRecord:
     registered = values.get("registered")
     if registered is not None and not isinstance(registered, dict):
         raise StoreError(f"{path} has a damaged entry 'registered'; restore it, or run again into a new folder")
-    return RunRecord(str(values["kind"]), values["asked"], model, str(values.get("source", model["name"])), registered=registered)
+    environment = values.get("environment") or {}
+    if not isinstance(environment, dict):
+        raise StoreError(f"{path} has a damaged entry 'environment'; restore it, or run again into a new folder")
+    source = str(values.get("source", model["name"]))
+    return RunRecord(str(values["kind"]), values["asked"], model, source, registered=registered, environment=environment)
 
 
 def _of_first_release(values: Mapping[str, Any]) -> RunRecord:

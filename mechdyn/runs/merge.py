@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
 from mechdyn.errors import InputError, StoreError
 from mechdyn.rag.log import RagLog
@@ -17,7 +17,7 @@ from mechdyn.runs.read import KINDS
 from mechdyn.runs.run_log import LOG, RunLog, read_log
 from mechdyn.traces.manifest import Manifest
 from mechdyn.traces.store import TraceStore
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import StoredTrace
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def merge(out: str | Path, runs: Sequence[str | Path], *, take_first: bool = Fal
         store = TraceStore.create(out / name, manifests[name])
         for found in (each[name] for each in stores if name in each):
             new = sorted(found.keys() - store.keys())
-            n_traces += store.append(found.traces(new)) if new else 0
+            n_traces += store.append(found.stored(new)) if new else 0
         if roles[name]:
             write_json(out / f"{name}.json", roles[name])
     _write_answers(out, paths, answers)
@@ -127,12 +127,12 @@ def _trace_conflicts(name: str, paths: Sequence[Path], stores: Sequence[Mapping[
         for earlier_path, earlier in having[:place]:
             common = sorted(store.keys() & earlier.keys())
             for key in common:
-                what = _difference(earlier.load([key])[0], store.load([key])[0])
+                what = _difference(*(next(each.stored([key])) for each in (earlier, store)))
                 if what:
                     yield Conflict(key, earlier_path, path, what)
 
 
-def _difference(one: Trace, other: Trace) -> str:
+def _difference(one: StoredTrace, other: StoredTrace) -> str:
     """In what two traces of a unit differ; empty where they are the same."""
     if one.tokens.tolist() != other.tokens.tolist() or (one.text, one.stopped) != (other.text, other.stopped):
         return "generated tokens"
@@ -146,14 +146,14 @@ def _difference(one: Trace, other: Trace) -> str:
     }
     different = [name for name, (mine, theirs) in parts.items() if not _same(mine, theirs)]
     if different == ["hidden states"] and one.hidden.shape == other.hidden.shape:
-        return f"hidden states (by up to {float((one.hidden - other.hidden).abs().max()):.1e})"
+        return f"hidden states (by up to {float(np.abs(one.hidden - other.hidden).max()):.1e})"
     return ", ".join(different)
 
 
 def _same(one: Any, other: Any) -> bool:
     if one is None or other is None:
         return one is other
-    return one.shape == other.shape and torch.equal(torch.nan_to_num(one.float()), torch.nan_to_num(other.float()))
+    return np.array_equal(one, other, equal_nan=True)
 
 
 def _answers(paths: Sequence[Path], record: RunRecord) -> tuple[dict[str, dict[str, RagLog]], list[Conflict]]:

@@ -94,7 +94,8 @@ def _in_world(claim: Claim, name: str | None, sizes: list[int], draws: int) -> P
     world = WORLDS[chosen]
     if getattr(claim, "takes_repeats", False):
         return power_of(world_outcome(claim, world), sizes, draws, claim.name, how)
-    return scaled(claim.judge(request_for(world), simulate(world, N_PILOT)), N_PILOT, sizes)
+    pilot = getattr(claim, "pilot", claim.judge)
+    return scaled(pilot(request_for(world), simulate(world, N_PILOT)), N_PILOT, sizes)
 
 
 def _size_of(roles: Roles, asked: RunSize) -> RunSize:

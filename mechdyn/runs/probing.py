@@ -20,6 +20,7 @@ from mechdyn.scores.score import as_score
 from mechdyn.stats.cca_offsets import CCAResult, Correlations, OffsetCCA, cca_by_offset
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.probing import PROBES, ROLE, cca_samples, outline
+from mechdyn.traces.clusters import trace_clusters
 
 CORRELATIONS_FILE, REPORT = "figure_4.json", "report.json"
 
@@ -50,7 +51,8 @@ def correlations(config: VerifyConfig, out: str | Path | None = None, *, last_of
     """Correlations at every offset from 0 on; the run is that of `verify correlation`, whose folder gets `figure_4.json`."""
     traced = trace_claim(config, out)
     begun = outline(traced.traces[ROLE])
-    result = cca_by_offset(cca_samples(begun.traces), tuple(range(last_offset + 1)), seed=config.seed)
+    offsets, clusters = tuple(range(last_offset + 1)), trace_clusters(begun.traces)
+    result = cca_by_offset(cca_samples(begun.traces), offsets, clusters=clusters, seed=config.seed)
     write_json(traced.folder / CORRELATIONS_FILE, asdict(result))
     return Correlated(result, begun.facts["samples"], traced.request.task.paper == NEEDLES, traced.folder)
 

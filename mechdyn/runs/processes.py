@@ -6,7 +6,6 @@ its pipes, which ends its workers.
 """
 
 import multiprocessing
-import os
 import pickle
 import threading
 import time
@@ -20,6 +19,7 @@ import torch
 
 from mechdyn.errors import RunError
 from mechdyn.models.model import Model
+from mechdyn.models.threads import ASKED, DEFAULT, ThreadChoice, usable_cores
 from mechdyn.runs.executors import LOST, MAX_LOSSES, Call, Finished, WorkerState, attempted, outline
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.worker import Worker, WorkerOptions
@@ -39,7 +39,8 @@ class ProcessExecutor:
         self._options = options
         self._processes: list[_Process] = []
         # More threads than cores only wait for one another.
-        self._threads = max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // n))
+        share = max(1, min(torch.get_num_threads(), usable_cores() // n))
+        self._threads = options.threads if isinstance(options.threads, int) else share
         try:
             self._processes = [_Process.started(options, f"process {number}", self._threads) for number in range(n)]
             self._model = self._processes[0].loaded()
@@ -50,6 +51,11 @@ class ProcessExecutor:
     @property
     def model(self) -> Model:
         return self._model
+
+    @property
+    def threads(self) -> ThreadChoice:
+        """Those of each process."""
+        return ThreadChoice(self._threads, DEFAULT if self._options.threads is None else ASKED, cores=usable_cores())
 
     def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Finished]:
         """Items go to whichever process is free; one that dies is replaced, and its item comes first again."""

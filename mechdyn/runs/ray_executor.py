@@ -15,6 +15,7 @@ from typing import Any
 
 from mechdyn.errors import InputError, RunError
 from mechdyn.models.model import Model
+from mechdyn.models.threads import ThreadChoice
 from mechdyn.runs.executors import LOST, MAX_LOSSES, Call, Finished, WorkerState, attempted, outline
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.ray_resources import Resources, batch_tokens, resources_of
@@ -37,6 +38,7 @@ class RayExecutor:
         self._ray = _ray()
         self._started = not self._ray.is_initialized()
         options = WorkerOptions.of(config)
+        self._threads = options.threads
         try:
             if self._started:
                 _connect(self._ray, config.address)
@@ -51,6 +53,10 @@ class RayExecutor:
     @property
     def model(self) -> Model:
         return self._model
+
+    @property
+    def threads(self) -> ThreadChoice | None:
+        return ThreadChoice(self._threads) if isinstance(self._threads, int) else None
 
     def run(self, call: Call, items: Iterable[Any], shared: Any = None) -> Iterator[Finished]:
         """An item at a time for each actor. One that is lost gets no item until Ray has it back; its item goes to another."""

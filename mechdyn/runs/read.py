@@ -162,7 +162,7 @@ def _judged(folder: RunFolder, again: bool | None) -> Judged:
     verdict = recorded
     if recorded is not None and anew:
         verdict = judged(get_claim(recorded.claim), folder.request, folder.roles, folder.record)
-        verdict = noting_absent(verdict, folder.roles, folder.set_aside, folder.missing)
+        verdict = noting_absent(verdict, folder.stored, folder.set_aside, folder.missing)
     return Judged(
         verdict=verdict,
         again=anew,
@@ -184,14 +184,14 @@ def _unchanged(folder: RunFolder, recorded: Verdict, found: Standing) -> bool:
     criteria = (criterion for each in (recorded, *recorded.beside) for criterion in (*each.supports, *each.refutes))
     if not all(criterion.asked for criterion in criteria):
         return False
-    now = noting_absent(noted(replace(recorded, notes=()), found), folder.roles, folder.set_aside, folder.missing).notes
+    now = noting_absent(noted(replace(recorded, notes=()), found), folder.stored, folder.set_aside, folder.missing).notes
     told = bool(found.hash and rules_of(get_claim(recorded.claim)).margins) and (folder.path / SEALS).is_file()
     return told and not found.differences and recorded.notes[len(recorded.notes) - len(now) :] == now
 
 
 def _standing(folder: RunFolder, claim: str) -> Standing | None:
     """What became of the run's registration; None where the claim's package is not installed, so that nothing can be held against it."""
-    return standing(folder.record, rules_of(get_claim(claim)), unit_keys(folder.roles)) if claim in CLAIMS.names() else None
+    return standing(folder.record, rules_of(get_claim(claim)), unit_keys(folder.stored)) if claim in CLAIMS.names() else None
 
 
 def _grid(folder: RunFolder, again: bool | None) -> AblationTable:
@@ -269,7 +269,7 @@ def _retmasked(folder: RunFolder, again: bool | None) -> Judged:
 
 
 def _single(folder: RunFolder, again: bool | None) -> Single:
-    ((trace,),) = folder.roles.values()
+    ((trace,),) = folder.stored.values()
     return Single(trace)
 
 

@@ -19,6 +19,7 @@ from mechdyn.evidence import Verdict
 from mechdyn.hashing import content_hash
 from mechdyn.plans import Request
 from mechdyn.runs.folder import RECORD, RunRecord, read_record, write_json
+from mechdyn.traces.stored import AnyTrace
 from mechdyn.traces.trace import Trace
 
 Keys = Mapping[str, Sequence[str]]
@@ -105,7 +106,7 @@ def noted(verdict: Verdict, found: Standing) -> Verdict:
     return replace(verdict, notes=(*verdict.notes, *found.notes))
 
 
-def unit_keys(traces: Mapping[str, Sequence[Trace]]) -> Keys:
+def unit_keys(traces: Mapping[str, Sequence[AnyTrace]]) -> Keys:
     """The keys of the units that traces are of."""
     return {role: [trace.unit for trace in found] for role, found in traces.items()}
 

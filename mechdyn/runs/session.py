@@ -30,6 +30,7 @@ from mechdyn.runs.asked import check_asked
 from mechdyn.runs.batch_fit import load_of, tokens_that_fit, worker_memory
 from mechdyn.runs.command_lines import default_folder
 from mechdyn.runs.configs import DetectConfig, ScoreOptions, VerifyConfig
+from mechdyn.runs.environment import environment_of, tell_changes, with_threads_of
 from mechdyn.runs.executors import Call, Executor, HereExecutor, check_executor, make_executor
 from mechdyn.runs.failure import Failure
 from mechdyn.runs.folder import LOCK, RunRecord, open_folder, write_json
@@ -45,6 +46,7 @@ from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.task import Task, build_sample, make_task
 from mechdyn.traces.manifest import Manifest, package_versions
 from mechdyn.traces.store import TraceStore
+from mechdyn.traces.stored import as_trace
 from mechdyn.traces.trace import Trace
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ class Session:
         check_executor(config)
         where = Path(out) if out is not None else default_folder(config.kind, config)
         check_asked(config, where)
+        config = with_threads_of(where, config)
         executor = site.executor or make_executor(config)
         try:
             request = make_request(config, task, executor.model)
@@ -112,14 +115,17 @@ class Session:
     @cached_property
     def log(self) -> RunLog:
         """The run's log, `log.jsonl`, begun."""
-        from mechdyn.models.products import how_computed  # whoever reads a finished run does without
-
         log = RunLog(self.folder / LOG)
         how = {name: getattr(self.config, name) for name in ("executor", "workers", "batch_size", "batch_tokens", "engine")}
-        log.write("start", process=os.getpid(), version=metadata.version("mechdyn"), kind=self.config.kind, **how, **how_computed())
+        log.write("start", process=os.getpid(), version=metadata.version("mechdyn"), kind=self.config.kind, **how, **self.environment)
         if self.config.retry_failed and log.failures:
             log.write("retry", units=len(log.failures))
         return log
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What it is computed with, beside what it is."""
+        return environment_of(self.executor)
 
     @cached_property
     def folder(self) -> Path:
@@ -129,7 +135,9 @@ class Session:
             InputError: the folder cannot be written, or holds something else than a run.
             StoreError: the folder belongs to another run, or another process is at it.
         """
-        folder = open_folder(self._out, RunRecord.of(self.config, self.model.identity()), type(self.config))
+        record = RunRecord.of(self.config, self.model.identity(), self.environment)
+        folder = open_folder(self._out, record, type(self.config))
+        tell_changes(folder, self.environment)
         lock = FileLock(folder / LOCK)
         try:
             lock.acquire(timeout=0)
@@ -189,7 +197,7 @@ class Session:
                 fail_fast=self.config.fail_fast,
             )
             absent = partial(failed_trace, task=self.request.task.name, manifest=opened.manifest, failures=self.log.failures)
-            traces |= {role: load_role(opened, keys[role], absent) for role in new}
+            traces |= {role: list(map(as_trace, load_role(opened, keys[role], absent))) for role in new}
         return traces
 
     def batch_of(self, samples: Sequence[Sample]) -> int:

@@ -10,10 +10,10 @@ from mechdyn.runs.configs import TraceConfig
 from mechdyn.runs.finished import read_folder
 from mechdyn.runs.folder import RECORD, RunRecord, read_record
 from mechdyn.traces.manifest import package_versions
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import StoredTrace
 
 
-def stored_trace(config: TraceConfig, out: str | Path | None = None) -> tuple[Trace, Path] | None:
+def stored_trace(config: TraceConfig, out: str | Path | None = None) -> tuple[StoredTrace, Path] | None:
     """The trace and its folder; None where it is not there, or where it takes the model to tell that it is the same.
 
     It is the same where the run was asked the same of the same files, in the same dtype, with the same versions of the packages. What names
@@ -29,7 +29,7 @@ def stored_trace(config: TraceConfig, out: str | Path | None = None) -> tuple[Tr
         run = read_folder(folder, record, f"mechdyn trace --out {folder}")
     except StoreError:
         return None
-    ((trace,),) = run.roles.values()
+    ((trace,),) = run.stored.values()
     known = all(manifest.packages == package_versions() for manifest in run.manifests.values())
     return (trace, folder) if known and not run.set_aside else None
 

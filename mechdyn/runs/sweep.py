@@ -10,6 +10,7 @@ from mechdyn.errors import InputError, MechdynError
 from mechdyn.hashing import content_hash
 from mechdyn.runs.ablate import ablate
 from mechdyn.runs.asked import check_asked
+from mechdyn.runs.environment import with_threads_of
 from mechdyn.runs.executors import LOCAL, Executor, check_executor, make_executor
 from mechdyn.runs.folder import RECORD, is_url, other_than_asked
 from mechdyn.runs.mirror import pull, push
@@ -108,8 +109,9 @@ def _one(run: SweepRun, folder: Path, site: Site, executors: "_Executors", fail_
     try:
         if is_done(run, folder):
             return SweepResult(run, folder, "done before", _verdict(folder))
-        executor = executors.of(run.config)
-        COMMANDS[run.config.kind](run.config, folder, Site(executor, site.stores))
+        config = with_threads_of(folder, run.config)
+        executor = executors.of(config)
+        COMMANDS[run.config.kind](config, folder, Site(executor, site.stores))
     except Exception as error:
         if fail_fast:
             raise

@@ -20,6 +20,7 @@ from mechdyn.runs.run_log import MAX_FAILURES
 from mechdyn.runs.session import Session
 from mechdyn.runs.site import HERE, Site
 from mechdyn.studies.facts import FactReport, clean_traces, fact_report, has_facts
+from mechdyn.traces.stored import AnyTrace
 from mechdyn.traces.trace import Trace
 
 VERDICTS, FACTS = "verdicts.json", "facts.json"
@@ -111,7 +112,7 @@ def judge_there(path: str | Path) -> Verified:
     except (LookupError, ValueError) as error:
         there = f"{folder.planned - folder.missing} of the {folder.planned} units planned so far"
         raise StoreError(f"run {path} cannot be judged yet: {there} are there ({_line(error)}); go on with it by: {command}") from error
-    verdict = noting_absent(verdict, folder.roles, folder.set_aside, folder.missing)
+    verdict = noting_absent(verdict, folder.stored, folder.set_aside, folder.missing)
     return Verified(verdict, folder.roles, path)
 
 
@@ -119,7 +120,9 @@ def _line(error: Exception) -> str:
     return f"no {error.args[0]} yet" if isinstance(error, KeyError) and error.args else " ".join(str(error).split())
 
 
-def noting_absent(verdict: Verdict, traces: Mapping[str, Sequence[Trace]], set_aside: Mapping[str, Failure], missing: int = 0) -> Verdict:
+def noting_absent(
+    verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]], set_aside: Mapping[str, Failure], missing: int = 0
+) -> Verdict:
     """The verdict, with notes on the units that it was judged without: those that failed for good, and those not run yet."""
     keys = {trace.unit for role in traces.values() for trace in role}
     aside = [failure for key, failure in set_aside.items() if key in keys]

@@ -16,6 +16,7 @@ from mechdyn.decoding.trace import trace_conditions
 from mechdyn.errors import InputError, OutOfMemoryError
 from mechdyn.models.load import load_model
 from mechdyn.models.model import Model
+from mechdyn.models.threads import ThreadChoice, parse_threads, use_threads
 from mechdyn.runs.batches import Batch, Conditions, singles
 from mechdyn.runs.failure import Failure, about
 from mechdyn.tasks.task import build_sample
@@ -32,26 +33,32 @@ class WorkerOptions:
     dtype: str | None = None
     device_map: str | None = None
     engine: str = "auto"
+    threads: int | str | None = None
 
     @classmethod
     def of(cls, config: Any) -> "WorkerOptions":
         """Those of a command's config."""
-        return cls(str(config.model), config.device, config.dtype, config.device_map, config.engine)
+        return cls(str(config.model), config.device, config.dtype, config.device_map, config.engine, parse_threads(config.threads))
 
 
 @dataclass(eq=False)
 class Worker:
-    """A loaded model and its engine; `largest` is how many samples memory was found to hold together, None where it never ran out."""
+    """A loaded model and its engine; `largest` is how many samples memory was found to hold together, None where it never ran out.
+
+    `threads` is what it was loaded for; None where whoever made it left them as they were.
+    """
 
     model: Model
     engine: Engine
     largest: int | None = None
+    threads: ThreadChoice | None = None
 
     @classmethod
     def load(cls, options: WorkerOptions) -> "Worker":
         """A worker with a model of its own."""
         model = load_model(options.model, device=options.device, dtype=options.dtype, device_map=options.device_map)
-        return cls(model, make_engine(model, options.engine))
+        threads = use_threads(options.threads, model)
+        return cls(model, make_engine(model, options.engine), threads=threads)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import torch
 from jaxtyping import Bool
-from torch import Tensor
 
 from mechdyn.errors import InputError
+from mechdyn.tensors import Tensor, torch
 
 
 def only(content: dict[str, Any], name: str) -> Any:

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from jaxtyping import Bool
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet, heads
 from mechdyn.schedules.arguments import check_size, mask_of, only
 from mechdyn.schedules.protocol import Observation, schedule
+from mechdyn.tensors import Tensor, torch
 
 
 @schedule("none")

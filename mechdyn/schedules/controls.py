@@ -4,15 +4,14 @@ import random
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from jaxtyping import Bool
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.exclusion import ACTIVE, Excluded, barred, check_excluded, excluded_as_json, fit_excluded, read_excluded
 from mechdyn.heads import HeadSet, RankedHeads, each_head
 from mechdyn.schedules.arguments import check_size, mask_of, only
 from mechdyn.schedules.protocol import Observation, schedule, schedule_from_json, schedule_from_spec
+from mechdyn.tensors import Tensor, torch
 
 
 @schedule("random")

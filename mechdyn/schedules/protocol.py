@@ -6,12 +6,11 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.registry import Registry, parse_spec
+from mechdyn.tensors import Tensor, torch
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.registry import Registry
+from mechdyn.tensors import Tensor, torch
 
 OUTLIER_SDS = 2.0
 """Tokens this many standard deviations below their document's mean are left out (QRHead)."""

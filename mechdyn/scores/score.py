@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.registry import Registry, make, parse_spec
 from mechdyn.scores.counting import Counting
 from mechdyn.scores.prompt import PROMPT_SCORES
+from mechdyn.tensors import Tensor, torch
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.labels import Clusters
 from mechdyn.stats.means import bootstrap_mean, share_interval
+from mechdyn.tensors import Tensor, torch
 
 
 @runtime_checkable

@@ -14,9 +14,9 @@ from jaxtyping import Float
 
 from mechdyn.errors import InputError
 from mechdyn.stats.cca import Block, CCAFit, Whitening, fit_cca, pca_whitening
-from mechdyn.stats.cca_offsets import check_samples, min_max, other_samples, pair_rows, pearson, sample_moments
+from mechdyn.stats.cca_pairs import check_samples, min_max, other_samples, pair_rows, pearson, sample_moments
 from mechdyn.stats.interval import Interval
-from mechdyn.stats.labels import Clusters, cluster_index
+from mechdyn.stats.labels import Clusters, cluster_index, shuffled_clusters
 from mechdyn.stats.resampling import Weights, bootstrap_many
 
 _LEAST_AT_STEP = 2
@@ -62,8 +62,8 @@ def cross_fitted_correlation(
     Args:
         samples: hidden states (step, d_model) and retrieval scores (step, head) of each sample.
         offset: k of the pairs (hidden at n, scores at n + k), within one sample.
-        clusters: a label for each sample; intervals draw those of one label together. By default each is by itself.
-        n_folds: folds of about as many samples each.
+        clusters: a label for each sample; those of one label are in one fold and drawn together. By default each is by itself.
+        n_folds: folds of about as many samples (or clusters) each.
         hidden_variance: share of the variance that PCA keeps of the centred hidden states.
         scores_variance: the same of the scores, scaled to [0, 1] per head before.
         n_nulls: random pairings of samples for the null, in each fold.
@@ -75,7 +75,9 @@ def cross_fitted_correlation(
     """
     check_samples(samples, [offset], 1, n_nulls)
     long = [index for index, (hidden, _) in enumerate(samples) if len(hidden) > offset]
-    folds = [np.random.default_rng(seed).permutation(long)[fold::n_folds].tolist() for fold in range(n_folds)]
+    labels = cluster_index(clusters, len(samples))
+    shuffled = shuffled_clusters(labels[long], len(long), seed)
+    folds = [[long[place] for members in shuffled[fold::n_folds] for place in members] for fold in range(n_folds)]
     if min(map(len, folds)) < 3:
         raise InputError(
             f"offset {offset} needs at least 3 samples of more than {offset} steps in each of {n_folds} folds, got {len(long)} samples; "
@@ -89,8 +91,8 @@ def cross_fitted_correlation(
         own = _moments_of(_leading(train, offset), test, offset)
         strangers = (_moments_of(_leading(_others(train, rng), offset), _others(test, rng), offset) for _ in range(n_nulls))
         measured.append(np.stack([own, *strangers]))
-    labels = cluster_index(clusters, len(samples))[[sample for fold in folds for sample in fold]]
-    return _compared(np.concatenate(measured, axis=2), labels, offset, seed)
+    dealt = [sample for fold in folds for sample in fold]
+    return _compared(np.concatenate(measured, axis=2), labels[dealt], offset, seed)
 
 
 def _reduced(

@@ -4,26 +4,32 @@ In-sample correlations rise with dimension whatever the data, so each stands bes
 and a null that pairs the hidden states of one sample with the scores of another at the same step (what the step's number alone explains).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mechdyn.errors import InputError
 from mechdyn.stats.cca import Block, fit_cca, pca_whitening
+from mechdyn.stats.cca_pairs import (
+    Reduced,
+    Rows,
+    check_samples,
+    min_max,
+    other_samples,
+    pair_rows,
+    pearson,
+    sample_moments,
+)
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.labels import Clusters, cluster_index, shuffled_clusters
 from mechdyn.stats.resampling import Weights, bootstrap_many
 
 TOPS = (1, 10, 50)
 """Figure 4 shows the first correlation and the means of the first 10 and 50."""
 _RESIDUAL_FLOOR = 1e-6
 """Standard deviation below which a residual of a whitened column is rounding."""
-_VARIANCE_FLOOR = 1e-12
-
-Reduced: TypeAlias = Sequence[Float[np.ndarray, "_step _component"]]
-Rows: TypeAlias = Float[np.ndarray, "_row _component"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ def cca_by_offset(
     samples: Sequence[tuple[Block, Block]],
     offsets: Sequence[int] = tuple(range(11)),
     *,
+    clusters: Clusters | None = None,
     hidden_variance: float = 0.95,
     scores_variance: float = 0.99,
     n_components: int = 50,
@@ -84,39 +91,34 @@ def cca_by_offset(
 ) -> CCAResult:
     """Figure 4 with its companions.
 
-    Samples are split once. On the training samples hidden states are reduced by PCA, and scores scaled to [0, 1] per head (heads that
-    never vary dropped), then reduced by PCA; each offset fits its directions on that. The paper does not say whether it reduces once or
-    anew at each offset; once keeps the offsets comparable.
+    Samples are split once, whole clusters to one side. On the training samples hidden states are reduced by PCA, and scores scaled to
+    [0, 1] per head (heads that never vary dropped), then reduced by PCA; each offset fits its directions on that. The paper does not say
+    whether it reduces once or anew at each offset; once keeps the offsets comparable.
 
     Args:
         samples: hidden states (step, d_model) and retrieval scores (step, head) of each sample.
         offsets: k of the pairs (hidden at n, scores at n + k), always within one sample.
+        clusters: a label for each sample; samples of one label are on one side and drawn together. By default each is by itself.
         hidden_variance: share of the variance that PCA keeps of the hidden states.
         scores_variance: the same of the scores.
         n_components: canonical components, fewer where the rank is lower (`OffsetCCA.n_components` says how many).
-        test_share: share of the samples held out.
+        test_share: share of the samples (or clusters) held out.
         n_nulls: random pairings of samples for the null.
         seed: of split, pairings and bootstrap.
 
     Raises:
-        InputError: fewer samples than a split needs, sides or samples that do not fit together, values that are not finite, constant
-            scores everywhere, or an offset that too few samples are long enough for.
+        InputError: fewer samples or clusters than a split needs, sides, samples or labels that do not fit together, values that are not
+            finite, constant scores everywhere, or an offset that too few samples are long enough for.
     """
     check_samples(samples, offsets, n_components, n_nulls)
-    order = np.random.default_rng(seed).permutation([i for i, (hidden, _) in enumerate(samples) if len(hidden)])
-    n_test = round(test_share * len(order))
-    parts = order[n_test:], order[:n_test]
-    if min(map(len, parts)) < 2:
-        raise InputError(
-            f"a split by sample needs at least 2 samples with steps on either side, got {len(parts[0])} to train and {len(parts[1])} "
-            f"to test; trace more samples or change test_share ({test_share})"
-        )
+    labels = cluster_index(clusters, len(samples))
+    parts = _split(labels, [i for i, (hidden, _) in enumerate(samples) if len(hidden)], test_share, seed)
     train, test = ([samples[i] for i in part] for part in parts)
     to_hidden = pca_whitening([hidden for hidden, _ in train], hidden_variance, "hidden states")
     scale, n_constant = min_max([scores for _, scores in train])
     to_scores = pca_whitening([scale(scores) for _, scores in train], scores_variance, "retrieval scores")
     reduced = tuple(
-        _Part([to_hidden(hidden) for hidden, _ in part], [to_scores(scale(scores)) for _, scores in part]) for part in (train, test)
+        _Part([to_hidden(samples[i][0]) for i in part], [to_scores(scale(samples[i][1])) for i in part], labels[part]) for part in parts
     )
     return CCAResult(
         offsets=tuple(_at_offset(reduced[0], reduced[1], offset, n_components, n_nulls, seed) for offset in offsets),
@@ -128,27 +130,37 @@ def cca_by_offset(
     )
 
 
-def other_samples(n: int, rng: np.random.Generator) -> list[int]:
-    """For each of `n` samples another one, drawn as one cycle through all."""
-    cycle = rng.permutation(n)
-    partner = dict(zip(cycle.tolist(), np.roll(cycle, -1).tolist(), strict=True))
-    return [partner[index] for index in range(n)]
+def _split(
+    labels: Int[np.ndarray, " sample"], with_steps: Sequence[int], test_share: float, seed: int
+) -> tuple[Int[np.ndarray, " _train"], Int[np.ndarray, " _test"]]:
+    """Training and test samples in random order, those of one label on one side."""
+    order = shuffled_clusters(labels[with_steps], len(with_steps), seed)
+    n_test = round(test_share * len(order))
+    parts = order[n_test:], order[:n_test]
+    if min(map(len, parts)) < 2:
+        raise InputError(
+            f"a split by sample needs at least 2 samples with steps on either side, none of which share a needle or a haystack, got "
+            f"{len(parts[0])} to train and {len(parts[1])} to test; trace more samples or change test_share ({test_share})"
+        )
+    train, test = (np.array([with_steps[place] for members in part for place in members]) for part in parts)
+    return train, test
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Training or test samples, reduced."""
+    """Training or test samples, reduced, and the cluster of each."""
 
     hidden: Reduced
     scores: Reduced
+    clusters: Int[np.ndarray, " _sample"]
 
     def longer_than(self, offset: int) -> "_Part":
         kept = [i for i, scores in enumerate(self.scores) if len(scores) > offset]
-        return _Part([self.hidden[i] for i in kept], [self.scores[i] for i in kept])
+        return _Part([self.hidden[i] for i in kept], [self.scores[i] for i in kept], self.clusters[kept])
 
     def at_other_samples(self, rng: np.random.Generator) -> "_Part":
         """Every sample's hidden states beside the scores of another sample."""
-        return _Part(self.hidden, [self.scores[index] for index in other_samples(len(self.scores), rng)])
+        return _Part(self.hidden, [self.scores[index] for index in other_samples(len(self.scores), rng)], self.clusters)
 
 
 def _at_offset(train: _Part, test: _Part, offset: int, n_components: int, n_nulls: int, seed: int) -> OffsetCCA:
@@ -168,12 +180,13 @@ def _at_offset(train: _Part, test: _Part, offset: int, n_components: int, n_null
     if offset > 0:
         now, now_test = pair_rows(train.scores, train.scores, offset)[0], pair_rows(test.scores, test.scores, offset)[0]
         repeat = fit_cca(now, y, n_components=n_components)
-        persistence = _intervals(repeat.x(now_test), repeat.y(y_test), test_sizes, seed)
-        partial = _partial((x, y, now), (x_test, y_test, now_test), test_sizes, n_components, seed)
+        persistence = _intervals(repeat.x(now_test), repeat.y(y_test), test_sizes, test.clusters, seed)
+        directions = _beyond_now((x, y, now), (x_test, y_test, now_test), n_components)
+        partial = _intervals(*directions, test_sizes, test.clusters, seed) if directions else _nothing(len(test_sizes))
     return OffsetCCA(
         offset=offset,
-        in_sample=_intervals(fit.x(x), fit.y(y), sizes, seed),
-        held_out=_intervals(fit.x(x_test), fit.y(y_test), test_sizes, seed),
+        in_sample=_intervals(fit.x(x), fit.y(y), sizes, train.clusters, seed),
+        held_out=_intervals(fit.x(x_test), fit.y(y_test), test_sizes, test.clusters, seed),
         null_in_sample=null_in_sample,
         null_held_out=null_held_out,
         persistence=persistence,
@@ -207,10 +220,18 @@ def _spread(draws: Sequence[Float[np.ndarray, " _value"]]) -> Correlations:
     return _named([Interval(*row, len(draws), "range of pairings") for row in rows])
 
 
-def _partial(
-    fitted: tuple[Rows, Rows, Rows], held_out: tuple[Rows, Rows, Rows], sizes: Sequence[int], n_components: int, seed: int
-) -> Correlations:
-    """Held-out correlations of hidden states and later scores after both are regressed on the scores of the hidden states' step."""
+def _nothing(n: int) -> Correlations:
+    """No component at all."""
+    return Correlations((), dict.fromkeys(TOPS, Interval(float("nan"), float("nan"), float("nan"), n)))
+
+
+def _beyond_now(
+    fitted: tuple[Rows, Rows, Rows], held_out: tuple[Rows, Rows, Rows], n_components: int
+) -> tuple[Float[np.ndarray, "row c"], Float[np.ndarray, "row c"]] | None:
+    """Held-out hidden states and later scores on canonical directions, after both are regressed on the scores of the hidden states' step.
+
+    None where that leaves nothing of one of them.
+    """
     x, y, now = fitted
     design, test_design = (np.column_stack([np.ones(len(rows)), rows]) for rows in (now, held_out[2]))
     both = np.column_stack([x, y])
@@ -218,41 +239,21 @@ def _partial(
     x, y = np.split(both - design @ coefficients, [x.shape[1]], axis=1)
     x_test, y_test = np.split(np.column_stack(held_out[:2]) - test_design @ coefficients, [x.shape[1]], axis=1)
     if min(x.std(axis=0).max(), y.std(axis=0).max()) <= _RESIDUAL_FLOOR:
-        nothing = Interval(float("nan"), float("nan"), float("nan"), len(sizes))
-        return Correlations((), dict.fromkeys(TOPS, nothing))
+        return None
     fit = fit_cca(x, y, n_components=n_components, floor=_RESIDUAL_FLOOR)
-    return _intervals(fit.x(x_test), fit.y(y_test), sizes, seed)
+    return fit.x(x_test), fit.y(y_test)
 
 
-def pair_rows(first: Reduced, later: Reduced, offset: int) -> tuple[Rows, Rows, list[int]]:
-    """Rows n of each block of `first` beside rows n + offset of the same block of `later`, and how many each gives."""
-    sizes = [min(len(one), len(other) - offset) for one, other in zip(first, later, strict=True)]
-    x = np.concatenate([block[:size] for block, size in zip(first, sizes, strict=True)])
-    y = np.concatenate([block[offset : offset + size] for block, size in zip(later, sizes, strict=True)])
-    return x, y, sizes
-
-
-def _intervals(u: Float[np.ndarray, "row c"], v: Float[np.ndarray, "row c"], sizes: Sequence[int], seed: int) -> Correlations:
-    """Pearson correlation of each pair of columns, resampled by sample."""
+def _intervals(
+    u: Float[np.ndarray, "row c"], v: Float[np.ndarray, "row c"], sizes: Sequence[int], clusters: Clusters, seed: int
+) -> Correlations:
+    """Pearson correlation of each pair of columns, resampled by sample, those of one cluster together."""
     moments = sample_moments(u, v, sizes)
 
     def statistic(weights: Weights) -> Float[np.ndarray, "resample value"]:
         return _with_means(pearson(weights @ moments))
 
-    return _named(bootstrap_many(statistic, len(sizes), seed=seed))
-
-
-def sample_moments(u: Float[np.ndarray, "row c"], v: Float[np.ndarray, "row c"], sizes: Sequence[int]) -> Float[np.ndarray, "6 sample c"]:
-    """Each sample's sums of 1, u, v, u², v² and uv: correlations of any resample follow from them."""
-    starts = np.cumsum([0, *sizes[:-1]])
-    return np.stack([np.add.reduceat(column, starts, axis=0) for column in (np.ones_like(u), u, v, u * u, v * v, u * v)])
-
-
-def pearson(moments: Float[np.ndarray, "6 resample c"]) -> Float[np.ndarray, "resample c"]:
-    """Correlations from summed moments; NaN where a side does not vary."""
-    u, v, uu, vv, uv = moments[1:] / moments[0]
-    scale = (uu - u * u) * (vv - v * v)
-    return np.where(scale > _VARIANCE_FLOOR, (uv - u * v) / np.sqrt(np.maximum(scale, _VARIANCE_FLOOR)), np.nan)
+    return _named(bootstrap_many(statistic, len(sizes), clusters=clusters, seed=seed))
 
 
 def _with_means(correlations: Float[np.ndarray, "row c"]) -> Float[np.ndarray, "row value"]:
@@ -262,36 +263,3 @@ def _with_means(correlations: Float[np.ndarray, "row c"]) -> Float[np.ndarray, "
 
 def _named(values: Sequence[Interval]) -> Correlations:
     return Correlations(tuple(values[: -len(TOPS)]), dict(zip(TOPS, values[-len(TOPS) :], strict=True)))
-
-
-def min_max(blocks: Sequence[Block]) -> tuple[Callable[[Block], Block], int]:
-    """Scaling of each head to [0, 1] over all blocks without the heads that never vary, and how many those are."""
-    low = np.min([block.min(axis=0) for block in blocks], axis=0).astype(np.float64)
-    span = np.max([block.max(axis=0) for block in blocks], axis=0) - low
-    varies = span > 0
-    if not varies.any():
-        raise InputError(
-            f"retrieval scores are constant over every step for all {len(span)} heads, so nothing correlates with them; "
-            "trace samples whose answers retrieve"
-        )
-    return lambda block: (block[:, varies] - low[varies]) / span[varies], int((~varies).sum())
-
-
-def check_samples(samples: Sequence[tuple[Block, Block]], offsets: Sequence[int], n_components: int, n_nulls: int) -> None:
-    """Refuse samples that do not fit together, and numbers that make no sense.
-
-    Raises:
-        InputError: one of these, named.
-    """
-    if not offsets or min(offsets) < 0:
-        raise InputError(f"offsets must be 0 or more, at least one of them, got {list(offsets)}")
-    if n_components < 1 or n_nulls < 1:
-        raise InputError(f"n_components and n_nulls must be at least 1, got {n_components} and {n_nulls}")
-    widths = {(hidden.shape[1], scores.shape[1]) for hidden, scores in samples}
-    if len(widths) > 1:
-        raise InputError(f"samples must come from one model, got (d_model, heads) of {sorted(widths)}")
-    for index, (hidden, scores) in enumerate(samples):
-        if len(hidden) != len(scores):
-            raise InputError(f"sample {index} has {len(hidden)} hidden states but scores of {len(scores)} steps; it needs one each a step")
-        if not (np.isfinite(hidden).all() and np.isfinite(scores).all()):
-            raise InputError(f"sample {index} holds NaN or infinite values; store hidden states in fp32 if they overflow fp16")

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
+from mechdyn.tensors import Tensor, torch
 
 
 @runtime_checkable

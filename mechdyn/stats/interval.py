@@ -34,8 +34,10 @@ class Interval:
         return cls(estimate, low, high, values["n"], values.get("method", ""))
 
     def __format__(self, spec: str) -> str:
-        """`f"{interval:.2f}"` formats all three numbers; without a spec it is `.3f`."""
+        """`f"{interval:.2f}"` formats all three numbers, or says that there is no interval; without a spec it is `.3f`."""
         spec = spec or ".3f"
+        if math.isnan(self.low) and math.isnan(self.high) and not math.isnan(self.estimate):
+            return f"{self.estimate:{spec}} (no interval)"
         return f"{self.estimate:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
     def __str__(self) -> str:

@@ -24,3 +24,15 @@ def cluster_index(clusters: Clusters | None, n_samples: int) -> Int[np.ndarray, 
         raise InputError(f"clusters need one label a sample, got {len(clusters)} labels for {n_samples} samples")
     places: dict[Hashable, int] = {}
     return np.array([places.setdefault(label, len(places)) for label in clusters], dtype=np.int64)
+
+
+def shuffled_clusters(clusters: Clusters | None, n_samples: int, seed: int = 0) -> list[list[int]]:
+    """The samples of each cluster, clusters in random order: dealt out, they keep those of one label together.
+
+    Raises:
+        InputError: not one label a sample.
+    """
+    members: dict[int, list[int]] = {}
+    for sample, cluster in enumerate(cluster_index(clusters, n_samples).tolist()):
+        members.setdefault(cluster, []).append(sample)
+    return [members[cluster] for cluster in np.random.default_rng(seed).permutation(len(members)).tolist()]

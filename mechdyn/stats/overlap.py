@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
 
 from mechdyn.errors import InputError
@@ -22,6 +21,7 @@ from mechdyn.stats.interval import Interval
 from mechdyn.stats.labels import Clusters, cluster_index
 from mechdyn.stats.means import bootstrap_mean
 from mechdyn.stats.resampling import UNIT, bootstrap
+from mechdyn.tensors import torch
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, RankedHeads
@@ -17,6 +15,7 @@ from mechdyn.stats.interval import Interval
 from mechdyn.stats.log_loss_gain import N_FOLDS, Gain, folds_of, log_loss_gain
 from mechdyn.stats.stratified import Stratified
 from mechdyn.studies.claimed_tokens import KINDS, claimed_tokens
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.trace import Trace
 
 TOP = 20

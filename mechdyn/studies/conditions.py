@@ -15,7 +15,7 @@ head on, under `ablated` those of the forward with heads off.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -27,9 +27,11 @@ from mechdyn.schedules import schedule_from_spec
 from mechdyn.stats.ablation import average_size
 from mechdyn.stats.overlap import static_ranking
 from mechdyn.tasks.task import answer_quality, is_correct, metric_names, primary_metric
+from mechdyn.traces.stored import AnyTrace
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 
+Traced = TypeVar("Traced", bound=AnyTrace)
 CLEAN, DYNAMIC = "clean", "dynamic"
 STATIC_AVERAGE, RANDOM_AVERAGE, RANDOM_FIXED = "static-average", "random-average", "random-fixed"
 STATIC_MATCHED, RANDOM_LAYERS, RANDOM_MATCHED = "static-matched", "random-layers", "random-matched"
@@ -166,15 +168,15 @@ def ablation_json(schedule: Mapping[str, Any], how: Mapping[str, Any], commit: s
     return {"schedule": dict(schedule), **how, "scope": scope, "commit": commit}
 
 
-def by_sample(traces: Sequence[Trace]) -> list[list[Trace]]:
+def by_sample(traces: Sequence[Traced]) -> list[list[Traced]]:
     """The traces of each sample, one for each draw of random heads, in the order in which samples first come."""
-    groups: dict[str, list[Trace]] = {}
+    groups: dict[str, list[Traced]] = {}
     for trace in traces:
         groups.setdefault(trace.sample, []).append(trace)
     return list(groups.values())
 
 
-def quality(traces: Sequence[Trace], task: str) -> dict[str, Float[np.ndarray, " sample"]]:
+def quality(traces: Sequence[AnyTrace], task: str) -> dict[str, Float[np.ndarray, " sample"]]:
     """Each metric of each sample's answer, the task's primary metric first; NaN where the generation failed.
 
     Of several draws of random heads it is the mean of those that did not fail.

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from tqdm import tqdm
+
 from mechdyn.evidence import (
     FIRST,
     LESS,
@@ -120,29 +122,26 @@ def crossed_margins(k: int) -> dict[str, float]:
 
 
 def crossed_verdict(
+    claim: str,
     request: Request,
     begun: Outline,
     measure: Callable[..., list[CrossFittedAt]],
     criteria: Callable[[Sequence[CrossFittedAt]], tuple[Criteria, Criteria]],
-    first: Callable[[Request, Outline], Verdict],
 ) -> Verdict:
-    """A claim's verdict under the second criteria, that under the first beside it.
+    """A claim's verdict under the second criteria.
 
     Args:
+        claim: its name.
         request: model, preset and seed.
         begun: the traces, or why they carry no verdict.
         measure: takes traces, `preset` and `seed`; may say that samples are too few or too short.
         criteria: those that support and those that refute.
-        first: the verdict under the first criteria; it says which claim this is.
     """
-    under_first = replace(first(request, begun), named=FIRST)
-    empty = Verdict(under_first.model, under_first.claim, Outcome.INCONCLUSIVE, facts=begun.facts, named=SECOND)
-    if begun.reason:
-        return replace(empty, notes=(begun.reason,))
+    empty = Verdict(str(request.model["name"]), claim, Outcome.INCONCLUSIVE, facts=begun.facts, named=SECOND)
     preset = PROBES[request.preset]
     crossed, reason = attempt(begun, partial(measure, preset=preset, seed=request.seed))
     if crossed is None:
-        return replace(empty, notes=(reason,), beside=(under_first,))
+        return replace(empty, notes=(reason,))
     supports, refutes = criteria(crossed)
     told = {"probe": preset if preset == "paper" else "ridge", "folds": N_FOLDS}
     return replace(
@@ -152,5 +151,15 @@ def crossed_verdict(
         supports=supports,
         refutes=refutes,
         facts={**begun.facts, **told, "strongest_baselines": [at.areas.strongest for at in crossed]},
-        beside=(under_first,),
     )
+
+
+def beside_first(second: Verdict, first: Callable[[Request, Outline], Verdict], request: Request, begun: Outline) -> Verdict:
+    """The verdict with that of the first criteria beside it, where traces carry one at all."""
+    return second if begun.reason else replace(second, beside=(replace(first(request, begun), named=FIRST),))
+
+
+def each_offset(offsets: Sequence[int], traces: Sequence[Trace], fit: Fit, *, seed: int = 0) -> list[CrossFittedAt]:
+    """`cross_fitted_at` of several offsets, one after the other."""
+    shown = tqdm(offsets, desc="cross-fitting", unit="offset", disable=None, delay=1, leave=False)
+    return [cross_fitted_at(traces, offset, fit, seed=seed) for offset in shown]

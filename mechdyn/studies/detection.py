@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
 
 from mechdyn.errors import InputError
@@ -23,6 +22,7 @@ from mechdyn.stats.head_lists import TOP
 from mechdyn.stats.head_ranking import Agreement, HeadScores, stability
 from mechdyn.tasks.sample import Sample
 from mechdyn.tasks.task import TASKS, SampleSet, is_correct
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit
 
@@ -192,7 +192,7 @@ def _likeness(text: str, asked: Expectation) -> tuple[float, float]:
     return f1(text, asked.answer), f1(text, asked.needle)
 
 
-def _steps(text: str, asked: Expectation, counting: Counting, pieces: Sequence[str]) -> Bool[torch.Tensor, " step"]:
+def _steps(text: str, asked: Expectation, counting: Counting, pieces: Sequence[str]) -> Bool[Tensor, " step"]:
     """The steps that count."""
     n_steps = len(pieces)
     if counting.steps == ALL_STEPS:

@@ -19,9 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from mechdyn.contrasts import ACTIVE, N_DRAWS, NEITHER, OWN, STATIC, DoseResponse
 from mechdyn.errors import InputError
@@ -31,6 +29,7 @@ from mechdyn.stats.interval import Interval
 from mechdyn.stats.labels import Clusters
 from mechdyn.stats.means import bootstrap_mean
 from mechdyn.stats.permutation import permutation_test
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.effect import Effect
 from mechdyn.traces.trace import Trace

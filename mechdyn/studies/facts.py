@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.evidence import Evidence
@@ -25,7 +24,7 @@ from mechdyn.stats.means import mean_interval, share_interval
 from mechdyn.studies.conditions import CLEAN, DETECTION_ROLE
 from mechdyn.studies.probing import ROLE
 from mechdyn.tasks.hotpot_evaluation import Fact, answer_stands_in, fact_match, joint_match, quoted_sentences
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import AnyTrace
 
 DISTANCES = {"under 128 tokens": 128, "128 to 511 tokens": 512}
 """Groups of questions by the tokens between their first and last fact, and where each ends."""
@@ -99,7 +98,7 @@ class FactReport:
         return {"failed": self.n_failed, "groups": groups, "questions": questions}
 
 
-def clean_traces(traces: Mapping[str, Sequence[Trace]]) -> Sequence[Trace]:
+def clean_traces(traces: Mapping[str, Sequence[AnyTrace]]) -> Sequence[AnyTrace]:
     """The generations of a claim's run that were measured without any ablation; where the run stopped before, the detection set.
 
     Of a claim with other roles, the first role without any ablation; none where every role has one.
@@ -109,12 +108,12 @@ def clean_traces(traces: Mapping[str, Sequence[Trace]]) -> Sequence[Trace]:
     return next(iter(known + others), ())
 
 
-def has_facts(traces: Sequence[Trace]) -> bool:
+def has_facts(traces: Sequence[AnyTrace]) -> bool:
     """Whether traces are of questions whose supporting sentences are known by title and index."""
     return bool(traces) and all("facts" in trace.meta for trace in traces)
 
 
-def fact_report(traces: Sequence[Trace]) -> FactReport:
+def fact_report(traces: Sequence[AnyTrace]) -> FactReport:
     """Report on questions, each generated once.
 
     Raises:
@@ -124,7 +123,7 @@ def fact_report(traces: Sequence[Trace]) -> FactReport:
     return FactReport(questions, _groups(questions), len(traces) - len(questions))
 
 
-def question_outcome(trace: Trace) -> QuestionOutcome:
+def question_outcome(trace: AnyTrace) -> QuestionOutcome:
     """One question, from what its trace keeps.
 
     Raises:
@@ -135,7 +134,7 @@ def question_outcome(trace: Trace) -> QuestionOutcome:
     gold, distractors = ([(title, index) for title, index in trace.meta[name]] for name in ("facts", "distractors"))
     rationale = trace.meta["style"] == "rationale"
     quoted = quoted_sentences(trace.text, trace.meta["context"]) if rationale else None
-    outcomes = _sentences(trace, trace.sentence_scores, [*gold, *distractors], quoted)
+    outcomes = _sentences(trace, np.asarray(trace.sentence_scores), [*gold, *distractors], quoted)
     facts = outcomes[: len(gold)]
     answer = answer_match(extract_answer(trace.text), trace.answer)
     supporting = None if quoted is None else fact_match(quoted, gold)
@@ -144,19 +143,19 @@ def question_outcome(trace: Trace) -> QuestionOutcome:
 
 
 def _sentences(
-    trace: Trace, scores: Float[Tensor, "step sentence"], named: Sequence[Fact], quoted: Sequence[Fact] | None
+    trace: AnyTrace, scores: Float[np.ndarray, "step sentence"], named: Sequence[Fact], quoted: Sequence[Fact] | None
 ) -> tuple[FactOutcome, ...]:
     """What became of each sentence."""
     paragraphs = dict(trace.meta["context"])
-    retrieved = (scores > trace.threshold).sum(dim=0).tolist()
-    highest = scores.amax(dim=0).tolist() if trace.n_steps else [0.0] * len(named)
+    retrieved = (scores > trace.threshold).sum(axis=0).tolist()
+    highest = scores.max(axis=0).tolist() if trace.n_steps else [0.0] * len(named)
     return tuple(
         FactOutcome(*fact, paragraphs[fact[0]][fact[1]], trace.n_steps, steps, score, None if quoted is None else fact in quoted)
         for fact, steps, score in zip(named, retrieved, highest, strict=True)
     )
 
 
-def _traits(trace: Trace, facts: Sequence[FactOutcome]) -> dict[str, str]:
+def _traits(trace: AnyTrace, facts: Sequence[FactOutcome]) -> dict[str, str]:
     """What questions are told apart by; what a data set does not say is left out."""
     traits = {name: str(trace.meta[name]) for name in ("type", "level") if trace.meta[name] is not None}
     traits["facts"] = str(len(facts))

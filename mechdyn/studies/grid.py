@@ -11,6 +11,7 @@ from mechdyn.stats.means import mean_interval
 from mechdyn.studies.conditions import CLEAN, COMMITS, CONDITIONS, LISTED, LISTED_MATCHED, Detection, by_sample, quality, role
 from mechdyn.tasks.task import TASKS
 from mechdyn.traces.clusters import trace_clusters
+from mechdyn.traces.stored import AnyTrace
 from mechdyn.traces.trace import Trace
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def mean_quality(traces: Sequence[Trace]) -> dict[str, Interval]:
     return {name: mean_interval(row, clusters) for name, row in values.items()}
 
 
-def cell_of(trace: Trace) -> tuple[int, float]:
+def cell_of(trace: AnyTrace) -> tuple[int, float]:
     """The cell of a sample: length and depth as its task tells them (`Task.cell`)."""
     return TASKS.get(trace.task).cell(trace.meta)
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from mechdyn.contrasts import ACTIVE, N_DRAWS, OTHERS, AgainstOthers
 from mechdyn.errors import InputError
@@ -20,6 +18,7 @@ from mechdyn.plans import EVALUATION, Preset, Request, task_units
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.means import bootstrap_mean
 from mechdyn.studies.conditions import CLEAN
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
 from mechdyn.traces.unit import Unit

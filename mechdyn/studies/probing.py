@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import torch
-
 from mechdyn.errors import InputError
 from mechdyn.evidence import MIN_RETRIEVING_SAMPLES, Evidence
 from mechdyn.plans import EVALUATION, Plan, Preset, Request, chosen_preset, task_units
@@ -13,6 +11,7 @@ from mechdyn.probes.report import ClassifierReport, Report
 from mechdyn.stats.cca import Block
 from mechdyn.stats.cca_offsets import Correlations
 from mechdyn.stats.interval import Interval
+from mechdyn.tensors import torch
 from mechdyn.traces.trace import Trace
 
 Measured = TypeVar("Measured")

@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.paper.values import TABLE_1
 from mechdyn.plans import Request
 from mechdyn.studies.world_rules import Both, Drifting, Flicker, Graded, Keyed, Nested, OneOf, Rule, Scene, Sets, Shape, Sizes
 from mechdyn.tasks.niah import Niah
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.trace import Trace
 
 

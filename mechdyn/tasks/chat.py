@@ -7,13 +7,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
 from jaxtyping import Int
-from torch import Tensor
 
 from mechdyn.errors import InputError, UnsupportedModelError
 from mechdyn.tasks.pieces import ALL_SORTS, Pieces, Spelled, whole
 from mechdyn.tasks.sample import Sample, Span
+from mechdyn.tensors import Tensor, torch
 
 DATE = "26 Jul 2024"
 """The date that Llama 3's own template falls back on."""

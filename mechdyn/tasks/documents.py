@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.tasks.chat import Prompt, encode, token_spans
 from mechdyn.tasks.haystack import sentence_ends
 from mechdyn.tasks.sample import Sample, Span
+from mechdyn.tensors import Tensor, torch
 
 NULL_QUESTION = "N/A"
 """QRHead's question without content."""

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Int
-from torch import Tensor
 
 from mechdyn.hashing import content_hash
+from mechdyn.tensors import Tensor, torch
 
 Span = tuple[int, int]
 

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from mechdyn.heads import Head
+from mechdyn.tensors import Tensor, torch
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from mechdyn.errors import InputError
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.json_numbers import as_numbers, from_numbers
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int
-from torch import Tensor
 
 from mechdyn.stats.clusters import clusters_by_shared
 from mechdyn.tasks.sample import Sample
+from mechdyn.tensors import Tensor
 from mechdyn.traces.trace import Trace
 
 

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.json_numbers import as_numbers, from_numbers
 
 if TYPE_CHECKING:

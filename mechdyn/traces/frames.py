@@ -192,7 +192,7 @@ def _table_frame(table: pa.Table, facts: Mapping[str, Any], meta: Sequence[str],
     units = table["unit"].to_pylist()
     order = {unit: number for number, unit in enumerate(dict.fromkeys(units))}
     trace = np.array([order[unit] for unit in units])
-    scores = dense_scores(table["scores"], manifest).numpy()
+    scores = dense_scores(table["scores"], manifest)
     # As float32, like the scores: so the comparison is that of `Trace.active`.
     thresholds = np.array([facts[unit][1] for unit in order], dtype=np.float32)
     steps = _Steps(
@@ -202,7 +202,7 @@ def _table_frame(table: pa.Table, facts: Mapping[str, Any], meta: Sequence[str],
         token_text=table["token_text"].to_pylist(),
         scores=scores,
         active=scores > thresholds[trace][:, None, None],
-        ablated=head_masks(table["ablated_heads"], manifest).numpy(),
+        ablated=head_masks(table["ablated_heads"], manifest),
     )
     return _frame(steps, [facts[unit][0] for unit in order], meta)
 

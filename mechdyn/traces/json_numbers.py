@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float
-from torch import Tensor
+
+from mechdyn.tensors import Tensor, torch
 
 
 def as_numbers(values: Float[Tensor, " _"], digits: int) -> list[float | None]:

@@ -16,7 +16,7 @@ from mechdyn.traces.folder import PARTS, STEPS, TRACES, Folder, StagedPart, part
 from mechdyn.traces.manifest import Manifest
 from mechdyn.traces.schema import DECLARATION, row_bytes, steps_schema, traces_schema
 from mechdyn.traces.seals import SealedFile, damaged, parse_seal, reading, seal_part, text_hash, verify
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import AnyTrace, StoredTrace, as_stored
 
 GROUP_BYTES = 32 * 2**20
 """About how much of a part is held in memory before it is written out as a row group, and what a reader takes in at once."""
@@ -41,7 +41,7 @@ class Part:
         return np.repeat(wanted, np.diff(self.bounds))
 
 
-def write_part(staged: StagedPart, traces: Iterable[Trace], manifest: Manifest) -> None:
+def write_part(staged: StagedPart, traces: Iterable[AnyTrace], manifest: Manifest) -> None:
     """Write the files of a part; of the traces no more than a row group is held."""
     rows_per_group = max(1024, GROUP_BYTES // row_bytes(manifest))
     with (
@@ -49,7 +49,7 @@ def write_part(staged: StagedPart, traces: Iterable[Trace], manifest: Manifest) 
         _Groups(staged.traces, traces_schema(manifest), manifest, _TRACES_PER_GROUP) as rows,
     ):
         waiting: list[dict[str, Any]] = []  # made columns of together: one of a single row costs more than what it holds
-        for trace in traces:
+        for trace in map(as_stored, traces):
             steps.add(step_rows(trace, manifest))
             waiting.append(trace_row(trace))
             if len(waiting) == _TRACES_PER_GROUP:
@@ -88,7 +88,7 @@ def read_part(folder: Folder, part: str, sizes: dict[str, int | None], manifest:
     return Part(steps, traces, tuple(rows["unit"].to_pylist()), bounds)
 
 
-def traces_of(folder: Folder, part: Part, wanted: Iterable[int], manifest: Manifest) -> Iterator[Trace]:
+def traces_of(folder: Folder, part: Part, wanted: Iterable[int], manifest: Manifest) -> Iterator[StoredTrace]:
     """Traces of a part by their index, ascending; one row group of each file is held at a time."""
     with (
         opened(folder, part.traces, traces_schema(manifest)) as trace_file,

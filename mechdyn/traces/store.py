@@ -15,6 +15,7 @@ from mechdyn.traces.manifest import Manifest, parse_manifest
 from mechdyn.traces.parts import Part, opened, part_ids, read_part, traces_of, write_part
 from mechdyn.traces.schema import row_bytes, steps_schema, traces_schema
 from mechdyn.traces.seals import reading
+from mechdyn.traces.stored import AnyTrace, StoredTrace, as_trace
 from mechdyn.traces.trace import Trace
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class TraceStore:
                 "use a new folder, or run with the store's settings"
             )
 
-    def append(self, traces: Iterable[Trace]) -> int:
+    def append(self, traces: Iterable[AnyTrace]) -> int:
         """Write traces as one part: after this all of them are in the store, and had it failed, none. Returns how many were written.
 
         A trace of a unit that the store has already is left out, and so is the second one of a unit in the same call: appending the same
@@ -134,7 +135,7 @@ class TraceStore:
         seen, written = 0, set[str]()
         present = self.keys()
 
-        def new() -> Iterator[Trace]:
+        def new() -> Iterator[AnyTrace]:
             nonlocal seen
             for trace in traces:
                 seen += 1
@@ -201,8 +202,11 @@ class TraceStore:
 
     def traces(self, keys: Collection[str] | None = None) -> Iterator[Trace]:
         """All traces, or those of some units, one by one in the order of the store; a row group of steps is held at a time."""
-        for part, indices in self._selected(keys):
-            yield from traces_of(self._folder, part, indices, self.manifest)
+        return map(as_trace, self.stored(keys))
+
+    def stored(self, keys: Collection[str] | None = None) -> Iterator[StoredTrace]:
+        """As `traces`, in NumPy arrays, without torch."""
+        return chain.from_iterable(traces_of(self._folder, part, indices, self.manifest) for part, indices in self._selected(keys))
 
     def scan(
         self, columns: Sequence[str] | None = None, batch_size: int | None = None, keys: Collection[str] | None = None

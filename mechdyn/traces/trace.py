@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.heads import HeadSet
+from mechdyn.tensors import Tensor, torch
 from mechdyn.traces.backing import Backing
 from mechdyn.traces.budgets import BudgetEffects
 from mechdyn.traces.effect import Effect

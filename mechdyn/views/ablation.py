@@ -9,14 +9,14 @@ from mechdyn.studies.conditions import CLEAN, COMMITS, DYNAMIC, MATCHED_CONTROLS
 from mechdyn.studies.grid import cell_of
 from mechdyn.studies.progressive import STATIC_LIST, ProgressivePoint
 from mechdyn.tasks.task import metric_names
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import AnyTrace
 from mechdyn.views.curves import progressive
 from mechdyn.views.grid import Cells, grid
 
 _FIGURES = {"the paper's controls, of average size": PAPER_CONTROLS, "controls matched to each step": MATCHED_CONTROLS}
 
 
-def ablation_grids(traces: Mapping[str, Sequence[Trace]], *, title: str = "", dark: bool = False) -> dict[str, go.Figure]:
+def ablation_grids(traces: Mapping[str, Sequence[AnyTrace]], *, title: str = "", dark: bool = False) -> dict[str, go.Figure]:
     """Heading to figure: lengths x depths under every condition that was run, clean and dynamic first in each figure.
 
     Args:
@@ -51,7 +51,7 @@ def progressive_figures(points: Mapping[str, Sequence[ProgressivePoint]], *, tit
     return figures
 
 
-def _cells(traces: Mapping[str, Sequence[Trace]], conditions: Sequence[str], commit: str, metric: str) -> dict[str, Cells]:
+def _cells(traces: Mapping[str, Sequence[AnyTrace]], conditions: Sequence[str], commit: str, metric: str) -> dict[str, Cells]:
     """A condition's cells; generations that failed are missing, not wrong."""
     cells = {}
     for condition in conditions:

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 from mechdyn.errors import InputError
 from mechdyn.studies.facts import FactGroup, FactReport, question_outcome
 from mechdyn.text import short, visible
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import AnyTrace
 from mechdyn.views.given import takes_traces
 from mechdyn.views.text import escape, full, isolated, label
 from mechdyn.views.theme import MONO, finish, heading, look, score_axis, token_axis
@@ -59,8 +59,8 @@ def fact_groups(report: FactReport, *, title: str = "", dark: bool = False) -> g
     return finish(figure, first, subtitle, dark=dark, height=130 + total, min_width=360)
 
 
-@takes_traces("trace")
-def fact_timeline(trace: Trace, *, title: str = "", dark: bool = False) -> go.Figure:
+@takes_traces("trace", stored=True)
+def fact_timeline(trace: AnyTrace, *, title: str = "", dark: bool = False) -> go.Figure:
     """Supporting facts x generated tokens, coloured by the highest score that any head has for that fact alone.
 
     Grey up to the trace's threshold, coloured above: there the fact is retrieved. A fact that the answer quotes is marked so.
@@ -72,7 +72,7 @@ def fact_timeline(trace: Trace, *, title: str = "", dark: bool = False) -> go.Fi
     if trace.n_steps == 0 or trace.sentence_scores is None:
         raise InputError(f"a timeline needs at least one generated token, the trace has none (it stopped at {trace.stopped})")
     rows = [f"{_plain(fact.title, 40)}, sentence {fact.index}" + (" (quoted)" if fact.quoted else "") for fact in outcome.facts]
-    scores = trace.sentence_scores[:, : len(rows)].T.numpy()
+    scores = np.asarray(trace.sentence_scores)[:, : len(rows)].T
     steps = [f"step {step} · {full(text, 100)}" for step, text in enumerate(trace.token_texts)]
     sentences = np.array([[full(fact.sentence)] for fact in outcome.facts], dtype=object)
     cells = go.Heatmap(
@@ -96,7 +96,7 @@ def fact_timeline(trace: Trace, *, title: str = "", dark: bool = False) -> go.Fi
     return finish(figure, first, subtitle, dark=dark, height=height, min_width=max(360, room + 14 * len(shown)))
 
 
-def fact_page(report: FactReport, traces: Sequence[Trace], *, title: str = "", dark: bool = False) -> dict[str, go.Figure]:
+def fact_page(report: FactReport, traces: Sequence[AnyTrace], *, title: str = "", dark: bool = False) -> dict[str, go.Figure]:
     """Heading to figure: the groups, and the timeline of a question answered right and of one answered wrong, where there are such."""
     figures = {"Groups of questions": fact_groups(report, title=title, dark=dark)}
     done = [trace for trace in traces if trace.stopped != "error"]

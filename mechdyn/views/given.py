@@ -11,6 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 import plotly.graph_objects as go
 
 from mechdyn.errors import InputError
+from mechdyn.traces.stored import StoredTrace
+from mechdyn.traces.trace import Trace
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -18,14 +20,16 @@ Check = Callable[[Any, str], None]
 """Of a value and the name of what it was given to; raises `InputError`."""
 
 
-def takes_traces(*names: str, by_condition: bool = False) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+def takes_traces(*names: str, by_condition: bool = False, stored: bool = False) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Let a view start only where these of its arguments are traces.
 
     Args:
         names: the view's parameters that take a trace.
         by_condition: whether a mapping from the names of conditions to traces will do as well.
+        stored: whether a trace as a store holds it (`mechdyn.traces.stored`) will do as well.
     """
-    return _checked(lambda value, view: _check_trace(value, view, by_condition), names)
+    kinds = (Trace, StoredTrace) if stored else (Trace,)
+    return _checked(lambda value, view: _check_trace(value, view, by_condition, kinds), names)
 
 
 def takes_figure(name: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
@@ -54,13 +58,11 @@ def _checked(check: Check, names: tuple[str, ...] | list[str]) -> Callable[[Call
     return decorated
 
 
-def _check_trace(value: Any, view: str, by_condition: bool) -> None:
-    from mechdyn.traces.trace import Trace  # brings torch, which a page of tables and maps needs not
-
-    if isinstance(value, Trace):
+def _check_trace(value: Any, view: str, by_condition: bool, kinds: tuple[type, ...]) -> None:
+    if isinstance(value, kinds):
         return
     if by_condition and isinstance(value, Mapping):
-        strange = {name: each for name, each in value.items() if not isinstance(each, Trace)}
+        strange = {name: each for name, each in value.items() if not isinstance(each, kinds)}
         if not strange:
             return
         name, value = next(iter(strange.items()))
@@ -89,7 +91,6 @@ def _check_views(value: Any, page: str, kinds: tuple[type, ...]) -> None:
 
 def _remedy(value: Any) -> str:
     from mechdyn.tasks.sample import Sample
-    from mechdyn.traces.trace import Trace
 
     if isinstance(value, Sample):
         return "trace the sample first: md.trace(model, sample)"

@@ -3,36 +3,37 @@
 import base64
 import hashlib
 import html
+import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 import plotly.graph_objects as go
+import plotly.io as pio
 from plotly.offline import get_plotlyjs
 
 from mechdyn.errors import InputError
 from mechdyn.text import visible
+from mechdyn.views.css import page_colors
 from mechdyn.views.given import takes_views
 from mechdyn.views.html import Html, scripts_in
-from mechdyn.views.theme import FONT, look
-
-View: TypeAlias = go.Figure | Html
+from mechdyn.views.looks import SCRIPT, STYLE, Drawn, InBothLooks, View, in_both_looks
 
 _CONFIG = {"responsive": True, "displaylogo": False, "showSendToCloud": False, "toImageButtonOptions": {"format": "svg"}}
-_STYLE = """
-:root {{ color-scheme: {scheme}; }}
-body {{ margin: 0 auto; max-width: 1200px; padding: 16px; background: {background}; color: {ink}; font: 16px/1.5 {font}; }}
+_STYLE = f"""
+body {{ margin: 0 auto; max-width: 1200px; padding: 16px; background: var(--background); color: var(--ink); font: 16px/1.5 var(--font); }}
+a {{ color: var(--series); }}
 h1 {{ font-size: 22px; line-height: 1.25; margin: 0 0 16px; overflow-wrap: anywhere; }}
 h2 {{ font-size: 17px; line-height: 1.3; margin: 0 0 4px; overflow-wrap: anywhere; }}
 section {{ margin: 0 0 28px; }}
 .view {{ overflow-x: auto; }}
+{STYLE}
 @media print, (max-width: 700px) {{ .modebar {{ display: none !important; }} }}
 """
 
 
-@takes_views("figures", go.Figure, Html)
-def save_page(figures: Sequence[View] | Mapping[str, View], path: str | Path, title: str, *, dark: bool = False) -> Path:
+@takes_views("figures", go.Figure, Html, InBothLooks)
+def save_page(figures: Sequence[View] | Mapping[str, View], path: str | Path, title: str, *, dark: bool | None = False) -> Path:
     """Write figures to one self-contained HTML page: plotly's script once at most, nothing loaded, figures scroll sideways.
 
     The page appears whole or not at all: it is written beside `path` and moved there. An older file at `path` is replaced, missing folders
@@ -42,7 +43,8 @@ def save_page(figures: Sequence[View] | Mapping[str, View], path: str | Path, ti
         figures: plotly figures or `Html`, in order; a mapping's keys become headings.
         path: the file.
         title: the page's title and first heading.
-        dark: a dark page, for figures drawn with `dark=True`.
+        dark: a dark page, for figures drawn with `dark=True`; None follows what the reader's system asks for, for figures in both looks
+            (`mechdyn.views.looks.in_both_looks`).
 
     Returns:
         The path.
@@ -53,6 +55,11 @@ def save_page(figures: Sequence[View] | Mapping[str, View], path: str | Path, ti
     if not figures:
         raise InputError("a page needs at least one figure, got none")
     return save_text(page(figures, title, dark=dark), path)
+
+
+def save_in_both_looks(draw: Callable[[bool], Mapping[str, Drawn]], path: str | Path, title: str) -> Path:
+    """`save_page` of views that `draw` gives for a dark page or a light one: the page follows what the reader's system asks for."""
+    return save_page(in_both_looks(draw), path, title, dark=None)
 
 
 def save_text(text: str, path: str | Path) -> Path:
@@ -75,11 +82,11 @@ def save_text(text: str, path: str | Path) -> Path:
     return target
 
 
-def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool = False) -> str:
+def page(figures: Sequence[View] | Mapping[str, View], title: str, *, dark: bool | None = False) -> str:
     """The HTML that `save_page` writes."""
     named = list(figures.items()) if isinstance(figures, Mapping) else [("", figure) for figure in figures]
-    sections = [_section(index, name, figure) for index, (name, figure) in enumerate(named)]
-    with_plotly = any(isinstance(figure, go.Figure) for _, figure in named)
+    sections = [_section(index, name, figure, dark) for index, (name, figure) in enumerate(named)]
+    with_plotly = any(isinstance(_light(figure), go.Figure) for _, figure in named)
     return document(joined([Html("<main>"), *sections, Html("</main>")]), title, dark=dark, plotly=with_plotly)
 
 
@@ -110,20 +117,18 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode("utf-8", errors="replace")).digest()).decode()
 
 
-def document(body: Html, title: str, *, dark: bool = False, style: str = "", plotly: bool = True) -> str:
+def document(body: Html, title: str, *, dark: bool | None = False, style: str = "", plotly: bool = True) -> str:
     """A whole page around HTML that is safe already: the title as heading, the look, plotly's script once, nothing loaded.
 
     Args:
         body: what stands below the heading; its own scripts are the only ones that run, beside plotly's.
         title: of the page, not yet escaped.
-        dark: a dark page.
+        dark: a dark page or a light one; None follows what the reader's system asks for.
         style: further CSS.
         plotly: whether its script (4.8 MB) is needed.
     """
-    colors = look(dark)
-    library = (get_plotlyjs(),) if plotly else ()
+    library = (get_plotlyjs(), SCRIPT) if plotly else ()
     script = "".join(f"<script>{each}</script>" for each in library)
-    own = _STYLE.format(scheme="dark" if dark else "light", background=colors.background, ink=colors.ink, font=FONT) + style
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -132,7 +137,8 @@ def document(body: Html, title: str, *, dark: bool = False, style: str = "", plo
 <meta http-equiv="Content-Security-Policy" content="{policy([*library, *body.scripts])}">
 <link rel="icon" href="data:,">
 <title>{html.escape(visible(title))}</title>
-<style>{own}</style>
+<style>
+{page_colors(dark)}{_STYLE}{style}</style>
 {script}
 </head>
 <body>
@@ -143,20 +149,41 @@ def document(body: Html, title: str, *, dark: bool = False, style: str = "", plo
 """
 
 
-def _section(index: int, name: str, figure: View) -> Html:
+def _section(index: int, name: str, figure: View, dark: bool | None) -> Html:
     heading = f"<h2>{html.escape(visible(name))}</h2>" if name else ""
     opened = f'<section id="view-{index}" aria-label="{html.escape(visible(_described(name, figure)))}">\n{heading}'
-    return joined([Html(opened), drawn(index, figure), Html("</section>")])
+    return joined([Html(opened), drawn(index, figure, dark), Html("</section>")])
 
 
-def drawn(index: int, figure: View) -> Html:
-    """One figure as HTML for a `document`; `index` tells the figures of a page apart."""
-    if isinstance(figure, Html):
-        return Html(f'<div class="view">{figure.html}</div>', figure.scripts)
-    plot = figure_html(figure, f"figure-{index}")
-    meta = figure.layout.meta
+def drawn(index: int, view: View, dark: bool | None) -> Html:
+    """One view as HTML for a `document` of the same look; `index` tells the figures of a page apart."""
+    shown = view if dark is None or not isinstance(view, InBothLooks) else view.in_look(dark)
+    light = _light(shown)
+    if isinstance(light, Html):
+        piece = _either(shown) if isinstance(shown, InBothLooks) else light
+        return Html(f'<div class="view">{piece.html}</div>', piece.scripts)
+    name = f"figure-{index}"
+    plot = switched_html(shown, name) if isinstance(shown, InBothLooks) else figure_html(light, name)
+    meta = light.layout.meta
     width = meta.get("min_width", 0) if isinstance(meta, dict) else 0
     return Html(f'<div class="view" tabindex="0"><div style="min-width:{int(width)}px">{plot}</div></div>', scripts_in(plot))
+
+
+def _light(view: View) -> go.Figure | Html:
+    return view.light if isinstance(view, InBothLooks) else view
+
+
+def _either(view: InBothLooks) -> Html:
+    """HTML in both looks, of which the page's style shows one."""
+    looks = {"in-light": view.light, "in-dark": view.dark}
+    return joined([Html(f'<div class="{name}">{piece.html}</div>', piece.scripts) for name, piece in looks.items()])
+
+
+def switched_html(view: InBothLooks, name: str) -> str:
+    """A figure in both looks as a piece of HTML whose element has the id `name`, for a `document` with plotly's script."""
+    looks = ", ".join(pio.to_json(look, validate=False) for look in (view.light, view.dark))
+    element = f'<div id="{name}" class="plotly-graph-div" style="height:{_height(view.light)}; width:100%;"></div>'
+    return f'{element}\n<script>drawInLook("{name}", {looks}, {json.dumps(_CONFIG)});</script>'
 
 
 def figure_html(figure: go.Figure, name: str, *, script: bool = False) -> str:
@@ -166,13 +193,18 @@ def figure_html(figure: go.Figure, name: str, *, script: bool = False) -> str:
         include_plotlyjs=script,
         include_mathjax=False,
         div_id=name,
-        default_height=f"{figure.layout.height or 450}px",
+        default_height=_height(figure),
         config=_CONFIG,
     )
 
 
-def _described(name: str, figure: View) -> str:
+def _height(figure: go.Figure) -> str:
+    return f"{figure.layout.height or 450}px"
+
+
+def _described(name: str, view: View) -> str:
     """What a screen reader says: the heading, or the figure's own title."""
+    figure = _light(view)
     if name or isinstance(figure, Html):
         return name or "tokens"
     title = figure.layout.title

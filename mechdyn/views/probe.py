@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
-from torch import Tensor
 
 from mechdyn.errors import InputError
 from mechdyn.evidence import LESS, Verdict, in_words
@@ -15,6 +14,7 @@ from mechdyn.probes.report import auprc_by_head, r2_by_head
 from mechdyn.stats.cca_offsets import TOPS, Correlations, OffsetCCA
 from mechdyn.stats.interval import Interval
 from mechdyn.studies.probing import AUPRC, TOP_CORRELATION
+from mechdyn.tensors import Tensor
 from mechdyn.views.curves import Axis, Curve, curves
 from mechdyn.views.text import escape
 from mechdyn.views.theme import evenly, finish, look, numbered

@@ -12,6 +12,7 @@ from mechdyn.rag.windows import Span
 from mechdyn.tasks.task import answer_quality
 from mechdyn.text import visible
 from mechdyn.views.html import Html
+from mechdyn.views.looks import in_both_looks
 from mechdyn.views.page import save_page
 from mechdyn.views.rind import rind
 from mechdyn.views.theme import FONT, Look, look
@@ -73,16 +74,25 @@ def rag_sample(question: QuestionRecord, logs: Mapping[str, RagLog], *, title: s
 
 
 def save_rag_page(
-    questions: Sequence[QuestionRecord], logs: Mapping[str, Sequence[RagLog]], folder: Path, *, n: int = _MAX_SAMPLES, dark: bool = False
+    questions: Sequence[QuestionRecord],
+    logs: Mapping[str, Sequence[RagLog]],
+    folder: Path,
+    *,
+    n: int = _MAX_SAMPLES,
+    dark: bool | None = None,
 ) -> Path:
     """`rag.html`: the first questions whose answers differ between strategies, then the others, `n` in all.
+
+    It is dark or light as asked; left out, it follows what the reader's system asks for.
 
     Raises:
         InputError: no question.
     """
     rows = [{name: found[place] for name, found in logs.items()} for place in range(len(questions))]
     order = sorted(range(len(rows)), key=lambda place: len({log.text for log in rows[place].values()}) == 1)
-    figures = {f"Question {place + 1}": rag_sample(questions[place], rows[place], dark=dark) for place in order[:n]}
+    figures = in_both_looks(
+        lambda dark: {f"Question {place + 1}": rag_sample(questions[place], rows[place], dark=dark) for place in order[:n]}
+    )
     return save_page(figures, folder / "rag.html", title=f"Dynamic RAG: {len(figures)} of {len(questions)} questions", dark=dark)
 
 

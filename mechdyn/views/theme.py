@@ -22,7 +22,7 @@ from jaxtyping import Float
 from mechdyn.views.text import escape
 
 if TYPE_CHECKING:
-    from mechdyn.traces.trace import Trace
+    from mechdyn.traces.stored import AnyTrace
 
 FONT = "Inter, 'Noto Sans', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 MONO = "'DejaVu Sans Mono', Menlo, Consolas, 'Noto Sans Mono', monospace"
@@ -179,7 +179,7 @@ def _letters_of(text: str) -> str:
     return html.unescape(re.sub(r"<[^>]*>", "", text))
 
 
-def heading(trace: "Trace", title: str = "") -> str:
+def heading(trace: "AnyTrace", title: str = "") -> str:
     """The title if there is one, else `model · task · length, depth, seed`, escaped; what the trace does not say is left out."""
     if title:
         return escape(title)

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 import numpy as np
 import plotly.graph_objects as go
+from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from plotly.subplots import make_subplots
 
 from mechdyn.errors import InputError
 from mechdyn.heads import Head, HeadSet
-from mechdyn.traces.trace import Trace
+from mechdyn.traces.stored import AnyTrace
 from mechdyn.views.given import takes_traces
 from mechdyn.views.text import full, label
 from mechdyn.views.theme import MONO, Look, finish, heading, look, score_axis, score_key, token_axis
@@ -25,9 +26,9 @@ _TEXT_CELLS = 100_000
 """Cells up to which they do: beyond, the page would be mostly hovers, and the strip's alone tell the token."""
 
 
-@takes_traces("trace")
+@takes_traces("trace", stored=True)
 def timeline(
-    trace: Trace, *, heads: str | Iterable[Head | tuple[int, int]] = "varying", n: int = 10, title: str = "", dark: bool = False
+    trace: AnyTrace, *, heads: str | Iterable[Head | tuple[int, int]] = "varying", n: int = 10, title: str = "", dark: bool = False
 ) -> go.Figure:
     """Heads x generated tokens, coloured by retrieval score, under a strip that counts the retrieving heads of each step.
 
@@ -54,19 +55,20 @@ def timeline(
         )
     chosen, how = choose_heads(trace, heads, n)
     layers, columns = [head.layer for head in chosen], [head.head for head in chosen]
-    scores = trace.retrieval_scores.numpy()[:, layers, columns].T
+    every = np.asarray(trace.retrieval_scores)
+    scores = every[:, layers, columns].T
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.02, row_heights=_row_heights(len(chosen)))
     colors = look(dark)
     figure.add_trace(_strip(trace, colors), row=1, col=1)
     figure.add_trace(_silent_steps(trace, colors), row=1, col=1)
     figure.add_trace(_cells(trace, chosen, scores), row=2, col=1)
-    axis = score_axis(trace.retrieval_scores.numpy(), trace.threshold, colors)
+    axis = score_axis(every, trace.threshold, colors)
     axis["colorbar"] |= {"len": 0.75, "y": 0, "yanchor": "bottom"}
     figure.update_layout(coloraxis=axis)
-    score_key(figure, trace.retrieval_scores.numpy(), trace.threshold, colors)
+    score_key(figure, every, trace.threshold, colors)
     _axes(figure, trace)
-    activated = int(trace.active.any(dim=0).sum())
-    subtitle = f"{how}; {activated} of {trace.active[0].numel()} heads retrieve at some step"
+    activated = int((every > trace.threshold).any(axis=0).sum())
+    subtitle = f"{how}; {activated} of {every[0].size} heads retrieve at some step"
     if trace.ablated is not None:
         subtitle += "; ablated run, scores as observed before the ablation"
     height, width = sum(_pixels(len(chosen))) + 190, _min_width(trace.n_steps)
@@ -95,7 +97,7 @@ def highest(scores: Float[np.ndarray, "step head"]) -> Int[np.ndarray, " head"]:
     return np.argsort(-np.round(scores.astype(np.float64).mean(axis=0), 12), kind="stable")
 
 
-def choose_heads(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], n: int) -> tuple[list[Head], str]:
+def choose_heads(trace: AnyTrace, heads: str | Iterable[Head | tuple[int, int]], n: int) -> tuple[list[Head], str]:
     """The heads to draw from top to bottom, and how they were chosen in words; `heads` and `n` as for `timeline`."""
     _, n_layers, n_heads = trace.retrieval_scores.shape
     if not isinstance(heads, str):
@@ -106,10 +108,10 @@ def choose_heads(trace: Trace, heads: str | Iterable[Head | tuple[int, int]], n:
         return wanted, f"{len(wanted)} chosen head{'s' * (len(wanted) > 1)}"
     if n < 1:
         raise InputError(f"n must be at least 1, got {n}; the paper shows 10")
-    scores = trace.retrieval_scores.flatten(1).numpy()
+    scores = rearrange(np.asarray(trace.retrieval_scores), "step layer head -> step (layer head)")
     shown = min(n, n_layers * n_heads)
     if heads == "varying":
-        order, how = _steady_and_varying(scores, trace.active.flatten(1).numpy(), shown)
+        order, how = _steady_and_varying(scores, scores > trace.threshold, shown)
     elif heads == "top":
         order, how = highest(scores)[:shown], f"the {shown} heads with the highest mean score"
     elif heads == "all":
@@ -131,7 +133,7 @@ def _steady_and_varying(
     return np.concatenate([above[:n], below]), said
 
 
-def _cells(trace: Trace, chosen: list[Head], scores: Float[np.ndarray, "row step"]) -> go.Heatmap:
+def _cells(trace: AnyTrace, chosen: list[Head], scores: Float[np.ndarray, "row step"]) -> go.Heatmap:
     gap = 1 if len(chosen) <= 60 and trace.n_steps <= 120 else 0
     drawn = go.Heatmap(z=scores, x=np.arange(trace.n_steps), y=[str(head) for head in chosen], coloraxis="coloraxis", xgap=gap, ygap=gap)
     if scores.size > _TEXT_CELLS:
@@ -146,17 +148,17 @@ def _cells(trace: Trace, chosen: list[Head], scores: Float[np.ndarray, "row step
     )
 
 
-def _states(trace: Trace, chosen: list[Head], scores: Float[np.ndarray, "row step"]) -> np.ndarray:
+def _states(trace: AnyTrace, chosen: list[Head], scores: Float[np.ndarray, "row step"]) -> np.ndarray:
     """What a hover says of each cell in words."""
     states = np.where(scores > trace.threshold, "yes", "no").astype(object)
     if trace.ablated is None:
         return states
-    ablated = trace.ablated.numpy()[:, [head.layer for head in chosen], [head.head for head in chosen]].T
+    ablated = np.asarray(trace.ablated)[:, [head.layer for head in chosen], [head.head for head in chosen]].T
     return np.where(ablated, states + ", ablated", states)
 
 
-def _strip(trace: Trace, colors: Look) -> go.Bar:
-    counts = trace.active.flatten(1).sum(dim=1).numpy()
+def _strip(trace: AnyTrace, colors: Look) -> go.Bar:
+    counts = np.count_nonzero(np.asarray(trace.active), axis=(1, 2))
     return go.Bar(
         x=np.arange(trace.n_steps),
         y=counts,
@@ -168,8 +170,8 @@ def _strip(trace: Trace, colors: Look) -> go.Bar:
     )
 
 
-def _silent_steps(trace: Trace, colors: Look) -> go.Scatter:
-    silent = np.flatnonzero(~trace.retrieving_steps.numpy())
+def _silent_steps(trace: AnyTrace, colors: Look) -> go.Scatter:
+    silent = np.flatnonzero(~np.asarray(trace.retrieving_steps))
     return go.Scatter(
         x=silent,
         y=np.zeros(len(silent)),
@@ -183,7 +185,7 @@ def _silent_steps(trace: Trace, colors: Look) -> go.Scatter:
     )
 
 
-def _axes(figure: go.Figure, trace: Trace) -> None:
+def _axes(figure: go.Figure, trace: AnyTrace) -> None:
     labelled, about = token_axis(trace.n_steps, MAX_TOKEN_LABELS)
     figure.update_xaxes(range=[-0.5, trace.n_steps - 0.5], showgrid=False)
     figure.update_xaxes(

@@ -22,7 +22,7 @@ def test_a_world_gives_a_table_what_is_needed_and_a_figure(run, tmp_path):
     code, out, _ = run(*WORLD, "--out", str(tmp_path / "power.html"))
     assert code == 0 and "Power of irreplaceability" in out and "of runs come to supported with" in out
     page = (tmp_path / "power.html").read_text()
-    assert page.count("Plotly.newPlot(") == 1
+    assert page.count('drawInLook("') == 1
 
 
 def test_a_pilot_is_redrawn_beyond_its_own_size(run, pilot):

@@ -1,4 +1,4 @@
-"""What a command imports: torch where tensors are read, transformers and TransformerLens where a model is run, and nothing of it else."""
+"""What a command imports: torch where tensors are worked on, transformers and TransformerLens where a model runs, nothing of it else."""
 
 import json
 import os
@@ -27,7 +27,7 @@ main()
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A list of heads, and a trace's run twice."""
+    """A list of heads, a trace's run twice, a verdict's run, and the verdict with its registration taken away."""
     where = tmp_path_factory.mktemp("start_up")
     ranked = RankedHeads(tuple(Head(layer, head) for layer in range(2) for head in range(3)), tuple(0.6 - 0.1 * i for i in range(6)))
     ranked.fit(2, 3).save(where / "heads.json")
@@ -35,7 +35,13 @@ def folder(tmp_path_factory):
         patch.chdir(where)
         patch.setattr("sys.argv", ["mechdyn", "trace", "--length", "128", "--no-show", "--out", "run"])
         run_command(app)
-    shutil.copytree(where / "run", where / "again")
+        shutil.copytree(where / "run", where / "again")
+        patch.setattr("sys.argv", ["mechdyn", "verify", "dynamism", "--model", "planted-static", "--length", "128", "--out", "verdict"])
+        run_command(app)
+    shutil.copytree(where / "verdict", where / "unregistered")
+    record = json.loads((where / "unregistered" / "run.json").read_text())
+    (where / "unregistered" / "run.json").write_text(json.dumps({**record, "registered": None}))
+    (where / "unregistered" / ".seals.json").unlink()
     return where
 
 
@@ -59,10 +65,16 @@ def imported_by(folder, arguments, of):
         ["heads", "convert", "heads.json", "heads.tsv", "--format", "duoattention:query_heads=3"],
         ["heads", "compare", "one=heads.json", "two=heads.json", "--k", "3"],
         ["status", "run"],
+        ["report", "run"],
+        ["report", "verdict"],
+        ["report", "verdict", "run", "--as-recorded", "--out", "page"],
+        ["merge", "both", "run", "again"],
+        ["explore", "run", "--list"],
+        ["trace", "--length", "128", "--no-show", "--out", "run"],
     ],
     ids=" ".join,
 )
-def test_no_torch_where_there_are_no_tensors(folder, arguments):
+def test_no_torch_where_no_tensor_is_worked_on(folder, arguments):
     imported, out = imported_by(folder, arguments, TORCH)
     assert imported == [] and out
 
@@ -70,10 +82,8 @@ def test_no_torch_where_there_are_no_tensors(folder, arguments):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["report", "run"],
-        ["merge", "both", "run", "again"],
-        ["explore", "run", "--list"],
-        ["trace", "--length", "128", "--no-show", "--out", "run"],
+        ["report", "verdict", "--again"],
+        ["report", "unregistered"],
     ],
     ids=" ".join,
 )

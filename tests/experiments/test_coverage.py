@@ -17,7 +17,15 @@ def test_an_interval_that_always_or_never_holds_the_truth():
     always = World("always", 0.5, lambda rng, n: Interval(0.5, 0.0, 1.0, n))
     never = World("never", 0.5, lambda rng, n: Interval(0.1, 0.0, 0.2, n))
     unknown = World("unknown", 0.5, lambda rng, n: Interval(0.5, float("nan"), float("nan"), n))
-    assert [coverage(world, 20, 10) for world in (always, never, unknown)] == [1.0, 0.0, 0.0]
+    assert [coverage(world, 20, 10) for world in (always, never)] == [(1.0, 0.0), (0.0, 0.0)]
+    assert coverage(unknown, 20, 10) == (pytest.approx(float("nan"), nan_ok=True), 1.0)
+
+
+def test_a_run_without_an_interval_is_counted_apart():
+    half = World("half", 0.5, lambda rng, n: Interval(0.5, *((0.4, 0.6) if rng.random() < 0.5 else (float("nan"),) * 2), n))
+    held, without = coverage(half, 20, 200)
+    assert held == 1.0
+    assert without == pytest.approx(0.5, abs=0.12)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
@@ -46,12 +54,12 @@ def test_a_table_goes_between_its_own_marks():
 def test_without_a_truth_it_is_what_the_runs_come_to_on_average():
     around = World("around", None, lambda rng, n: Interval(value := float(rng.choice([0.0, 1.0])), value - 0.7, value + 0.7, n))
     beside = World("beside", None, lambda rng, n: Interval(value := float(rng.choice([0.0, 1.0])), value - 0.1, value + 0.1, n))
-    assert (coverage(around, 20, 100), coverage(beside, 20, 100)) == (1.0, 0.0)
+    assert (coverage(around, 20, 100), coverage(beside, 20, 100)) == ((1.0, 0.0), (0.0, 0.0))
 
 
 @pytest.mark.parametrize("world", fitted(), ids=lambda world: world.name)
 def test_what_is_fitted_has_an_interval_about_its_estimate(world):
-    found = world.measure(np.random.default_rng(1), 30)
+    found = world.measure(np.random.default_rng(1), 100)
     assert found.low < found.estimate < found.high
 
 

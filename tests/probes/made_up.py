@@ -1,5 +1,7 @@
 """Traces whose hidden states and patterns relate in a known way."""
 
+import zlib
+
 import torch
 
 from mechdyn.traces.trace import Trace
@@ -8,15 +10,15 @@ LAYERS, HEADS, D_MODEL, LATENTS = 2, 5, 24, 4
 MODEL = {"name": "made up", "revision": "abc", "dtype": "float32", "n_layers": LAYERS, "n_heads": HEADS, "d_model": D_MODEL}
 
 
-def trace_of(sample, scores, hidden, unit=None, threshold=0.0, model=MODEL):
-    """A trace with the given scores (step, layer, head) and hidden states."""
+def trace_of(sample, scores, hidden, unit=None, threshold=0.0, model=MODEL, needle=None):
+    """A trace with the given scores (step, layer, head) and hidden states; every sample has a needle of its own unless one is given."""
     return Trace(
         unit=unit or f"unit {sample}",
         sample=sample,
         task="niah",
         question="?",
         answer="the value",
-        prompt_tokens=torch.arange(3),
+        prompt_tokens=torch.tensor([zlib.crc32((needle or sample).encode()), 1, 2]),
         needle_positions=torch.arange(1),
         tokens=torch.arange(len(scores)),
         token_texts=tuple(map(str, range(len(scores)))),

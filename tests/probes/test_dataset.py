@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mechdyn.errors import InputError
-from mechdyn.probes.dataset import probe_data, split_samples
+from mechdyn.probes.dataset import fold_data, probe_data, split_samples
 from tests.probes.made_up import D_MODEL, HEADS, LAYERS, MODEL, random_traces, trace_of
 
 
@@ -43,17 +43,31 @@ def test_binary_targets_are_scores_above_the_threshold():
 
 
 def test_parts_share_no_sample_are_70_20_10_and_are_the_same_at_every_offset_and_order():
-    names = [f"s{index}" for index in range(50)]
+    names = {f"s{index}": index for index in range(50)}
     parts = split_samples(names, seed=3)
     assert [len(part) for part in parts] == [35, 10, 5]
     assert sorted(name for part in parts for name in part) == sorted(names)
-    assert split_samples(reversed(names), seed=3) == parts
+    assert split_samples(dict(reversed(names.items())), seed=3) == parts
     assert split_samples(names, seed=4) != parts
     traces = random_traces(30)
     first, later = probe_data(traces), probe_data(traces[::-1], 2)
     held = {tuple(row.tolist()) for row in first.test.hidden}
     assert {tuple(row.tolist()) for row in later.test.hidden} < held
     assert first.test.n_samples == 3 and first.test.sample.unique().tolist() == [0, 1, 2]
+
+
+def test_samples_of_one_needle_are_in_one_part_and_in_one_fold():
+    needles = {f"s{index}": index // 3 for index in range(60)}
+    parts = [{needles[name] for name in part} for part in split_samples(needles, seed=3)]
+    assert [len(part) for part in parts] == [14, 4, 2] and len(set.union(*parts)) == 20
+    drawn = random_traces(60)
+    traces = [trace_of(trace.sample, trace.retrieval_scores, trace.hidden, needle=str(needles[trace.sample])) for trace in drawn]
+    seeds = {tuple(row.tolist()): needles[trace.sample] for trace in traces for row in trace.hidden}
+    for fold in fold_data(traces, 1, n_folds=5):
+        tested, validated, trained = (
+            {seeds[tuple(row.tolist())] for row in part.hidden} for part in (fold.test, fold.validation, fold.train)
+        )
+        assert len(tested) == 4 and not tested & (validated | trained)
 
 
 def test_all_traces_of_a_sample_fall_into_one_part():

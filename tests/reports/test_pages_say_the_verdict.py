@@ -126,5 +126,14 @@ def point(evidence: Evidence) -> tuple[object, ...]:
 def figures_of(page: str) -> list[list[dict]]:
     """The traces of each plotly figure, from the page's own scripts."""
     decoder = json.JSONDecoder()
-    starts = [found.end() for found in re.finditer(r"Plotly\.newPlot\(\s*\"figure-\d+\",\s*", page)]
-    return [decoder.raw_decode(page, start)[0] for start in starts]
+    starts = [found.end() for found in re.finditer(r"drawInLook\(\"figure-\d+\", ", page)]
+    looks = [decoder.raw_decode(page, start) for start in starts]
+    for light, end in looks:
+        dark = decoder.raw_decode(page, end + len(", "))[0]
+        assert list(map(numbers_of, light["data"])) == list(map(numbers_of, dark["data"]))
+    return [light["data"] for light, _ in looks]
+
+
+def numbers_of(trace: dict) -> list[object]:
+    """What a trace shows, whatever its colours."""
+    return [trace.get(name) for name in ("name", "x", "y", "z", "text", "customdata")]

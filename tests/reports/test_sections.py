@@ -15,6 +15,7 @@ from mechdyn.runs.finished import RunFolder
 from mechdyn.runs.folder import RunRecord
 from mechdyn.runs.read import KINDS, Run
 from mechdyn.stats.interval import Interval
+from mechdyn.traces.stored import as_stored
 from mechdyn.views import timeline
 from mechdyn.views.page import save_text
 from tests.browser import Browser, needs_browser
@@ -78,14 +79,14 @@ def test_a_report_without_verdicts_has_no_table_of_them() -> None:
 )
 def test_a_claim_of_another_package_is_shown_and_a_preset_is_told_with_what_differs(tmp_path: Path, asked: dict, preset: str) -> None:
     record = RunRecord("verify", {"task": "niah", "preset": "quick", "lengths": [], "runs": None, **asked}, {"name": "mini"}, "mini")
-    folder = RunFolder(tmp_path, record, {"traces": {"evaluation": [made_up(np.ones((3, 2, 2)))]}}, {})
+    folder = RunFolder(tmp_path, record, {"traces": {"evaluation": [as_stored(made_up(np.ones((3, 2, 2))))]}}, {})
     verdict = Verdict("mini", "theirs", Outcome.SUPPORTED, (Evidence("their number", Interval(0.5, 0.25, 0.75, 40)),))
     made = make_report([Run(folder, "mechdyn verify theirs", Judged(verdict, False, (), None, {}))])
     assert made.verdicts is not None and made.verdicts.rows == (("theirs", "mini", "niah", preset, "supported", "as recorded", "no"),)
     (section,) = made.sections
     assert section.heading == "theirs: mini, niah: supported"
     assert section.tables[0].rows == (("their number", "0.500 [0.250, 0.750]", "40"),)
-    assert report_html(made).count("Plotly.newPlot(") == 1
+    assert report_html(made).count('drawInLook("') == 1
 
 
 def test_every_kind_of_run_has_a_function_of_its_own() -> None:

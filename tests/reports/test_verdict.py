@@ -50,7 +50,7 @@ def line(text, start):
 def test_a_claim_without_a_layout_has_a_line_a_piece_of_evidence():
     text = printed(PLAIN)
     assert line(text, "overlap") == ["overlap, k = 0, held out", "0.900 [0.800, 0.950]", "30", "0.200"]
-    assert line(text, "k = 1") == ["k = 1", "0.500 [nan, nan] (one sample)", "1", ""]
+    assert line(text, "k = 1") == ["k = 1", "0.500 (no interval) (one sample)", "1", ""]
     assert line(text, "k = 2") == ["k = 2", "undefined (n = 0)", "0", ""]
     told = [row.rstrip() for row in text.splitlines()][-7:]
     assert told == [
@@ -152,6 +152,7 @@ def test_what_decides_stands_first_and_says_what_is_lacking_where_no_criterion_c
     (heading, said), (below, drawn) = figures.items()
     assert SECOND in heading and "decide" in heading and FIRST in below
     assert "12 retest pairs &lt;retrieve&gt;; 20 are needed" in said.html and f"{SECOND}: inconclusive" in said.html
-    assert drawn.layout.title.text.replace("<br>", " ") == f"dynamism on mini, {FIRST}: supported"
+    for view in (drawn.light, drawn.dark):
+        assert view.layout.title.text.replace("<br>", " ") == f"dynamism on mini, {FIRST}: supported"
     (alone,) = evidence_figures(made_up_verdict())
     assert alone == "What the verdict rests on"

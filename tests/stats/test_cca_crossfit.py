@@ -103,3 +103,13 @@ def test_copies_of_samples_in_one_cluster_have_the_bounds_of_one_copy():
     one = _compared(moments, range(30), 0, 0).ahead
     three = _compared(np.repeat(moments, 3, axis=2), np.repeat(np.arange(30), 3), 0, 0).ahead
     assert (three.low, three.high) == pytest.approx((one.low, one.high)) and three.method == "cluster BCa bootstrap"
+
+
+def test_what_the_samples_of_a_cluster_share_is_not_learnt_from_the_others():
+    rng = np.random.default_rng(2)
+    hidden, scores = np.repeat(rng.normal(size=(24, 9)), 4, axis=0), np.repeat(rng.normal(size=(24, 7)), 4, axis=0)
+    noise = 0.05 * rng.normal(size=(2, 96, 5, 1))
+    samples = [(np.tile(one, (5, 1)) + a, np.tile(two, (5, 1)) + b) for one, two, a, b in zip(hidden, scores, *noise, strict=True)]
+    leaky, honest = (cross_fitted_correlation(samples, 0, clusters=labels, n_nulls=3) for labels in (None, np.repeat(np.arange(24), 4)))
+    assert leaky.correlation.low > 0.5
+    assert honest.correlation.low < 0.0

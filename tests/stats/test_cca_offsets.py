@@ -215,7 +215,7 @@ def test_samples_of_unequal_length_drop_out_as_the_offset_grows():
 @pytest.mark.parametrize(
     ("samples", "options", "message"),
     [
-        ([], {}, "at least 2 samples with steps on either side, got 0 to train and 0 to test"),
+        ([], {}, "at least 2 samples with steps on either side, none of which share a needle or a haystack, got 0 to train and 0 to test"),
         (independent(0, n_samples=4), {}, "got 3 to train and 1 to test; trace more samples"),
         (independent(0, n_samples=10), {"offsets": [20]}, r"offset 20 needs .* the longest sample has 20 steps"),
         (independent(0, n_samples=10), {"offsets": [-1]}, r"offsets must be 0 or more, at least one of them, got \[-1\]"),
@@ -231,3 +231,26 @@ def test_samples_of_unequal_length_drop_out_as_the_offset_grows():
 def test_errors_say_what_came(samples, options, message):
     with pytest.raises(InputError, match=message):
         cca_by_offset(samples, **{"offsets": [0], "n_nulls": 1, **options})
+
+
+def test_samples_of_one_cluster_are_on_one_side_and_drawn_together():
+    """Copies of a sample tell no more than one of them: estimate and bounds are those of the clusters' first samples."""
+    samples = planted(8, n_samples=30, n_steps=8)
+    copies = [sample for sample in samples for _ in range(3)]
+    one, three = (whole(each, n_nulls=2, clusters=labels)[0] for each, labels in ((samples, None), (copies, np.repeat(np.arange(30), 3))))
+    for alone, copied in zip(one.held_out.components, three.held_out.components, strict=True):
+        assert (copied.estimate, copied.low, copied.high) == pytest.approx((alone.estimate, alone.low, alone.high), abs=1e-6)
+        assert (alone.n, copied.n) == (9, 27)
+    with pytest.raises(InputError, match="none of which share a needle"):
+        whole(copies, n_nulls=2, clusters=[0] * 90)
+
+
+def test_names_that_samples_share_tell_nothing_on_held_out_ones():
+    """What gives the cluster away, and is another thing in each, is learnt in training alone."""
+    rng = np.random.default_rng(9)
+    hidden, scores = np.repeat(rng.normal(size=(20, 12)), 4, axis=0), np.repeat(rng.normal(size=(20, 6)), 4, axis=0)
+    noise = 0.05 * rng.normal(size=(80, 5, 12))
+    samples = [(np.tile(one, (5, 1)) + more, np.tile(two, (5, 1))) for one, two, more in zip(hidden, scores, noise, strict=True)]
+    leaky, honest = (whole(samples, n_nulls=1, clusters=labels)[0] for labels in (None, np.repeat(np.arange(20), 4)))
+    assert leaky.held_out.means[1].estimate > 0.7
+    assert honest.held_out.means[1].low < 0.0

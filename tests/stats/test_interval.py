@@ -9,7 +9,8 @@ def test_prints_estimate_and_bounds():
     interval = Interval(0.3512, 0.312, 0.3901, 40, "Wilson")
     assert str(interval) == "0.351 [0.312, 0.390]"
     assert f"{interval:.1f}" == "0.4 [0.3, 0.4]"
-    assert str(Interval(0.5, math.nan, math.nan, 1)) == "0.500 [nan, nan]"
+    assert str(Interval(0.5, math.nan, math.nan, 1)) == "0.500 (no interval)"
+    assert str(Interval(math.nan, math.nan, math.nan, 0)) == "nan [nan, nan]"
 
 
 def test_files_of_earlier_releases_name_no_method():

@@ -34,6 +34,16 @@ def test_a_measure_of_nothing_gains_nothing():
     assert sum(gain.low > 0 for gain in gains) <= 1
 
 
+@pytest.mark.parametrize("flipped", [False, True])
+def test_with_few_rows_of_an_outcome_there_is_no_interval(flipped):
+    known, measure, _, sample, _ = drawn(4, 0.0, n=600)
+    few, enough = (np.arange(600) < n for n in (99, 100))
+    found = [log_loss_gain(known, measure, outcome != flipped, sample, range(60)) for outcome in (few, enough)]
+    assert np.isnan([[each.low, each.high] for each in (found[0].gain, found[0].without, found[0].with_it)]).all()
+    assert np.isfinite([each.estimate for each in (found[0].gain, found[0].without)]).all()
+    assert found[1].gain.low < found[1].gain.estimate < found[1].gain.high
+
+
 def test_losses_are_those_of_a_penalised_fit_on_the_other_folds():
     known, _, outcome, sample, _ = drawn(2, 0.0, n=300)
     fold = folds_of(range(30), seed=3)[sample]

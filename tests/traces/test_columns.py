@@ -6,6 +6,7 @@ import torch
 
 from mechdyn.errors import InputError
 from mechdyn.traces.columns import dense_scores, head_masks, hidden_states, step_rows, trace_of, trace_row, trace_rows
+from mechdyn.traces.stored import as_trace
 from tests.traces.examples import D_MODEL, HEADS, LAYERS, assert_same, manifest, random_trace
 
 
@@ -17,7 +18,7 @@ def test_a_trace_survives_its_rows(n_steps, scores, ablated, n_sentences):
     ours = manifest(scores=scores)
     trace = random_trace("a", n_steps, scores == "sparse", *ablated, n_sentences)
     row, steps = pa.Table.from_batches([trace_rows([trace_row(trace)], ours)]), pa.Table.from_batches([step_rows(trace, ours)])
-    assert_same(trace_of(row, steps, ours), trace)
+    assert_same(as_trace(trace_of(row, steps, ours)), trace)
 
 
 def test_derived_columns_say_what_the_trace_says():
@@ -40,15 +41,15 @@ def test_unpacking_works_on_any_slice():
     ours = manifest()
     trace = random_trace("a", 20, ablated=True)
     part = step_rows(trace, ours).slice(7, 5)
-    assert torch.equal(dense_scores(part["scores"], ours), trace.retrieval_scores[7:12])
-    assert torch.equal(head_masks(part["ablated_heads"], ours), trace.ablated[7:12])
-    assert torch.equal(hidden_states(part["hidden"], ours), trace.hidden[7:12].half())
+    assert torch.equal(torch.from_numpy(dense_scores(part["scores"], ours)), trace.retrieval_scores[7:12])
+    assert torch.equal(torch.from_numpy(head_masks(part["ablated_heads"], ours)), trace.ablated[7:12])
+    assert torch.equal(torch.from_numpy(hidden_states(part["hidden"], ours)), trace.hidden[7:12].half())
     ours = manifest(scores="dense", hidden_dtype="float32")
     trace = random_trace("a", 20, binary=False, ablated_scores=True)
     part = step_rows(trace, ours).slice(7, 5)
-    assert torch.equal(dense_scores(part["scores"], ours), trace.retrieval_scores[7:12])
-    assert torch.equal(dense_scores(part["ablated_scores"], ours), trace.ablated_scores[7:12])
-    assert torch.equal(hidden_states(part["hidden"], ours), trace.hidden[7:12])
+    assert torch.equal(torch.from_numpy(dense_scores(part["scores"], ours)), trace.retrieval_scores[7:12])
+    assert torch.equal(torch.from_numpy(dense_scores(part["ablated_scores"], ours)), trace.ablated_scores[7:12])
+    assert torch.equal(torch.from_numpy(hidden_states(part["hidden"], ours)), trace.hidden[7:12])
 
 
 def test_half_precision_scores_come_back_equal_and_nan_stays():
@@ -56,7 +57,7 @@ def test_half_precision_scores_come_back_equal_and_nan_stays():
     scores = trace.retrieval_scores.bfloat16()
     scores[1, 0, 0] = float("nan")
     column = step_rows(replace(trace, retrieval_scores=scores), manifest(scores="dense")).column("scores")
-    assert torch.equal(dense_scores(column, manifest(scores="dense")).nan_to_num(-1), scores.float().nan_to_num(-1))
+    assert torch.equal(torch.from_numpy(dense_scores(column, manifest(scores="dense"))).nan_to_num(-1), scores.float().nan_to_num(-1))
 
 
 @pytest.mark.parametrize(

@@ -85,8 +85,8 @@ def test_scan_gives_every_step_once_in_order(filled, batch_size):
     rows = pa.Table.from_batches(batches)
     assert rows["unit"].to_pylist() == [trace.unit for trace in traces for _ in range(trace.n_steps)]
     assert rows["step"].to_pylist() == [step for trace in traces for step in range(trace.n_steps)]
-    assert torch.equal(dense_scores(rows["scores"], manifest()), torch.cat([trace.retrieval_scores for trace in traces]))
-    assert torch.equal(hidden_states(rows["hidden"], manifest()), torch.cat([trace.hidden for trace in traces]).half())
+    assert torch.equal(torch.from_numpy(dense_scores(rows["scores"], manifest())), torch.cat([trace.retrieval_scores for trace in traces]))
+    assert torch.equal(torch.from_numpy(hidden_states(rows["hidden"], manifest())), torch.cat([trace.hidden for trace in traces]).half())
 
 
 def test_scan_takes_columns_and_units(filled):
@@ -94,7 +94,9 @@ def test_scan_takes_columns_and_units(filled):
     rows = pa.Table.from_batches(list(TraceStore.open(path).scan(["hidden", "unit"], 5, keys=["u8", "u3", "u4"])))
     assert rows.column_names == ["hidden", "unit"]
     assert rows["unit"].to_pylist() == ["u3"] * 9 + ["u4"] * 12 + ["u8"] * 24
-    assert torch.equal(hidden_states(rows["hidden"], manifest()), torch.cat([traces[index].hidden for index in (3, 4, 8)]).half())
+    assert torch.equal(
+        torch.from_numpy(hidden_states(rows["hidden"], manifest())), torch.cat([traces[index].hidden for index in (3, 4, 8)]).half()
+    )
     assert list(TraceStore.open(path).scan(keys=[])) == []
     with pytest.raises(InputError, match="steps have no column score; they have unit, sample, step"):
         TraceStore.open(path).scan(["score"])

@@ -91,4 +91,4 @@ def test_a_narrow_screen_shows_it_all(browser: Browser, question, logs, tmp_path
     page = save_rag_page([question], {name: [log] for name, log in logs.items()}, tmp_path)
     browser.open(page, width=400)
     assert browser.trouble() == []
-    assert browser.run("document.querySelectorAll('.context .shown').length") == 1
+    assert browser.run("document.querySelectorAll('.in-light .context .shown').length") == 1

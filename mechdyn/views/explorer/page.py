@@ -9,10 +9,11 @@ from pathlib import Path
 from string import Template
 
 from mechdyn.traces.trace import Trace
+from mechdyn.views.css import page_colors
 from mechdyn.views.explorer.pack import pack
 from mechdyn.views.given import takes_traces
 from mechdyn.views.page import policy, save_text
-from mechdyn.views.theme import DARK, FONT, LIGHT, MONO, Look, heading
+from mechdyn.views.theme import heading
 
 EMBEDDED = "embedded.js"
 _SCRIPTS = ("dom.js", "data.js", "state.js", "timeline.js", "details.js", "context.js")
@@ -89,32 +90,3 @@ def asset(name: str) -> str:
 def joined_scripts(scripts: Sequence[str]) -> str:
     """One strict script of several."""
     return '\n"use strict";\n' + "\n".join(scripts) + "\n"
-
-
-def page_colors(dark: bool | None) -> str:
-    """The theme as CSS: the look that was asked for, or both, chosen by what the reader's system asks for."""
-    scheme = "light dark" if dark is None else "dark" if dark else "light"
-    return f":root {{ color-scheme: {scheme}; }}\n{_colors(dark)}"
-
-
-def _colors(dark: bool | None) -> str:
-    if dark is not None:
-        return f":root {{ {_variables(DARK if dark else LIGHT)} }}"
-    return f":root {{ {_variables(LIGHT)} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}"
-
-
-def _variables(look: Look) -> str:
-    """The theme as CSS variables."""
-    colors = {
-        "background": look.background,
-        "ink": look.ink,
-        "muted": look.muted,
-        "line": look.line,
-        "series": look.series[0],
-        "accent": look.accent,
-        "accent-text": look.accent if look is DARK else "#A8520A",
-        **{f"scale-{index}": color for index, color in enumerate(look.scale)},
-        **{f"below-{index}": color for index, color in enumerate(look.below)},
-    }
-    fonts = {"font": FONT, "mono": MONO}
-    return " ".join(f"--{name}: {value};" for name, value in (colors | fonts).items())

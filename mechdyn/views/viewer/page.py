@@ -12,7 +12,8 @@ from string import Template
 from mechdyn.errors import InputError
 from mechdyn.hashing import content_hash
 from mechdyn.text import visible
-from mechdyn.views.explorer.page import asset, explorer_page, joined_scripts, page_colors
+from mechdyn.views.css import page_colors
+from mechdyn.views.explorer.page import asset, explorer_page, joined_scripts
 from mechdyn.views.page import policy
 
 PAGE, EXPLORER, DATA = "index.html", "explorer.html", "data"
