@@ -277,7 +277,7 @@ EXAMPLES: Mapping[str, Draw] = {
     "layer_profiles": lambda made, **look: views.layer_profiles(_lists(made), **look),
     "list_matrix": lambda made, **look: views.list_matrix(_lists(made), **look),
     "modes_map": lambda made, **look: views.modes_map(made_modes(made), made.heads, **look),
-    "one_head": lambda made, **look: views.one_head(made_summary(made), Head(made.layers - 1, 0), **look),
+    "one_head": lambda made, **look: views.one_head(made_summary(made), Head(0, made.heads // 2), **look),
     "patterns": lambda made, **look: views.patterns(made_trace(made), **look),
     "power_figure": _power,
     "progressive": lambda made, **look: views.progressive(

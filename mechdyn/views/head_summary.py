@@ -111,7 +111,7 @@ def one_head(found: HeadSummary, head: Head, *, title: str = "", dark: bool = Fa
     rank = found.rankings[STEPS_RANKING].heads.index(head) + 1
     subtitle = f"place {rank} of {n_layers * n_heads} by the share of steps at which it retrieves; 95 % intervals"
     panel = IntervalPanel("share of steps", {"retrieves": rows})
-    return interval_panels([panel], title=title or str(head), subtitle=subtitle, dark=dark)
+    return interval_panels([panel], title=title or str(head), subtitle=subtitle, dark=dark).update_xaxes(rangemode="tozero")
 
 
 def _rows(found: HeadSummary, flat: int) -> Mapping[str, Interval]:
