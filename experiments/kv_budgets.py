@@ -13,11 +13,10 @@ import numpy as np
 import typer
 from jaxtyping import Int
 
-from mechdyn.claims.step_budgets import LOSS
 from mechdyn.cli import run_script
 from mechdyn.cli.options import OutOption, takes
 from mechdyn.evidence import Table
-from mechdyn.reports.kv_budgets import budget_curves
+from mechdyn.reports.kv_budgets import budget_curve
 from mechdyn.reports.tables import interval_text, print_tables
 from mechdyn.reports.verdict import print_verdict
 from mechdyn.runs.configs import VerifyConfig
@@ -40,9 +39,8 @@ def kv_budgets(
     verified = verify(config, out)
     print_verdict(verified.verdict)
     print_tables(parts_tables(CacheLosses(verified.traces.get(BUDGETS_ROLE, ()), config.seed).traces, config.seed))
-    curves = budget_curves(verified.verdict, verified.traces)
-    if picture is not None and curves:
-        curves[LOSS].write_image(picture, width=860)
+    if picture is not None and verified.verdict.supports:
+        budget_curve(verified.verdict).write_image(picture, width=860)
         print(f"picture  {picture}")
 
 

@@ -1,8 +1,8 @@
 """torch, loaded when something of it is first used: what lies below and above the engines needs it only where there is a tensor to work on.
 
-Loading it takes two CPU seconds, as much as all else that a short command does; reading a stored verdict has no use for it. Modules
-that run models (`decoding`, `models`, `improve`) import torch itself. All others take `torch` and `Tensor` from here: `Tensor` stands in
-annotations, where it is torch's own to a type checker and to whoever asks `isinstance`.
+Loading it takes two CPU seconds, as much as all else that a short command does, and reading a stored verdict has no use for it. Modules
+that are imported to read a run take `torch` and `Tensor` from here; those that are imported to run a model import torch itself. `Tensor`
+stands in annotations, where it is torch's own to a type checker and to whoever asks `isinstance`.
 """
 
 import sys

@@ -23,7 +23,9 @@ COMMANDS = {
     "heads show FILE": ["heads", "show", "heads.json"],
     "heads compare A B": ["heads", "compare", "a=heads.json", "b=heads.json", "--k", "3"],
     "status RUN": ["status", "run"],
-    "report RUN": ["report", "run"],
+    "report RUN, of a trace": ["report", "run"],
+    "report RUN, of a stored verdict": ["report", "verdict"],
+    "merge OUT RUN RUN": ["merge", "both{}", "run", "again"],
     "explore RUN --list": ["explore", "run", "--list"],
     "verify dynamsm (refused)": ["verify", "dynamsm"],
     "trace --model mini, first": ["trace", "--model", "mini", "--no-show", "--out", "fresh{}"],
@@ -47,7 +49,9 @@ def main(repeats: Annotated[int, typer.Option(min=1, help="How often each comman
         folder = Path(name)
         ranked = RankedHeads(tuple(Head(layer, head) for layer in range(2) for head in range(3)), tuple(0.6 - 0.1 * i for i in range(6)))
         ranked.fit(2, 3).save(folder / "heads.json")
-        cpu_seconds(folder, ["trace", "--model", "mini", "--no-show", "--out", "run"])
+        for out in ("run", "again"):
+            cpu_seconds(folder, ["trace", "--model", "mini", "--no-show", "--out", out])
+        cpu_seconds(folder, ["verify", "dynamism", "--model", "planted-static", "--length", "128", "--out", "verdict"])
         print("| command | CPU seconds |\n| --- | ---: |")
         for told, arguments in COMMANDS.items():
             seconds = (cpu_seconds(folder, [each.format(number) for each in arguments]) for number in range(repeats))

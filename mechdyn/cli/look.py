@@ -15,6 +15,7 @@ from mechdyn.text import visible
 
 if TYPE_CHECKING:
     from mechdyn.runs.explore import StoredSample
+    from mechdyn.traces.stored import AnyTrace
 
 _LISTED = 50
 ShowOption = Annotated[bool, typer.Option("--show/--no-show", help="Open the page in a browser (in a terminal only).")]
@@ -28,6 +29,7 @@ def trace(config: TraceConfig, out: OutOption = None, show: ShowOption = True) -
     from mechdyn.views.page import save_in_both_looks
     from mechdyn.views.timeline import timeline
 
+    result: AnyTrace
     stored = stored_trace(config, out)
     if stored is None:
         from mechdyn.runs.trace import trace_one

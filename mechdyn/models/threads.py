@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -174,10 +175,9 @@ def _measured(products: _Products, tried: tuple[int, ...], timed: Timed) -> dict
             for _ in range(_ROUNDS):
                 for n in tried:
                     torch.set_num_threads(n)
-                    products.run(products.step)  # sets up what is set up once
-                    step = timed(lambda: products.run(products.step))
-                    prompt = timed(lambda: products.run(products.prompt))
-                    spent += 2 * step + prompt
+                    runs = (products.step, products.step, products.prompt)
+                    first, step, prompt = (timed(partial(products.run, rows)) for rows in runs)  # the first sets up what is set up once
+                    spent += first + step + prompt
                     found[n] = min(found[n], _STEPS * step + products.times * prompt)
                 if spent > _SECONDS:
                     break

@@ -28,6 +28,8 @@ from mechdyn.stats.resampling import Weights, bootstrap_many
 
 TOPS = (1, 10, 50)
 """Figure 4 shows the first correlation and the means of the first 10 and 50."""
+_TEST_SHARE = 0.3
+"""Of the samples (or clusters) so many are held out."""
 _RESIDUAL_FLOOR = 1e-6
 """Standard deviation below which a residual of a whitened column is rounding."""
 
@@ -85,15 +87,14 @@ def cca_by_offset(
     hidden_variance: float = 0.95,
     scores_variance: float = 0.99,
     n_components: int = 50,
-    test_share: float = 0.3,
     n_nulls: int = 20,
     seed: int = 0,
 ) -> CCAResult:
     """Figure 4 with its companions.
 
-    Samples are split once, whole clusters to one side. On the training samples hidden states are reduced by PCA, and scores scaled to
-    [0, 1] per head (heads that never vary dropped), then reduced by PCA; each offset fits its directions on that. The paper does not say
-    whether it reduces once or anew at each offset; once keeps the offsets comparable.
+    Samples are split once, 30 % held out, whole clusters to one side. On the training samples hidden states are reduced by PCA, and scores
+    scaled to [0, 1] per head (heads that never vary dropped), then reduced by PCA; each offset fits its directions on that. The paper does
+    not say whether it reduces once or anew at each offset; once keeps the offsets comparable.
 
     Args:
         samples: hidden states (step, d_model) and retrieval scores (step, head) of each sample.
@@ -102,7 +103,6 @@ def cca_by_offset(
         hidden_variance: share of the variance that PCA keeps of the hidden states.
         scores_variance: the same of the scores.
         n_components: canonical components, fewer where the rank is lower (`OffsetCCA.n_components` says how many).
-        test_share: share of the samples (or clusters) held out.
         n_nulls: random pairings of samples for the null.
         seed: of split, pairings and bootstrap.
 
@@ -112,7 +112,7 @@ def cca_by_offset(
     """
     check_samples(samples, offsets, n_components, n_nulls)
     labels = cluster_index(clusters, len(samples))
-    parts = _split(labels, [i for i, (hidden, _) in enumerate(samples) if len(hidden)], test_share, seed)
+    parts = _split(labels, [i for i, (hidden, _) in enumerate(samples) if len(hidden)], seed)
     train, test = ([samples[i] for i in part] for part in parts)
     to_hidden = pca_whitening([hidden for hidden, _ in train], hidden_variance, "hidden states")
     scale, n_constant = min_max([scores for _, scores in train])
@@ -131,16 +131,16 @@ def cca_by_offset(
 
 
 def _split(
-    labels: Int[np.ndarray, " sample"], with_steps: Sequence[int], test_share: float, seed: int
+    labels: Int[np.ndarray, " sample"], with_steps: Sequence[int], seed: int
 ) -> tuple[Int[np.ndarray, " _train"], Int[np.ndarray, " _test"]]:
     """Training and test samples in random order, those of one label on one side."""
     order = shuffled_clusters(labels[with_steps], len(with_steps), seed)
-    n_test = round(test_share * len(order))
+    n_test = round(_TEST_SHARE * len(order))
     parts = order[n_test:], order[:n_test]
     if min(map(len, parts)) < 2:
         raise InputError(
             f"a split by sample needs at least 2 samples with steps on either side, none of which share a needle or a haystack, got "
-            f"{len(parts[0])} to train and {len(parts[1])} to test; trace more samples or change test_share ({test_share})"
+            f"{len(parts[0])} to train and {len(parts[1])} to test; trace more samples"
         )
     train, test = (np.array([with_steps[place] for members in part for place in members]) for part in parts)
     return train, test

@@ -173,16 +173,19 @@ def _apart(words: Sequence[str]) -> tuple[str, Sequence[str], str]:
     return first, words[1:-1], f" {last}"
 
 
-def _whole_words(words: Sequence[str]) -> list[str]:
+def _whole_words(words: list[str]) -> list[str]:
     """What a text's spaces part, joined again where a space has white space or nothing beside it and so begins no piece."""
-    joined, ended = [words[0]], bool(words[0]) and not words[0][-1].isspace()
-    for word in words[1:]:
-        if ended and word and not word[0].isspace():
+    ragged = {word for word in set(words) if not word or word[0].isspace() or word[-1].isspace()}
+    places = [place for place, word in enumerate(words) if word in ragged]
+    joined, start = words[:1], 1
+    for place in sorted({*places, *(place + 1 for place in places)} - {0, len(words)}):
+        joined += words[start:place]
+        before, word, start = joined[-1], words[place], place + 1
+        if before and word and not before[-1].isspace() and not word[0].isspace():
             joined.append(word)
         else:
-            joined[-1] += f" {word}"
-        ended = bool(word) and not word[-1].isspace()
-    return joined
+            joined[-1] = f"{before} {word}"
+    return joined + words[start:]
 
 
 def _spelled(backend: Any, piece: str) -> Spelled:

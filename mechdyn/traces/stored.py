@@ -70,9 +70,10 @@ def as_stored(trace: AnyTrace) -> StoredTrace:
     if isinstance(trace, StoredTrace):
         return trace
     measured = {name: getattr(trace, name) for name in MEASURED}
+    arrays: dict[str, Any] = {name: _array(getattr(trace, name)) for name in _ARRAYS}
     return StoredTrace(
         **{name: getattr(trace, name) for name in _PLAIN},
-        **{name: _array(getattr(trace, name)) for name in _ARRAYS},
+        **arrays,
         measured={name: each.as_json() for name, each in measured.items() if each is not None},
     )
 

@@ -9,7 +9,7 @@ from torch.nn.functional import linear
 
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
-from mechdyn.models.products import ShapedLinear, plain_products, product, use_own_products
+from mechdyn.models.products import ShapedLinear, plain_products, product, products_of, use_own_products
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 3, 4, 5, 40])
@@ -67,3 +67,16 @@ def test_the_environment_leaves_all_to_pytorch(monkeypatch) -> None:
     monkeypatch.setenv("MECHDYN_PRODUCTS", "fast")
     with pytest.raises(InputError, match="MECHDYN_PRODUCTS must be shape or plain, got 'fast'"):
         use_own_products(model)
+
+
+def test_the_way_of_a_models_products_is_told(monkeypatch) -> None:
+    layers = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.LayerNorm(4))
+    assert products_of(layers) == "PyTorch's (its linear layers are of a kind of their own)"
+    use_own_products(layers)
+    assert products_of(layers) == "by their shape, in 2 of 2 linear layers"
+    assert products_of(layers.bfloat16()) == "PyTorch's (not float32 on the CPU)"
+    assert products_of(nn.Sequential(nn.LayerNorm(4))) == "PyTorch's (no linear layer)"
+    monkeypatch.setenv("MECHDYN_PRODUCTS", "plain")
+    plain = nn.Sequential(nn.Linear(4, 4))
+    use_own_products(plain)
+    assert products_of(plain) == "PyTorch's (MECHDYN_PRODUCTS=plain)"

@@ -2,12 +2,19 @@
 
 import os
 from dataclasses import replace
+from time import process_time
 
 import pytest
 import torch
 
 from mechdyn.errors import InputError
+from mechdyn.models.load import load_model
 from mechdyn.models.threads import ASKED, AUTO, DEFAULT, MEASURED, best_threads, parse_threads, usable_cores, use_threads
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return load_model("mini")
 
 
 @pytest.fixture(autouse=True)
@@ -19,13 +26,12 @@ def threads():
 
 
 def clock(seconds):
-    """Times of products by the number of threads that torch has while they run; those of one row are a hundredth."""
+    """Times of products by the number of threads that torch has then: of the first and of one row a hundredth of those of a prompt's."""
     asked = []
 
     def timed(run):
-        run()
-        asked.append(torch.get_num_threads())
-        return seconds[torch.get_num_threads()] / (100 if len(asked) % 2 else 1)
+        asked.append(run)
+        return seconds[torch.get_num_threads()] / (100 if len(asked) % 3 else 1)
 
     return timed
 
@@ -52,7 +58,8 @@ def test_the_fewest_threads_are_taken_that_come_within_a_tenth_of_the_fastest(mi
 
 
 def test_each_number_s_fastest_round_counts(mini):
-    times = iter([0.001, 0.01, 0.001, 0.03, *[0.001, 0.2, 0.001, 0.008] * 9])  # 2 threads look slower in the first round
+    slower, faster = [0.1, 0.001, 0.01, 0.001, 0.001, 0.03], [0.001, 0.001, 0.2, 0.001, 0.001, 0.008]
+    times = iter([*slower, *faster * 9])  # with 2 threads, after the first round with 1
     assert best_threads(mini, cores=2, timed=lambda run: next(times)).n == 2
 
 
@@ -74,13 +81,11 @@ def test_nothing_is_timed_where_there_is_nothing_to_choose(mini, threads):
     assert (best_threads(on_gpu, cores=4, timed=timed).n, best_threads(on_gpu, cores=4, timed=timed).how) == (threads, DEFAULT)
 
 
-def test_on_this_machine_it_takes_less_than_a_second(mini):
-    from time import perf_counter
-
-    start = perf_counter()
+def test_on_this_machine_it_is_done_at_once(mini):
+    start = process_time()  # processor seconds: the machine may have other things to do
     choice = best_threads(mini, cores=2)
-    assert choice.n in (1, 2) and set(choice.seconds) == {1, 2}
-    assert sum(choice.seconds.values()) < 1 and perf_counter() - start < 20  # the machine may have other things to do
+    assert choice.n in (1, 2) and set(choice.seconds) == {1, 2} and min(choice.seconds.values()) > 0
+    assert process_time() - start < 4
 
 
 def test_threads_are_used_as_asked(mini, threads, caplog, monkeypatch):

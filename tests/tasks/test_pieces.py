@@ -1,12 +1,13 @@
 """Remembered pieces against the tokenizer over the whole text."""
 
 import random
+import re
 
 import pytest
 from transformers import AutoTokenizer
 
 from mechdyn.tasks.chat import encode, render
-from mechdyn.tasks.pieces import Pieces, whole
+from mechdyn.tasks.pieces import Pieces, _whole_words, whole
 from mechdyn.tasks.prose import procedural_prose
 from tests.bundled import MINI_FOLDER
 from tests.tokenizers import LLAMA_3, tokenizer_styles
@@ -34,6 +35,15 @@ def test_tokens_and_their_characters_are_those_of_the_whole_text(style: str, spe
         assert prompt.tokens.tolist() == expected.ids
         assert [edge for span in prompt.offsets for edge in span] == expected.ends
         assert len(prompt) == len(expected)
+
+
+def test_a_piece_begins_at_each_single_space_between_two_characters() -> None:
+    """Against a search for such places in the text itself."""
+    rng, boundary = random.Random(3), re.compile(r"(?<=\S)(?= \S)")
+    for _ in range(2000):
+        text = "".join(rng.choices(["a", "bc", "x.", " ", " ", " ", "  ", "\n", "\t", "\u00a0"], k=rng.randrange(14)))
+        first, *others = _whole_words(text.split(" "))
+        assert [first, *(f" {word}" for word in others)] == boundary.split(text), repr(text)
 
 
 def test_which_tokenizers_are_trusted() -> None:
