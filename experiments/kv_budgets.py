@@ -16,7 +16,7 @@ from jaxtyping import Int
 from mechdyn.cli import run_script
 from mechdyn.cli.options import OutOption, takes
 from mechdyn.evidence import Table
-from mechdyn.reports.kv_budgets import budget_curve
+from mechdyn.reports.kv_budgets import budget_points
 from mechdyn.reports.tables import interval_text, print_tables
 from mechdyn.reports.verdict import print_verdict
 from mechdyn.runs.configs import VerifyConfig
@@ -25,6 +25,7 @@ from mechdyn.studies.kv_budgets import BUDGETS_ROLE, JUDGED, CacheLosses, Losses
 from mechdyn.traces.budgets import STATIC, CacheShare
 from mechdyn.traces.clusters import trace_clusters
 from mechdyn.traces.trace import Trace
+from mechdyn.views.kv_budgets import kv_budgets as curves
 
 _FEWEST = 20
 
@@ -39,8 +40,8 @@ def kv_budgets(
     verified = verify(config, out)
     print_verdict(verified.verdict)
     print_tables(parts_tables(CacheLosses(verified.traces.get(BUDGETS_ROLE, ()), config.seed).traces, config.seed))
-    if picture is not None and verified.verdict.supports:
-        budget_curve(verified.verdict).write_image(picture, width=860)
+    if picture is not None and (points := budget_points(verified.verdict)):
+        curves(points, title=f"{verified.verdict.model}: {LOSS}").write_image(picture, width=860)
         print(f"picture  {picture}")
 
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from plotly.graph_objects import Figure
-
 from mechdyn.claims.step_budgets import AREA, BACK, HELD, KEPT, LOSS
 from mechdyn.evidence import LESS, Evidence, Table, Verdict
 from mechdyn.reports.tables import interval_text, methods_text
@@ -37,16 +35,16 @@ def budget_tables(verdict: Verdict) -> list[Table]:
 
 def budget_curves(verdict: Verdict, traces: Mapping[str, Sequence[AnyTrace]]) -> dict[str, View]:
     """Loss and kept answers against the size, of the usual caches."""
-    measures = [measure for measure in (LOSS, KEPT) if _points(verdict, measure)]
-    return in_both_looks(lambda dark: {measure: budget_curve(verdict, measure, dark=dark) for measure in measures})
+    found = {measure: points for measure in (LOSS, KEPT) if (points := budget_points(verdict, measure))}
+    return in_both_looks(
+        lambda dark: {
+            measure: kv_budgets(points, y=measure, title=f"{verdict.model}: {measure}", dark=dark) for measure, points in found.items()
+        }
+    )
 
 
-def budget_curve(verdict: Verdict, measure: str = LOSS, *, dark: bool = False) -> Figure:
-    """One of them; without a point where the verdict has none."""
-    return kv_budgets(_points(verdict, measure), y=measure, title=f"{verdict.model}: {measure}", dark=dark)
-
-
-def _points(verdict: Verdict, measure: str) -> dict[str, dict[float, Interval]]:
+def budget_points(verdict: Verdict, measure: str = LOSS) -> dict[str, dict[float, Interval]]:
+    """What `mechdyn.views.kv_budgets` draws: a measure by the way to deal a budget out and its size, of the usual caches."""
     points: dict[str, dict[float, Interval]] = {}
     for evidence in verdict.evidence:
         at = evidence.at

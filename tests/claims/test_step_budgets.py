@@ -12,7 +12,7 @@ from mechdyn.claims.step_budgets import AREA, DEPLOYED, FORECAST_NAMED, KEPT, LO
 from mechdyn.evidence import LESS, Outcome
 from mechdyn.improve.budgets.measure import BudgetSetting
 from mechdyn.plans import Request
-from mechdyn.reports.kv_budgets import budget_curve, budget_tables
+from mechdyn.reports.kv_budgets import budget_curves, budget_tables
 from mechdyn.studies.conditions import DETECTION_ROLE
 from mechdyn.studies.kv_budgets import BUDGETS_ROLE, FRACTIONS, JUDGED, caches
 from mechdyn.tasks.niah import Niah
@@ -122,7 +122,7 @@ def test_tables_and_curves_show_every_source_and_size():
     tables = budget_tables(verdict)
     assert {row[0] for row in tables[0].rows} >= set(SOURCES) | {"static less oracle"}
     assert {row[1] for row in tables[1].rows} == {f"{100 * share:g} %" for share in FRACTIONS}
-    figure = budget_curve(verdict)
+    figure = budget_curves(verdict, {})[LOSS].light
     drawn = {trace.name: list(trace.x) for trace in figure.data if trace.name}
     assert set(drawn) == set(SOURCES) and drawn["oracle"] == [100 * share for share in FRACTIONS]
 
