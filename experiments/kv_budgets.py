@@ -13,6 +13,7 @@ import numpy as np
 import typer
 from jaxtyping import Int
 
+from mechdyn.claims.step_budgets import LOSS
 from mechdyn.cli import run_script
 from mechdyn.cli.options import OutOption, takes
 from mechdyn.evidence import Table
