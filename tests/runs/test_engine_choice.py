@@ -14,10 +14,12 @@ from mechdyn.studies import conditions
 from mechdyn.traces.store import TraceStore
 
 FEW = Preset((200, 240), n_seeds=1, depths=(0.3, 0.7))
+ONE = Preset((200,), n_seeds=1, depths=(0.5,))
+"""Of irreplaceability, whose sample has some twenty conditions."""
 CASES = [
     ("dynamism", "mini", "niah", FEW),
     ("dynamism", "mini", "world", FEW),
-    ("irreplaceability", "planted-dynamic", "niah", FEW),
+    ("irreplaceability", "planted-dynamic", "niah", ONE),
     pytest.param("dynamism", "mini", "niah", dynamism.PRESETS["quick"], marks=pytest.mark.slow),
     pytest.param("irreplaceability", "mini", "world", conditions.PRESETS["quick"], marks=pytest.mark.slow),
 ]

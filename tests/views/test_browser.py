@@ -122,7 +122,7 @@ def test_a_narrow_page_scrolls_within_its_figures_by_keyboard(browser: Browser, 
 
 def test_what_gets_past_escaping_still_does_not_run(browser: Browser, tmp_path: Path) -> None:
     """A tag, an attribute and a script put into the page as they stand, beside a figure whose own scripts run."""
-    figure = drawn(0, layer_head(made_up(np.ones((1, 2, 2))), 0))
+    figure = drawn(0, layer_head(made_up(np.ones((1, 2, 2))), 0), dark=False)
     evil = Html(f"{HOSTILE[0]}<script>alert(1)</script><svg onload=alert(1)></svg><a id=link href='javascript:alert(1)'>x</a>")
     page = save_text(document(joined([figure, evil]), "t"), tmp_path / "page.html")
     browser.open(page, ready="document.querySelectorAll('.main-svg').length >= 1 && document.images.length === 1")

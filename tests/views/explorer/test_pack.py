@@ -48,7 +48,7 @@ def test_effects_are_there_by_set_and_step_the_mean_of_draws() -> None:
     delta = (effect.clean - effect.off[..., 0]).masked_fill(effect.n_off == 0, np.nan)
     expected = np.stack([delta[0], delta[1:3].mean(dim=0), delta[3]])
     np.testing.assert_allclose(arrays["0.effects"].reshape(3, -1), expected, rtol=1e-6)
-    assert header["conditions"][0]["effects"] == ["retrieving", "others  The", "static"]
+    assert header["conditions"][0]["effects"] == ["retrieving", "others of made up", "static"]
     assert header["conditions"][1]["effects"] == [] and "1.effects" not in arrays
 
 
