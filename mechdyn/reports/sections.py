@@ -102,8 +102,8 @@ def _verdicts(runs: Sequence[Run]) -> Table | None:
     for run in runs:
         if isinstance(run.content, Judged | Strategies) and run.content.verdict is not None:
             verdict = run.content.verdict
-            rows.append((verdict.claim, run.model, run.task.name, _preset(run), str(verdict.outcome), _how(run.content), _registered(run)))
-    columns = ("claim", "model", "task", "preset", "verdict", "judged", "registered before the first trace")
+            rows.append((verdict.claim, str(verdict.outcome), run.model, run.task.name, _preset(run), _how(run.content), _registered(run)))
+    columns = ("claim", "verdict", "model", "task", "preset", "judged", "registered before the first trace")
     return Table("Verdicts", columns, tuple(rows), droppable=columns[-1:]) if rows else None
 
 

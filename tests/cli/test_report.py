@@ -15,7 +15,7 @@ def made(run, tmp_path):
     code, out, err = run("report", "first")
     assert code == 0, err
     (verdict,) = json.loads((tmp_path / "first" / "verdicts.json").read_text())
-    assert re.search(r"dynamism +│ planted-static +│ niah +│ quick but for length 128 +│ refuted +│ as recorded, nothing changed", out)
+    assert re.search(r"dynamism +│ refuted +│ planted-static +│ niah +│ quick but for length 128 +│ as recorded, nothing changed", out)
     return verdict, tmp_path / "first"
 
 
@@ -27,10 +27,10 @@ def test_page_and_markdown_say_what_the_files_of_the_run_say(made):
         header, row = tables[0]
         assert header[0] == "claim" and row == [
             "dynamism",
+            verdict["verdict"],
             "planted-static",
             "niah",
             "quick but for length 128",
-            verdict["verdict"],
             "as recorded, nothing changed",
             f"yes, hash {registered}",
         ]

@@ -82,7 +82,7 @@ def test_a_claim_of_another_package_is_shown_and_a_preset_is_told_with_what_diff
     folder = RunFolder(tmp_path, record, {"traces": {"evaluation": [as_stored(made_up(np.ones((3, 2, 2))))]}}, {})
     verdict = Verdict("mini", "theirs", Outcome.SUPPORTED, (Evidence("their number", Interval(0.5, 0.25, 0.75, 40)),))
     made = make_report([Run(folder, "mechdyn verify theirs", Judged(verdict, False, (), None, {}))])
-    assert made.verdicts is not None and made.verdicts.rows == (("theirs", "mini", "niah", preset, "supported", "as recorded", "no"),)
+    assert made.verdicts is not None and made.verdicts.rows == (("theirs", "supported", "mini", "niah", preset, "as recorded", "no"),)
     (section,) = made.sections
     assert section.heading == "theirs: mini, niah: supported"
     assert section.tables[0].rows == (("their number", "0.500 [0.250, 0.750]", "40"),)
