@@ -20,8 +20,10 @@ import typer
 from mechdyn.cli import run_script
 from mechdyn.decoding.engines import make_engine
 from mechdyn.models.load import load_model
+from mechdyn.models.together import Tokens
 from mechdyn.plans import EVALUATION, Preset, Request, task_units
 from mechdyn.runs import worker as workers
+from mechdyn.runs.batches import BY_TOKENS
 from mechdyn.runs.configs import VerifyConfig
 from mechdyn.runs.executors import Executor, HereExecutor, make_executor
 from mechdyn.runs.run_log import RunLog, read_log
@@ -107,7 +109,7 @@ def paced(config: VerifyConfig, planned: list) -> float:
     executor = make_executor(config)
     try:
         list(executor.run(_nothing, range(config.workers or 1)))
-        return _run(executor, planned)
+        return _run(executor, planned, config.batch_size or BY_TOKENS)
     finally:
         executor.close()
 
@@ -116,11 +118,11 @@ def _nothing(worker: Worker, item: int, shared: None) -> None:
     """What a worker does to be there."""
 
 
-def _run(executor: Executor, planned: list) -> float:
+def _run(executor: Executor, planned: list, batch_size: int | Tokens = BY_TOKENS) -> float:
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder) / "traces", executor.model)
         begun = time.perf_counter()
-        run_units(executor, planned, store, log=RunLog(Path(folder) / "log.jsonl"))
+        run_units(executor, planned, store, batch_size=batch_size, log=RunLog(Path(folder) / "log.jsonl"))
         wall = time.perf_counter() - begun
         assert store.n_traces == len(planned) and read_log(Path(folder) / "log.jsonl")
         return wall
