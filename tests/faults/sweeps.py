@@ -98,7 +98,7 @@ def counts_of(out: Path) -> dict[str, int]:
 def results_of(out: Path) -> dict[str, str]:
     """A hash of every result of a sweep, by name: all files of its runs byte for byte but for their logs, and each trace by its unit.
 
-    Times and the order in which parts were written are no results. A unit that is stored twice, or a file left half written, would show.
+    Times, threads and the order in which parts were written are no results. A unit that is stored twice, or a file left half written, would show.
     """
     found = {}
     for folder in sorted(path.parent for path in out.glob("*/run.json")):
@@ -115,11 +115,14 @@ def results_of(out: Path) -> dict[str, str]:
 
 
 def _timeless(file: Path) -> bytes:
-    """A file's bytes; of `run.json` without the time at which the plan was registered."""
+    """A file's bytes; of `run.json` without the time at which the plan was registered, and the threads of the machine that began it."""
     content = file.read_bytes()
-    if file.name != RECORD or not (registered := json.loads(content).get("registered")):
+    if file.name != RECORD:
         return content
-    return content.replace(f'"at": "{registered["at"]}"'.encode(), b'"at": ""')
+    record = {name: value for name, value in json.loads(content).items() if name != "environment"}
+    if record.get("registered"):
+        record["registered"] = {**record["registered"], "at": ""}
+    return json.dumps(record).encode()
 
 
 def trace_hash(trace) -> str:
