@@ -98,7 +98,8 @@ def counts_of(out: Path) -> dict[str, int]:
 def results_of(out: Path) -> dict[str, str]:
     """A hash of every result of a sweep, by name: all files of its runs byte for byte but for their logs, and each trace by its unit.
 
-    Times, threads and the order in which parts were written are no results. A unit that is stored twice, or a file left half written, would show.
+    Times, threads and the order in which parts were written are no results. A unit that is stored twice, or a file left half written,
+    would show.
     """
     found = {}
     for folder in sorted(path.parent for path in out.glob("*/run.json")):
