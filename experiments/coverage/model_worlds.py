@@ -6,9 +6,9 @@ import numpy as np
 
 from experiments.coverage.worlds import World
 from mechdyn.stats.interval import Interval
+from mechdyn.stats.lists import mean_over_lists
 from mechdyn.stats.random_effects import random_effects
 from mechdyn.stats.seeds import difference_over_seeds
-from mechdyn.studies.modes import over_draws
 
 Measure = Callable[[np.random.Generator, int], Interval]
 MODELS = (3, 5, 8, 20)
@@ -21,7 +21,7 @@ def lists_and_seeds() -> list[World]:
 
     def lists(rng: np.random.Generator, n: int) -> Interval:
         values = 0.5 + rng.normal(0, 0.05, (10, 1)) + rng.normal(0, 0.1, n) + rng.normal(0, 0.1, (10, n))
-        return over_draws(values)
+        return mean_over_lists(values)
 
     def seeds(rng: np.random.Generator, n: int) -> Interval:
         first = rng.normal(0.1, 0.05, (3, 1)) + rng.normal(0, 0.2, n) + rng.normal(0, 0.1, (3, n))

@@ -78,7 +78,7 @@ def _parse() -> tuple[TrainConfig, HaystackFiles | None]:
     parser.add_argument("--questions", type=Path, help="to evaluate on: file in HotpotQA's JSON layout, for its paragraphs")
     parser.add_argument("--essays", type=Path, help="to evaluate on: text file, or folder of .txt files, off the web")
     parser.add_argument("--seed", type=int, default=TrainConfig.seed)
-    parser.add_argument("--steps", type=int, default=TrainConfig.steps, help="the last decay_steps of them decay the learning rate")
+    parser.add_argument("--steps", type=int, default=TrainConfig.steps, help="the last decay_steps of them decay the learning rate to zero")
     parser.add_argument("--workers", type=int, default=TrainConfig.workers, help="single-threaded CPU processes; 1 on a GPU")
     parser.add_argument("--device", default=TrainConfig.device, help="cpu or cuda")
     parser.add_argument("--no-evaluate", action="store_true", help="end with the model, without measuring it")

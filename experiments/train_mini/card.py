@@ -14,7 +14,7 @@ from typing import Any
 from safetensors import safe_open
 
 from experiments.train_mini.cells import Evaluation, Row, ablated_heads, depth_table, describe, goal_table, read_evaluation, rows
-from experiments.train_mini.config import Stage, TrainConfig
+from experiments.train_mini.config import Round, Stage, TrainConfig
 from experiments.train_mini.passages import SHARES
 from experiments.train_mini.scripts import SCRIPTS
 from experiments.train_mini.texts import HELD_OUT_MODULES, held_out_file
@@ -62,12 +62,11 @@ _TRAINING = """
 `python -m experiments.train_mini` in mechdyn's repository: one run, seed {seed}, {steps} steps, about {positions:.0f} M tokens
 (padding included), in float32 on {hardware}. Time: {time}.
 
-| from step | row lengths | tokens a step |
-|---|---|---|
+| from step | row lengths | tokens a step | two-hop rows, and in rows of 1,500 tokens and more |
+|---|---|---|---|
 {stages}
 
-- Muon (rate {muon_lr:g}) for the matrices of the layers, AdamW ({adamw_lr:g}) for embeddings and norms; {warmup_steps} steps of
-  warm-up, a constant rate, {decay_steps} steps of linear decay to zero.
+- Muon (rate {muon_lr:g}) for the matrices of the layers, AdamW ({adamw_lr:g}) for embeddings and norms. {rounds}
 - Loss weights: an answer token 1, the text of a row {prose_weight:g} in all, the text of worlds {world_weight:g} a token, random values in
   the context 0.
 - Head dropout from step {head_dropout_from} on: each row drops heads at a rate of its own, uniform up to {head_dropout_max:g}, so that
@@ -167,9 +166,13 @@ def _read_config(path: Path) -> TrainConfig:
     """The configuration that a run wrote."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        stages = tuple(Stage(stage["start"], tuple(stage["lengths"]), stage["tokens"]) for stage in found.pop("stages"))
+        stages = tuple(
+            Stage(**{name: tuple(value) if isinstance(value, list) else value for name, value in stage.items()})
+            for stage in found.pop("stages")
+        )
+        rounds = tuple(Round(**each) for each in found.pop("earlier_rounds"))
         paths = {name: Path(found[name]) for name in ("out", "prose", "sources") if found.get(name) is not None}
-        return TrainConfig(**{**found, **paths, "stages": stages})
+        return TrainConfig(**{**found, **paths, "stages": stages, "earlier_rounds": rounds})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is not the configuration of a training run ({error}); --run names the folder given to training as --out"
@@ -194,19 +197,27 @@ def _training(config: TrainConfig, log: Path) -> dict[str, Any]:
     lines = []
     for stage in config.stages:
         lengths = " / ".join(str(length) for length in stage.lengths)
-        lines.append(f"| {stage.start} | {lengths} | {config.workers} × {stage.tokens} |")
+        hops = f"{100 * stage.mix[1]:.0f} %, {100 * stage.long_mix[1]:.0f} %" if max(stage.lengths) >= 300 else "none"
+        lines.append(f"| {stage.start} | {lengths} | {config.workers} × {stage.tokens} | {hops} |")
     return {
         **vars(config),
         "positions": _expected_positions(config) / 1e6,
         "time": _time(log),
         "hardware": "one GPU" if config.device.startswith("cuda") else on_cpu,
         "stages": "\n".join(lines),
+        "rounds": _rounds(config),
         "books": "; ".join(_title(book) for book in books if book != held_out),
         "held_out": _title(held_out),
         "held_out_modules": ", ".join(HELD_OUT_MODULES),
         "shares": ", ".join(f"{kind} {100 * share:g}" for kind, share in SHARES.items()),
         "n_scripts": len(SCRIPTS),
     }
+
+
+def _rounds(config: TrainConfig) -> str:
+    """How the learning rate goes, in a sentence."""
+    decays = [f"linear decay to zero over {each.decay_steps} steps up to step {each.end}" for each in config.rounds]
+    return f"{config.warmup_steps} steps of warm-up, a constant rate, {', then the same again with '.join(decays)}."
 
 
 def _expected_positions(config: TrainConfig) -> float:

@@ -13,11 +13,24 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True)
 class Stage:
-    """From step `start` on, rows have one of these lengths (drawn uniformly) and a step holds `tokens` tokens a worker."""
+    """From step `start` on, rows have one of these lengths (drawn uniformly) and a step holds `tokens` tokens a worker.
+
+    `mix` and `long_mix` are the shares of needles, two-hop and list rows among rows of 300 to 1,500 tokens, and of longer ones.
+    """
 
     start: int
     lengths: tuple[int, ...]
     tokens: int
+    mix: tuple[float, float, float] = (0.42, 0.54, 0.04)
+    long_mix: tuple[float, float, float] = (0.7, 0.3, 0.0)
+
+
+@dataclass(frozen=True)
+class Round:
+    """Steps up to `end`: a warm-up, a constant rate, and linear decay to zero over the last `decay_steps`."""
+
+    end: int
+    decay_steps: int
 
 
 @dataclass(frozen=True)
@@ -30,8 +43,9 @@ class TrainConfig:
     python: str = "{}.{}".format(*sys.version_info)  # whose standard library that is
     held_out: str = "sherlock"  # files whose name holds this are never trained on: unseen prose for the evaluation
     seed: int = 0
-    steps: int = 4800
-    decay_steps: int = 1000
+    steps: int = 6700
+    decay_steps: int = 1400  # of the last round
+    earlier_rounds: tuple[Round, ...] = (Round(4800, 1000),)  # each begins again with a warm-up where the one before ended
     warmup_steps: int = 60
     workers: int = 2
     device: str = "cpu"
@@ -61,6 +75,7 @@ class TrainConfig:
             Stage(1000, (352, 608), 4864),
             Stage(1600, (352, 608, 1120), 4480),
             Stage(2600, (352, 608, 1120, 1120, 2144), 4480),
+            Stage(4800, (352, 608, 1120, 1120, 2144), 4480, mix=(0.3, 0.67, 0.03), long_mix=(0.65, 0.35, 0.0)),
         )
     )
 
@@ -68,7 +83,13 @@ class TrainConfig:
         """The curriculum's stage at a step."""
         return [stage for stage in self.stages if stage.start <= step][-1]
 
+    @property
+    def rounds(self) -> tuple[Round, ...]:
+        """The earlier rounds that end before `steps`, and the last one."""
+        return (*(each for each in self.earlier_rounds if each.end < self.steps), Round(self.steps, self.decay_steps))
+
     def learning_rate_factor(self, step: int) -> float:
-        """Linear warm-up, constant, linear decay to zero over the last `decay_steps`."""
-        warm = min(1.0, (step + 1) / self.warmup_steps)
-        return warm * min(1.0, (self.steps - step) / self.decay_steps)
+        """In each round a linear warm-up, a constant rate, and linear decay to zero."""
+        start = max((each.end for each in self.rounds if each.end <= step), default=0)
+        now = next(each for each in self.rounds if step < each.end)
+        return min(1.0, (step - start + 1) / self.warmup_steps) * min(1.0, (now.end - step) / now.decay_steps)

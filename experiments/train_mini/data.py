@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from experiments.train_mini.config import TrainConfig
+from experiments.train_mini.config import Stage, TrainConfig
 from experiments.train_mini.passages import Passages
 from mechdyn.tasks.haystack import sentence_ends
 from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, needle_sentence, random_uuid
@@ -51,7 +51,7 @@ class RowMaker:
         stage = self._config.stage(step)
         length = random.Random(f"length-{self._config.seed}-{step}").choice(stage.lengths)
         rng = random.Random(f"rows-{self._config.seed}-{step}-{worker}")
-        return self._stack([self._drawn_row(rng, length) for _ in range(max(1, stage.tokens // length))])
+        return self._stack([self._drawn_row(rng, stage, length) for _ in range(max(1, stage.tokens // length))])
 
     def probe(self, kind: str, length: int, n: int, seed: int) -> Batch:
         """`n` rows of one kind of text (see `passages.SHARES`), or of two hops for `two hops`; of another seed than any batch."""
@@ -64,13 +64,13 @@ class RowMaker:
         tokens, weights = zip(*rows, strict=True)
         return Batch(torch.stack(tokens), torch.stack(weights))
 
-    def _drawn_row(self, rng: random.Random, length: int) -> tuple[Int[Tensor, " pos"], Float[Tensor, " pos"]]:
+    def _drawn_row(self, rng: random.Random, stage: Stage, length: int) -> tuple[Int[Tensor, " pos"], Float[Tensor, " pos"]]:
         makers: dict[str, Callable[[int], list[Segment]]] = {
             "needles": lambda budget: self._needles(rng, budget, self._passages.kind(rng)),
             "hops": lambda budget: self._hops(rng, budget),
             "list": lambda budget: self._list(rng, budget, self._passages.kind(rng)),
         }
-        return self._row(makers[rng.choices(tuple(makers), _mix(length))[0]], length)
+        return self._row(makers[rng.choices(tuple(makers), _mix(stage, length))[0]], length)
 
     def _row(self, make: Callable[[int], list[Segment]], length: int) -> tuple[Int[Tensor, " pos"], Float[Tensor, " pos"]]:
         budget = length
@@ -136,11 +136,11 @@ class RowMaker:
         return text if len(offsets) <= n_tokens else text[: offsets[n_tokens - 1][1]].rstrip()
 
 
-def _mix(length: int) -> tuple[float, float, float]:
+def _mix(stage: Stage, length: int) -> tuple[float, float, float]:
     """Shares of needles, two-hop and list rows; the shortest rows have no room for two hops."""
     if length < 300:
         return (0.7, 0.0, 0.3)
-    return (0.42, 0.54, 0.04) if length < 1500 else (0.7, 0.3, 0.0)
+    return stage.mix if length < 1500 else stage.long_mix
 
 
 def _chat(context: list[Segment], instruction: str, turns: list[tuple[str, str]]) -> list[Segment]:

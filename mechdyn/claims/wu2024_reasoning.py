@@ -40,9 +40,10 @@ from mechdyn.paper.parts import PaperPart
 from mechdyn.plans import DETECTION, NO_TRACES, Plan, Request, chosen_preset
 from mechdyn.stats.interval import Interval
 from mechdyn.stats.labels import Clusters
+from mechdyn.stats.lists import mean_over_lists
 from mechdyn.stats.resampling import DIFFERENCE, UNIT, Weights, bootstrap_many
 from mechdyn.studies.conditions import CLEAN, DETECTION_ROLE, LISTED, PRESETS, samples
-from mechdyn.studies.modes import RANDOM, condition_values, modes_plan, over_draws, qualities
+from mechdyn.studies.modes import RANDOM, condition_values, modes_plan, qualities
 from mechdyn.studies.random_lists import DRAWS
 from mechdyn.tasks.questions import INSTRUCTIONS
 from mechdyn.tasks.task import make_task
@@ -88,7 +89,7 @@ class WuReasoning:
         if lists is None:
             return Verdict(model, self.name, Outcome.INCONCLUSIVE, notes=(why,))
         kept, clusters, n_failed = qualities({role: found for role, found in traces.items() if role != DETECTION_ROLE})
-        mean = partial(over_draws, seed=request.seed, clusters=clusters)
+        mean = partial(mean_over_lists, seed=request.seed, clusters=clusters)
         values = {style: _of_style(kept, style) for style in INSTRUCTIONS}
         clean = {style: mean(each[CLEAN]) for style, each in values.items()}
         falls = {style: {name: each[CLEAN] - each[name] for name in (LISTED, RANDOM)} for style, each in values.items()}

@@ -7,7 +7,7 @@ there (`random-layers`). Everything is compared sample by sample.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,9 @@ from mechdyn.evidence import Evidence
 from mechdyn.heads import HeadSet, RankedHeads
 from mechdyn.plans import EVALUATION, Plan, Preset, Request
 from mechdyn.stats.interval import Interval
-from mechdyn.stats.labels import Clusters, cluster_index
-from mechdyn.stats.means import mean_interval, paired_difference
-from mechdyn.stats.resampling import BOOTSTRAP, CLUSTER_BOOTSTRAP, DIFFERENCE, UNIT, Weights, bootstrap
+from mechdyn.stats.labels import Clusters
+from mechdyn.stats.lists import mean_over_lists
+from mechdyn.stats.means import paired_difference
 from mechdyn.studies.conditions import CLEAN, KEPT, LISTED, RANDOM_LAYERS, ablation_json, quality, samples
 from mechdyn.studies.random_lists import DRAWS, Leak, layer_matched_lists, leak, random_lists
 from mechdyn.tasks.task import primary_metric
@@ -197,14 +197,14 @@ def modes_table(traces: Mapping[str, Sequence[Trace]], modes: Sequence[Mode], n_
             row = ModeRow(
                 mode=mode,
                 condition=condition,
-                quality=over_draws(found, seed, clusters),
+                quality=mean_over_lists(found, seed, clusters),
                 loss=loss_interval(clean, found, seed, clusters),
-                beyond_half=over_draws(clean / 2 - found, seed, clusters),
-                above_listed=None if condition == LISTED else over_draws(found - listed, seed, clusters),
+                beyond_half=mean_over_lists(clean / 2 - found, seed, clusters),
+                above_listed=None if condition == LISTED else mean_over_lists(found - listed, seed, clusters),
                 draws=tuple(found.mean(axis=1).tolist()) if found.shape[1] else (),
             )
             rows.append(row)
-    return ModesTable(primary_metric(traces[CLEAN][0].task), over_draws(clean[None], seed, clusters), tuple(rows), n_failed)
+    return ModesTable(primary_metric(traces[CLEAN][0].task), mean_over_lists(clean[None], seed, clusters), tuple(rows), n_failed)
 
 
 def qualities(
@@ -224,34 +224,8 @@ def condition_values(
     return np.stack([kept[mode_role(mode, condition, draw)] for draw in range(1 if condition == LISTED else n_draws)])
 
 
-def over_draws(values: Float[np.ndarray, "list sample"], seed: int = 0, clusters: Clusters | None = None) -> Interval:
-    """The mean over lists and samples; lists and samples are both resampled, since both are drawn. Of one list, samples alone.
-
-    Samples that share a needle or a haystack, those of one label in `clusters`, are drawn together.
-    """
-    n_lists, n_samples = values.shape
-    whole = n_samples > 0 and values.min() >= 0 and values.max() <= 1
-    if n_lists == 1 and whole:
-        return mean_interval(values[0], clusters, seed=seed)
-    index = cluster_index(clusters, n_samples)
-    sums, sizes = np.stack([np.bincount(index, row) for row in values]), np.bincount(index)
-    n_clusters = len(sizes)
-    rng = np.random.default_rng([seed, n_lists])
-
-    def mean(weights: Weights) -> Float[np.ndarray, " resample"]:
-        by_list = np.full((len(weights), n_lists), 1 / n_lists)
-        drawn = weights.sum(axis=1) == n_clusters
-        # All clusters once is the estimate, and one left out is no draw: they have every list once.
-        if len(weights) > 1 and drawn.any():
-            by_list[drawn] = rng.multinomial(n_lists, by_list[0], size=int(drawn.sum())) / n_lists
-        return ((by_list @ sums) * weights).sum(axis=1) / (weights @ sizes)
-
-    found = bootstrap(mean, n_clusters, limits=UNIT if whole else DIFFERENCE, seed=seed)
-    return replace(found, n=n_samples, method=CLUSTER_BOOTSTRAP if found.method == BOOTSTRAP and n_clusters < n_samples else found.method)
-
-
 def loss_interval(
     clean: Float[np.ndarray, " sample"], found: Float[np.ndarray, "list sample"], seed: int = 0, clusters: Clusters | None = None
 ) -> Interval:
     """Clean less what was found, paired by sample; of one list as `paired_difference` has it."""
-    return paired_difference(clean, found[0], clusters, seed=seed) if len(found) == 1 else over_draws(clean - found, seed, clusters)
+    return paired_difference(clean, found[0], clusters, seed=seed) if len(found) == 1 else mean_over_lists(clean - found, seed, clusters)

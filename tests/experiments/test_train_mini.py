@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from experiments.train_mini.__main__ import export
-from experiments.train_mini.config import Stage, TrainConfig
+from experiments.train_mini.config import Round, Stage, TrainConfig
 from experiments.train_mini.data import RowMaker, _chat
 from experiments.train_mini.texts import held_out_file, natural_texts
 from experiments.train_mini.train import _head_keep, train_worker
@@ -172,6 +172,23 @@ def test_learning_rate_warms_up_stays_and_decays_to_nothing(books):
     assert factors[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
     assert set(factors[10:81]) == {1.0}
     assert factors[80:] == pytest.approx([1 - step / 20 for step in range(20)])
+
+
+def test_each_round_warms_up_and_decays_and_those_beyond_the_end_are_left_out(books):
+    config = small_config(books, books, steps=100, decay_steps=20, warmup_steps=10, earlier_rounds=(Round(60, 30), Round(100, 5)))
+    factors = [config.learning_rate_factor(step) for step in range(100)]
+    assert factors[30:60] == pytest.approx([1 - step / 30 for step in range(30)])
+    assert factors[60:70] == pytest.approx([0.1 * (step + 1) for step in range(10)])
+    assert set(factors[70:81]) == {1.0} and factors[99] == pytest.approx(0.05)
+
+
+def test_the_mix_of_rows_is_the_stages(books):
+    """All two-hop rows from step 3 on, none before."""
+    stages = (Stage(0, (608,), 2432, mix=(1.0, 0.0, 0.0)), Stage(3, (608,), 2432, mix=(0.0, 1.0, 0.0)))
+    config = small_config(books, books, stages=stages)
+    maker, tokenizer = RowMaker(config, mini_tokenizer()), mini_tokenizer()
+    asks = [[RATIONALE_INSTRUCTION in tokenizer.decode(row) for row in maker.batch(step, 0).tokens] for step in (2, 3)]
+    assert not any(asks[0]) and all(asks[1])
 
 
 def test_an_interrupted_run_ends_with_the_same_bits(books, tmp_path, monkeypatch):

@@ -18,7 +18,6 @@ from mechdyn.studies.modes import (
     mode_role,
     modes_plan,
     modes_table,
-    over_draws,
     usual_size,
 )
 from mechdyn.tasks.niah import Niah
@@ -74,28 +73,6 @@ def test_a_failed_sample_is_left_out_of_every_row():
     assert table.n_failed == 1 and {row.quality.n for row in table.rows} == {39}
 
 
-def test_intervals_are_over_samples_and_lists():
-    """Lists that differ widen the interval; of one list it is the bootstrap over samples."""
-    rng = np.random.default_rng(0)
-    samples = rng.random(60)
-    alike, apart = np.stack([samples] * 10), samples + np.linspace(-0.4, 0.4, 10)[:, None]
-    one, many, wide = over_draws(samples[None]), over_draws(alike), over_draws(apart)
-    assert one.estimate == pytest.approx(many.estimate) == pytest.approx(wide.estimate) == pytest.approx(samples.mean())
-    assert (one.low, one.high) == pytest.approx((many.low, many.high))
-    sd = np.sqrt(samples.var() / 60 + np.linspace(-0.4, 0.4, 10).var() / 10)
-    assert wide.high - wide.low == pytest.approx(2 * 1.96 * sd, rel=0.1)
-
-
-def test_the_intervals_cover():
-    """The true mean lies in 95 % intervals about as often as they say; ten lists leave them a little short."""
-    rng, hits = np.random.default_rng(1), 0
-    for seed in range(200):
-        values = rng.normal(size=(1, 40)) + rng.normal(size=(10, 1)) * 0.3
-        found = over_draws(values, seed)
-        hits += found.low <= 0.0 <= found.high
-    assert 0.86 <= hits / 200 <= 0.99
-
-
 @pytest.mark.parametrize(("total", "size"), [(1024, 30), (270, 14), (80, 4), (32, 2), (6, 1)])
 def test_the_usual_size(total, size):
     assert usual_size(total) == size
@@ -104,12 +81,8 @@ def test_the_usual_size(total, size):
     assert str(Mode("uniform", "decode")) == "uniform, decode"
 
 
-def test_copies_of_samples_in_one_cluster_have_the_bounds_of_one_copy():
-    values = np.random.default_rng(3).random((10, 24))
-    labels = np.repeat(np.arange(24), 3)
+def test_one_list_is_paired_in_clusters():
+    values = np.random.default_rng(3).random((2, 24))
     copied = np.repeat(values, 3, axis=1)
-    one, three = over_draws(values, 1), over_draws(copied, 1, labels)
-    assert (three.low, three.high) == pytest.approx((one.low, one.high)) and (three.n, three.method) == (72, "cluster BCa bootstrap")
-    assert over_draws(copied, 1).high - over_draws(copied, 1).low < three.high - three.low
-    paired, paired_3 = loss_interval(values[0], values[1:2], 1), loss_interval(copied[0], copied[1:2], 1, labels)
-    assert (paired_3.low, paired_3.high) == pytest.approx((paired.low, paired.high))
+    one, three = loss_interval(values[0], values[1:], 1), loss_interval(copied[0], copied[1:], 1, np.repeat(np.arange(24), 3))
+    assert (three.low, three.high) == pytest.approx((one.low, one.high))
