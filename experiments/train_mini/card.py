@@ -166,17 +166,18 @@ def _read_config(path: Path) -> TrainConfig:
     """The configuration that a run wrote."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        stages = tuple(
-            Stage(**{name: tuple(value) if isinstance(value, list) else value for name, value in stage.items()})
-            for stage in found.pop("stages")
-        )
-        rounds = tuple(Round(**each) for each in found.pop("earlier_rounds"))
+        stages = tuple(Stage(**{name: _tuple(value) for name, value in stage.items()}) for stage in found.pop("stages"))
+        rounds = tuple(Round(**each) for each in found.pop("earlier_rounds", ()))
         paths = {name: Path(found[name]) for name in ("out", "prose", "sources") if found.get(name) is not None}
         return TrainConfig(**{**found, **paths, "stages": stages, "earlier_rounds": rounds})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is not the configuration of a training run ({error}); --run names the folder given to training as --out"
         ) from error
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _architecture(model: Path) -> dict[str, Any]:
