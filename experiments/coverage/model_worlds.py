@@ -1,8 +1,10 @@
 """Intervals over more than samples: random lists, seeds of training, models."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
+from scipy.special import ndtr
 
 from experiments.coverage.worlds import World
 from mechdyn.stats.interval import Interval
@@ -23,11 +25,19 @@ def lists_and_seeds() -> list[World]:
         values = 0.5 + rng.normal(0, 0.05, (10, 1)) + rng.normal(0, 0.1, n) + rng.normal(0, 0.1, (10, n))
         return mean_over_lists(values)
 
+    def right(rng: np.random.Generator, n: int) -> Interval:
+        levels, easy = rng.beta(18, 2, (10, 1)), rng.normal(0, 1, n)
+        return mean_over_lists((ndtr((rng.normal(0, 1, (10, n)) + easy) / math.sqrt(2)) < levels).astype(float))
+
     def seeds(rng: np.random.Generator, n: int) -> Interval:
         first = rng.normal(0.1, 0.05, (3, 1)) + rng.normal(0, 0.2, n) + rng.normal(0, 0.1, (3, n))
         return difference_over_seeds(first, np.zeros((1, n)))
 
-    return [World("mean over samples and ten random lists", 0.5, lists), World("difference over samples and three seeds", 0.1, seeds)]
+    return [
+        World("mean over samples and ten random lists", 0.5, lists),
+        World("right answers, 0.9 on average, over samples and ten random lists", 0.9, right),
+        World("difference over samples and three seeds", 0.1, seeds),
+    ]
 
 
 def models() -> list[World]:

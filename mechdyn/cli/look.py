@@ -2,7 +2,7 @@
 
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,7 +65,9 @@ def explore(
     explored = exploring.explore(config)
     page = explorer(explored.traces, title=explored.title).save(Path(out) if out else Path(config.run) / "explorer.html")
     print(visible(f"sample    {explored.sample.key}: {explored.sample.task}, {explored.sample.about}"))
-    print(visible(f"condition {'; '.join(explored.traces)}"))
+    groups = _by_group(explored.traces).items()
+    told = [group if names == [group] else f"{group} ({len(names)} draws or lists)" for group, names in groups]
+    print(visible(f"condition {'; '.join(told)}"))
     print(f"explorer  {page}\nnext      mechdyn explore {config.run} --list")
     _open(page, show)
 
@@ -122,23 +124,28 @@ def meta(
 
 
 def _print_samples(samples: Sequence["StoredSample"]) -> None:
-    from mechdyn.studies.conditions import group_name
-
     for number, sample in enumerate(samples[:_LISTED]):
         wrong = [name for name in sample.units if not sample.correct[name]]
         counts = f"{len(sample.units)} condition{'' if len(sample.units) == 1 else 's'}, {len(wrong)} answered wrongly"
         print(visible(f"{number:3} {sample.key} {sample.task}, {sample.about}: {counts}"))
     if len(samples) > _LISTED:
         print(f"and {len(samples) - _LISTED} more")
-    groups: dict[str, list[str]] = {}
-    for name in dict.fromkeys(name for sample in samples for name in sample.units):
-        groups.setdefault(group_name(name), []).append(name)
     print("conditions, as --condition takes them:")
-    for group, names in groups.items():
+    for group, names in _by_group(dict.fromkeys(name for sample in samples for name in sample.units)).items():
         own = [name.removeprefix(group).strip() for name in names]
         print(
             visible(f"  {group}" if names == [group] else f"  {group} … {len(names)} draws or lists, each with its own: {', '.join(own)}")
         )
+
+
+def _by_group(conditions: Iterable[str]) -> dict[str, list[str]]:
+    """Names of conditions by what they are a draw or a list of."""
+    from mechdyn.studies.conditions import group_name
+
+    groups: dict[str, list[str]] = {}
+    for name in conditions:
+        groups.setdefault(group_name(name), []).append(name)
+    return groups
 
 
 def _open(page: Path, show: bool) -> None:
