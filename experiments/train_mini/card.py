@@ -62,14 +62,14 @@ _TRAINING = """
 `python -m experiments.train_mini` in mechdyn's repository: one run, seed {seed}, {steps} steps, about {positions:.0f} M tokens
 (padding included), in float32 on {hardware}. Time: {time}.
 
-| from step | row lengths | tokens a step | two-hop rows, and in rows of 1,500 tokens and more |
-|---|---|---|---|
+| from step | row lengths | tokens a step | two-hop rows, and in rows of 1,500 tokens and more | heads dropped |
+|---|---|---|---|---|
 {stages}
 
 - Muon (rate {muon_lr:g}) for the matrices of the layers, AdamW ({adamw_lr:g}) for embeddings and norms. {rounds}
 - Loss weights: an answer token 1, the text of a row {prose_weight:g} in all, the text of worlds {world_weight:g} a token, random values in
   the context 0.
-- Head dropout from step {head_dropout_from} on: each row drops heads at a rate of its own, uniform up to {head_dropout_max:g}, so that
+- Head dropout from step {head_dropout_from} on: each row drops heads at a rate of its own, uniform up to what the table says, so that
   the model can spare some heads. A prototype without it failed as soon as any heads were off, and ablation then says nothing.
 
 ## Data
@@ -199,7 +199,8 @@ def _training(config: TrainConfig, log: Path) -> dict[str, Any]:
     for stage in config.stages:
         lengths = " / ".join(str(length) for length in stage.lengths)
         hops = f"{100 * stage.mix[1]:.0f} %, {100 * stage.long_mix[1]:.0f} %" if max(stage.lengths) >= 300 else "none"
-        lines.append(f"| {stage.start} | {lengths} | {config.workers} × {stage.tokens} | {hops} |")
+        dropped = f"up to {100 * stage.head_dropout_max:g} %" if stage.start >= config.head_dropout_from else "none"
+        lines.append(f"| {stage.start} | {lengths} | {config.workers} × {stage.tokens} | {hops} | {dropped} |")
     return {
         **vars(config),
         "positions": _expected_positions(config) / 1e6,
@@ -217,8 +218,11 @@ def _training(config: TrainConfig, log: Path) -> dict[str, Any]:
 
 def _rounds(config: TrainConfig) -> str:
     """How the learning rate goes, in a sentence."""
-    decays = [f"linear decay to zero over {each.decay_steps} steps up to step {each.end}" for each in config.rounds]
-    return f"{config.warmup_steps} steps of warm-up, a constant rate, {', then the same again with '.join(decays)}."
+    told = [
+        f"to {each.peak:g} of the rate, then constant, then linear to zero over {each.decay_steps} steps up to step {each.end}"
+        for each in config.rounds
+    ]
+    return f"{config.warmup_steps} steps of warm-up {'; again '.join(told)}."
 
 
 def _expected_positions(config: TrainConfig) -> float:

@@ -15,7 +15,8 @@ CHAT_TEMPLATE = (
 class Stage:
     """From step `start` on, rows have one of these lengths (drawn uniformly) and a step holds `tokens` tokens a worker.
 
-    `mix` and `long_mix` are the shares of needles, two-hop and list rows among rows of 300 to 1,500 tokens, and of longer ones.
+    `mix` and `long_mix` are the shares of needles, two-hop and list rows among rows of 300 to 1,500 tokens, and of longer ones. Heads are
+    dropped at rates up to `head_dropout_max`, from the recipe's `head_dropout_from` on.
     """
 
     start: int
@@ -23,14 +24,16 @@ class Stage:
     tokens: int
     mix: tuple[float, float, float] = (0.42, 0.54, 0.04)
     long_mix: tuple[float, float, float] = (0.7, 0.3, 0.0)
+    head_dropout_max: float = 0.3
 
 
 @dataclass(frozen=True)
 class Round:
-    """Steps up to `end`: a warm-up, a constant rate, and linear decay to zero over the last `decay_steps`."""
+    """Steps up to `end`: a warm-up to `peak` of the full rate, a constant rate, and linear decay to zero over the last `decay_steps`."""
 
     end: int
     decay_steps: int
+    peak: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,10 @@ class TrainConfig:
     python: str = "{}.{}".format(*sys.version_info)  # whose standard library that is
     held_out: str = "sherlock"  # files whose name holds this are never trained on: unseen prose for the evaluation
     seed: int = 0
-    steps: int = 6700
-    decay_steps: int = 1400  # of the last round
-    earlier_rounds: tuple[Round, ...] = (Round(4800, 1000),)  # each begins again with a warm-up where the one before ended
+    steps: int = 7300
+    decay_steps: int = 500  # of the last round
+    peak: float = 0.5  # of the last round
+    earlier_rounds: tuple[Round, ...] = (Round(4800, 1000), Round(6700, 1400))  # a round begins again with a warm-up
     warmup_steps: int = 60
     workers: int = 2
     device: str = "cpu"
@@ -66,7 +70,6 @@ class TrainConfig:
     world_weight: float = 0.02
     probe_every: int = 200
     head_dropout_from: int = 1000
-    head_dropout_max: float = 0.3
     checkpoint_every: int = 50
     stages: tuple[Stage, ...] = field(
         default=(
@@ -76,6 +79,7 @@ class TrainConfig:
             Stage(1600, (352, 608, 1120), 4480),
             Stage(2600, (352, 608, 1120, 1120, 2144), 4480),
             Stage(4800, (352, 608, 1120, 1120, 2144), 4480, mix=(0.3, 0.67, 0.03), long_mix=(0.65, 0.35, 0.0)),
+            Stage(6700, (352, 608, 608, 1120, 2144), 4480, mix=(0.2, 0.78, 0.02), long_mix=(0.6, 0.4, 0.0), head_dropout_max=0.15),
         )
     )
 
@@ -86,10 +90,10 @@ class TrainConfig:
     @property
     def rounds(self) -> tuple[Round, ...]:
         """The earlier rounds that end before `steps`, and the last one."""
-        return (*(each for each in self.earlier_rounds if each.end < self.steps), Round(self.steps, self.decay_steps))
+        return (*(each for each in self.earlier_rounds if each.end < self.steps), Round(self.steps, self.decay_steps, self.peak))
 
     def learning_rate_factor(self, step: int) -> float:
         """In each round a linear warm-up, a constant rate, and linear decay to zero."""
         start = max((each.end for each in self.rounds if each.end <= step), default=0)
         now = next(each for each in self.rounds if step < each.end)
-        return min(1.0, (step - start + 1) / self.warmup_steps) * min(1.0, (now.end - step) / now.decay_steps)
+        return now.peak * min(1.0, (step - start + 1) / self.warmup_steps) * min(1.0, (now.end - step) / now.decay_steps)

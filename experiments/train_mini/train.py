@@ -111,9 +111,9 @@ def _attention_with_head_dropout(
 
 
 def _head_keep(config: TrainConfig, step: int, rank: int, n_rows: int) -> Bool[Tensor, "layer row head"]:
-    """Heads to keep: from `head_dropout_from` on each row drops heads at a rate of its own, uniform up to `head_dropout_max`."""
+    """Heads to keep: from `head_dropout_from` on each row drops heads at a rate of its own, uniform up to the stage's."""
     generator = torch.Generator().manual_seed(_seed(config, step, rank))
-    rate = torch.rand(n_rows, generator=generator) * (config.head_dropout_max if step >= config.head_dropout_from else 0.0)
+    rate = torch.rand(n_rows, generator=generator) * (config.stage(step).head_dropout_max if step >= config.head_dropout_from else 0.0)
     draws = torch.rand(config.n_layers, n_rows, config.n_heads, generator=generator)
     return draws >= rate[None, :, None]
 

@@ -159,7 +159,7 @@ def test_a_uuid_has_the_same_tokens_in_a_sentence_and_as_an_answer():
 
 
 def test_heads_are_dropped_from_the_stated_step_on_and_never_more_than_stated(books):
-    config = small_config(books, books, n_heads=50, head_dropout_max=0.3)
+    config = small_config(books, books, n_heads=50)
     assert all(_head_keep(config, step, 0, 8).all() for step in range(config.head_dropout_from))
     kept = torch.cat([_head_keep(config, step, 0, 8) for step in range(config.head_dropout_from, 200)], dim=1).float().mean(dim=(0, 2))
     assert kept.mean() == pytest.approx(1 - 0.3 / 2, abs=0.01)
@@ -175,11 +175,11 @@ def test_learning_rate_warms_up_stays_and_decays_to_nothing(books):
 
 
 def test_each_round_warms_up_and_decays_and_those_beyond_the_end_are_left_out(books):
-    config = small_config(books, books, steps=100, decay_steps=20, warmup_steps=10, earlier_rounds=(Round(60, 30), Round(100, 5)))
+    config = small_config(books, books, steps=100, decay_steps=20, warmup_steps=10, peak=0.5, earlier_rounds=(Round(60, 30), Round(100, 5)))
     factors = [config.learning_rate_factor(step) for step in range(100)]
     assert factors[30:60] == pytest.approx([1 - step / 30 for step in range(30)])
-    assert factors[60:70] == pytest.approx([0.1 * (step + 1) for step in range(10)])
-    assert set(factors[70:81]) == {1.0} and factors[99] == pytest.approx(0.05)
+    assert factors[60:70] == pytest.approx([0.05 * (step + 1) for step in range(10)])
+    assert set(factors[70:81]) == {0.5} and factors[99] == pytest.approx(0.025)
 
 
 def test_the_mix_of_rows_is_the_stages(books):
