@@ -46,10 +46,10 @@ class TrainConfig:
     python: str = "{}.{}".format(*sys.version_info)  # whose standard library that is
     held_out: str = "sherlock"  # files whose name holds this are never trained on: unseen prose for the evaluation
     seed: int = 0
-    steps: int = 7300
-    decay_steps: int = 500  # of the last round
-    peak: float = 0.5  # of the last round
-    earlier_rounds: tuple[Round, ...] = (Round(4800, 1000), Round(6700, 1400))  # a round begins again with a warm-up
+    steps: int = 6700
+    decay_steps: int = 1400  # of the last round
+    peak: float = 1.0  # of the last round
+    earlier_rounds: tuple[Round, ...] = (Round(4800, 1000),)  # a round begins again with a warm-up
     warmup_steps: int = 60
     workers: int = 2
     device: str = "cpu"
@@ -79,7 +79,6 @@ class TrainConfig:
             Stage(1600, (352, 608, 1120), 4480),
             Stage(2600, (352, 608, 1120, 1120, 2144), 4480),
             Stage(4800, (352, 608, 1120, 1120, 2144), 4480, mix=(0.3, 0.67, 0.03), long_mix=(0.65, 0.35, 0.0)),
-            Stage(6700, (352, 608, 608, 1120, 2144), 4480, mix=(0.2, 0.78, 0.02), long_mix=(0.6, 0.4, 0.0), head_dropout_max=0.15),
         )
     )
 
