@@ -238,8 +238,10 @@ def _place(name: str, hf: Any, device: torch.device) -> torch.device:
 def _load_control(name: str, dtype: torch.dtype) -> Checkpoint:
     tokenizer = AutoTokenizer.from_pretrained(MINI_FOLDER)
     hf = build_planted(planted_kind(name), tokenizer).to(dtype)
+    own = planted_tokenizer(tokenizer)
     digest = hashlib.sha256(b"".join(parameter.detach().float().numpy().tobytes() for parameter in hf.parameters()))
-    return Checkpoint(hf.eval(), planted_tokenizer(tokenizer), digest.hexdigest()[:16])
+    digest.update(own.backend_tokenizer.to_str().encode())  # weights know its size alone
+    return Checkpoint(hf.eval(), own, digest.hexdigest()[:16])
 
 
 @contextmanager

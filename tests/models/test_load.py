@@ -161,3 +161,15 @@ def test_layers_of_another_kind_are_refused(kind, reason):
 def test_a_length_beyond_the_context_is_refused():
     with pytest.raises(InputError, match="max_length 9999 is beyond mini's context of 2304 positions"):
         load_model("mini", max_length=9999)
+
+
+def test_a_controls_revision_knows_its_tokenizer(tmp_path, monkeypatch):
+    """The weights are the same for every tokenizer of the same size."""
+    before = load_model("planted-static").revision
+    assert load_model("planted-static").revision == before
+    for file in MINI_FOLDER.glob("*.json*"):
+        text = file.read_text()
+        (tmp_path / file.name).write_text(text.replace("<|system|>", "<|sistem|>"))
+    (tmp_path / "chat_template.jinja").write_text((MINI_FOLDER / "chat_template.jinja").read_text())
+    monkeypatch.setattr("mechdyn.models.load.MINI_FOLDER", tmp_path)
+    assert load_model("planted-static").revision != before
