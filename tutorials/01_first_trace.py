@@ -15,7 +15,7 @@
 # they the same at every step? You will trace one generation, look at the heads as they retrieve, and tell change from
 # noise.
 #
-# Everything runs on `mini`, a model of one million parameters that comes with the package, in seconds on a CPU. You
+# Everything runs on `mini`, a model of 1.2 million parameters that comes with the package, in seconds on a CPU. You
 # need mechdyn installed (see the README); in Colab, clone the repository and `%pip install -e .` first.
 
 # %%

@@ -218,11 +218,13 @@ def _training(config: TrainConfig, log: Path) -> dict[str, Any]:
 
 def _rounds(config: TrainConfig) -> str:
     """How the learning rate goes, in a sentence."""
-    told = [
-        f"to {each.peak:g} of the rate, then constant, then linear to zero over {each.decay_steps} steps up to step {each.end}"
-        for each in config.rounds
-    ]
-    return f"{config.warmup_steps} steps of warm-up {'; again '.join(told)}."
+    told = []
+    for each in config.rounds:
+        peak = f" of {100 * each.peak:g} %" if each.peak < 1 else ""
+        told.append(
+            f"{config.warmup_steps} steps of warm-up, a constant rate{peak}, linear decay to zero over {each.decay_steps} steps up to step {each.end}"
+        )
+    return f"{'; again '.join(told)}."
 
 
 def _expected_positions(config: TrainConfig) -> float:
