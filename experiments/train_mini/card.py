@@ -221,9 +221,8 @@ def _rounds(config: TrainConfig) -> str:
     told = []
     for each in config.rounds:
         peak = f" of {100 * each.peak:g} %" if each.peak < 1 else ""
-        told.append(
-            f"{config.warmup_steps} steps of warm-up, a constant rate{peak}, linear decay to zero over {each.decay_steps} steps up to step {each.end}"
-        )
+        decay = f"linear decay to zero over {each.decay_steps} steps up to step {each.end}"
+        told.append(f"{config.warmup_steps} steps of warm-up, a constant rate{peak}, {decay}")
     return f"{'; again '.join(told)}."
 
 
