@@ -16,7 +16,8 @@ class Stage:
     """From step `start` on, rows have one of these lengths (drawn uniformly) and a step holds `tokens` tokens a worker.
 
     `mix` and `long_mix` are the shares of needles, two-hop and list rows among rows of 300 to 1,500 tokens, and of longer ones. Heads are
-    dropped at rates up to `head_dropout_max`, from the recipe's `head_dropout_from` on.
+    dropped at rates up to `head_dropout_max`, from the recipe's `head_dropout_from` on. Of the needles a share `other_values` has numbers,
+    dates, codes and words instead of UUIDs and names.
     """
 
     start: int
@@ -25,6 +26,7 @@ class Stage:
     mix: tuple[float, float, float] = (0.42, 0.54, 0.04)
     long_mix: tuple[float, float, float] = (0.7, 0.3, 0.0)
     head_dropout_max: float = 0.3
+    other_values: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ class TrainConfig:
     python: str = "{}.{}".format(*sys.version_info)  # whose standard library that is
     held_out: str = "sherlock"  # files whose name holds this are never trained on: unseen prose for the evaluation
     seed: int = 0
-    steps: int = 6700
-    decay_steps: int = 1400  # of the last round
-    peak: float = 1.0  # of the last round
-    earlier_rounds: tuple[Round, ...] = (Round(4800, 1000),)  # a round begins again with a warm-up
+    steps: int = 7300
+    decay_steps: int = 500  # of the last round
+    peak: float = 0.5  # of the last round
+    earlier_rounds: tuple[Round, ...] = (Round(4800, 1000), Round(6700, 1400))  # a round begins again with a warm-up
     warmup_steps: int = 60
     workers: int = 2
     device: str = "cpu"
@@ -79,6 +81,7 @@ class TrainConfig:
             Stage(1600, (352, 608, 1120), 4480),
             Stage(2600, (352, 608, 1120, 1120, 2144), 4480),
             Stage(4800, (352, 608, 1120, 1120, 2144), 4480, mix=(0.3, 0.67, 0.03), long_mix=(0.65, 0.35, 0.0)),
+            Stage(6700, (352, 608, 1120, 2144), 4480, mix=(0.45, 0.53, 0.02), long_mix=(0.7, 0.3, 0.0), other_values=0.45),
         )
     )
 

@@ -15,15 +15,14 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from experiments.train_mini.config import Stage, TrainConfig
+from experiments.train_mini.facts import Fact, keyed_facts, names
 from experiments.train_mini.passages import Passages
 from mechdyn.tasks.haystack import sentence_ends
-from mechdyn.tasks.niah import INSTRUCTION, QUESTION, SYSTEM, needle_sentence, random_uuid
+from mechdyn.tasks.niah import INSTRUCTION, SYSTEM, random_uuid
 from mechdyn.tasks.questions import RATIONALE_INSTRUCTION, context_text
 from mechdyn.tasks.world import make_world
 
 Segment = tuple[str, float]
-_COLOURS = "red blue green silver golden black white grey".split()
-_OBJECTS = "door gate garden tower letter lantern bridge clock boat window".split()
 _MOST_CHARS_PER_TOKEN = 6
 _PROMPT_TOKENS, _TOKENS_PER_NEEDLE, _TOKENS_PER_HOPS, _TOKENS_PER_CHAIN = 70, 74, 58, 79
 _GAP = re.compile(r"(?<=\S)\s")
@@ -66,7 +65,7 @@ class RowMaker:
 
     def _drawn_row(self, rng: random.Random, stage: Stage, length: int) -> tuple[Int[Tensor, " pos"], Float[Tensor, " pos"]]:
         makers: dict[str, Callable[[int], list[Segment]]] = {
-            "needles": lambda budget: self._needles(rng, budget, self._passages.kind(rng)),
+            "needles": lambda budget: self._needles(rng, budget, self._passages.kind(rng), stage.other_values),
             "hops": lambda budget: self._hops(rng, budget),
             "list": lambda budget: self._list(rng, budget, self._passages.kind(rng)),
         }
@@ -101,13 +100,13 @@ class RowMaker:
         tokens = torch.tensor(ids + [self._tokenizer.pad_token_id] * padding)
         return tokens, torch.tensor(token_weights[1:] + [0.0] * padding)
 
-    def _needles(self, rng: random.Random, budget: int, kind: str) -> list[Segment]:
+    def _needles(self, rng: random.Random, budget: int, kind: str, other_values: float = 0.0) -> list[Segment]:
         n_needles = rng.randint(1, max(1, min(8, budget // 150)))
-        facts = _keyed_facts(rng, n_needles)
+        facts = keyed_facts(rng, n_needles, self._passages.lexicon, other_values)
         passage = self._passage(rng, kind, budget - _PROMPT_TOKENS - n_needles * _TOKENS_PER_NEEDLE)
         context = _hidden(rng, passage, facts, self._prose_weight(budget))
         rng.shuffle(facts)
-        return _chat(context, INSTRUCTION, [(question, value) for _, value, question in facts])
+        return _chat(context, INSTRUCTION, [(fact.question, fact.value) for fact in facts])
 
     def _hops(self, rng: random.Random, budget: int) -> list[Segment]:
         n_questions = rng.randint(1, max(1, 1 + (budget - 300) // 160))
@@ -119,7 +118,7 @@ class RowMaker:
 
     def _list(self, rng: random.Random, budget: int, kind: str) -> list[Segment]:
         room = budget - 70
-        value = rng.choice((_names, _uuids))(rng, max(1, min(12, room // 52)))
+        value = rng.choice((names, _uuids))(rng, max(1, min(12, room // 52)))
         filler: list[Segment] = [(f"{self._passage(rng, kind, room // 3)} ", self._prose_weight(budget))]
         return _chat([*filler, ("The list is ", 0.0), (value, 0.0), (".", 0.0)], INSTRUCTION, [("What is the list?", value)])
 
@@ -153,7 +152,7 @@ def _chat(context: list[Segment], instruction: str, turns: list[tuple[str, str]]
     return segments
 
 
-def _hidden(rng: random.Random, passage: str, facts: list[tuple[str, str, str]], weight: float) -> list[Segment]:
+def _hidden(rng: random.Random, passage: str, facts: list[Fact], weight: float) -> list[Segment]:
     """The passage with every fact behind one of its sentences or, at times, between any two of its words."""
     ends, gaps = sentence_ends(passage), [match.start() for match in _GAP.finditer(passage)]
     spots = sorted((_spot(rng, passage, gaps if rng.random() < 0.2 else ends), index) for index in range(len(facts)))
@@ -162,8 +161,8 @@ def _hidden(rng: random.Random, passage: str, facts: list[tuple[str, str, str]],
     for at, index in spots:
         before = passage[start:at].strip()
         segments += [(f"{before} ", weight)] if before else []
-        prefix, value, _ = facts[index]
-        segments += [(prefix, weight), (value, 0.0), (". ", weight)]
+        fact = facts[index]
+        segments += [(fact.prefix, weight), (fact.value, 0.0), (". ", weight)]
         start = at
     rest = passage[start:].strip()
     if rest:
@@ -175,23 +174,6 @@ def _spot(rng: random.Random, passage: str, places: list[int]) -> int:
     """The last of `places` at or before a random depth, as `niah` places its needle; start and end are drawn more often."""
     depth = rng.choice((0.0, 1.0)) if rng.random() < 0.15 else rng.random()
     return max((place for place in places if place <= depth * len(passage)), default=0)
-
-
-def _keyed_facts(rng: random.Random, n: int) -> list[tuple[str, str, str]]:
-    """(text before the value, value, question) of `n` facts with different keys; the magic word is nearly always one of them."""
-    keys = rng.sample([f"{colour} {thing} code" for colour in _COLOURS for thing in _OBJECTS], n)
-    if rng.random() < 0.8:
-        keys[rng.randrange(n)] = "magic word"
-    facts = []
-    for key in keys:
-        value = random_uuid(rng) if rng.random() < 0.8 else _names(rng, rng.randint(1, 3))
-        prefix, question = needle_sentence("").replace("magic word", key)[:-1], QUESTION.replace("magic word", key)
-        facts.append((prefix, value, question))
-    return facts
-
-
-def _names(rng: random.Random, n: int) -> str:
-    return " ".join(chain.titles[1] for chain in make_world(rng, n).chains)
 
 
 def _uuids(rng: random.Random, n: int) -> str:

@@ -32,7 +32,7 @@ class Passages:
     def __init__(self, config: TrainConfig) -> None:
         self._books = natural_texts(config)
         self._sources = training_sources(config)
-        self._lexicon = Lexicon.of(self._books)
+        self.lexicon = Lexicon.of(self._books)
 
     def kind(self, rng: random.Random) -> str:
         """A kind, as often as `SHARES` says."""
@@ -61,7 +61,7 @@ class Passages:
         pieces: list[str] = []
         n = 0
         while n < n_chars:
-            pieces.append(PIECES[kind](rng, self._lexicon))
+            pieces.append(PIECES[kind](rng, self.lexicon))
             n += len(pieces[-1]) + 1
         return ("\n" if kind != "procedural" else " ").join(pieces)
 

@@ -36,7 +36,7 @@ def write_sources(folder: Path) -> None:
 def small_config(out: Path, prose: Path, **changes: Any) -> TrainConfig:
     """Six steps of a tiny model on short rows, one worker, without compilation."""
     sizes: dict[str, Any] = {"d_model": 32, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "d_head": 8, "d_mlp": 32, "n_ctx": 384}
-    schedule: dict[str, Any] = {"steps": 6, "decay_steps": 2, "warmup_steps": 2, "head_dropout_from": 2, "checkpoint_every": 3}
+    schedule: dict[str, Any] = {"steps": 6, "decay_steps": 2, "peak": 1.0, "warmup_steps": 2, "head_dropout_from": 2, "checkpoint_every": 3}
     stages = (Stage(0, (160,), 320), Stage(2, (160, 200), 400))
     return TrainConfig(
         **{
