@@ -18,7 +18,7 @@ from experiments.train_mini.config import TrainConfig
 from experiments.train_mini.evaluate import EvaluateConfig, evaluate, print_evaluation
 from experiments.train_mini.haystacks import HaystackFiles
 from experiments.train_mini.tokenizer import save_tokenizer, train_tokenizer
-from experiments.train_mini.train import build_model, train_worker
+from experiments.train_mini.train import build_model, end_of_round, train_worker
 from mechdyn.errors import InputError
 from mechdyn.runs.folder import write_json
 
@@ -43,10 +43,11 @@ def main() -> None:
 
 
 def export(config: TrainConfig, tokenizer: PreTrainedTokenizerFast) -> Path:
-    """Write the last checkpoint as a bf16 Hugging Face directory that everyone can read."""
-    state = torch.load(config.out / "checkpoint.pt", map_location="cpu", weights_only=True)
+    """Write the mean of the weights at the last rounds' ends as a bf16 Hugging Face directory that everyone can read."""
+    files = [end_of_round(config, each.end) for each in config.rounds[-config.averaged_rounds :]]
+    states = [torch.load(file, map_location="cpu", weights_only=True) for file in files]
     model = build_model(config, tokenizer)
-    model.load_state_dict(state["model"])
+    model.load_state_dict({name: torch.stack([state[name] for state in states]).mean(dim=0) for name in states[0]})
     folder = config.out / "model"
     model.to(torch.bfloat16).save_pretrained(folder)
     save_tokenizer(tokenizer, folder)

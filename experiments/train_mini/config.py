@@ -52,6 +52,7 @@ class TrainConfig:
     decay_steps: int = 500  # of the last round
     peak: float = 0.5  # of the last round
     earlier_rounds: tuple[Round, ...] = (Round(4800, 1000), Round(6700, 1400))  # a round begins again with a warm-up
+    averaged_rounds: int = 2  # the model is the mean of the weights at the ends of so many rounds, the last ones
     warmup_steps: int = 60
     workers: int = 2
     device: str = "cpu"

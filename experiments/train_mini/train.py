@@ -86,6 +86,8 @@ def train_worker(rank: int, config: TrainConfig, tokenizer: PreTrainedTokenizerF
             _log(config, {"step": step, "right": probe(config, model, rows, step)})
         if rank == 0 and (done % config.checkpoint_every == 0 or done == config.steps):
             _save(config, model, optimizers, done)
+        if rank == 0 and done in [each.end for each in config.rounds]:
+            torch.save(model.state_dict(), end_of_round(config, done))
     if config.workers > 1:
         dist.destroy_process_group()
 
@@ -149,6 +151,11 @@ def _average_gradients(config: TrainConfig, model: LlamaForCausalLM) -> None:
     flat /= config.workers
     for gradient, piece in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(piece.view_as(gradient))
+
+
+def end_of_round(config: TrainConfig, step: int) -> Path:
+    """Where the weights at the end of a round are kept."""
+    return config.out / f"round-{step}.pt"
 
 
 def _checkpoint(config: TrainConfig) -> Path:
