@@ -75,7 +75,8 @@ _TRAINING = """
 ## Data
 
 Every row is a chat of one context and one or more questions: one to eight keyed needles in a text, a procedural world of two-hop
-chains, or a list to copy. The texts, in percent of the rows: {shares}. Mixed ones string short pieces of all the others together. Each
+chains, or a list to copy. The needles' values are UUIDs and some names; from step {other_from} on {other_values:g} % are
+numbers, dates, codes and words. The texts, in percent of the rows: {shares}. Mixed ones string short pieces of all the others together. Each
 text is set in a typography drawn at random: straight or typographic quotes of several languages, dashes, dots, digits, capitals, spaces,
 line breaks.
 
@@ -208,6 +209,7 @@ def _training(config: TrainConfig, log: Path) -> dict[str, Any]:
         "hardware": "one GPU" if config.device.startswith("cuda") else on_cpu,
         "stages": "\n".join(lines),
         "rounds": _rounds(config),
+        **_other_values(config),
         "books": "; ".join(_title(book) for book in books if book != held_out),
         "held_out": _title(held_out),
         "held_out_modules": ", ".join(HELD_OUT_MODULES),
@@ -223,7 +225,15 @@ def _rounds(config: TrainConfig) -> str:
         peak = f" of {100 * each.peak:g} %" if each.peak < 1 else ""
         decay = f"linear decay to zero over {each.decay_steps} steps up to step {each.end}"
         told.append(f"{config.warmup_steps} steps of warm-up, a constant rate{peak}, {decay}")
-    return f"{'; again '.join(told)}."
+    n = min(config.averaged_rounds, len(config.rounds))
+    mean = f" The model is the mean of the weights at the ends of the last {n} rounds." if n > 1 else ""
+    return f"{'; again '.join(told)}.{mean}"
+
+
+def _other_values(config: TrainConfig) -> dict[str, Any]:
+    """From which step on needles have other values than UUIDs and names, and how many of them."""
+    first = next((stage for stage in config.stages if stage.other_values), config.stages[-1])
+    return {"other_from": first.start, "other_values": 100 * first.other_values}
 
 
 def _expected_positions(config: TrainConfig) -> float:
