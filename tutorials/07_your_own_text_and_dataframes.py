@@ -36,13 +36,13 @@ model = md.load_model("mini")
 
 # %%
 def delivery_log(seed):
-    """A made-up log of a mill with one ticket in it, as the arguments of `md.sample`."""
+    """A made-up log of a mill with one code in it, as the arguments of `md.sample`."""
     draw = random.Random(seed)
-    name, ticket = draw.choice(["Ada", "Bo", "Cleo", "Dan"]), str(uuid.UUID(int=draw.getrandbits(128)))
+    name, code = draw.choice(["red door", "blue gate", "green tower", "black clock"]), str(uuid.UUID(int=draw.getrandbits(128)))
     lines = [f"On day {day} the mill was open and the miller spoke of the weather." for day in range(draw.randint(2, 6))]
-    fact = f"The ticket of {name} is {ticket}."
+    fact = f"The {name} code is {code}."
     lines.insert(draw.randrange(len(lines) + 1), fact)
-    return {"context": " ".join(lines), "question": f"What is the ticket of {name}?", "spans": [fact], "answer": ticket}
+    return {"context": " ".join(lines), "question": f"What is the {name} code?", "spans": [fact], "answer": code}
 
 
 one = md.sample(model, **delivery_log(2))
@@ -91,13 +91,13 @@ share = frame.groupby(["layer", "head"])["retrieves"].mean()
 steady = share[share >= 0.5]
 strongest = md.Head(*map(int, share.idxmax()))
 print(f"you guessed {my_guess}: {len(steady)}, the strongest, {strongest}, at {share.max():.0%} of the steps")
-assert 2 < len(steady) < 10 and share.max() > 0.8
+assert 2 < len(steady) < 10 and share.max() > 0.7
 
 # %% [markdown]
 # Traces know more than a row can hold. Was an answer right, and do heads retrieve more where it was? Add a column: a
 # sample's name joins the two.
 #
-# **Guess:** what share of the fifty tickets does `mini` get right? It has never seen a mill.
+# **Guess:** what share of the fifty codes does `mini` get right? It has never seen a mill.
 
 # %%
 my_guess = 0.9
@@ -110,7 +110,7 @@ heads_at_step["right"] = heads_at_step["sample"].map(right)
 by_answer = heads_at_step.groupby("right", observed=True)["retrieves"].mean()
 print(f"you guessed {my_guess:.0%}: {n_right} of {len(traces)}")
 print(f"heads that retrieve at a step: {by_answer[True]:.2f} where the answer is right, {by_answer[False]:.2f} where not")
-assert 20 < n_right < 35
+assert 30 < n_right < 48
 
 # %% [markdown]
 # Two means are not yet a finding: steps of one answer are alike, so samples, not steps, are what an interval must draw
@@ -132,7 +132,7 @@ assert store.to_frame()["task"].unique().tolist() == ["own"]
 
 # %% [markdown]
 # The verdict names what your file can't give: each text stands once, so nothing tells a head's own change from noise.
-# To find that out, give each ticket a second context, as tutorial 1 does.
+# To find that out, give each code a second context, as tutorial 1 does.
 #
 # ## What next
 #

@@ -44,7 +44,7 @@ for head, interval in list(zip(copied.ranking.heads, copied.intervals))[:7]:
     print(head, interval)
 for cell in copied.cells:
     print(f"depth {cell.depth}: {cell.n_taken} of {cell.asked} samples count")
-assert copied.stable and copied.ranking.heads[0] == md.Head(3, 6)
+assert copied.stable and copied.ranking.heads[0] == md.Head(1, 6)
 
 # %% [markdown]
 # Halve the needles at random, make a list of each half, and count the heads that both have among their first ten: that is
@@ -58,7 +58,7 @@ my_guess = 0.8
 # %%
 halves = copied.halves
 print(f"you guessed {my_guess}: {halves.jaccard:.2f}, 95 % of the halvings in [{halves.low:.2f}, {halves.high:.2f}]")
-assert halves.jaccard > 0.9
+assert halves.jaccard > 0.7
 
 # %% [markdown]
 # ## Other definitions
@@ -146,10 +146,10 @@ assert right[1] >= 6 and right[6] == 0
 print(verdict.outcome)
 for reason in verdict.reasons:
     print("-", reason)
-assert verdict.outcome == "refuted"
+assert verdict.outcome == "inconclusive"
 
 # %% [markdown]
-# Refuted, for a model of 80 heads: ten heads are 12 %. Small models have few heads to spare.
+# Inconclusive, for a model of 80 heads: four that surely copy are 5 %, and two more may. Small models have few heads to spare.
 #
 # ## What next
 #
