@@ -18,7 +18,7 @@ from mechdyn.errors import InputError
 
 _OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_SHOWN = {"condition": "clean", "step": 6, "head": "L2H11", "show": "ever"}
+_SHOWN = {"condition": "clean", "step": 6, "head": "L1H5", "show": "ever"}
 _WIDTH, _HEIGHT = 1040, 860
 _MOST_BYTES = 150_000
 
