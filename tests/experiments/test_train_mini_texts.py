@@ -11,7 +11,8 @@ import torch
 from torch.nn import functional
 
 from experiments.train_mini.cells import BOOK, ESSAYS, PARAGRAPHS, PROCEDURAL, PYTHON, STRAIGHT_BOOK
-from experiments.train_mini.data import RowMaker, _hidden, _keyed_facts
+from experiments.train_mini.data import RowMaker, _hidden
+from experiments.train_mini.facts import keyed_facts
 from experiments.train_mini.haystacks import HaystackFiles, write_haystacks
 from experiments.train_mini.made_up import PIECES, Lexicon, data, table
 from experiments.train_mini.passages import SHARES, Passages
@@ -24,6 +25,8 @@ from mechdyn.tasks.niah import niah
 from mechdyn.tasks.world import world_items
 from tests.bundled import mini_tokenizer
 from tests.experiments.small_runs import SECRET, small_config, write_books
+
+LEXICON = Lexicon(("river", "lamp", "quiet", "seven", "harbour"))
 
 TYPESET = "“Don’t go,” she said — ‘it’s late’ … In 1852 (or 1853) the boys’ boat sank. “Why?” Nobody knew."
 STRAIGHT = "\"Don't go,\" she said — 'it's late' … In 1852 (or 1853) the boys' boat sank. \"Why?\" Nobody knew."
@@ -131,19 +134,41 @@ def test_this_pythons_library_has_every_held_out_module(tmp_path, books):
     assert not any(path.read_text(encoding="utf-8").strip() in trained for path in held_out)
 
 
-def test_every_fact_is_hidden_once_and_the_passage_stays():
+@pytest.mark.parametrize("other_values", [0.0, 1.0])
+def test_every_fact_is_hidden_once_and_the_passage_stays(other_values):
     passage = "One is here. Two came late! Was three there? So it went on without an en"
     for seed in range(100):
         rng = random.Random(seed)
-        facts = _keyed_facts(rng, 3)
+        facts = keyed_facts(rng, 3, LEXICON, other_values)
         segments = _hidden(rng, passage, facts, 0.25)
         text = "".join(piece for piece, _ in segments)
-        for prefix, value, _ in facts:
-            assert text.count(f"{prefix}{value}.") == 1
-            text = text.replace(f"{prefix}{value}.", "")
+        for fact in facts:
+            assert text.count(f"{fact.prefix}{fact.value}.") == 1
+            text = text.replace(f"{fact.prefix}{fact.value}.", "")
         assert text.split() == passage.split()
-        assert {weight for piece, weight in segments if piece in [value for _, value, _ in facts]} == {0.0}
+        assert {weight for piece, weight in segments if piece in [fact.value for fact in facts]} == {0.0}
         assert not "".join(piece for piece, _ in segments).endswith(" ")
+
+
+def test_other_values_are_of_many_kinds_and_asked_for_by_their_key():
+    facts = [fact for seed in range(200) for fact in keyed_facts(random.Random(seed), 2, LEXICON, 1.0)]
+    assert {"number", "date", "words"} <= {_kind(fact.value) for fact in facts}
+    assert len({fact.question.split()[1] for fact in facts}) > 2
+    for fact in facts:
+        key = re.search(r"the (.*?)(?: was| set|\?| be)", fact.question, flags=re.IGNORECASE)
+        assert key is not None and key[1].strip() in fact.prefix
+
+
+def _kind(value):
+    if value.isdigit():
+        return "number"
+    return (
+        "date"
+        if re.search(r"[A-Z][a-z]+ \d+, \d{4}$|^\d+ [A-Z][a-z]+ \d{4}$", value)
+        else "words"
+        if re.fullmatch("[a-z ]+", value)
+        else "code"
+    )
 
 
 def test_facts_lie_at_all_depths():
@@ -151,9 +176,9 @@ def test_facts_lie_at_all_depths():
     found = []
     for seed in range(300):
         rng = random.Random(seed)
-        (fact,) = _keyed_facts(rng, 1)
+        (fact,) = keyed_facts(rng, 1, LEXICON)
         text = "".join(piece for piece, _ in _hidden(rng, passage, [fact], 0.1))
-        found.append(text.index(fact[0]) / (len(text) - len(fact[0] + fact[1]) - 1))
+        found.append(text.index(fact.prefix) / (len(text) - len(fact.prefix + fact.value) - 1))
     counted = Counter(min(int(10 * depth), 9) for depth in found)
     assert min(counted[tenth] for tenth in range(10)) >= 12
     assert found.count(0.0) >= 12
