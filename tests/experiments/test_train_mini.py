@@ -13,7 +13,7 @@ from experiments.train_mini.__main__ import export
 from experiments.train_mini.config import Round, Stage, TrainConfig
 from experiments.train_mini.data import RowMaker, _chat
 from experiments.train_mini.texts import held_out_file, natural_texts
-from experiments.train_mini.train import _head_keep, train_worker
+from experiments.train_mini.train import _head_keep, end_of_round, train_worker
 from mechdyn.decoding.trace import trace
 from mechdyn.errors import InputError
 from mechdyn.models.load import load_model
@@ -253,3 +253,13 @@ def test_the_exported_tokenizer_is_the_one_that_was_trained_with(exported):
 
 def test_the_bundled_model_stays_small():
     assert sum(file.stat().st_size for file in MINI_FOLDER.iterdir()) <= 15e6
+
+
+def test_the_model_is_the_mean_of_the_ends_of_its_last_rounds(books, tmp_path):
+    config = small_config(tmp_path, books, steps=6, earlier_rounds=(Round(2, 1), Round(4, 1)), averaged_rounds=2)
+    train_worker(0, config, mini_tokenizer())
+    ends = {step: torch.load(end_of_round(config, step), weights_only=True) for step in (2, 4, 6)}
+    written = load_file(export(config, mini_tokenizer()) / "model.safetensors")
+    for name, weight in written.items():
+        assert torch.equal(weight, ((ends[4][name] + ends[6][name]) / 2).bfloat16()), name
+    assert not all(torch.equal(ends[4][name], ends[6][name]) for name in written)
