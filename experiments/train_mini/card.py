@@ -77,8 +77,8 @@ _TRAINING = """
 Every row is a chat of one context and one or more questions: one to eight keyed needles in a text, a procedural world of two-hop
 chains, or a list to copy. The needles' values are UUIDs and some names; from step {other_from} on {other_values:g} % are
 numbers, dates, codes and words. The texts, in percent of the rows: {shares}. Mixed ones string short pieces of all the others together.
-Each text is set in a typography drawn at random: straight or typographic quotes of several languages, dashes, dots, digits, capitals, spaces,
-line breaks.
+Each text is set in a typography drawn at random: straight or typographic quotes of several languages, dashes, dots, digits, capitals,
+spaces, line breaks.
 
 - Books: {books}. {held_out} was held out: neither model nor tokenizer saw it, and it is the book of the evaluation. The bundled model's
   books are in the public domain in the US (Standard Ebooks' editions, CC0).
